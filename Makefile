@@ -1,0 +1,36 @@
+# make demo: a model trained, scored and explained, on a fresh machine.  make test: everything that CI checks.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONUNBUFFERED := 1
+
+.PHONY: demo test slow benchmark lint setup clean
+
+setup: .venv/.done
+
+.venv/.done: constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/zoo train blackbox/digits --out runs/demo-blackbox --overwrite
+	$(BIN)/zoo train protopnet/digits --out runs/demo --overwrite yardstick=runs/demo-blackbox
+
+test: setup
+	$(BIN)/ruff check zoo recipes tests
+	$(BIN)/python -m pytest --numprocesses 2
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+benchmark: setup
+	$(BIN)/python -m pytest -m benchmark -s
+
+lint: setup
+	$(BIN)/ruff check zoo recipes tests
+	$(BIN)/ruff format --check zoo recipes tests
+	$(BIN)/pyright
+
+clean:
+	rm -rf .venv runs build dist *.egg-info

@@ -1,0 +1,56 @@
+"""Explain: the page of one input, which units decided and how they add up to the answer."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from zoo import checkpoint, gallery
+from zoo.cli import recipe
+from zoo.config import check
+from zoo.data import create_data
+from zoo.report.page import ScoreRow, page
+from zoo.train.run import about, classes
+
+
+def main(args: argparse.Namespace) -> None:
+    """Explain ``args.input``, an index of the test split or a picture file."""
+    recipe("train").quiet()
+    model = checkpoint.load(args.name)
+    config = check(OmegaConf.create(model.config), args.overrides, where=args.name, classes=classes)
+    data = create_data(**OmegaConf.to_container(config.data))
+    x, truth, name = read(args.input, data)
+    with torch.no_grad():
+        told = model.explain(x, shown=args.shown)
+        also = None if truth is None else model.explain(x, target=truth, shown=args.shown)
+    used = {int(u) for e in (told, also) if e is not None for u in e.shown.flatten()}
+    _, metrics = checkpoint.read(checkpoint.find(args.name))
+    rows = [ScoreRow(n, "n/a" if s["value"] is None else f"{s['value']:.4g}", s["protocol"], s.get("note", ""))
+            for n, s in metrics["scores"].items()]  # fmt: skip
+    facts = about(config, data, f"zoo explain {args.name} {args.input}", Path())
+    title = f"{Path(args.name).name} on {name}"
+    with tempfile.TemporaryDirectory() as folder:
+        stem = f"{Path(args.name).name}-{Path(name).stem}.html"
+        out = Path(folder) / stem if args.dry_run else (args.out or Path("runs/explain")) / stem
+        page(
+            out, title=title, explanation=told, also=also, pictures=data.picture(x), class_names=data.class_names,
+            truth=truth, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
+        )  # fmt: skip
+    winner = int(told.target[0])
+    sys.stdout.write(f"{name}: {data.class_names[winner]}, logit {float(told.logits[0, winner]):.4g}\n")
+    if not args.dry_run:
+        sys.stdout.write(f"page  {out}\n")
+
+
+def read(text: str, data) -> tuple[torch.Tensor, torch.Tensor | None, str]:
+    """The input as ``(1, 3, s, s)``, its class if known, its name."""
+    if text.isdigit():
+        n = len(data.splits["test"])
+        if int(text) >= n:
+            raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")
+        batch = data.loader("test").dataset.__getitems__([(0, int(text))])
+        return batch.x, batch.y, data.name_of("test", int(text))
+    return data.read_picture(Path(text))[None], None, Path(text).name

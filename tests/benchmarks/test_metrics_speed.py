@@ -1,0 +1,64 @@
+"""Scores against the plain loop: pytest -m benchmark -s tests/benchmarks/test_metrics_speed.py."""
+
+import os
+import time
+
+import cv2
+import pytest
+import torch
+
+from zoo.metrics import Consistency, gaussian_noise, hits, peak
+
+UNITS, OWN, IMAGES, PARTS, SIDE, CELLS = 2000, 10, 6000, 15, 224, 7
+
+
+def plain(where, points, visible):
+    """One image, one prototype and one part at a time."""
+    met = torch.zeros(len(where), where.shape[1], PARTS, dtype=torch.bool)
+    points, visible = points.tolist(), visible.tolist()
+    for image, maps in enumerate(where.numpy()):
+        for unit, activation in enumerate(maps):
+            y, x = divmod(int(cv2.resize(activation, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).argmax()), SIDE)
+            for part, (px, py) in enumerate(points[image]):
+                inside = max(0, x - 36) <= int(px) <= min(SIDE, x + 36) and max(0, y - 36) <= int(py) <= min(
+                    SIDE, y + 36
+                )
+                met[image, unit, part] = visible[image][part] and inside
+    return met
+
+
+@pytest.mark.benchmark
+def test_consistency_of_2000_prototypes_on_6000_images():
+    g = torch.Generator().manual_seed(0)
+    where = torch.rand(IMAGES, OWN, CELLS, CELLS, generator=g)
+    points = torch.rand(IMAGES, PARTS, 2, generator=g, dtype=torch.float64) * SIDE
+    visible = torch.rand(IMAGES, PARTS, generator=g) > 0.2
+    ids = torch.arange(IMAGES)[:, None] % (UNITS // OWN) * OWN + torch.arange(OWN)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    score, start = Consistency(UNITS, PARTS), time.perf_counter()
+    for rows in torch.arange(IMAGES).split(64):
+        met = hits(peak(where[rows], SIDE), points[rows], visible[rows], size=SIDE)
+        score.update(met, visible[rows], ids[rows])
+    found = float(score.compute()["consistency"])
+    fast = time.perf_counter() - start
+    some, start = 300, time.perf_counter()
+    slow_met = plain(where[:some], points[:some], visible[:some])
+    slow = (time.perf_counter() - start) * IMAGES / some
+    assert torch.equal(hits(peak(where[:some], SIDE), points[:some], visible[:some], size=SIDE), slow_met)
+    torch.set_num_threads(threads)
+    print(f"\nconsistency {found:.2f}: zoo {fast:.1f} s, plain loop {slow:.1f} s (from {some}): {slow / fast:.1f} x")
+    assert fast < 120
+
+
+@pytest.mark.benchmark
+def test_noise_of_64_images():
+    x, ids = torch.zeros(64, 3, SIDE, SIDE), torch.arange(64)
+    start = time.perf_counter()
+    gaussian_noise(x, ids, draw=0, clip=0.25)
+    fast = time.perf_counter() - start
+    start = time.perf_counter()
+    torch.stack([torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(i)) for i in range(64)])
+    slow = time.perf_counter() - start
+    print(f"\nnoise for 64 images: zoo {fast:.2f} s, one generator per sample {slow:.2f} s: {slow / fast:.1f} x")
+    assert fast < 10

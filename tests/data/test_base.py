@@ -1,0 +1,127 @@
+import pytest
+import torch
+
+from zoo.data import create_data, data_class, list_data
+
+
+def all_of(loader, field):
+    return torch.cat([getattr(batch, field) for batch in loader])
+
+
+def test_one_batch():
+    data = create_data("digits", batch_size=16)
+    batch = next(iter(data.train_dataloader()))
+    assert batch.x.shape == (16, 3, 32, 32)
+    assert batch.x.dtype == torch.float32
+    assert (batch.y.dtype, batch.index.dtype) == (torch.int64, torch.int64)
+    assert batch.points.shape == (16, len(data.part_names), 2)
+    assert batch.points.dtype == torch.float64
+    assert batch.visible.dtype == torch.bool
+    assert batch.concepts.shape == (16, len(data.concept_names))
+    assert 0 <= data.picture(batch.x).min() < data.picture(batch.x).max() <= 1
+
+
+def test_plain_loader_is_in_order_and_names_its_samples():
+    data = create_data("digits", batch_size=50)
+    for split in ("train", "val", "test"):
+        loader = data.loader(split)
+        n = len(data.splits[split])
+        assert all_of(loader, "index").tolist() == list(range(n))
+        assert torch.equal(all_of(loader, "y"), data.splits[split].y)
+        assert len(data.loader(split, batch_size=7)) == -(-n // 7)
+    names = [data.name_of(s, i) for s in ("train", "val", "test") for i in range(len(data.splits[s]))]
+    assert len(set(names)) == 1797
+
+
+def test_validation_split_is_stratified_and_follows_the_seed():
+    data, other = create_data("digits"), create_data("digits", seed=1)
+    train, val = (torch.bincount(data.splits[s].y) for s in ("train", "val"))
+    assert ((val - (train + val) * 0.1).abs() <= 0.5).all()
+    assert data.splits["test"].names == other.splits["test"].names
+    assert data.splits["val"].names != other.splits["val"].names
+    none = create_data("digits", val=0.0)
+    assert none.val_dataloader() == []
+    with pytest.raises(ValueError, match="split 'val' is empty"):
+        none.loader("val")
+
+
+def test_workers_change_nothing():
+    one, two = (create_data("digits", limit=40, batch_size=8, workers=w) for w in (0, 2))
+    a, b = one.train_dataloader(), two.train_dataloader()
+    for epoch in range(2):
+        for loader in (a, b):
+            loader.batch_sampler.set_epoch(epoch)
+        for field in ("index", "x", "points"):
+            torch.manual_seed(epoch)
+            assert torch.equal(all_of(a, field), all_of(b, field))
+
+
+def test_augmentation_follows_the_epoch_not_the_batch_or_the_global_state():
+    data = create_data("digits", limit=40, batch_size=8)
+
+    def images(epoch, batch_size):
+        loader = data.loader("train", augment=True, batch_size=batch_size)
+        loader.batch_sampler.set_epoch(epoch)
+        return all_of(loader, "x")
+
+    before = torch.get_rng_state()
+    assert torch.equal(images(0, 8), images(0, 5))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(images(0, 8), images(1, 8))
+    assert torch.equal(all_of(data.loader("train"), "x"), all_of(data.loader("train"), "x"))
+
+
+def test_decoding_on_demand_gives_the_same(monkeypatch):
+    kept = all_of(create_data("digits", limit=20).loader("test"), "x")
+    monkeypatch.setattr("zoo.data.split.KEEP", 0)
+    data = create_data("digits", limit=20)
+    assert torch.equal(all_of(data.loader("test"), "x"), kept)
+    assert data._images["test"] is None
+
+
+def test_limit_is_even_over_classes():
+    data = create_data("digits", limit=25)
+    for split in data.splits.values():
+        assert sorted(set(torch.bincount(split.y).tolist())) == [2, 3]
+
+
+def test_fingerprint_is_of_the_data():
+    a = create_data("digits").fingerprint()
+    assert a == create_data("digits", batch_size=3, augment="none").fingerprint()
+    assert a != create_data("digits", seed=1).fingerprint()
+    assert len(a) == 12
+
+
+def test_setup_twice_reads_once():
+    data = create_data("digits")
+    data.setup("fit")
+    first = data.splits
+    data.setup("test")
+    assert data.splits is first
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"val": 1.0}, "data.val is 1.0"),
+        ({"batch_size": 0}, "data.batch_size is 0; expected 1 or more"),
+        ({"limit": 0}, "data.limit is 0"),
+        ({"mean": [0.5]}, "expected three numbers"),
+        ({"augment": "shfit"}, "augment is 'shfit'"),
+        ({"batchsize": 3}, "takes no argument 'batchsize'.*did you mean batch_size"),
+    ],
+)
+def test_wrong_arguments(args, words):
+    with pytest.raises(ValueError, match=words):
+        create_data("digits", **args)
+
+
+def test_names():
+    assert {"digits", "shapes", "cub200", "mnist", "fashion_mnist", "cifar10", "folder"} <= set(list_data())
+    assert data_class("digits").__name__ == "Digits"
+    with pytest.raises(ValueError, match="no data 'cub20'.*did you mean cub200"):
+        create_data("cub20")
+    with pytest.raises(ValueError, match="needs the argument 'root'"):
+        create_data("folder")
+    with pytest.raises(ValueError, match="expected one of train, val, test"):
+        create_data("digits").loader("dev")

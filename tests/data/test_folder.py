@@ -1,0 +1,81 @@
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from zoo.data import create_data
+
+
+def small(root, points=None, **args):
+    return create_data("folder", root=str(root), keypoints=points and str(points), size=40, **args)
+
+
+def test_classes_and_points(user_folder):
+    data = small(*user_folder)
+    assert data.class_names == ("cat", "dog")
+    assert data.part_names == ("eye", "tail")
+    assert [len(data.splits[s]) for s in ("train", "val", "test")] == [14, 2, 4]
+    assert [s.y.bincount().tolist() for s in data.splits.values()] == [[7, 7], [2, 2], [1, 1]]
+    batch = next(iter(data.loader("train")))
+    assert batch.points[0, 0].tolist() == [5 * 40 / 20, 5 * 40 / 10]
+    assert batch.visible[:, 0].all()
+    plain = small(user_folder[0])
+    assert next(iter(plain.loader("test"))).points is None
+    assert next(iter(plain.train_dataloader())).x.shape == (14, 3, 40, 40)
+    assert plain.fingerprint() != data.fingerprint()
+
+
+def test_given_division(user_folder):
+    root, _ = user_folder
+    top = root.parent / "divided"
+    for name in ("train", "val", "test"):
+        shutil.copytree(root, top / name)
+    data = small(top)
+    assert [len(data.splits[s]) for s in ("train", "val", "test")] == [20, 20, 20]
+    assert data.name_of("val", 0) == "val/cat/0.png"
+    shutil.rmtree(top / "test")
+    with pytest.raises(ValueError, match="has train but no test"):
+        small(top).setup()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("cat/1.png,tail,25,1", r"points.csv, row 23: tail at \(25.0, 1.0\) is outside cat/1.png, which is \(20, 10\)"),
+        ("cat/1.png,tail,nan,1", "points.csv, row 23: x is 'nan', not a number"),
+        ("cat/1.png,tail,2,", "points.csv, row 23: y is '', not a number"),
+        ("cat/77.png,tail,2,2", "points.csv, row 23: there is no image .*cat/77.png"),
+    ],
+)
+def test_bad_rows_are_named(user_folder, row, words):
+    root, points = user_folder
+    points.write_text(points.read_text() + row + "\n")
+    with pytest.raises(ValueError, match=words):
+        small(root, points).setup()
+
+
+def test_bad_files_are_named(user_folder):
+    root, points = user_folder
+    points.write_text(points.read_text().replace("file,part,x,y", "file,part,x,why"))
+    with pytest.raises(ValueError, match="has no column 'y'"):
+        small(root, points).setup()
+    with pytest.raises(ValueError, match="gone.csv is missing"):
+        small(root, root / "gone.csv").setup()
+    (root / "cat" / "3.png").write_text("no picture")
+    with pytest.raises(ValueError, match="3.png cannot be read as an image"):
+        [list(small(root).loader(split)) for split in ("train", "val", "test")]
+    (root / "eel").mkdir()
+    with pytest.raises(ValueError, match="class 'eel' has no image"):
+        small(root).setup()
+    with pytest.raises(ValueError, match="has no class folders"):
+        small(root / "cat").setup()
+
+
+def test_gray_and_transparent_images_become_rgb(user_folder):
+    root, _ = user_folder
+    Image.new("L", (9, 9), 128).save(root / "cat" / "0.png")
+    Image.new("RGBA", (9, 9), (128, 128, 128, 255)).save(root / "cat" / "1.png")
+    data = small(root, mean=[0.0] * 3, std=[1.0] * 3)
+    x = torch.cat([b.x for s in ("train", "val", "test") for b in data.loader(s)])
+    assert (x - 128 / 255).abs().flatten(1).max(1).values.lt(1e-6).sum() == 2

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+from oracle import consistency
+from worlds import keypoints, maps, own_class
+
+from zoo.metrics import Consistency, hits, peak
+
+OWNER = [0, 0, 0, 1, 1, 2, 3, 3]  # ragged; class 3 has no images
+
+
+def fast(world, points, visible, labels, side, score=None):
+    shown, where = own_class(world, labels, OWNER)
+    score = score or Consistency(len(OWNER), visible.shape[1])
+    score.update(hits(peak(where, side), points, visible, size=side), visible, shown)
+    return score.compute()
+
+
+@pytest.mark.parametrize("kind", ["random", "constant", "levels", "integers", "peaks", "plateau", "mirrored"])
+@pytest.mark.parametrize(("cells", "side"), [(7, 224), (4, 32), (5, 64)])
+def test_equals_the_loop(kind, cells, side):
+    for seed in range(3):
+        world = maps(kind, (9, len(OWNER), cells, cells), seed)
+        points, visible = keypoints(9, 6, side, seed)
+        labels = torch.arange(9) % 3
+        loop = consistency(world.numpy(), points, visible, labels.tolist(), OWNER, side)
+        assert float(fast(world, points, visible, labels, side)["consistency"]) == loop
+
+
+def test_equals_the_loop_when_units_are_consistent():
+    """Prototypes that follow a part for four images of five: exactly at the threshold."""
+    side, b = 224, 10
+    points = torch.full((b, 3, 2), 30.0, dtype=torch.float64)
+    points[:, 1] = 200.0
+    visible = torch.ones(b, 3, dtype=torch.bool)
+    visible[:, 2] = False
+    world = torch.zeros(b, len(OWNER), 7, 7)
+    world[:, :, 0, 0] = 1
+    labels = torch.zeros(b, dtype=torch.int64)
+    world[:2, 0] = 0
+    world[:2, 0, 3, 6] = 1  # prototype 0 misses in 2 of 10
+    world[:3, 1] = 0
+    world[:3, 1, 3, 6] = 1  # prototype 1 misses in 3 of 10
+    found = fast(world, points, visible, labels, side)
+    for dtype in (np.float32, np.float64):
+        loop = consistency(world.numpy(), points, visible, labels.tolist(), OWNER, side, dtype=dtype)
+        assert float(found["consistency"]) == loop == 25.0
+    assert found["unit/rate"].tolist() == [0.8, 0.7, 1, 0, 0, 0, 0, 0]
+    assert found["unit/part"].tolist() == [0, 0, 0, -1, -1, -1, -1, -1]
+    assert found["unit/support"][:3].tolist() == [10, 10, 10]
+    assert (int(found["dead"]), int(found["unevaluable"])) == (5, 5)
+    assert float(found["soft"]) == pytest.approx(2.5 / 8)
+    assert int(found["labelled"]) == 1
+    assert float(found["coverage"]) == pytest.approx(1 / 3)
+    assert float(found["purity"]) == pytest.approx(2.5 / 3)
+
+
+def test_claims_on_images_without_the_part_are_unevaluable_not_dead():
+    score = Consistency(2, 3)
+    score.update(torch.ones(4, 2, 3, dtype=torch.bool), torch.zeros(4, 3, dtype=torch.bool))
+    found = score.compute()
+    assert (int(found["dead"]), int(found["unevaluable"]), float(found["consistency"])) == (0, 2, 0.0)
+
+
+def test_support_counts_visible_instances():
+    met, visible = torch.ones(3, 1, 2, dtype=torch.bool), torch.tensor([[1, 1], [1, 0], [1, 0]]).bool()
+    for least, value in ((1, 100), (3, 100), (4, 0)):
+        score = Consistency(1, 2, support=least)
+        score.update(met, visible)
+        assert float(score.compute()["consistency"]) == value
+
+
+def test_dense_and_compact_forms_agree():
+    g = torch.Generator().manual_seed(0)
+    b, u, p = 20, 6, 4
+    met, visible = torch.rand(b, u, p, generator=g) > 0.4, torch.rand(b, p, generator=g) > 0.3
+    gate = torch.rand(b, u, generator=g) > 0.5
+    dense, compact, padded = (Consistency(u, p) for _ in range(3))
+    dense.update(met, visible, gate=gate)
+    compact.update(met, visible, torch.arange(u).expand(b, u), gate)
+    order = torch.rand(b, u, generator=g).argsort(1)
+    ids = torch.where(gate.gather(1, order), order, -1)  # what the gate refuses is padding
+    padded.update(met.gather(1, order[..., None].expand(b, u, p)), visible, ids)
+    for key, value in dense.compute().items():
+        assert torch.equal(value, compact.compute()[key])
+        assert torch.equal(value, padded.compute()[key])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hits": torch.ones(2, 3, 9).bool()}, "hits"),
+        ({"visible": torch.ones(2, 9).bool()}, "visible"),
+        ({"unit_ids": torch.full((2, 3), 8)}, "unit_ids holds 8"),
+        ({"unit_ids": torch.zeros(2, 1).long()}, "unit_ids"),
+        ({"gate": torch.ones(2, 1).bool()}, "gate"),
+        ({"sample_ids": torch.ones(5).long()}, "sample_ids"),
+    ],
+)
+def test_says_what_does_not_fit(change, words):
+    right = {
+        "hits": torch.ones(2, 3, 4).bool(),
+        "visible": torch.ones(2, 4).bool(),
+        "unit_ids": torch.zeros(2, 3).long(),
+    }
+    with pytest.raises(ValueError, match=words):
+        Consistency(8, 4).update(**(right | change))
+
+
+@pytest.mark.parametrize("wrong", [{"tau": 0}, {"support": 0}, {"protocol": "huang"}, {"num_units": 0}])
+def test_refuses_arguments_that_mean_nothing(wrong):
+    with pytest.raises(ValueError, match=r"."):
+        Consistency(**({"num_units": 2, "part_count": 2} | wrong))

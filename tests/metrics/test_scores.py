@@ -1,0 +1,234 @@
+"""What holds for every score: the result depends on nothing but the set of samples."""
+
+import inspect
+import itertools
+import os
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from worlds import Toy, batch
+
+from zoo.metrics import Accuracy, Completeness, Consistency, EffectiveUnits, Stability
+from zoo.metrics.base import Score
+from zoo.metrics.suite import SCORES, Suite
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
+
+B, U, K, P = 24, 7, 3, 4
+
+
+def samples(seed=0):
+    """Arguments of every score's update, one row for each sample."""
+    g = torch.Generator().manual_seed(seed)
+    ids = torch.rand(B, U, generator=g).argsort(1)[:, :K]
+    ids[::5, 2] = -1
+    met, after = (torch.rand(B, K, P, generator=g) > 0.4 for _ in range(2))
+    gate = torch.rand(B, K, generator=g) > 0.2
+    contribution = torch.randn(B, U, generator=g) * (torch.rand(B, U, generator=g) > 0.3)
+    visible = torch.rand(B, P, generator=g) > 0.3
+    return {
+        "consistency": {"hits": met, "visible": visible, "unit_ids": ids, "gate": gate, "sample_ids": torch.arange(B)},
+        "stability": {
+            "before": met, "after": after, "unit_ids": ids, "gate": gate, "gate_after": gate.flip(0),
+            "moved": torch.rand(B, K, generator=g).double(),
+        },
+        "completeness": {
+            "answer": contribution.sum(1) + 1, "base": torch.rand(B, generator=g), "contribution": contribution
+        },
+        "effective_units": {"contribution": contribution},
+        "accuracy": {"logits": torch.randn(B, 5, generator=g), "y": torch.randint(0, 5, (B,), generator=g)},
+    }  # fmt: skip
+
+
+def make(name):
+    known = inspect.signature(SCORES[name]).parameters
+    return SCORES[name](**{k: v for k, v in {"num_units": U, "part_count": P}.items() if k in known})
+
+
+def feed(score, rows, order):
+    score.update(**{key: value[order] for key, value in rows.items()})
+    return score
+
+
+def agree(one, two):
+    assert list(one) == list(two)
+    for key, value in one.items():
+        exact = not value.is_floating_point() or key in ("consistency", "accuracy", "unit/rate")
+        assert torch.allclose(value.double(), two[key].double(), rtol=0 if exact else 1e-12, atol=0, equal_nan=True), (
+            key
+        )
+
+
+every_score = pytest.mark.parametrize("name", list(SCORES))
+
+
+def test_all_scores_are_tried():
+    assert set(samples()) == set(SCORES)
+
+
+@every_score
+@pytest.mark.parametrize("size", [1, 5, 23])
+def test_batch_size_and_order_do_not_matter(name, size):
+    rows, whole = samples()[name], make(name)
+    feed(whole, rows, torch.arange(B))
+    parts = make(name)
+    for some in torch.randperm(B, generator=torch.Generator().manual_seed(1)).split(size):
+        feed(parts, rows, some)
+    agree(whole.compute(), parts.compute())
+
+
+@every_score
+def test_merges_in_any_order(name):
+    rows, whole = samples()[name], make(name)
+    feed(whole, rows, torch.arange(B))
+    for order in itertools.permutations(range(3)):
+        parts = [feed(make(name), rows, some) for some in torch.arange(B).split(9)]
+        total = make(name)
+        for i in order:
+            total.merge_state(parts[i])
+        agree(whole.compute(), total.compute())
+
+
+@every_score
+def test_an_empty_batch_changes_nothing(name):
+    rows, score = samples()[name], make(name)
+    feed(score, rows, torch.arange(B))
+    before = score.compute()
+    agree(before, feed(score, rows, torch.arange(0)).compute())
+
+
+@every_score
+def test_nothing_seen_is_not_a_number_or_nothing(name):
+    found = make(name).compute()
+    head = next(iter(found.values()))
+    assert int(found["support"]) == 0
+    assert bool(head.isnan()) or float(head) == 0
+
+
+@every_score
+def test_arguments_stay_as_they_are_and_reset_forgets(name):
+    rows, score = samples()[name], make(name)
+    kept = {key: value.clone() for key, value in rows.items()}
+    feed(score, rows, torch.arange(B))
+    first = score.compute()
+    assert all(torch.equal(rows[key], kept[key]) for key in rows)
+    score.reset()
+    agree(first, feed(score, rows, torch.arange(B)).compute())
+
+
+@every_score
+def test_inference_mode_half_precision_and_strides(name):
+    rows = samples()[name]
+    with torch.inference_mode():
+        score = feed(make(name), rows, torch.arange(B))
+    feed(score, rows, torch.arange(B))
+    twice = score.compute()
+    assert int(twice["support"]) == 2 * B
+    odd = {k: v.repeat_interleave(2, 0)[::2] for k, v in rows.items()}
+    agree(feed(make(name), rows, torch.arange(B)).compute(), feed(make(name), odd, slice(None)).compute())
+    half = {k: v.bfloat16() if v.dtype == torch.float32 else v for k, v in rows.items()}
+    back = {k: v.float() if v.dtype == torch.bfloat16 else v for k, v in half.items()}
+    agree(feed(make(name), half, slice(None)).compute(), feed(make(name), back, slice(None)).compute())
+
+
+@every_score
+def test_states_survive_half_and_are_sums(name):
+    score = make(name).half()
+    assert isinstance(score, Score)
+    assert score.full_state_update is False
+    assert score.protocol
+    for state in score._defaults:
+        assert getattr(score, state).dtype in (torch.int64, torch.float64)
+
+
+@pytest.mark.parametrize("name", ["effective_units", "completeness"])
+def test_other_samples_scale_does_not_reach_a_sample(name):
+    """The share of the first sample in the total is the same beside quiet and beside loud samples."""
+    rows = samples()[name]
+    key = {"effective_units": "count", "completeness": "total"}[name]
+    alone = getattr(feed(make(name), rows, torch.arange(1)), key)
+    for scale in (1, 1e-6, 1e6):
+        loud = {k: torch.cat([v[:1], v[1:] * scale]) for k, v in rows.items()}
+        rest = getattr(feed(make(name), loud, torch.arange(1, B)), key)
+        both = getattr(feed(make(name), loud, torch.arange(B)), key)
+        assert float(both - rest) == pytest.approx(float(alone), rel=1e-9)
+
+
+def test_completeness_of_known_gaps():
+    score = Completeness()
+    score.update(torch.tensor([2.0, 0.0]), torch.tensor([0.5, 0.0]), torch.tensor([[1.0, 0.25], [1.0, -1.0]]))
+    found = score.compute()
+    assert [float(found[k]) for k in ("gap", "max", "absolute")] == [0.0625, 0.125, 0.25]
+    score.update(torch.tensor([0.0]), torch.tensor([0.0]), torch.tensor([[1.0, 0.0]]))
+    assert float(score.compute()["gap"]) == torch.inf
+
+
+def test_effective_units_of_known_shares():
+    score = EffectiveUnits(10)
+    score.update(torch.eye(10)[:1])
+    score.update(-torch.ones(1, 10) * 0.1)  # nine of ten carry exactly 90 %
+    score.update(torch.zeros(1, 10))
+    found = score.compute()
+    assert float(found["effective_units"]) == pytest.approx(10 / 3)
+    assert float(found["gini"]) == pytest.approx(0.45)
+    assert float(found["dead"]) == 0
+    assert found["unit/used"].tolist() == [2] + [1] * 9
+
+
+def test_effective_units_agree_with_a_loop():
+    rows = samples()["effective_units"]["contribution"]
+    needed = []
+    for row in rows.double().abs().tolist():
+        left, n = 0.9 * sum(row), 0
+        for value in sorted(row, reverse=True):
+            if left <= 1e-12:
+                break
+            left, n = left - value, n + 1
+        needed.append(n)
+    score = EffectiveUnits(U)
+    score.update(rows)
+    assert float(score.compute()["effective_units"]) == pytest.approx(sum(needed) / len(needed))
+
+
+def test_accuracy_counts_and_refuses_unknown_classes():
+    score = Accuracy()
+    score.update(torch.tensor([[1.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0]))
+    assert float(score.compute()["accuracy"]) == 0.5
+    with pytest.raises(ValueError, match="classes 0 to 1"):
+        score.update(torch.zeros(1, 2), torch.tensor([2]))
+
+
+def _worker(rank, port, path):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    mine = torch.arange(17) if rank == 0 else torch.arange(17, B)  # unequal shares
+    found = {name: feed(make(name), rows, mine).compute() for name, rows in samples().items()}
+    suite = Suite("evaluate/quick", Toy().units, list("abcde"), control=True)
+    if rank == 0:  # the other process has no data at all
+        suite.update(Toy(), batch())
+    found["suite"] = suite.to_json()
+    torch.save(found, f"{path}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_agree_with_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(_worker, (port, str(tmp_path)), nprocs=2)
+    suite = Suite("evaluate/quick", Toy().units, list("abcde"), control=True)
+    suite.update(Toy(), batch())
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        assert found["suite"] == suite.to_json()
+        for name, rows in samples().items():
+            agree(feed(make(name), rows, torch.arange(B)).compute(), found[name])
+
+
+def test_public_classes_are_the_suite_s():
+    assert {Accuracy, Completeness, Consistency, EffectiveUnits, Stability} == set(SCORES.values())

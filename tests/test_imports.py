@@ -1,0 +1,100 @@
+"""Imports go one way, and asking what there is does not wait for torch."""
+
+import ast
+import subprocess
+import sys
+import time
+
+import pytest
+
+from zoo import paths
+
+FILES = sorted(paths.PACKAGE.rglob("*.py"))
+NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("/", ".") for f in FILES}
+MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
+GROUND = {"explanation", "batch", "config", "paths"}
+MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
+    "explanation": set(),
+    "batch": set(),
+    "paths": set(),
+    "config": {"paths"},
+    "registry": {"paths", "config"},
+    **dict.fromkeys(("data", "metrics", "report", "nn"), GROUND),
+    "models": GROUND | {"registry", "nn"},
+    "checkpoint": GROUND | {"registry", "models"},
+    "gallery": GROUND | {"registry", "models", "data", "report"},
+    "train": GROUND | {"registry", "models", "nn", "data", "metrics", "report", "checkpoint", "gallery"},
+    "cli": GROUND | {"registry", "checkpoint", "data"},
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+
+
+def imports(tree):
+    """(module, level) of every import that runs: not those under ``if TYPE_CHECKING``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, 0) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            inner = [f"{base}.{alias.name}" for alias in node.names if f"{base}.{alias.name}" in MODULES]
+            yield from ((name, node.level) for name in inner or [base])
+        yield from imports(node)
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES.get)
+def test_direction(file):
+    tree = ast.parse(file.read_text())
+    own = NAMES[file].split(".")[1]
+    for name, level in imports(tree):
+        assert level == 0, f"{file} imports relatively"
+        assert not name.startswith("lightning"), f"{file} imports {name}; pytorch_lightning is the name"
+        if not name.startswith("zoo."):
+            continue
+        target = name.split(".")[1]
+        assert target == own or target in MAY[own], f"{file} imports {name}"
+        if own == "models":
+            assert target != "models" or name in ("zoo.models.base", NAMES[file]), f"a model imports a model: {file}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES.get)
+def test_no_print(file):
+    calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)]
+    assert not [c.lineno for c in calls if getattr(c.func, "id", "") == "print"]
+
+
+def test_every_folder_has_a_place():
+    assert {n.split(".")[1] for n in NAMES.values()} == set(MAY)
+
+
+@pytest.mark.parametrize("argv", [["ls"], ["--help"], ["ls", "protopnet*"], ["cp", "protopnet/digits", "copy.yaml"]])
+def test_asking_is_quick_and_needs_no_torch(argv, tmp_path):
+    code = (
+        "import sys\nfrom zoo.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'timm', 'pytorch_lightning', 'sklearn', 'torchmetrics'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    best = 9.0
+    for attempt in range(3):
+        cwd = tmp_path / str(attempt)
+        cwd.mkdir()
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, cwd=cwd,
+                              env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""}, timeout=60)  # fmt: skip
+        best = min(best, time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+        if best < 1.5:
+            return
+    pytest.fail(f"zoo {argv} takes {best:.2f} s")
+
+
+def test_lazy_names():
+    import zoo
+
+    assert all(getattr(zoo, name) is not None for name in zoo.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        zoo.nothing

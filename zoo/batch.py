@@ -1,0 +1,52 @@
+"""What every data module yields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """b samples. ``Batch.stack`` collates samples, which are Batches without the leading dimension.
+
+    Attributes:
+        x: ``(b, 3, s, s)`` normalised images, or the family's own input.
+        y: ``(b,)`` int64 class.
+        index: ``(b,)`` int64 position of each sample in its split: its identity for provenance, noise and bootstraps.
+        concepts: ``(b, m)`` float true concepts, NaN where unknown.
+        points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
+            and may lie outside the image.
+        visible: ``(b, p)`` bool, whether the annotator saw the part.
+    """
+
+    x: Tensor
+    y: Tensor
+    index: Tensor
+    concepts: Tensor | None = None
+    points: Tensor | None = None
+    visible: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on ``device``."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in moved.items() if v is not None})
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory."""
+        return replace(
+            self, **{f.name: v.pin_memory() for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        )
+
+    @staticmethod
+    def stack(samples: Sequence[Batch]) -> Batch:
+        """Collate single samples."""
+        first = samples[0]
+        names = [f.name for f in fields(Batch) if getattr(first, f.name) is not None]
+        return Batch(**{name: torch.stack([getattr(s, name) for s in samples]) for name in names})

@@ -1,0 +1,181 @@
+"""One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
+
+``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``metrics.json``,
+``README.md`` a card, ``units/`` the vocabulary for people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from zoo import __version__, paths
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from zoo.models.base import SelfExplaining
+
+WEIGHTS = "model.safetensors"
+
+
+def list_checkpoints(pattern: str = "*") -> list[str]:
+    """Names of the checkpoints on this machine that match a glob."""
+    found = {p.parent.name for root in paths.checkpoints() for p in root.glob(f"*/{WEIGHTS}")}
+    return sorted(n for n in found if fnmatch(n, pattern))
+
+
+def find(name: str) -> Path:
+    """The folder of a checkpoint.
+
+    Args:
+        name: of a checkpoint on this machine, a checkpoint or run folder, or ``hub:org/name@revision``.
+
+    Raises:
+        ValueError: if there is none; the message names the nearest.
+    """
+    if name.startswith("hub:"):
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError
+
+        repo, _, revision = name.removeprefix("hub:").partition("@")
+        try:
+            return Path(snapshot_download(repo, revision=revision or None))
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
+    here = Path(name).expanduser()
+    for folder in (here, here / "checkpoint", *(root / name for root in paths.checkpoints())):
+        if (folder / WEIGHTS).is_file():
+            return folder
+    near = paths.did_you_mean(name, list_checkpoints())
+    raise ValueError(f"no checkpoint {name!r}{near}; `zoo ls` lists all, or name a run folder that has finished")
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Config and metrics of a checkpoint.
+
+    Raises:
+        ValueError: if one is missing or unreadable.
+    """
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        metrics = json.loads((folder / "metrics.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} is no whole checkpoint: {error}") from error
+    return dict(config), metrics
+
+
+def load(name: str) -> SelfExplaining:
+    """A trained model, in eval mode on the CPU.
+
+    Args:
+        name: as in ``find``.
+
+    Returns:
+        The model; ``model.config`` is the config of its run.
+
+    Raises:
+        ValueError: if there is no such checkpoint, or a tensor is missing, unknown or of another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from zoo.registry import create_model
+
+    folder = find(name)
+    config, _ = read(folder)
+    model = create_model(**config["model"])
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{folder / WEIGHTS} does not fit its config.yaml: {' '.join(str(error).split())}") from error
+    model.config = config
+    return model.eval()
+
+
+def save(
+    folder: Path, model: SelfExplaining, *, config: Mapping[str, Any], metrics: Mapping[str, Any], card: str,
+    unit_names: Sequence[str] = (), unit_pictures: Mapping[int, Image.Image] | None = None,
+) -> Path:  # fmt: skip
+    """Write a checkpoint beside its place, then rename it there; an older one is replaced.
+
+    Args:
+        folder: where.
+        model: whose state is saved.
+        config: of the run; where its backbone came from is dropped from ``model``, since the weights are here.
+        metrics: scores, seeds, data hash, code version.
+        card: the text of ``README.md``.
+        unit_names: one line for each unit.
+        unit_pictures: PNG pictures by unit id.
+    """
+    from safetensors.torch import save_file
+
+    config = {**config, "model": standalone(config["model"])}
+    text = OmegaConf.to_yaml(OmegaConf.create(config))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    part.chmod(0o755)
+    meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata=meta)
+    (part / "config.yaml").write_text(text)
+    (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    (part / "README.md").write_text(card)
+    if unit_names:
+        (part / "units").mkdir()
+        (part / "units" / "names.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(enumerate(unit_names)))))
+        for unit, picture in (unit_pictures or {}).items():
+            picture.save(part / "units" / f"{unit:04d}.png")
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(part, folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def standalone(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that rebuild the network alone: no weights are taken from a hub or another file."""
+    return {k: {"pretrained": False, "backbone_weights": None}.get(k, v) for k, v in model.items()}
+
+
+def graft(model: SelfExplaining, source: SelfExplaining, replace: Sequence[str]) -> None:
+    """Fine-tuning's start: take over every part of ``source`` but the replaced ones, which stay as ``model`` has them.
+
+    Raises:
+        ValueError: if ``replace`` names an unknown part, or a tensor that is not replaced does not fit; it is named.
+    """
+    parts = list(model.parts())
+    for part in replace:
+        if part not in parts:
+            raise ValueError(
+                f"finetune.replace: {model.name} has no part {part!r}{paths.did_you_mean(part, parts)}"
+                f" (has: {', '.join(parts)})"
+            )
+    other = source.state_dict()
+    model.adopt({k: v for k, v in other.items() if source.part_of(k) not in replace})
+    own = model.state_dict()
+    kept = {k: v for k, v in own.items() if model.part_of(k) in replace}
+    taken = {k: v for k, v in other.items() if source.part_of(k) not in replace}
+    for key in sorted((set(own) - set(kept)) ^ set(taken)):
+        side = "source has no" if key in own else "config has no"
+        raise ValueError(
+            f"finetune: the {side} tensor {key};"
+            f" add {model.part_of(key)!r} to finetune.replace, or use the source's model"
+        )
+    for key, value in taken.items():
+        if value.shape != own[key].shape:
+            raise ValueError(
+                f"finetune: {key} is {tuple(value.shape)} in the source and {tuple(own[key].shape)} in the config;"
+                f" add {model.part_of(key)!r} to finetune.replace, or use the source's arguments"
+            )
+    model.load_state_dict({**kept, **taken})

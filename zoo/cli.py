@@ -1,0 +1,168 @@
+"""``zoo <verb> <name> [key=value ...]``. Verbs that train or score are recipes; torch comes only after parsing."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from zoo import __version__, paths
+
+EPILOG = """examples:
+  zoo ls                                     what there is: configs, models, data, checkpoints
+  zoo train protopnet/digits seed=1          train from a config, with an override
+  zoo evaluate protopnet-digits              score a checkpoint
+  zoo explain protopnet-digits 12            write the page of one input: an index of the test split, or a picture file
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs."""
+    top = argparse.ArgumentParser(
+        prog="zoo", description="Models that are their own explanation: train, fine-tune, evaluate, explain.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"zoo {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="verb", required=True)
+
+    def verb(
+        name: str, text: str, *, what: str = "", overrides: bool = False, run: bool = False
+    ) -> argparse.ArgumentParser:
+        p = verbs.add_parser(name, help=text, description=text)
+        if what:
+            p.add_argument("name", help=what)
+        if overrides:
+            p.add_argument("overrides", nargs="*", metavar="key=value", help="override a key of the config")
+        if run:
+            p.add_argument("--out", type=Path, help="folder to write to (default: under runs/)")
+            p.add_argument("--overwrite", action="store_true", help="replace an older run in that folder")
+            p.add_argument("--dry-run", action="store_true", help="run one batch through everything, write nothing")
+        p.add_argument("--debug", action="store_true", help="show the whole trace of an error")
+        return p
+
+    verb("ls", "list configs, models, data sources and checkpoints").add_argument("pattern", nargs="?", default="*")
+    verb(
+        "show",
+        "print a config, the card of a checkpoint, or what a model's file says",
+        what="config, checkpoint or model",
+    )
+    p = verb("cp", "copy a config or a recipe to edit it", what="config (protopnet/digits) or recipe (train)")
+    p.add_argument("to", type=Path, help="file to write")
+    verb("validate", "check a config without reading any data", what="config", overrides=True)
+    for name, text in (
+        ("train", "train from a config"),
+        ("finetune", "train from a checkpoint: finetune.from=..., finetune.replace=[head]"),
+    ):
+        p = verb(name, text, what="config (protopnet/digits) or YAML file", overrides=True, run=True)
+        p.add_argument("--resume", action="store_true", help="go on where a killed run stopped, to the same bits")
+    p = verb(
+        "evaluate", "score a checkpoint on its test split", what="checkpoint or run folder", overrides=True, run=True
+    )
+    p.add_argument("--suite", default="quick", help="scores: a name under configs/evaluate, or a YAML file")
+    p = verb("explain", "write the page that explains one input", what="checkpoint or run folder", run=True)
+    p.add_argument("input", help="index of the test split, or a picture file")
+    p.add_argument("overrides", nargs="*", metavar="data.key=value", help="override a key of the data")
+    p.add_argument("--shown", type=int, default=10, help="how many units to show")
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; 0 if it worked, 2 if the user can mend it."""
+    args, rest = parser().parse_known_args(argv)
+    late = [a for a in rest if not a.startswith("-") and "=" in a]  # overrides that stand behind options
+    if len(late) != len(rest) or (rest and not hasattr(args, "overrides")):
+        parser().error(f"unrecognised: {' '.join(a for a in rest if a not in late) or ' '.join(rest)}")
+    if late:
+        args.overrides += late
+    try:
+        if args.verb in ("ls", "show", "cp"):
+            globals()[f"_{args.verb}"](args)
+        elif args.verb == "validate":
+            recipe("train").validate(args.name, args.overrides)
+            _say(f"{args.name} is valid")
+        else:
+            recipe(args.verb).main(args)
+    except ValueError as error:
+        if args.debug:
+            raise
+        sys.stderr.write(f"zoo {args.verb}: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"zoo {args.verb}: stopped{'; go on with --resume' if hasattr(args, 'resume') else ''}\n")
+        return 130
+    return 0
+
+
+def recipe(name: str) -> ModuleType:
+    """The module of a recipe file."""
+    spec = spec_from_file_location(f"zoo_recipe_{name}", paths.recipes() / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _ls(args: argparse.Namespace) -> None:
+    from fnmatch import fnmatch
+
+    from zoo.checkpoint import list_checkpoints
+    from zoo.data import list_data
+    from zoo.registry import describe, list_models
+
+    groups = {
+        "configs": {n: _headline(paths.config_file(n)) for n in paths.list_configs()},
+        "models": {n: describe(n) for n in list_models()},
+        "data": {n: "" for n in list_data()},
+        "checkpoints": {n: "" for n in list_checkpoints()},
+    }
+    for title, entries in groups.items():
+        shown = {n: text for n, text in entries.items() if fnmatch(n, args.pattern) or args.pattern in n}
+        if shown:
+            width = max(map(len, shown))
+            _say(f"{title}\n" + "\n".join(f"  {n:{width}}  {text}".rstrip() for n, text in shown.items()))
+
+
+def _headline(file: Path) -> str:
+    """What a config's first comment line says after its path."""
+    first = file.read_text().splitlines()[0] if file.stat().st_size else ""
+    return first.split(":", 1)[1].strip() if first.startswith("#") and ":" in first else ""
+
+
+def _show(args: argparse.Namespace) -> None:
+    from zoo.checkpoint import find, list_checkpoints
+    from zoo.registry import list_models
+
+    if args.name in paths.list_configs() or args.name.endswith((".yaml", ".yml")):
+        _say(paths.config_file(args.name).read_text())
+    elif args.name in list_models():
+        file = paths.PACKAGE / "models" / f"{args.name}.py"
+        _say(file.read_text().split('"""')[1] if file.is_file() else f"{args.name} comes from another package")
+    elif args.name in list_checkpoints() or Path(args.name).is_dir():
+        _say((find(args.name) / "README.md").read_text())
+    else:
+        near = paths.did_you_mean(args.name, [*paths.list_configs(), *list_models(), *list_checkpoints()])
+        raise ValueError(f"nothing is called {args.name!r}{near}; `zoo ls` lists all")
+
+
+def _cp(args: argparse.Namespace) -> None:
+    script = paths.recipes() / f"{args.name}.py"
+    source = script if script.is_file() else paths.config_file(args.name)
+    target = args.to / source.name if args.to.is_dir() else args.to
+    if target.exists():
+        raise ValueError(f"{target} exists; choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    _say(f"{source} -> {target}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

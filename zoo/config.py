@@ -1,0 +1,265 @@
+"""Typed run configs: YAML and ``key=value`` in, one checked OmegaConf tree out.
+
+The schema of ``model`` and ``data`` is read off the ``__init__`` of the class that they name, so there is no second
+list of arguments to keep. A misspelt key or a wrong type is an error that names the key and the nearest right one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from zoo import paths
+
+
+@dataclass
+class Phase:
+    """One stage of training: at most one ``Trainer.fit``, then at most a few methods of the model.
+
+    Attributes:
+        epochs: passes over the training split; 0 for a phase that only calls methods.
+        lr: learning rate by name of a part (``model.parts()``); parts not named are frozen, in eval mode.
+        loss: weight by name of a loss term (``model.terms``); terms not named keep weight 1 for ``task``, 0 otherwise.
+        optimizer: adam, adamw or sgd (momentum .9).
+        weight_decay: of the optimiser.
+        schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
+        clip: largest gradient norm; null for none.
+        cache: with a frozen backbone, keep its features of this many augmented passes in memory and train on them.
+        then: methods of the model to call afterwards, in order: a name, or names with their arguments.
+    """
+
+    epochs: int = 0
+    lr: dict[str, float] = field(default_factory=dict)
+    loss: dict[str, float] = field(default_factory=dict)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    every: int = 5
+    gamma: float = 0.1
+    clip: float | None = None
+    cache: int = 0
+    then: Any = None
+
+
+@dataclass
+class TrainerArgs:
+    """Where and how a run computes.
+
+    Attributes:
+        accelerator: Lightning's accelerator.
+        devices: how many.
+        strategy: Lightning's strategy; ``ddp`` for several processes.
+        precision: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
+        compile: run the backbone through ``torch.compile``.
+        save_every: steps between two resumable checkpoints inside an epoch; one is always written after each epoch.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    compile: bool = False
+    save_every: int | None = None
+
+
+@dataclass
+class Finetune:
+    """Where a run starts.
+
+    Attributes:
+        source: checkpoint (name, folder or ``hub:org/name``), YAML key ``from``.
+        replace: parts that start afresh; everything else must fit exactly.
+    """
+
+    source: str | None = None
+    replace: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Config:
+    """A run.
+
+    Attributes:
+        model: ``name`` and the arguments of that model.
+        data: ``name`` and the arguments of that data module.
+        phases: stages by name, in order.
+        finetune: where to start, if not from scratch.
+        yardstick: config (or run folder) of the black box whose accuracy is printed beside this run's.
+        suite: config of the scores, under ``configs/evaluate``.
+        trainer: where and how to compute.
+        seed: of weights, order and augmentation.
+    """
+
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    phases: dict[str, Phase] = field(default_factory=dict)
+    finetune: Finetune | None = None
+    yardstick: str | None = None
+    suite: str = "quick"
+    trainer: TrainerArgs = field(default_factory=TrainerArgs)
+    seed: int = 0
+
+
+def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, str], type] | None = None) -> DictConfig:
+    """Read a config, apply overrides, check everything.
+
+    Args:
+        name: a shipped config (``protopnet/digits``) or the path of a YAML file.
+        overrides: ``key=value`` strings, values in YAML.
+        classes: ``classes("model", "protopnet")`` finds the class whose ``__init__`` types that section.
+
+    Returns:
+        The resolved config, closed against unknown keys.
+
+    Raises:
+        ValueError: unreadable file, unknown key (with the nearest), wrong type, an override that names no key.
+    """
+    file = paths.config_file(name)
+    try:
+        raw = OmegaConf.load(file)
+    except (YAMLError, OSError, OmegaConfBaseException) as error:
+        raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, DictConfig):
+        raise ValueError(f"{file}: a config is a mapping with the keys {', '.join(Config.__dataclass_fields__)}")
+    return check(raw, overrides, where=str(file), classes=classes)
+
+
+def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes=None) -> DictConfig:
+    """Type a raw config and apply overrides; see ``load``."""
+    try:
+        if raw.get("finetune") and "from" in raw.finetune:
+            raw.finetune.source = raw.finetune.pop("from")
+        config = OmegaConf.merge(OmegaConf.structured(Config), raw)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{where}: {_first_line(error)}") from error
+    for section in ("model", "data"):
+        chosen = [o.split("=", 1)[1] for o in overrides if o.startswith(f"{section}.name=")]
+        name = chosen[-1] if chosen else config[section].get("name")
+        if not name:
+            raise ValueError(f"{where}: {section}.name is missing")
+        if classes:
+            known = OmegaConf.structured(schema(classes(section, name)))
+            given = {k: v for k, v in OmegaConf.to_container(raw[section]).items() if k != "name"}
+            try:
+                # a schema closed against unknown keys, under the section's own name so that errors read right
+                typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})[section]
+            except OmegaConfBaseException as error:
+                raise ValueError(f"{where}: {_first_line(error)}") from error
+            config[section] = {"name": name, **OmegaConf.to_container(typed)}
+            OmegaConf.set_struct(config[section], True)
+    for text in overrides:
+        _override(config, text, classes)
+    for section in ("model", "data"):
+        for key, value in config[section].items():
+            if value == "???":
+                raise ValueError(f"{where}: {section}.{key} is missing; {config[section].name} needs it")
+    return config
+
+
+def _override(config: DictConfig, text: str, classes) -> None:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32")
+    parsed = OmegaConf.create(f"v: {value}" if value else "v: null").v
+    key = "finetune.source" if key == "finetune.from" else key
+    section, _, argument = key.partition(".")
+    if section == "finetune" and config.finetune is None:
+        config.finetune = Finetune()
+    try:
+        if section in ("model", "data") and argument and classes:
+            if argument == "name":
+                return
+            types = OmegaConf.structured(schema(classes(section, config[section].name)))
+            typed = OmegaConf.create({section: types})
+            OmegaConf.set_struct(typed, True)
+            OmegaConf.update(typed, key, parsed, force_add=_free_form(typed, key))
+            OmegaConf.update(config, key, parsed, force_add=True)
+        else:
+            OmegaConf.set_struct(config, True)
+            OmegaConf.update(config, key, parsed, force_add=_free_form(config, key))
+    except OmegaConfBaseException as error:
+        raise ValueError(f"override {text!r}: {_first_line(error)}") from error
+
+
+def _free_form(config: DictConfig, key: str) -> bool:
+    """Whether ``key`` adds to a mapping that is open by design: learning rates, loss weights, arguments of methods."""
+    parts = key.split(".")
+    if parts[0] == "phases" and len(parts) > 3 and parts[1] in config.phases:
+        return parts[2] in ("lr", "loss", "then")
+    return len(parts) > 2 and parts[0] in ("model", "data") and parts[1].endswith("_args")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    where = next((line.split(":", 1)[1].strip() for line in text if line.strip().startswith("full_key")), "")
+    return f"{text[0]}" + (f" (at {where})" if where else "")
+
+
+def schema(cls: type) -> type:
+    """A dataclass of the keyword arguments of ``cls.__init__``, for OmegaConf to check against.
+
+    Raises:
+        TypeError: if an argument has no type that YAML can hold; our own mistake, found by ``zoo validate``.
+    """
+    hints = typing.get_type_hints(cls.__init__)
+    entries: list[Any] = []
+    for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        if name not in hints:
+            raise TypeError(f"{cls.__name__}.__init__: {name} has no type")
+        default = parameter.default
+        if default is parameter.empty:
+            entries.append((name, _plain(hints[name]), field(default="???")))
+        elif isinstance(default, (list, dict)):
+            entries.append((name, _plain(hints[name]), field(default_factory=lambda d=default: d.copy())))
+        else:
+            entries.append((name, _plain(hints[name]), field(default=default)))
+    return make_dataclass(cls.__name__, entries, kw_only=True)
+
+
+def _plain(hint: Any) -> Any:
+    """The part of a type that OmegaConf checks; a union of containers is left to the class itself."""
+    if typing.get_origin(hint) in (Union, UnionType):
+        arms = typing.get_args(hint)
+        rest = [a for a in arms if a is not NoneType]
+        if len(rest) > 1 and any(typing.get_origin(a) in (list, dict, tuple) for a in rest):
+            return Any
+    return hint
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config as plain Python values."""
+    out = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    assert isinstance(out, dict)
+    return out
+
+
+def save(config: DictConfig, file: Path) -> None:
+    """Write a resolved config as YAML."""
+    file.write_text(OmegaConf.to_yaml(config, resolve=True))
+
+
+def methods(then: Any) -> dict[str, dict[str, Any]]:
+    """The ``then`` of a phase as method name -> keyword arguments.
+
+    Raises:
+        ValueError: if it is neither a name nor a mapping of names.
+    """
+    if then is None:
+        return {}
+    if isinstance(then, str):
+        return {then: {}}
+    value = OmegaConf.to_container(then) if OmegaConf.is_config(then) else then
+    if isinstance(value, dict) and all(v is None or isinstance(v, dict) for v in value.values()):
+        return {name: dict(args or {}) for name, args in value.items()}
+    raise ValueError(f"then is {value!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")

@@ -1,0 +1,60 @@
+"""Sources of data by name; a source's file is imported when it is first asked for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import TYPE_CHECKING
+
+from zoo.paths import did_you_mean
+
+if TYPE_CHECKING:
+    from zoo.data.base import ImageData
+
+SOURCES = {
+    "cifar10": "zoo.data.torchvision_sets:Cifar10",
+    "cub200": "zoo.data.cub200:Cub200",
+    "digits": "zoo.data.digits:Digits",
+    "fashion_mnist": "zoo.data.torchvision_sets:FashionMnist",
+    "folder": "zoo.data.folder:Folder",
+    "mnist": "zoo.data.torchvision_sets:Mnist",
+    "shapes": "zoo.data.shapes:Shapes",
+}
+
+
+def list_data() -> list[str]:
+    """Names of all sources."""
+    return sorted(SOURCES)
+
+
+def data_class(name: str) -> type[ImageData]:
+    """The class of a source.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"no data {name!r}{did_you_mean(name, list_data())} (known: {', '.join(list_data())})")
+    module, cls = SOURCES[name].split(":")
+    return getattr(importlib.import_module(module), cls)
+
+
+def create_data(name: str, **args: object) -> ImageData:
+    """A source of data, not yet read.
+
+    Args:
+        name: one of ``list_data()``.
+        args: of its class.
+
+    Raises:
+        ValueError: if the name or an argument is unknown, missing or out of range.
+    """
+    cls = data_class(name)
+    known = inspect.signature(cls).parameters
+    for arg in args:
+        if arg not in known:
+            raise ValueError(f"data {name!r} takes no argument {arg!r}{did_you_mean(arg, list(known))}")
+    for arg, parameter in known.items():
+        if parameter.default is parameter.empty and arg not in args:
+            raise ValueError(f"data {name!r} needs the argument {arg!r}: pass data.{arg}=...")
+    return cls(**args)

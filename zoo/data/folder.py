@@ -1,0 +1,173 @@
+"""A user's own images: one folder per class, optionally a CSV of keypoints."""
+
+from __future__ import annotations
+
+import csv
+import math
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from zoo.data.augment import Augment
+from zoo.data.base import ImageData
+from zoo.data.pixels import Files
+from zoo.data.split import Split, held_out
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
+COLUMNS = ("file", "part", "x", "y")
+
+
+class Folder(ImageData):
+    """``root/<class>/<image>``, or ``root/train/<class>/<image>`` beside ``root/test`` and, if wanted, ``root/val``.
+
+    Images are squashed to a square. Where there is no test folder a stratified fifth is held out for it.
+
+    Args:
+        root: the folder.
+        keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the original
+            image and, if wanted, ``visible`` (0 or 1); a part without a row is not visible. None for no keypoints.
+        size: side of the square images, in pixels.
+        batch_size: of one rank.
+        augment: policy for training.
+        workers: processes that load.
+        val: share of train held out for validation, if there is no such folder.
+        seed: of the held-out shares, the order and the augmentation.
+        limit: use only so many samples of each split.
+        mean: per channel, of x in [0, 1]; None for ImageNet's.
+        std: per channel.
+
+    Raises:
+        ValueError: if an argument is out of range, or (once read) a file or row is missing or wrong.
+    """
+
+    licence = "the user's own"
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        keypoints: str | None = None,
+        size: int = 224,
+        batch_size: int = 64,
+        augment: Augment = "flip",
+        workers: int = 0,
+        val: float = 0.1,
+        seed: int = 0,
+        limit: int | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+    ) -> None:
+        super().__init__(
+            size=size,
+            batch_size=batch_size,
+            augment=augment,
+            workers=workers,
+            val=val,
+            seed=seed,
+            limit=limit,
+            mean=mean,
+            std=std,
+        )
+        self.root, self.keypoints = Path(root).expanduser(), keypoints
+
+    @cached_property
+    def _divided(self) -> list[str]:
+        present = [name for name in ("train", "val", "test") if (self.root / name).is_dir()]
+        return present if "train" in present else []
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the class folders, sorted."""
+        top = self.root / "train" if self._divided else self.root
+        found = sorted(p.name for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
+        if not found:
+            raise ValueError(f"{top} has no class folders; expected {top}/<class>/<image>")
+        return tuple(found)
+
+    @cached_property
+    def part_names(self) -> tuple[str, ...]:
+        """Names of the parts in the CSV, sorted."""
+        return tuple(sorted({row["part"] for row in self._rows}))
+
+    @cached_property
+    def _rows(self) -> list[dict[str, str]]:
+        if self.keypoints is None:
+            return []
+        path = Path(self.keypoints).expanduser()
+        if not path.is_file():
+            raise ValueError(f"{path} is missing; it was given as data.keypoints")
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or [], list(reader)
+        if lost := [c for c in COLUMNS if c not in columns]:
+            raise ValueError(f"{path} has no column {lost[0]!r}; it has {columns}, expected {', '.join(COLUMNS)}")
+        return rows
+
+    def _read(self) -> dict[str, Split]:
+        if self._divided:
+            splits = {name: self._split_of(self.root / name) for name in self._divided}
+            if "test" not in splits:
+                raise ValueError(f"{self.root} has train but no test; add it, or pass data.root={self.root / 'train'}")
+            return splits
+        every = self._split_of(self.root)
+        test = held_out(every.y, 0.2, seed=self.seed)
+        return {"train": every.take((~test).nonzero()[:, 0]), "test": every.take(test.nonzero()[:, 0])}
+
+    def _split_of(self, folder: Path) -> Split:
+        strange = {p.name for p in folder.iterdir() if p.is_dir()} - set(self.class_names)
+        if strange:
+            raise ValueError(f"{folder / min(strange)} is no class of train; move or remove it")
+        files, y = [], []
+        for label, name in enumerate(self.class_names):
+            of_class = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not of_class:
+                raise ValueError(f"class {name!r} has no image in {folder / name}; add one or remove the class")
+            files += of_class
+            y += [label] * len(of_class)
+        names = [p.relative_to(self.root).as_posix() for p in files]
+        points, visible = self._points(names) if self.keypoints else (None, None)
+        pixels = Files([str(p) for p in files], self.size)
+        return Split(names, torch.tensor(y), pixels, torch.arange(len(y)), points=points, visible=visible)
+
+    def _points(self, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        place, part_id = {n: i for i, n in enumerate(names)}, {p: i for i, p in enumerate(self.part_names)}
+        points = np.zeros((len(names), len(part_id), 2))
+        visible = np.zeros(points.shape[:2], bool)
+        sides: dict[str, tuple[int, int]] = {}
+        for number, row in enumerate(self._rows, 2):
+            name, where = row["file"], f"{self.keypoints}, row {number}"
+            if name not in place:
+                if not (self.root / name).is_file():
+                    raise ValueError(f"{where}: there is no image {self.root / name}")
+                continue
+            if name not in sides:
+                sides[name] = _sides(self.root / name)
+            xy = (_number(row, "x", where), _number(row, "y", where))
+            seen = _number(row, "visible", where) > 0 if row.get("visible") else True
+            if seen and not all(0 <= v <= side for v, side in zip(xy, sides[name], strict=True)):
+                raise ValueError(f"{where}: {row['part']} at {xy} is outside {name}, which is {sides[name]} pixels")
+            at = place[name], part_id[row["part"]]
+            visible[at] = seen
+            points[at] = np.array(xy) * self.size / sides[name] if seen else 0
+        return torch.from_numpy(points), torch.from_numpy(visible)
+
+
+def _number(row: dict[str, str], column: str, where: str) -> float:
+    try:
+        value = float(row[column])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {column} is {row[column]!r}, not a number")
+    return value
+
+
+def _sides(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as an image ({error}); restore or remove it") from error

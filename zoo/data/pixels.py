@@ -1,0 +1,98 @@
+"""Where pixels come from. A source is called with a row and answers ``(s, s)`` or ``(s, s, 3)`` uint8, ready to use."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+
+class Pixels(Protocol):
+    """A source of images; picklable, so that workers can hold it."""
+
+    def __call__(self, row: int) -> np.ndarray:
+        """Pixels of one image."""
+        ...
+
+    def identity(self) -> bytes:
+        """What tells this source from another: image bytes, or names and sizes of files."""
+        ...
+
+
+def squash(image: Image.Image, size: int) -> np.ndarray:
+    """The whole image made square, bilinear, gray or RGB as it was."""
+    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    return np.asarray(image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BILINEAR))
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images ``(n, h, w)`` or ``(n, h, w, 3)`` uint8 in memory."""
+
+    images: np.ndarray
+    size: int
+
+    def __call__(self, row: int) -> np.ndarray:
+        """Pixels of one image."""
+        return squash(Image.fromarray(self.images[row]), self.size)
+
+    def identity(self) -> bytes:
+        """All bytes."""
+        return self.images.tobytes()
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Encoded images one after another: image i is ``blob[offset[i]:offset[i + 1]]``."""
+
+    path: str
+    blob: np.ndarray
+    offset: np.ndarray
+    size: int
+
+    def __call__(self, row: int) -> np.ndarray:
+        """Pixels of one image.
+
+        Raises:
+            ValueError: if it cannot be decoded.
+        """
+        data = self.blob[self.offset[row] : self.offset[row + 1]].tobytes()
+        try:
+            return squash(Image.open(io.BytesIO(data)), self.size)
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"{self.path}: image {row} cannot be decoded ({error}); fetch the file again") from error
+
+    def identity(self) -> bytes:
+        """All bytes."""
+        return self.blob.tobytes()
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files, each cut to its box where there are boxes ``(n, 4)``: x1, y1, x2, y2 in whole pixels."""
+
+    paths: Sequence[str]
+    size: int
+    boxes: np.ndarray | None = None
+
+    def __call__(self, row: int) -> np.ndarray:
+        """Pixels of one image.
+
+        Raises:
+            ValueError: if the file is missing or is no image.
+        """
+        try:
+            with Image.open(self.paths[row]) as image:
+                image = image.convert("RGB")
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"{self.paths[row]} cannot be read as an image ({error}); restore or remove it") from error
+        return squash(image if self.boxes is None else image.crop(tuple(self.boxes[row].tolist())), self.size)
+
+    def identity(self) -> bytes:
+        """Size of each file."""
+        return ",".join(str(os.path.getsize(path)) for path in self.paths).encode()

@@ -1,0 +1,141 @@
+"""How the creatures of ``shapes`` are built and drawn.
+
+A creature faces right around (0, 0) in a frame whose unit is the side of the image, y down. Each part has three
+variants, each a list of (colour, outline), drawn over one another in the order of ``ORDER``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+Outline = tuple[tuple[int, int, int], np.ndarray]
+FINE = 4  # drawn at so many times the size, then averaged: antialiasing
+
+
+def _oval(x: float, y: float, rx: float, ry: float) -> np.ndarray:
+    turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    return np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], 1)
+
+
+def _flat(*numbers: float) -> np.ndarray:
+    return np.array(numbers, float).reshape(-1, 2)
+
+
+BLACK, WHITE = (25, 25, 30), (240, 240, 235)
+ORANGE, YELLOW, RED, GREY = (235, 130, 40), (240, 205, 70), (205, 60, 50), (120, 120, 130)
+RUST, SLATE, OLIVE, CREAM = (170, 85, 50), (70, 95, 150), (105, 135, 65), (235, 220, 185)
+BODY, HEAD, WING = _oval(0, 0, 0.22, 0.15), _oval(0.2, -0.17, 0.095, 0.09), _oval(-0.05, -0.03, 0.135, 0.08)
+EYE: list[Outline] = [(WHITE, _oval(0.225, -0.185, 0.03, 0.03)), (BLACK, _oval(0.23, -0.185, 0.016, 0.016))]
+STRIPES = [(CREAM, _flat(x, -0.09, x + 0.03, -0.09, x, 0.025, x - 0.03, 0.025)) for x in (-0.11, -0.04, 0.03)]
+SPOTS = [(YELLOW, _oval(x, y, 0.02, 0.02)) for x, y in ((-0.12, -0.03), (-0.05, -0.07), (-0.04, 0.01), (0.02, -0.04))]
+STEMS = (-0.03, 0.05)
+
+
+def _legs(colour: tuple[int, int, int], foot: float, toes: np.ndarray) -> list[Outline]:
+    stems = [_flat(x - 0.013, 0.1, x + 0.013, 0.1, x + 0.013, foot, x - 0.013, foot) for x in STEMS]
+    return [(colour, stem) for stem in stems] + [(colour, toes + (x, foot)) for x in STEMS]
+
+
+VARIANTS: dict[str, dict[str, list[Outline]]] = {
+    "body": {"rust": [(RUST, BODY)], "slate": [(SLATE, BODY)], "olive": [(OLIVE, BODY)]},
+    "head": {
+        "plain": [(CREAM, HEAD), *EYE],
+        "crested": [(RED, _flat(0.13, -0.22, 0.1, -0.35, 0.19, -0.29, 0.22, -0.36, 0.25, -0.22)), (GREY, HEAD), *EYE],
+        "banded": [(GREY, HEAD), (BLACK, _flat(0.112, -0.215, 0.288, -0.215, 0.288, -0.155, 0.112, -0.155)), *EYE],
+    },
+    "beak": {
+        "short": [(ORANGE, _flat(0.275, -0.205, 0.355, -0.16, 0.275, -0.125))],
+        "long": [(GREY, _flat(0.275, -0.185, 0.46, -0.155, 0.275, -0.135))],
+        "hooked": [(YELLOW, _flat(0.27, -0.21, 0.35, -0.2, 0.385, -0.15, 0.365, -0.08, 0.335, -0.14, 0.275, -0.13))],
+    },
+    "wing": {
+        "plain": [(BLACK, WING)],
+        "striped": [((95, 60, 110), WING), *STRIPES],
+        "spotted": [((40, 105, 110), WING), *SPOTS],
+    },
+    "tail": {
+        "fan": [(RED, _flat(-0.18, -0.03, -0.4, -0.17, -0.44, -0.03, -0.4, 0.1, -0.18, 0.05))],
+        "forked": [(SLATE, _flat(-0.18, -0.04, -0.44, -0.14, -0.34, -0.015, -0.44, 0.09, -0.18, 0.04))],
+        "pointed": [(BLACK, _flat(-0.18, -0.04, -0.46, -0.02, -0.18, 0.04))],
+    },
+    "leg": {
+        "short": _legs(ORANGE, 0.22, _flat(-0.01, -0.02, 0.04, 0.005, -0.01, 0.01)),
+        "long": _legs(BLACK, 0.32, _flat(-0.01, -0.02, 0.04, 0.005, -0.01, 0.01)),
+        "webbed": _legs(YELLOW, 0.23, _flat(0, -0.05, 0.065, 0.03, -0.04, 0.03)),
+    },
+}
+ORDER = ("leg", "tail", "body", "wing", "head", "beak")
+# Where the keypoint of each part is: on the part in all its variants, and under no other part.
+ANCHOR = np.array([(0, 0.095), (0.165, -0.155), (0.315, -0.16), (-0.05, -0.03), (-0.29, -0.025), (-0.03, 0.185)])
+NAMES = tuple(VARIANTS)
+KINDS = {"disc": _oval(0, 0, 1, 1), "box": _flat(-1, -1, 1, -1, 1, 1, -1, 1), "wedge": _flat(-1, 1, 0, -1, 1, 1)}
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Everything random about one scene.
+
+    Attributes:
+        turn: ``(2, 2)`` rotation, scale and mirror of the creature.
+        centre: ``(2,)`` where it is, 0 to 1.
+        tint: ``(3,)`` factor on each colour.
+        ground: ``(3,)`` colour of the background.
+        others: background objects: (colour, outline in 0 to 1).
+    """
+
+    turn: np.ndarray
+    centre: np.ndarray
+    tint: np.ndarray
+    ground: np.ndarray
+    others: list[Outline]
+
+
+def pose(rng: np.random.Generator) -> Pose:
+    """A random pose."""
+    angle, scale, mirror = rng.uniform(-0.35, 0.35), rng.uniform(0.7, 0.95), rng.choice([-1.0, 1.0])
+    others = []
+    for kind in rng.choice(list(KINDS), rng.integers(3, 7)):
+        outline = KINDS[kind] @ _rotation(rng.uniform(0, 2 * np.pi)).T * rng.uniform(0.03, 0.1) + rng.uniform(0, 1, 2)
+        others.append((tuple(rng.integers(60, 220, 3).tolist()), outline))
+    return Pose(
+        turn=_rotation(angle) @ np.diag([mirror * scale, scale]),
+        centre=rng.uniform(0.44, 0.56, 2),
+        tint=rng.uniform(0.85, 1.1, 3),
+        ground=rng.integers(130, 230, 3),
+        others=others,
+    )
+
+
+def _rotation(angle: float) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def draw(scene: Pose, variants: dict[str, str], size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw a scene.
+
+    Args:
+        scene: its pose.
+        variants: the variant of each part to draw.
+        size: side of the image.
+
+    Returns:
+        Image ``(s, s, 3)`` uint8; keypoints ``(p, 2)`` in pixels; and which part is uppermost at each fine pixel,
+        ``(FINE s, FINE s)`` uint8, 0 for none, else 1 + the part's position in ``NAMES``.
+    """
+    fine = size * FINE
+    picture = Image.new("RGB", (fine, fine), tuple(scene.ground.tolist()))
+    upper = Image.new("L", (fine, fine), 0)
+    brush, marker = ImageDraw.Draw(picture), ImageDraw.Draw(upper)
+    for colour, outline in scene.others:
+        brush.polygon((outline * fine).ravel().tolist(), fill=colour)
+    for part in (name for name in ORDER if name in variants):
+        for colour, outline in VARIANTS[part][variants[part]]:
+            where = ((outline @ scene.turn.T + scene.centre) * fine).ravel().tolist()
+            brush.polygon(where, fill=tuple(np.minimum(colour * scene.tint, 255).astype(int).tolist()))
+            marker.polygon(where, fill=1 + NAMES.index(part))
+    points = (ANCHOR @ scene.turn.T + scene.centre) * size
+    return np.asarray(picture.reduce(FINE)), points, np.asarray(upper)

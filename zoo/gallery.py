@@ -1,0 +1,56 @@
+"""The vocabulary of a model as pictures: which piece of which training sample each unit is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+
+from zoo.report.heat import box
+from zoo.report.source import Source
+
+if TYPE_CHECKING:
+    from zoo.data.base import ImageData
+    from zoo.models.base import SelfExplaining
+
+
+@torch.no_grad()
+def sources(model: SelfExplaining, data: ImageData, units: Iterable[int], *, batch_size: int = 64) -> dict[int, Source]:
+    """Where units came from, for those that came from a training sample.
+
+    The piece is the box around the strongest 5 % of the unit's evidence in its own training sample.
+
+    Args:
+        model: trained, in eval mode.
+        data: what it was trained on.
+        units: ids.
+        batch_size: samples explained at a time.
+    """
+    origin = model.sources()
+    if origin is None:
+        return {}
+    wanted = sorted({int(u) for u in units if u >= 0 and origin[int(u)] >= 0})
+    dataset, found = data.loader("train").dataset, {}
+    for start in range(0, len(wanted), batch_size):
+        ids = wanted[start : start + batch_size]
+        batch = dataset.__getitems__([(0, int(origin[u])) for u in ids])
+        where = model.explain(batch.x, shown=torch.tensor(ids)[:, None]).where
+        pictures = data.picture(batch.x)
+        for n, unit in enumerate(ids):
+            spot = None if where is None else box(where[n, 0], data.size)
+            name = data.name_of("train", int(origin[unit]))
+            found[unit] = Source(pictures[n], spot, f"training picture {name}, {data.class_names[int(batch.y[n])]}")
+    return found
+
+
+def unit_names(model: SelfExplaining, data: ImageData) -> list[str]:
+    """One line for each unit: what it argues for and where it came from."""
+    units, origin = model.units, model.sources()
+    lines = []
+    for u, name in enumerate(units.names):
+        owner = -1 if units.owner is None else int(units.owner[u])
+        argues = f", for {data.class_names[owner]}" if owner >= 0 else ""
+        source = f", from {data.name_of('train', int(origin[u]))}" if origin is not None and origin[u] >= 0 else ""
+        lines.append(f"{name}{argues}{source}")
+    return lines

@@ -1,0 +1,116 @@
+"""What all scores share: sum states, a protocol id, and the record that a suite hands to each of them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from zoo.batch import Batch
+from zoo.explanation import Explanation
+
+Perturbation = Callable[[Batch, int], Batch]  # (batch, draw) -> the same samples, changed, with their annotation mapped
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One batch, explained once, as every score sees it.
+
+    Attributes:
+        batch: the samples.
+        explanation: of the true class.
+        gate: ``(b, k)`` bool, whether each shown unit makes a claim on the sample. Padding never does.
+        peaks: ``(b, k, 2)`` int64 (x, y) pixel of each shown unit; None without a map or without part annotations.
+        hits: ``(b, k, p)`` bool parts around each peak; None where ``peaks`` is.
+    """
+
+    batch: Batch
+    explanation: Explanation
+    gate: Tensor
+    peaks: Tensor | None = None
+    hits: Tensor | None = None
+
+
+class Score(Metric):
+    """A score that streams, merges and synchronises by adding up.
+
+    A subclass reduces per-sample pure functions into sums, so the result depends on neither batch size, order,
+    process nor the other samples. ``compute`` returns a dict: the headline first, then further read-outs,
+    ``support`` (the number of samples) and per-unit vectors under keys that start with ``unit/``.
+
+    Attributes:
+        protocol: id of the exact definition, printed with every number.
+        needs: what a suite must have for this score: "units", "parts".
+        perturbations: changed inputs that ``feed`` wants to see as well, each a function and a draw number.
+    """
+
+    full_state_update = False
+    higher_is_better: bool | None = True
+    protocol: str = ""
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.perturbations: list[tuple[Perturbation, int]] = []
+        self._sum("samples")
+
+    def _sum(self, name: str, *shape: int, dtype: torch.dtype = torch.int64) -> None:
+        self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+
+    @abstractmethod
+    def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
+        """Update from what a suite saw.
+
+        Args:
+            seen: the batch as it is.
+            changed: the same batch under one of ``perturbations``, for scores that name any.
+            draw: number of that perturbation's draw.
+        """
+
+
+def expect(name: str, found: Tensor, *shape: int | None) -> None:
+    """Check a shape given by the user; None stands for any length.
+
+    Raises:
+        ValueError: naming the argument, its shape and the expectation.
+    """
+    if found.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, found.shape, strict=True)):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} is {tuple(found.shape)}; expected ({wanted})")
+
+
+def claims(unit_ids: Tensor | None, gate: Tensor | None, like: Tensor, num_units: int) -> tuple[Tensor, Tensor]:
+    """The two forms in which units can be given, made one.
+
+    Args:
+        unit_ids: ``(b, k)`` int64 id of each column, -1 for padding; None if the columns are all the units, in order.
+        gate: ``(b, k)`` bool, whether the unit makes a claim; None if it always does.
+        like: ``(b, k, p)`` hits, which give shape and device.
+        num_units: u.
+
+    Returns:
+        ``(b, k)`` ids without padding (0 in its place) and the ``(b, k)`` gate, false there.
+
+    Raises:
+        ValueError: if a shape does not fit or an id is not that of a unit.
+    """
+    b, k = like.shape[:2]
+    if unit_ids is None:
+        expect("hits (without unit_ids)", like, None, num_units, None)
+        unit_ids = torch.arange(num_units, device=like.device).expand(b, k)
+    expect("unit_ids", unit_ids, b, k)
+    unit_ids = unit_ids.to(like.device)
+    if bool(((unit_ids < -1) | (unit_ids >= num_units)).any()):
+        raise ValueError(
+            f"unit_ids holds {int(unit_ids.min())} to {int(unit_ids.max())}; expected -1 to {num_units - 1}"
+        )
+    real = unit_ids >= 0
+    if gate is not None:
+        expect("gate", gate, b, k)
+        real = real & gate.to(like.device).bool()
+    return unit_ids.clamp_min(0), real

@@ -1,0 +1,68 @@
+"""From a model and a batch to what the scores see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.explanation import gather
+from zoo.metrics.base import Seen
+from zoo.metrics.locate import cells, hits, peak
+from zoo.metrics.perturb import random_bits
+
+
+def look(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) -> Seen:
+    """Explain the true class of a batch and find the parts that the shown units look at.
+
+    Args:
+        model: offers ``explain(x, target, shown)``.
+        batch: samples on the model's device.
+        shown: number of units looked at, or their ``(b, k)`` ids.
+        owned: whether a unit claims every sample on which it is shown (it belongs to the class), or only those to whose
+            answer it adds more than 0.
+    """
+    told = model.explain(batch.x, target=batch.y, shown=shown).detach()
+    gate = told.shown >= 0
+    gate = gate if owned else gate & (gather(told.contribution, told.shown) > 0)
+    seen = Seen(batch, told, gate)
+    return seen if why_no_place(seen) else _at(seen, peak(told.where, tuple(batch.x.shape[-2:])))
+
+
+def why_no_place(seen: Seen) -> str:
+    """What is missing for units to be located on parts; empty if nothing is."""
+    if seen.batch.points is None or seen.batch.visible is None:
+        return "the data have no part annotations"
+    if seen.explanation.where is None or seen.explanation.where.ndim != 4:
+        return "the units have no place in an image"
+    return ""
+
+
+def elsewhere(seen: Seen, draw: int) -> Seen:
+    """The same claims with each unit looking at a random cell of its map, by (sample, unit, draw) alone."""
+    told = seen.explanation
+    bits = random_bits(seen.batch.index.to(told.shown.device), draw=draw, count=len(told.units))
+    place = gather(bits, told.shown) & 0x7FFFFFFFFFFFFFFF
+    return _at(seen, cells(place, tuple(told.where.shape[-2:]), tuple(seen.batch.x.shape[-2:])))
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Eval mode for a while; every submodule gets its own mode back."""
+    modules = [m for m in model.modules() if m.training] if isinstance(model, nn.Module) else []
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.training = True
+
+
+def _at(seen: Seen, peaks: Tensor) -> Seen:
+    batch, size = seen.batch, tuple(seen.batch.x.shape[-2:])
+    return replace(seen, peaks=peaks, hits=hits(peaks, batch.points, batch.visible, size=size))

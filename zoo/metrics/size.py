@@ -1,0 +1,81 @@
+"""Size: how many units does a reader have to look at?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo.metrics.base import Score, Seen, expect
+
+
+class EffectiveUnits(Score):
+    """Fewest units that carry a share of the absolute contribution of an input, averaged over inputs.
+
+    Further read-outs: ``gini`` mean Gini coefficient of the absolute contributions (0 all alike, towards 1 one unit
+    alone; inputs without any contribution are left out); ``dead`` share of units that never contribute. Per unit:
+    ``unit/used`` number of inputs to which the unit contributes, ``unit/mass`` mean share of the absolute
+    contribution.
+
+    Args:
+        num_units: u.
+        share: of the absolute contribution to carry.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"units"})
+    protocol = "zoo-size-v1"
+    higher_is_better = False
+
+    def __init__(self, num_units: int, *, share: float = 0.9) -> None:
+        super().__init__()
+        if num_units < 1 or not 0 < share <= 1:
+            raise ValueError(
+                f"EffectiveUnits needs units and 0 < share <= 1; found {num_units} units and share {share}"
+            )
+        self.num_units, self.share = num_units, share
+        self._sum("count")
+        self._sum("alive")
+        self._sum("gini", dtype=torch.float64)
+        self._sum("used", num_units)
+        self._sum("mass", num_units, dtype=torch.float64)
+
+    def update(self, contribution: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            contribution: ``(b, u)`` what each unit adds to the answer.
+
+        Raises:
+            ValueError: if the shape does not fit.
+        """
+        expect("contribution", contribution, None, self.num_units)
+        weight = contribution.detach().to(self.device).double().abs()
+        ranked = weight.sort(1).values
+        total = ranked.sum(1, keepdim=True)
+        carried = ranked.flip(1).cumsum(1) / total.clamp_min(torch.finfo(torch.float64).tiny)
+        short = (carried < self.share * (1 - 1e-12)) & (total > 0)
+        rank = torch.arange(1, self.num_units + 1, device=self.device) * 2 - self.num_units - 1
+        gini = (ranked * rank).sum(1) / (self.num_units * total[:, 0])
+        alive = total[:, 0] > 0
+        self.count = self.count + (short.sum(1) + alive).sum()
+        self.alive = self.alive + alive.sum()
+        self.gini = self.gini + torch.where(alive, gini, 0).sum()
+        self.used = self.used + (weight > 0).sum(0)
+        self.mass = self.mass + torch.where(alive[:, None], weight / total, 0).sum(0)
+        self.samples = self.samples + len(weight)
+
+    def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
+        """Add what a suite saw."""
+        self.update(seen.explanation.contribution)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The size and its read-outs; see the class."""
+        return {
+            "effective_units": self.count / self.samples.double(),
+            "gini": self.gini / self.alive,
+            "dead": (self.used == 0).double().mean(),
+            "support": self.samples,
+            "unit/used": self.used,
+            "unit/mass": self.mass / self.samples,
+        }

@@ -1,0 +1,144 @@
+"""Part stability: does a unit look at the same parts when the image changes in a way that should not matter?"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from zoo.metrics.base import Score, Seen, claims, expect
+from zoo.metrics.perturb import Noise
+
+
+class Stability(Score):
+    """Share of instances on which a unit hits the same parts before and after a perturbation, in per cent.
+
+    The share is taken over the instances on which the unit makes a claim, then averaged over the units that make
+    any, then over draws. From Huang et al., ICCV 2023. ``huang2023-v2``: noise N(0, 0.2^2) clipped to 0.25, on the
+    normalised image; equal means that no part differs. ``huang2023-v1``, its first release: no clip, and equal
+    means that as many parts are hit.
+
+    Further read-outs, in 0..1 unless said otherwise: ``vacuous`` share of pairs with no hit on either side, which
+    count as stable above; ``nonvacuous`` stability without them, in per cent; ``jaccard`` mean overlap of the hit
+    parts without them; ``survival`` share of claims that are still made; ``displacement`` mean distance between the
+    two peaks, in pixels; ``draws`` and ``spread`` (standard deviation of the score over draws). All are means over
+    units, each over its own instances. Per unit: ``unit/stability`` (NaN without a claim), ``unit/claims`` (per
+    draw).
+
+    Args:
+        num_units: u.
+        part_count: p.
+        protocol: id printed with the score; chooses noise and equality.
+        draws: number of perturbed copies of each input.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
+    noise: ClassVar[dict[str, Noise]] = {"huang2023-v2": Noise(clip=0.25), "huang2023-v1": Noise(clip=None)}
+
+    def __init__(
+        self,
+        num_units: int,
+        part_count: int,
+        *,
+        protocol: Literal["huang2023-v2", "huang2023-v1"] = "huang2023-v2",
+        draws: int = 1,
+    ) -> None:
+        super().__init__()
+        if num_units < 1 or part_count < 1 or draws < 1:
+            raise ValueError(
+                f"Stability found {num_units} units, {part_count} parts, {draws} draws; each must be positive"
+            )
+        if protocol not in self.noise:
+            raise ValueError(f"stability protocol is {protocol!r}; expected one of {', '.join(self.noise)}")
+        self.num_units, self.part_count, self.protocol, self.draws = num_units, part_count, protocol, draws
+        self.perturbations = [(self.noise[protocol], draw) for draw in range(draws)]
+        self._sum("equal", draws, num_units)
+        self._sum("fired", draws, num_units)
+        for name in ("vacuous", "kept", "survived"):
+            self._sum(name, num_units)
+        for name in ("overlap", "moved"):
+            self._sum(name, num_units, dtype=torch.float64)
+
+    def update(
+        self,
+        before: Tensor,
+        after: Tensor,
+        unit_ids: Tensor | None = None,
+        gate: Tensor | None = None,
+        *,
+        gate_after: Tensor | None = None,
+        moved: Tensor | None = None,
+        draw: int = 0,
+    ) -> None:
+        """Count a batch of pairs.
+
+        Args:
+            before: ``(b, k, p)`` bool parts that each unit hits; invisible parts are false.
+            after: ``(b, k, p)`` the same under the perturbation, against the annotation it maps to.
+            unit_ids: ``(b, k)`` int64, -1 for padding; None if the columns are all units in order (k = u).
+            gate: ``(b, k)`` bool, whether the unit makes a claim; None if it always does.
+            gate_after: ``(b, k)`` the same under the perturbation; a unit that falls silent has changed. None: none
+                does.
+            moved: ``(b, k)`` distance between the two places, in pixels; None counts as 0.
+            draw: number of the draw, from 0.
+
+        Raises:
+            ValueError: if a shape does not fit, an id is not that of a unit, or there is no such draw.
+        """
+        expect("before", before, None, None, self.part_count)
+        expect("after", after, *before.shape)
+        if not 0 <= draw < self.draws:
+            raise ValueError(f"draw is {draw}; this Stability was made for {self.draws} draws, numbered from 0")
+        before, after = before.to(self.device).bool(), after.to(self.device).bool()
+        ids, real = claims(unit_ids, gate, before, self.num_units)
+        still = real if gate_after is None else real & gate_after.to(self.device).bool()
+        one, two, both = before.sum(-1), after.sum(-1), (before & after).sum(-1)
+        same = one == two if self.protocol == "huang2023-v1" else (one == both) & (two == both)
+        empty = (one == 0) & (two == 0)
+        flat = ids.flatten()
+
+        def per_unit(values: Tensor) -> Tensor:
+            values = torch.where(real, values.to(self.device), 0).flatten()
+            values = values if values.is_floating_point() else values.long()
+            return values.new_zeros(self.num_units).index_add_(0, flat, values)
+
+        equal, fired, row = per_unit(same & still), per_unit(real), torch.arange(self.draws, device=self.device) == draw
+        self.equal = self.equal + row[:, None] * equal
+        self.fired = self.fired + row[:, None] * fired
+        self.vacuous = self.vacuous + per_unit(empty)
+        self.kept = self.kept + per_unit(same & still & ~empty)
+        self.survived = self.survived + per_unit(still)
+        self.overlap = self.overlap + per_unit(both.double() / (one + two - both).clamp_min(1))
+        self.moved = self.moved if moved is None else self.moved + per_unit(moved.double())
+        self.samples = self.samples + (len(before) if draw == 0 else 0)
+
+    def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
+        """Count what a suite saw."""
+        moved = torch.linalg.vector_norm((changed.peaks - seen.peaks).double(), dim=-1)
+        shown, gate = seen.explanation.shown, seen.gate
+        self.update(seen.hits, changed.hits, shown, gate, gate_after=changed.gate, moved=moved, draw=draw)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The score and its read-outs; see the class."""
+        scores = torch.stack([_mean(e, f) for e, f in zip(self.equal, self.fired, strict=True)])
+        fired = self.fired.sum(0)
+        full = fired - self.vacuous
+        return {
+            "stability": 100 * scores.mean(),
+            "vacuous": _mean(self.vacuous, fired),
+            "nonvacuous": 100 * _mean(self.kept, full),
+            "jaccard": _mean(self.overlap, full),
+            "survival": _mean(self.survived, fired),
+            "displacement": _mean(self.moved, fired),
+            "draws": torch.tensor(self.draws, device=self.device),
+            "spread": 100 * scores.std(correction=0),
+            "support": self.samples,
+            "unit/stability": self.equal.sum(0).double() / fired,
+            "unit/claims": self.fired[0],
+        }
+
+
+def _mean(total: Tensor, count: Tensor) -> Tensor:
+    share = total.double() / count.clamp_min(1)
+    return (share * (count > 0)).sum() / (count > 0).sum()

@@ -1,0 +1,225 @@
+"""All scores of a model in one pass: every explanation is made once per batch and shared."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from zoo import paths
+from zoo.batch import Batch
+from zoo.explanation import Units
+from zoo.metrics.accuracy import Accuracy
+from zoo.metrics.base import Score, Seen
+from zoo.metrics.completeness import Completeness
+from zoo.metrics.consistency import Consistency
+from zoo.metrics.look import elsewhere, evaluating, look, why_no_place
+from zoo.metrics.size import EffectiveUnits
+from zoo.metrics.stability import Stability
+
+SCORES: dict[str, type[Score]] = {
+    "accuracy": Accuracy,
+    "consistency": Consistency,
+    "stability": Stability,
+    "completeness": Completeness,
+    "effective_units": EffectiveUnits,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One score of one model.
+
+    Attributes:
+        name: of the score.
+        value: the headline; None if the score does not apply.
+        protocol: id of the exact definition.
+        support: number of samples behind the value.
+        note: ``n/a: why`` if the score does not apply, or what a reader has to know.
+        higher_is_better: None if neither is.
+        more: further read-outs.
+        per_unit: ``(u,)`` vectors by name.
+    """
+
+    name: str
+    value: float | None
+    protocol: str
+    support: int = 0
+    note: str = ""
+    higher_is_better: bool | None = None
+    more: dict[str, float] = field(default_factory=dict)
+    per_unit: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Suite:
+    """Scores fed from one explanation per batch, and one more for each perturbation that some score asks for.
+
+    The true class is explained. Where every unit belongs to a class, the units looked at are those of the true
+    class, whatever was predicted (the published part protocols). Otherwise they are the model's own top ``shown``
+    that contribute more than 0, and the protocol id says so.
+
+    Args:
+        scores: a list of mappings, each ``score`` (one of ``SCORES``), perhaps ``name``, and the score's own
+            arguments; or the name or path of a YAML file that holds such a list, such as ``evaluate/quick``.
+        units: the vocabulary of the model.
+        part_names: names of the annotated parts; None if the data have none.
+        control: whether to add, for each part score, the same score of units that look at a random place.
+        shown: units looked at in each input if they do not belong to classes.
+
+    Raises:
+        ValueError: if a score or an argument is not known, or a name is used twice.
+    """
+
+    def __init__(
+        self,
+        scores: str | Sequence[Mapping[str, Any]],
+        units: Units,
+        part_names: Sequence[str] | None = None,
+        *,
+        control: bool = False,
+        shown: int = 10,
+    ) -> None:
+        self.units, self.part_names, self.shown = units, tuple(part_names or ()), shown
+        self.owned = units.owner is not None and len(units) > 0 and bool((units.owner >= 0).all())
+        self.scores: dict[str, Score] = {}
+        self.controls: dict[str, Score] = {}
+        self.notes: dict[str, str] = {}
+        self.protocols: dict[str, str] = {}
+        for entry in read(scores) if isinstance(scores, str) else scores:
+            self._add(dict(entry), control)
+
+    def _add(self, entry: dict[str, Any], control: bool) -> None:
+        kind = str(entry.pop("score", None))
+        if kind not in SCORES:
+            near = paths.did_you_mean(kind, list(SCORES)) or "."
+            raise ValueError(f"no score {kind!r}{near} Known: {', '.join(SCORES)}")
+        name = entry.pop("name", kind)
+        if name in self.protocols:
+            raise ValueError(f"two scores are called {name!r}; give one of them a `name` of its own")
+        cls = SCORES[kind]
+        known = inspect.signature(cls).parameters
+        given = {"num_units": len(self.units), "part_count": len(self.part_names)}
+        free = [argument for argument in known if argument not in given]
+        if unknown := [argument for argument in entry if argument not in free]:
+            raise ValueError(f"score {name!r} has no argument {unknown[0]!r}; it takes {', '.join(free) or 'none'}")
+        self.protocols[name] = entry.get("protocol", cls.protocol)
+        if "units" in cls.needs and len(self.units) == 0:
+            self.notes[name] = "n/a: the model has no units"
+        elif "parts" in cls.needs and not self.part_names:
+            self.notes[name] = "n/a: the data have no part annotations"
+        else:
+            entry |= {argument: value for argument, value in given.items() if argument in known}
+            self.scores[name] = cls(**entry)
+            if "parts" in cls.needs and not self.owned:
+                self.protocols[name] += f"/top{self.shown}"
+            if "parts" in cls.needs and control:
+                twin = f"{name} (random {self.units.kind}s)"
+                self.controls[twin] = cls(**entry)
+                self.protocols[twin] = f"{self.protocols[name]}/random"
+
+    @torch.no_grad()
+    def update(self, model: Any, batch: Batch) -> None:
+        """Explain a batch and feed every score.
+
+        Args:
+            model: offers ``explain(x, target, shown)``; put in eval mode for the call and back.
+            batch: samples on the model's device.
+
+        Raises:
+            ValueError: if the model speaks another vocabulary than the suite was made for.
+        """
+        for score in self._all().values():
+            if score.device != batch.x.device:
+                score.to(batch.x.device)
+        with evaluating(model):
+            seen = look(model, batch, self.units.of_class(batch.y) if self.owned else self.shown, owned=self.owned)
+            if (found := len(seen.explanation.units)) != len(self.units):
+                raise ValueError(f"the model explains with {found} units; the suite was made for {len(self.units)}")
+            fed = self._able(seen)
+            for name, score in fed.items():
+                if not score.perturbations:
+                    score.feed(elsewhere(seen, 0) if name in self.controls else seen)
+            for change, draw in dict.fromkeys(p for score in fed.values() for p in score.perturbations):
+                changed = look(model, change(batch, draw), seen.explanation.shown, owned=self.owned)
+                for name, score in fed.items():
+                    if (change, draw) in score.perturbations:
+                        random = name in self.controls
+                        pair = (elsewhere(seen, 0), elsewhere(changed, draw + 1)) if random else (seen, changed)
+                        score.feed(*pair, draw)
+
+    def _all(self) -> dict[str, Score]:
+        return self.scores | self.controls
+
+    def _able(self, seen: Seen) -> dict[str, Score]:
+        why = why_no_place(seen)
+        unable = [name for name, score in self._all().items() if why and "parts" in score.needs]
+        self.notes |= dict.fromkeys(unable, f"n/a: {why}")
+        return {name: score for name, score in self._all().items() if name not in unable}
+
+    def compute(self) -> dict[str, Result]:
+        """Results by name, in the order of the list; each control follows its score. Synchronises processes."""
+        return {name: self._result(name, self._all().get(name)) for name in self.protocols}
+
+    def _result(self, name: str, score: Score | None) -> Result:
+        nothing = Result(name, None, self.protocols[name], note=self.notes.get(name, "n/a: nothing was scored"))
+        if score is None:
+            return nothing
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
+            found = dict(score.compute())
+        support = int(found.pop("support"))
+        if support == 0:
+            return nothing
+        vectors = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in found.items() if k.startswith("unit/")}
+        (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith("unit/"))
+        return replace(
+            nothing, value=value, support=support, note="", higher_is_better=score.higher_is_better,
+            more=dict(more), per_unit=vectors,
+        )  # fmt: skip
+
+    def reset(self) -> None:
+        """Forget everything that was fed."""
+        for score in self._all().values():
+            score.reset()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One line of a table for each score: name, value, protocol, support and note."""
+        keys = ("name", "value", "protocol", "support", "note")
+        return [{key: getattr(result, key) for key in keys} for result in self.compute().values()]
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Results without the per-unit vectors, ready for ``json.dump``; null where a number is not finite."""
+        return {
+            name: {
+                "value": _plain(result.value),
+                "protocol": result.protocol,
+                "support": result.support,
+                "note": result.note,
+                "more": {key: _plain(value) for key, value in result.more.items()},
+            }
+            for name, result in self.compute().items()
+        }
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """The list of scores in a YAML file.
+
+    Raises:
+        ValueError: if there is no such file or it does not hold a list of mappings.
+    """
+    path = paths.config_file(name)
+    found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise ValueError(f"{path} does not hold a list of scores; write lines such as `- {{score: accuracy}}`")
+    return found
+
+
+def _plain(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""One file per architecture; ``base.py`` is what they share."""

@@ -1,0 +1,187 @@
+"""What every model shares: the contract, and a training step that a phase configures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
+
+from zoo.batch import Batch
+from zoo.config import Phase
+from zoo.explanation import Explanation, Units
+from zoo.paths import did_you_mean
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class SelfExplaining(pl.LightningModule, ABC):
+    """A model that is its own explanation.
+
+    Five promises, tested for every registered model: ``explain(x).logits`` is ``forward(x)``; exact contributions and
+    ``base`` sum to ``logits[target]``; ``explain(x, target=y)`` explains y; eval mode is deterministic, independent of
+    the rest of the batch and changes no state; shapes are checked at construction.
+
+    Attributes:
+        name: under which the class is registered.
+        terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase says otherwise.
+    """
+
+    name: ClassVar[str]
+    terms: ClassVar[tuple[str, ...]] = ("task",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.phase = Phase()
+
+    # The contract.
+
+    @property
+    @abstractmethod
+    def units(self) -> Units:
+        """The vocabulary."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(b, c)`` of inputs ``x``."""
+
+    @abstractmethod
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Explain the pass over ``x``.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            target: ``(b,)`` classes to explain; None for the predicted ones.
+            shown: how many units to show, or ``(b, k)`` ids of them (-1 pads).
+        """
+
+    @abstractmethod
+    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """What a phase may train, by name; together all parameters."""
+
+    def part_of(self, key: str) -> str:
+        """The part that a tensor of the state belongs to."""
+        return key.split(".", 1)[0]
+
+    def adopt(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
+        """Take over the size of a vocabulary that training can change, before ``state`` is loaded."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Unweighted loss terms by name, ``task`` first; terms of weight 0 may be left out."""
+
+    @abstractmethod
+    def intervene(self, x: Tensor, values: Mapping[int, float]) -> Tensor:
+        """Logits ``(b, c)`` with the strength of some units set: ``{unit id: strength}``.
+
+        Raises:
+            ValueError: if an id is not in the vocabulary.
+        """
+
+    def sources(self) -> Tensor | None:
+        """``(u,)`` index in the training split of the sample each unit was taken from, -1 if none; None if never."""
+        return None
+
+    # Helpers for families.
+
+    def choose(self, logits: Tensor, target: Tensor | None) -> Tensor:
+        """The classes to explain, checked: ``target``, or the predicted ones."""
+        if target is None:
+            return logits.argmax(1)
+        target = torch.as_tensor(target, device=logits.device)
+        if target.shape != logits.shape[:1] or target.is_floating_point():
+            raise ValueError(
+                f"target is {tuple(target.shape)} {target.dtype}; expected ({len(logits)},) integer classes"
+            )
+        if bool(((target < 0) | (target >= logits.shape[1])).any()):
+            raise ValueError(f"target has class {target.min()} to {target.max()}; expected 0 to {logits.shape[1] - 1}")
+        return target.long()
+
+    def choose_shown(self, contribution: Tensor, shown: int | Tensor) -> Tensor:
+        """Ids ``(b, k)`` of the units to show: as given, or the largest by absolute contribution."""
+        if isinstance(shown, int):
+            return contribution.abs().topk(min(shown, contribution.shape[1]), dim=1).indices
+        if shown.ndim != 2 or len(shown) != len(contribution) or shown.is_floating_point():
+            raise ValueError(
+                f"shown is {tuple(shown.shape)} {shown.dtype}; expected ({len(contribution)}, k) integer unit ids"
+            )
+        if shown.numel() and int(shown.max()) >= contribution.shape[1]:
+            raise ValueError(
+                f"shown asks for unit {int(shown.max())}; the vocabulary has {contribution.shape[1]} units"
+            )
+        return shown.long()
+
+    def check_values(self, values: Mapping[int, float]) -> None:
+        """Refuse interventions on units outside the vocabulary."""
+        for unit in values:
+            if not 0 <= unit < len(self.units):
+                raise ValueError(f"unit {unit} is not in the vocabulary; expected 0 to {len(self.units) - 1}")
+
+    # Training: one phase at a time, one Trainer.fit each.
+
+    def begin(self, phase: Phase) -> None:
+        """Set the phase: which parts learn, how fast, and with which loss weights.
+
+        Raises:
+            ValueError: if the phase names an unknown part or term; the message names the nearest.
+        """
+        for asked, known, what in ((phase.lr, list(self.parts()), "part"), (phase.loss, list(self.terms), "loss term")):
+            for name in asked:
+                if name not in known:
+                    raise ValueError(
+                        f"{self.name} has no {what} {name!r}{did_you_mean(name, known)} (has: {', '.join(known)})"
+                    )
+        self.phase = phase
+        for name, part in self.parts().items():
+            for parameter in _parameters(part):
+                parameter.requires_grad_(name in phase.lr)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SelfExplaining:
+        """Training mode, but frozen parts stay in eval mode: their running statistics are frozen too."""
+        super().train(mode)
+        for name, part in self.parts().items() if mode else ():
+            if isinstance(part, nn.Module) and self.phase.lr and name not in self.phase.lr:
+                part.eval()
+        return self
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Weighted sum of the loss terms; every term is logged."""
+        weights = {t: float(t == "task") for t in self.terms} | dict(self.phase.loss)
+        terms = self.loss(batch, weights)
+        total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
+        size = len(batch)
+        self.log_dict(
+            {f"train/{t}": v.detach() for t, v in terms.items()}, on_step=True, on_epoch=False, batch_size=size
+        )
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=size)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the task accuracy."""
+        right = (self(batch.x).argmax(1) == batch.y).float().mean()
+        self.log("val/accuracy", right, prog_bar=True, batch_size=len(batch), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """One parameter group per part of the phase."""
+        p = self.phase
+        groups = [
+            {"params": _parameters(part), "lr": p.lr[name], "name": name}
+            for name, part in self.parts().items() if name in p.lr
+        ]  # fmt: skip
+        extra = {"momentum": 0.9} if p.optimizer == "sgd" else {}
+        optimizer = OPTIMIZERS[p.optimizer](groups, weight_decay=p.weight_decay, **extra)
+        if p.schedule == "constant":
+            return optimizer
+        if p.schedule == "step":
+            return [optimizer], [StepLR(optimizer, p.every, p.gamma)]
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        return [optimizer], [{"scheduler": CosineAnnealingLR(optimizer, steps), "interval": "step"}]
+
+
+def _parameters(part: nn.Module | nn.Parameter) -> list[nn.Parameter]:
+    return [part] if isinstance(part, nn.Parameter) else list(part.parameters())

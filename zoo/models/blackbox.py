@@ -1,0 +1,74 @@
+"""The yardstick: the same backbone with an ordinary linear head and no units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.explanation import Explanation, Units
+from zoo.models.base import SelfExplaining
+from zoo.nn.backbone import Backbone
+from zoo.registry import register
+
+
+@register
+class BlackBox(SelfExplaining):
+    """Backbone, average pooling, linear layer. Its vocabulary is empty: the whole logit is ``base``.
+
+    Args:
+        num_classes: c.
+        backbone: timm architecture.
+        backbone_level: which feature level, -1 the deepest.
+        pretrained: backbone weights from timm's hub.
+        backbone_weights: backbone weights from a local safetensors file.
+        backbone_args: further arguments of ``timm.create_model``.
+        dropout: before the head.
+    """
+
+    def __init__(
+        self, *, num_classes: int, backbone: str = "resnet18", backbone_level: int = -1, pretrained: bool = False,
+        backbone_weights: str | None = None, backbone_args: dict[str, Any] | None = None, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.save_hyperparameters()
+        self.backbone = Backbone(
+            backbone, level=backbone_level, pretrained=pretrained, weights=backbone_weights, args=backbone_args
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.backbone.channels, num_classes)
+
+    @property
+    def units(self) -> Units:
+        """No units."""
+        return Units("none", ())
+
+    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """``backbone`` and ``head``."""
+        return {"backbone": self.backbone, "head": self.head}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(b, c)`` of images ``(b, 3, s, s)``."""
+        return self.head(self.dropout(self.backbone(x).mean((2, 3))))
+
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """The honest explanation of a black box: no unit claims anything."""
+        logits = self(x)
+        target = self.choose(logits, target)
+        none = logits.new_zeros(len(x), 0)
+        base = logits.gather(1, target[:, None])[:, 0]
+        ids = torch.zeros(len(x), 0, dtype=torch.int64, device=x.device)
+        return Explanation(self.units, logits, target, none, none, base, ids)
+
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Cross-entropy."""
+        return {"task": F.cross_entropy(self(batch.x), batch.y)}
+
+    def intervene(self, x: Tensor, values: Mapping[int, float]) -> Tensor:
+        """There is nothing to set."""
+        self.check_values(values)
+        return self(x)

@@ -1,0 +1,84 @@
+"""Any timm backbone as a map of features, CNN or ViT."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module):
+    """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model.
+
+    Args:
+        name: timm architecture, ``resnet18`` or ``vit_tiny_patch16_224``.
+        level: which of timm's feature levels; -1 is the deepest.
+        pretrained: take timm's weights from the hub (needs the network).
+        weights: take a local safetensors file of the full timm model instead. Strict: every tensor of the feature
+            extractor must be in the file with its shape, and every tensor of the file in the full architecture.
+        args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
+
+    Attributes:
+        channels: d.
+        bypass: hand the input through, because it already is a feature map (see ``zoo.train.cache``).
+
+    Raises:
+        ValueError: unknown architecture, level or argument; weights that do not fit, with the tensors named.
+    """
+
+    def __init__(
+        self, name: str, *, level: int = -1, pretrained: bool = False, weights: str | None = None,
+        args: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if pretrained and weights:
+            raise ValueError("pretrained=true and backbone_weights are both given; choose the hub or the file")
+        args = dict(args or {})
+        try:
+            self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
+        except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError) as error:
+            near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5])
+            raise ValueError(
+                f"backbone {name!r} (level {level}, {args}): {error}; timm has: {near or 'no such'}"
+            ) from error
+        self.channels: int = self.net.feature_info.channels()[-1]
+        self.bypass = False
+        if weights:
+            self._load(Path(weights).expanduser(), name, args)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x``: ``(b, 3, s, s)`` images; returns ``(b, d, h, w)``."""
+        return x if self.bypass else self.net(x)[0]
+
+    def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
+        try:
+            found = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"backbone_weights {file}: {error}") from error
+        with torch.device("meta"):
+            full = set(timm.create_model(name, **args).state_dict())
+        own = self.net.state_dict()
+        origin = {key: _full_name(key, full) for key in own}
+        counters = {key for key in own if key.endswith("num_batches_tracked")}
+        missing = [o for k, o in origin.items() if o not in found and k not in counters]
+        foreign = sorted(set(found) - full)
+        shapes = [
+            f"{o} {tuple(found[o].shape)} for {tuple(own[k].shape)}"
+            for k, o in origin.items() if o in found and found[o].shape != own[k].shape
+        ]  # fmt: skip
+        for what, keys in (("lacks", missing), ("has tensors unknown to", foreign), ("has other shapes than", shapes)):
+            if keys:
+                raise ValueError(f"backbone_weights {file} {what} {name}: {', '.join(keys[:4])} ({len(keys)} in all)")
+        self.net.load_state_dict({k: found[o].to(own[k].dtype) if o in found else own[k] for k, o in origin.items()})
+
+
+def _full_name(key: str, full: set[str]) -> str:
+    """Name in the full timm model of a tensor of its feature extractor, which may flatten or prefix names."""
+    bare = key.removeprefix("model.")
+    return next((k for k in (key, bare, re.sub(r"_(\d+)", r".\1", bare, count=1)) if k in full), key)

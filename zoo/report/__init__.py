@@ -1,0 +1,1 @@
+"""Pages and pictures for people. They read the contract and nothing else."""

@@ -1,0 +1,119 @@
+"""The report page: explanations in, one self-contained HTML file out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from torch import Tensor
+
+from zoo.explanation import Explanation
+from zoo.report import view
+from zoo.report.source import Source, unit_picture
+from zoo.report.words import GLOSSARY
+
+__all__ = ["ScoreRow", "Source", "page", "unit_picture"]
+
+OPEN = 3  # units that stay unfolded where a page has several inputs
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the score table.
+
+    Attributes:
+        name: the score.
+        value: already formatted, or ``n/a: why``.
+        protocol: the exact way it was computed; only scores with one protocol id may be compared.
+        note: one line that says in plain words what the score means.
+    """
+
+    name: str
+    value: str
+    protocol: str
+    note: str = ""
+
+
+def page(
+    path: str | Path,
+    *,
+    title: str,
+    explanation: Explanation,
+    pictures: Tensor | None,
+    class_names: Sequence[str],
+    truth: Tensor | None = None,
+    sources: Mapping[int, Source] | None = None,
+    scores: Sequence[ScoreRow] = (),
+    facts: Mapping[str, str] | None = None,
+    lead: str = "",
+    also: Explanation | None = None,
+) -> Path:
+    """Write a page that shows, for each input, what decided and how it adds up to the answer.
+
+    The file is written beside its place and then renamed: a page is there completely or not at all.
+
+    Args:
+        path: the HTML file; its folder is made if needed.
+        title: heading of the page.
+        explanation: of b inputs.
+        pictures: ``(b, 3, s, s)`` in 0..1, the inputs before normalisation; None where inputs are no pictures.
+        class_names: c names.
+        truth: ``(b,)`` true classes, if known.
+        sources: where units came from, by unit id; units without an entry are shown without a picture.
+        scores: the score table.
+        facts: model, data, command, version, seeds, hardware, in the order they are to be read.
+        lead: one sentence under the title.
+        also: a second explanation of the same inputs, such as that of the true class, shown folded wherever it
+            explains another class than the first.
+
+    Returns:
+        ``path``
+
+    Raises:
+        ValueError: if explanation, pictures, class names and truth do not fit together, or a picture is not in 0..1.
+    """
+    b, c = explanation.logits.shape
+    for field, found, expected in (
+        ("pictures", b if pictures is None else len(pictures), b),
+        ("truth", b if truth is None else len(truth), b),
+        ("also", b if also is None else len(also), b),
+        ("class_names", len(class_names), c),
+    ):
+        if found != expected:
+            raise ValueError(f"page: {field} has {found} entries; expected {expected} to fit the explanation")
+
+    explanations = [e.detach().to("cpu") for e in (explanation, also) if e is not None]
+    shared = {"pictures": pictures, "class_names": class_names, "truth": truth, "sources": sources or {}}
+    html = _template().render(
+        title=title,
+        lead=lead,
+        word=GLOSSARY[explanation.units.kind],
+        kind=explanation.units.kind,
+        method=explanation.method,
+        placed=explanation.where is not None and pictures is not None,
+        cards=[view.card(i, explanations, **shared) for i in range(b)],
+        fold=OPEN if b > 1 else None,
+        scores=scores,
+        facts=facts or {},
+    )
+    return _write(Path(path), html)
+
+
+def _template() -> Template:
+    folder = Path(__file__).parent / "templates"
+    settings = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    return Environment(loader=FileSystemLoader(folder), **settings).get_template("page.html")
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path

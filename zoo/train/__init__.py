@@ -1,0 +1,1 @@
+"""Phases, what resumes them, and where their numbers are written."""

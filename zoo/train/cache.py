@@ -1,0 +1,100 @@
+"""Features of a frozen backbone, computed once and kept in memory, so that a warm phase costs seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from zoo.batch import Batch
+from zoo.data.base import ImageData
+from zoo.data.sampler import EpochSampler
+from zoo.models.base import SelfExplaining
+
+
+class CachedFeatures(pl.LightningDataModule):
+    """The data of a phase whose backbone is frozen: ``x`` are feature maps ``(b, d, h, w)``.
+
+    Epoch e trains on augmented pass e modulo ``passes``.
+
+    Args:
+        model: whose ``backbone`` part is cached; it is in eval mode meanwhile.
+        data: the images.
+        passes: augmented passes to keep; memory is passes * n * d * h * w * 4 bytes.
+        device: where the backbone computes.
+    """
+
+    def __init__(self, model: SelfExplaining, data: ImageData, *, passes: int, device: torch.device) -> None:
+        super().__init__()
+        self.data = data
+        backbone = model.parts()["backbone"].to(device).eval()
+        self.start = (0, 0)
+        train = data.loader("train", augment=True)
+        kept = []
+        for epoch in range(passes):
+            train.batch_sampler.set_epoch(epoch)
+            kept.append(_features(backbone, train, device))
+        self.train = FeatureSet(torch.stack([k.x for k in kept]), kept[0])
+        held = data.val_dataloader()
+        self.val = None if held == [] else _features(backbone, held, device)
+
+    def resume_at(self, *, epoch: int, batch: int) -> None:
+        """Begin there, as ``ImageData.resume_at``."""
+        self.start = (epoch, batch)
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled as the images would be."""
+        sampler = EpochSampler(len(self.train), self.data.batch_size, shuffle=True, seed=self.data.seed)
+        (epoch, batch), self.start = self.start, (0, 0)
+        sampler.set_epoch(epoch)
+        sampler.skip(batch)
+        return DataLoader(self.train, batch_sampler=sampler, collate_fn=lambda batch: batch)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """The held-out samples."""
+        if self.val is None:
+            return []
+        sampler = EpochSampler(len(self.val), self.data.batch_size, shuffle=False, seed=0)
+        return DataLoader(FeatureSet(self.val.x[None], self.val), batch_sampler=sampler, collate_fn=lambda batch: batch)
+
+
+class FeatureSet(Dataset):
+    """Batches of (epoch, index) pairs out of ``passes``: ``(e, n, d, h, w)``."""
+
+    def __init__(self, passes: Tensor, like: Batch) -> None:
+        self.passes, self.like = passes, like
+
+    def __len__(self) -> int:
+        return len(self.like)
+
+    def __getitems__(self, pairs: list[tuple[int, int]]) -> Batch:
+        """One batch."""
+        epoch, index = torch.tensor(pairs).T
+        return Batch(self.passes[epoch % len(self.passes), index], self.like.y[index], self.like.index[index])
+
+
+@contextmanager
+def bypassed(model: SelfExplaining) -> Iterator[None]:
+    """Let the backbone hand feature maps through."""
+    backbone = model.parts()["backbone"]
+    backbone.bypass = True
+    try:
+        yield
+    finally:
+        backbone.bypass = False
+
+
+@torch.no_grad()
+def _features(backbone: torch.nn.Module, loader: DataLoader, device: torch.device) -> Batch:
+    whole = EpochSampler(len(loader.dataset), loader.batch_sampler.batch_size, shuffle=False, seed=0)
+    pairs = [(loader.batch_sampler.epoch, i) for i in range(whole.n)]
+    chunks = [pairs[i : i + whole.batch_size] for i in range(0, len(pairs), whole.batch_size)]
+    batches = [loader.dataset.__getitems__(c) for c in chunks]
+    x = torch.cat([backbone(b.x.to(device)).cpu() for b in batches])
+    merged = [torch.cat([getattr(b, k) for b in batches]) for k in ("y", "index")]
+    return replace(batches[0], x=x, y=merged[0], index=merged[1], concepts=None, points=None, visible=None)

@@ -1,0 +1,62 @@
+"""The card of a checkpoint: what it is, how it was made, what it scores, what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoo.data.base import ImageData
+from zoo.report.page import ScoreRow
+
+
+def card(
+    name: str,
+    config: Mapping[str, Any],
+    data: ImageData,
+    rows: Sequence[ScoreRow],
+    facts: Mapping[str, str],
+    *,
+    n_units: int,
+) -> str:
+    """Markdown with the front matter that model hubs read."""
+    model = config["model"]
+    source = model.get("backbone_weights") or ("timm's hub" if model.get("pretrained") else None)
+    start = f"from `{source.rsplit('/', 1)[-1]}`" if source else "from random weights"
+    if (config.get("finetune") or {}).get("source"):
+        start = f"fine-tuned from `{config['finetune']['source']}`, new {', '.join(config['finetune']['replace'])}"
+    scores = "\n".join(f"| {r.name} | {r.value} | {r.protocol} | {r.note} |" for r in rows)
+    made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
+    example = (
+        "\nOne unit: where it comes from, and the piece itself.\n\n![one unit](units/0000.png)\n" if n_units else ""
+    )
+    return f"""---
+library_name: zoo
+tags: [interpretability, {model["name"]}, {config["data"]["name"]}]
+license: mit
+---
+# {name}
+
+{model["name"]} with {n_units} units on `{model.get("backbone", "no backbone")}`, started {start},
+trained on {config["data"]["name"]} ({data.num_classes} classes, {data.size} x {data.size} pixels). Licence of the data: {data.licence}.
+
+```python
+import zoo
+m = zoo.load("{name}")     # strict; eval mode
+e = m.explain(x)           # x: (b, 3, {data.size}, {data.size}), mean {list(data.mean)}, std {list(data.std)}
+```
+{example}
+## Scores on the test split
+
+| score | value | protocol | note |
+| --- | --- | --- | --- |
+{scores}
+
+## How it was made
+
+{made}
+
+## Limits
+
+An explanation shows what this model used, not what is true of the world. Scores with different protocol ids must not be
+compared. The test split was read once, for this table; choices were made on the validation split.
+"""

@@ -1,0 +1,168 @@
+"""Training as a sequence of phases: one ``Trainer.fit`` each, then methods of the model, then the weights on disk.
+
+DDP builds its reducer once, at the start of a fit: parameters unfrozen later silently differ between ranks. Hence a
+fit per phase. A finished phase leaves ``phases/<i>-<name>.safetensors``; a running one a resumable ``.ckpt`` beside it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch.distributed as dist
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from safetensors.torch import load_file, save_file
+
+from zoo.config import Phase, TrainerArgs, methods
+from zoo.data.base import ImageData
+from zoo.models.base import SelfExplaining
+from zoo.paths import did_you_mean
+from zoo.train.cache import CachedFeatures, bypassed
+from zoo.train.callbacks import Resumable, place_in
+from zoo.train.loggers import JsonLines
+
+
+def check_phases(model: SelfExplaining, phases: DictConfig) -> None:
+    """Refuse phases that would fail later: unknown parts, loss terms, methods or arguments of methods.
+
+    Raises:
+        ValueError: naming phase, word and the nearest right one.
+    """
+    for name, phase in phases.items():
+        try:
+            model.begin(OmegaConf.to_object(phase))
+            if phase.epochs and not phase.lr:
+                raise ValueError(f"epochs is {phase.epochs} and lr names no part; nothing would learn")
+            if phase.cache and "backbone" in phase.lr:
+                raise ValueError("cache keeps features of a frozen backbone, but lr trains the backbone")
+            for method, args in methods(phase.then).items():
+                known = _methods(model)
+                if method not in known:
+                    raise ValueError(
+                        f"{model.name} has no method {method!r}{did_you_mean(method, known)} (has: {', '.join(known)})"
+                    )
+                accepted = list(inspect.signature(getattr(model, method)).parameters)[1:]
+                for arg in args:
+                    if arg not in accepted:
+                        raise ValueError(
+                            f"{method} takes no {arg!r}{did_you_mean(arg, accepted)} (takes: {', '.join(accepted)})"
+                        )
+        except ValueError as error:
+            raise ValueError(f"phases.{name}: {error}") from error
+    model.begin(Phase())
+
+
+def _methods(model: SelfExplaining) -> list[str]:
+    """Methods of the family itself whose first argument is a loader."""
+    own = [n for n in dir(type(model)) if not n.startswith("_") and not hasattr(SelfExplaining, n)]
+    found = [n for n in own if callable(getattr(type(model), n))]
+    return [n for n in found if list(inspect.signature(getattr(model, n)).parameters)[:1] == ["loader"]]
+
+
+def run_phases(
+    model: SelfExplaining, data: ImageData, config: DictConfig, out: Path, *, resume: bool = False,
+    limit: int | None = None, callbacks: list[Callback] | None = None, progress: bool = True,
+) -> None:  # fmt: skip
+    """Train ``model`` in place through all phases of ``config``.
+
+    Args:
+        model: as built or loaded.
+        data: its data.
+        config: the run.
+        out: run folder; gets ``phases/`` and ``log.jsonl``.
+        resume: skip finished phases and go on inside the running one, to the same bits as an uninterrupted run.
+        limit: batches per epoch, for a dry run.
+        callbacks: further Lightning callbacks.
+        progress: show progress bars.
+
+    Raises:
+        ValueError: if a phase names something that the model does not have.
+    """
+    check_phases(model, config.phases)
+    folder = out / "phases"
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.trainer.compile:
+        model.parts()["backbone"].compile()
+    for i, (name, raw) in enumerate(config.phases.items()):
+        phase: Phase = OmegaConf.to_object(raw)
+        done, running = folder / f"{i}-{name}.safetensors", folder / f"{i}-{name}.ckpt"
+        if resume and done.exists():
+            model.load_state_dict(load_file(done))
+            continue
+        pl.seed_everything(config.seed + i, verbose=False)
+        model.begin(phase)
+        log, start = JsonLines(out / "log.jsonl", name), time.time()
+        trainer = _trainer(config.trainer, phase, log, running, limit, [*(callbacks or []), *_bars(progress)])
+        if phase.epochs:
+            _fit(trainer, model, data, phase, running if resume and running.exists() else None)
+        model.to(trainer.strategy.root_device)
+        _agree(model)
+        for method, args in methods(phase.then).items():
+            numbers = getattr(model, method)(data.loader("train"), **args)
+            log.write(method=method, **(numbers or {}))
+        model.begin(Phase())
+        model.eval().cpu()
+        log.write(finished=True, seconds=round(time.time() - start, 2))
+        _save(model, done, running)
+        trainer.strategy.barrier()
+    if _several():
+        dist.destroy_process_group()  # what follows, such as scoring, is done by the first process alone
+
+
+def _fit(trainer: pl.Trainer, model: SelfExplaining, data: ImageData, phase: Phase, checkpoint: Path | None) -> None:
+    source: Any = data
+    if phase.cache:
+        source = CachedFeatures(model, data, passes=phase.cache, device=trainer.strategy.root_device)
+    if checkpoint:
+        epoch, batch = place_in(checkpoint)
+        source.resume_at(epoch=epoch, batch=batch)
+    model.train()
+    with bypassed(model) if phase.cache else nullcontext():
+        try:
+            trainer.fit(model, source, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as stop:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from stop
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _agree(model: SelfExplaining) -> None:
+    """Give every process the state of the first: running statistics have followed each process's own last batch."""
+    if _several():
+        for tensor in model.state_dict().values():
+            dist.broadcast(tensor, 0)
+
+
+def _trainer(
+    args: TrainerArgs, phase: Phase, log: JsonLines, running: Path, limit: int | None, callbacks: list[Callback]
+) -> pl.Trainer:
+    batches = {"limit_train_batches": limit, "limit_val_batches": limit} if limit else {}
+    return pl.Trainer(
+        accelerator=args.accelerator, devices=args.devices, strategy=args.strategy, precision=args.precision,
+        max_epochs=min(phase.epochs, 1) if limit else phase.epochs, gradient_clip_val=phase.clip, logger=log,
+        callbacks=[Resumable(running, args.save_every), *callbacks], enable_checkpointing=False, num_sanity_val_steps=0,
+        enable_model_summary=False, enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
+        use_distributed_sampler=False, log_every_n_steps=10, deterministic="warn", **batches,
+    )  # fmt: skip
+
+
+def _bars(progress: bool) -> list[Callback]:
+    return [TQDMProgressBar(leave=False)] if progress else []
+
+
+@rank_zero_only
+def _save(model: SelfExplaining, done: Path, running: Path) -> None:
+    """The finished phase, atomically; then its resumable checkpoint may go."""
+    part = done.with_suffix(".part")
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
+    os.replace(part, done)
+    running.unlink(missing_ok=True)
