@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,7 @@ def validate(name: str, overrides: list[str]) -> None:
     """Check a config and everything that its phases name, without reading data or weights."""
     config = load_config(name, overrides)
     config.finetune = None
-    model, _ = build(config, load_weights=False)
+    model, _ = build(config, dry=True)
     check_phases(model, config.phases)
 
 
@@ -59,7 +60,9 @@ def dry_run(config) -> None:
 
 def show(rows, *, title: str) -> None:
     """Print the score table."""
-    sheet = Table("score", "value", "protocol", "note", title=title, title_justify="left")
+    sheet = Table(title=title, title_justify="left", box=SIMPLE)
+    for column in ("score", "value", "protocol", "note"):
+        sheet.add_column(column, overflow="fold")
     for row in rows:
         sheet.add_row(row.name, row.value, row.protocol, row.note)
     Console().print(sheet)
@@ -71,4 +74,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=".*LeafSpec")
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen parts, on purpose
+    warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # it is: ImageData.resume_at
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

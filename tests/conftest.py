@@ -26,7 +26,7 @@ phases:
     gamma: 0.5
     loss: {cluster: 0.8, separation: -0.08}
   project: {then: project}
-  last: {then: {fit_head: {l1: 1e-3, l2: 1e-3}, prune: {k: 6, least: 1}}}
+  last: {then: {fit_head: {l1: 1e-3, l2: 1e-3}, prune: {k: 6, least: 3}}}
 trainer: {accelerator: cpu, save_every: 3}
 seed: 3
 """

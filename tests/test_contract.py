@@ -11,14 +11,14 @@ from zoo.explanation import Explanation, Units, gather, upsample
 from zoo.metrics.suite import Suite
 from zoo.registry import model_class
 
-CLASSES, SIZE = 4, 96
-PROTOPNET = {"per_class": 3, "dim": 16}
+CLASSES, SIZE = 4, 32
+PROTOPNET = {"per_class": 3, "dim": 16, "backbone_level": 2}
 VARIANTS = {
     "protopnet": [
         *({"similarity": s, "prototype_size": p} for s in ("log_l2", "cosine", "l2", "exp_l2") for p in (1, 2)),
         {"addon": "bottleneck"},
-        {"addon": "none", "dim": 512},
-        {"backbone": "vit_tiny_patch16_224", "backbone_args": {"img_size": SIZE, "depth": 2}},
+        {"addon": "none", "dim": 128},
+        {"backbone": "vit_tiny_patch16_224", "backbone_level": -1, "backbone_args": {"img_size": SIZE, "depth": 2}},
     ],
     "blackbox": [{}, {"dropout": 0.5}],
 }

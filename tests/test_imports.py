@@ -22,7 +22,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     **dict.fromkeys(("data", "metrics", "report", "nn"), GROUND),
     "models": GROUND | {"registry", "nn"},
     "checkpoint": GROUND | {"registry", "models"},
-    "gallery": GROUND | {"registry", "models", "data", "report"},
+    "gallery": GROUND | {"registry", "models", "data", "report", "nn"},
     "train": GROUND | {"registry", "models", "nn", "data", "metrics", "report", "checkpoint", "gallery"},
     "cli": GROUND | {"registry", "checkpoint", "data"},
     "__init__": set(),

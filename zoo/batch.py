@@ -50,3 +50,11 @@ class Batch:
         first = samples[0]
         names = [f.name for f in fields(Batch) if getattr(first, f.name) is not None]
         return Batch(**{name: torch.stack([getattr(s, name) for s in samples]) for name in names})
+
+
+def content_hash(x: Tensor) -> Tensor:
+    """A 64-bit universal hash ``(b,)`` of each sample's bits: equal inputs, equal hashes, under any batching."""
+    bits = x.float().contiguous().flatten(1).view(torch.int32).to(torch.int64)
+    key = torch.arange(1, bits.shape[1] + 1, device=x.device, dtype=torch.int64) * -7046029254386353131
+    key = (key ^ (key >> 29)) * -4658895280553007687 | 1
+    return (bits * key).sum(1)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from zoo import __version__, paths
 
@@ -31,7 +32,7 @@ WEIGHTS = "model.safetensors"
 def list_checkpoints(pattern: str = "*") -> list[str]:
     """Names of the checkpoints on this machine that match a glob."""
     found = {p.parent.name for root in paths.checkpoints() for p in root.glob(f"*/{WEIGHTS}")}
-    return sorted(n for n in found if fnmatch(n, pattern))
+    return sorted(n for n in found if fnmatch(n, pattern) and not n.startswith("."))  # hidden: half written
 
 
 def find(name: str) -> Path:
@@ -69,8 +70,10 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
         metrics = json.loads((folder / "metrics.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} is no whole checkpoint: {error}") from error
+    except (OSError, ValueError, YAMLError) as error:
+        raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict) or "name" not in (config.get("model") or {}):
+        raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
     return dict(config), metrics
 
 
@@ -105,6 +108,7 @@ def load(name: str) -> SelfExplaining:
 def save(
     folder: Path, model: SelfExplaining, *, config: Mapping[str, Any], metrics: Mapping[str, Any], card: str,
     unit_names: Sequence[str] = (), unit_pictures: Mapping[int, Image.Image] | None = None,
+    example: Image.Image | None = None,
 ) -> Path:  # fmt: skip
     """Write a checkpoint beside its place, then rename it there; an older one is replaced.
 
@@ -115,7 +119,8 @@ def save(
         metrics: scores, seeds, data hash, code version.
         card: the text of ``README.md``.
         unit_names: one line for each unit.
-        unit_pictures: PNG pictures by unit id.
+        unit_pictures: pictures by unit id.
+        example: one rendered explanation.
     """
     from safetensors.torch import save_file
 
@@ -125,15 +130,21 @@ def save(
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     part.chmod(0o755)
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata=meta)
-    (part / "config.yaml").write_text(text)
-    (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (part / "README.md").write_text(card)
-    if unit_names:
-        (part / "units").mkdir()
-        (part / "units" / "names.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(enumerate(unit_names)))))
-        for unit, picture in (unit_pictures or {}).items():
-            picture.save(part / "units" / f"{unit:04d}.png")
+    try:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata=meta)
+        (part / "config.yaml").write_text(text)
+        (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        (part / "README.md").write_text(card)
+        if example is not None:
+            example.save(part / "explanation.png", optimize=True)
+        if unit_names:
+            (part / "units").mkdir()
+            (part / "units" / "names.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(enumerate(unit_names)))))
+            for unit, picture in (unit_pictures or {}).items():
+                picture.save(part / "units" / f"{unit:04d}.png", optimize=True)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

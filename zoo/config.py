@@ -58,16 +58,18 @@ class TrainerArgs:
         accelerator: Lightning's accelerator.
         devices: how many.
         strategy: Lightning's strategy; ``ddp`` for several processes.
-        precision: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         compile: run the backbone through ``torch.compile``.
+        channels_last: lay the backbone's weights out channels last; about twice as fast for a CNN on photographs.
         save_every: steps between two resumable checkpoints inside an epoch; one is always written after each epoch.
     """
 
     accelerator: str = "auto"
     devices: int = 1
     strategy: str = "auto"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     compile: bool = False
+    channels_last: bool = False
     save_every: int | None = None
 
 
@@ -159,9 +161,13 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
     for text in overrides:
         _override(config, text, classes)
     for section in ("model", "data"):
-        for key, value in config[section].items():
-            if value == "???":
+        for key in config[section]:
+            if OmegaConf.is_missing(config[section], key):
                 raise ValueError(f"{where}: {section}.{key} is missing; {config[section].name} needs it")
+    try:
+        plain(config)
+    except OmegaConfBaseException as error:  # such as ${oc.env:ZOO_DATA} where it is not set
+        raise ValueError(f"{where}: {_first_line(error)}") from error
     return config
 
 
@@ -169,7 +175,10 @@ def _override(config: DictConfig, text: str, classes) -> None:
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32")
-    parsed = OmegaConf.create(f"v: {value}" if value else "v: null").v
+    try:
+        parsed = OmegaConf.to_container(OmegaConf.create(f"v: {value}" if value else "v: null"))["v"]
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ValueError(f"override {text!r}: {' '.join(str(error).split())}") from error
     key = "finetune.source" if key == "finetune.from" else key
     section, _, argument = key.partition(".")
     if section == "finetune" and config.finetune is None:
@@ -181,11 +190,15 @@ def _override(config: DictConfig, text: str, classes) -> None:
             types = OmegaConf.structured(schema(classes(section, config[section].name)))
             typed = OmegaConf.create({section: types})
             OmegaConf.set_struct(typed, True)
-            OmegaConf.update(typed, key, parsed, force_add=_free_form(typed, key))
-            OmegaConf.update(config, key, parsed, force_add=True)
+            for tree, free in ((typed, _free_form(typed, key)), (config, True)):
+                parent = key.rpartition(".")[0]
+                if free and parent != section and OmegaConf.select(tree, parent) is None:
+                    OmegaConf.update(tree, parent, {}, force_add=True)
+                OmegaConf.update(tree, key, parsed, force_add=free, merge=False)
         else:
             OmegaConf.set_struct(config, True)
-            OmegaConf.update(config, key, parsed, force_add=_free_form(config, key))
+            whole = key.count(".") < 2  # a whole phase is merged; the mappings in it are replaced
+            OmegaConf.update(config, key, parsed, force_add=_free_form(config, key), merge=whole)
     except OmegaConfBaseException as error:
         raise ValueError(f"override {text!r}: {_first_line(error)}") from error
 

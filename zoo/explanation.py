@@ -70,11 +70,14 @@ class Units:
             raise ValueError(
                 "Units.owner is None; only a vocabulary whose units belong to classes can be asked by class"
             )
-        owner = self.owner.to(classes.device)
-        owned = owner[None] == classes[:, None]
-        width = int(torch.bincount(owner[owner >= 0]).max()) if bool((owner >= 0).any()) else 0
-        first = owned.int().sort(dim=1, descending=True, stable=True)
-        return torch.where(first.values.bool(), first.indices, -1)[:, :width]
+        return owned_by(self.owner.to(classes.device), classes)
+
+
+def owned_by(owner: Tensor, classes: Tensor) -> Tensor:
+    """Ids ``(b, k)`` of the units of each class ``(b,)``, in order, by their ``owner`` ``(u,)``; -1 pads short rows."""
+    width = int(torch.bincount(owner[owner >= 0]).max()) if bool((owner >= 0).any()) else 0
+    first = (owner[None] == classes[:, None]).int().sort(dim=1, descending=True, stable=True)
+    return torch.where(first.values.bool(), first.indices, -1)[:, :width]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from zoo.batch import content_hash
 from zoo.report.heat import box
 from zoo.report.source import Source
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def sources(model: SelfExplaining, data: ImageData, units: Iterable[int], *, batch_size: int = 64) -> dict[int, Source]:
-    """Where units came from, for those that came from a training sample.
+    """Where units came from, for those that came from a training sample that ``data`` has, bit for bit.
 
     The piece is the box around the strongest 5 % of the unit's evidence in its own training sample.
 
@@ -27,19 +28,21 @@ def sources(model: SelfExplaining, data: ImageData, units: Iterable[int], *, bat
         units: ids.
         batch_size: samples explained at a time.
     """
-    origin = model.sources()
-    if origin is None:
+    if (origin := model.sources()) is None:
         return {}
-    wanted = sorted({int(u) for u in units if u >= 0 and origin[int(u)] >= 0})
     dataset, found = data.loader("train").dataset, {}
+    wanted = sorted({int(u) for u in units if u >= 0 and 0 <= origin.index[int(u)] < len(dataset)})
     for start in range(0, len(wanted), batch_size):
         ids = wanted[start : start + batch_size]
-        batch = dataset.__getitems__([(0, int(origin[u])) for u in ids])
+        batch = dataset.__getitems__([(0, int(origin.index[u])) for u in ids])
         where = model.explain(batch.x, shown=torch.tensor(ids)[:, None]).where
         pictures = data.picture(batch.x)
+        same = (content_hash(batch.x) == origin.content[ids]).tolist()
         for n, unit in enumerate(ids):
+            if not same[n]:
+                continue
             spot = None if where is None else box(where[n, 0], data.size)
-            name = data.name_of("train", int(origin[unit]))
+            name = data.name_of("train", int(origin.index[unit]))
             found[unit] = Source(pictures[n], spot, f"training picture {name}, {data.class_names[int(batch.y[n])]}")
     return found
 
@@ -51,6 +54,7 @@ def unit_names(model: SelfExplaining, data: ImageData) -> list[str]:
     for u, name in enumerate(units.names):
         owner = -1 if units.owner is None else int(units.owner[u])
         argues = f", for {data.class_names[owner]}" if owner >= 0 else ""
-        source = f", from {data.name_of('train', int(origin[u]))}" if origin is not None and origin[u] >= 0 else ""
+        index = -1 if origin is None else int(origin.index[u])
+        source = f", from {data.name_of('train', index)}" if index >= 0 else ""
         lines.append(f"{name}{argues}{source}")
     return lines

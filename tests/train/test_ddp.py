@@ -1,6 +1,9 @@
-"""Two processes: the same weights on both after every phase, and the search for patches finds what one process finds."""
+"""Two processes: the same weights on both after every phase, and the same nearest patches as in one process."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from zoo.nn.prototypes import nearest_patches
 from zoo.train.run import build, load_config
 
+NO_VALIDATION = "data.val=0"  # a validation would happen to level the running statistics of the ranks
 PHASES = ("0-warm", "1-joint", "2-project", "3-last")
 
 
@@ -19,7 +23,7 @@ def run(processes, tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ddp")
     (folder / "dump").mkdir()
     argv = ["train", str(tiny), "--out", str(folder / "run"), "trainer.devices=2", "trainer.strategy=ddp",
-            "phases.joint.epochs=2"]  # fmt: skip
+            "phases.joint.epochs=2", NO_VALIDATION]  # fmt: skip
     assert processes.ranks("cli", argv, {"dump": folder / "dump", "steps": str(folder / "steps")}) == [0, 0]
     return folder
 
@@ -45,17 +49,20 @@ def test_it_learned_on_both(run):
 
 @pytest.mark.parametrize(("phase", "method"), [("2-project", "project"), ("3-last", "fit_head")])
 def test_methods_equal_those_of_one_process(run, tiny, phase, method):
-    config = load_config(str(tiny))
+    config = load_config(str(tiny), [NO_VALIDATION])
     model, data = build(config)
     data.setup()
     model.load_state_dict(dumped(run, PHASES[PHASES.index(phase) - 1], 0))
-    getattr(model, method)(data.loader("train"), **(dict(config.phases.last.then.fit_head) if method != phase else {}))
-    if method == "fit_head":
+    if method == "project":
+        model.project(data.loader("train"))
+    else:
+        model.fit_head(data.loader("train"), **config.phases.last.then.fit_head)
         model.prune(data.loader("train"), **config.phases.last.then.prune)
     mine, theirs = model.state_dict(), dumped(run, phase, 0)
     assert mine.keys() == theirs.keys()
     for name, value in mine.items():
-        torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
+        solved = name == "head.weight"  # to a KKT residual of 1e-6 in a problem that l2 = 1e-3 makes convex
+        torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-3 if solved else 1e-5)
 
 
 def test_scores_cover_the_whole_test_split(run):
@@ -66,12 +73,25 @@ def test_scores_cover_the_whole_test_split(run):
 def test_search_and_gathering_over_uneven_ranks(processes, tmp_path):
     g = torch.Generator().manual_seed(0)
     z = torch.randint(0, 3, (11, 4, 3, 3), generator=g).float()  # many exact ties
-    world = {"z": z, "y": torch.arange(11) % 2, "index": torch.arange(11), "content": torch.arange(11) * 7,
-             "prototypes": torch.randint(0, 3, (6, 4, 1, 1), generator=g).float(), "owner": torch.arange(6) % 2}  # fmt: skip
+    p = torch.randint(0, 3, (6, 4, 1, 1), generator=g).float()
+    place = torch.arange(11)
+    world = {"z": z, "y": place % 2, "index": place, "content": place * 7, "prototypes": p, "owner": place[:6] % 2}
     save_file(world, tmp_path / "world.safetensors")
     assert processes.ranks("uneven", Path(tmp_path)) == [0, 0]
-    alone = nearest_patches([(z, world["y"], world["index"], world["content"])], world["prototypes"], world["owner"], "l2")
+    whole = [tuple(world[k] for k in ("z", "y", "index", "content"))]
+    alone = nearest_patches(whole, world["prototypes"], world["owner"], "l2")
     for rank in range(2):
         found = load_file(tmp_path / f"found.{rank}")
         assert found.pop("rows").tolist() == list(range(5))
         assert [k for k, v in vars(alone).items() if not torch.equal(v, found[k])] == []
+
+
+@pytest.mark.slow
+def test_lightnings_own_launcher(tiny, tmp_path):
+    """``zoo train`` starts the second process itself and scores when both have trained."""
+    argv = ["train", str(tiny), "--out", str(tmp_path / "run"), "trainer.devices=2", "trainer.strategy=ddp"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-m", "zoo", *argv], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "run" / "checkpoint" / "metrics.json").read_text())
+    assert metrics["scores"]["accuracy"]["support"] == 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +17,18 @@ from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class Sources(NamedTuple):
+    """Where units were taken from.
+
+    Attributes:
+        index: ``(u,)`` position in the training split, -1 for a unit that was not taken from a sample.
+        content: ``(u,)`` ``zoo.batch.content_hash`` of that sample's input, so that other data is told from the same.
+    """
+
+    index: Tensor
+    content: Tensor
 
 
 class SelfExplaining(pl.LightningModule, ABC):
@@ -82,8 +94,8 @@ class SelfExplaining(pl.LightningModule, ABC):
             ValueError: if an id is not in the vocabulary.
         """
 
-    def sources(self) -> Tensor | None:
-        """``(u,)`` index in the training split of the sample each unit was taken from, -1 if none; None if never."""
+    def sources(self) -> Sources | None:
+        """The training sample that each unit was taken from; None for families whose units are not taken from data."""
         return None
 
     # Helpers for families.

@@ -16,11 +16,11 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.batch import Batch
+from zoo.batch import Batch, content_hash
 from zoo.explanation import Explanation, Units, gather
-from zoo.models.base import SelfExplaining
+from zoo.models.base import SelfExplaining, Sources
 from zoo.nn.backbone import Backbone
-from zoo.nn.prototypes import Similarity, addon_layers, content_hash, distances, nearest_patches, similarities
+from zoo.nn.prototypes import Similarity, addon_layers, distances, nearest_patches, similarities
 from zoo.nn.sparse_linear import fit_sparse_linear
 from zoo.registry import register
 
@@ -93,9 +93,9 @@ class ProtoPNet(SelfExplaining):
             self.owner,
         )
 
-    def sources(self) -> Tensor:
-        """``(u,)`` training sample that each prototype was projected on."""
-        return self.source_index
+    def sources(self) -> Sources:
+        """The training sample that each prototype was projected on."""
+        return Sources(self.source_index, self.source_hash)
 
     def parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``head``."""

@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from zoo import paths
+
 
 class Backbone(nn.Module):
     """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model.
@@ -20,8 +22,9 @@ class Backbone(nn.Module):
         name: timm architecture, ``resnet18`` or ``vit_tiny_patch16_224``.
         level: which of timm's feature levels; -1 is the deepest.
         pretrained: take timm's weights from the hub (needs the network).
-        weights: take a local safetensors file of the full timm model instead. Strict: every tensor of the feature
-            extractor must be in the file with its shape, and every tensor of the file in the full architecture.
+        weights: take a local safetensors file of the full timm model instead, looked for here and then under
+            ``ZOO_DATA``. Strict: every tensor of the feature extractor must be in the file with its shape, and every
+            tensor of the file in the full architecture.
         args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
 
     Attributes:
@@ -50,7 +53,8 @@ class Backbone(nn.Module):
         self.channels: int = self.net.feature_info.channels()[-1]
         self.bypass = False
         if weights:
-            self._load(Path(weights).expanduser(), name, args)
+            here = Path(weights).expanduser()
+            self._load(here if here.exists() else paths.data() / here, name, args)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x``: ``(b, 3, s, s)`` images; returns ``(b, d, h, w)``."""

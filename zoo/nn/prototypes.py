@@ -14,6 +14,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.explanation import owned_by
+
 Similarity = Literal["cosine", "log_l2", "l2", "exp_l2"]
 EPS = 1e-4  # of the log similarity, as in the ProtoPNet paper
 
@@ -32,6 +34,8 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
     with torch.autocast(z.device.type, enabled=False):
         z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
         p = prototypes.to(z.dtype)
+        if not len(p):  # all pruned
+            return z.new_zeros(len(z), 0, z.shape[2] - p.shape[2] + 1, z.shape[3] - p.shape[3] + 1)
         square = F.conv2d(z.square().sum(1, keepdim=True), z.new_ones(1, 1, *p.shape[2:]))
         if similarity == "cosine":
             p = p / p.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]
@@ -119,40 +123,56 @@ def nearest_patches(
 ) -> Nearest:  # fmt: skip
     """For each prototype the nearest patch among the samples of its class: the search behind ProtoPNet's projection.
 
-    Each batch proposes its ``few`` nearest patches by the fast expanded distance, and the first of them in order; the
-    proposals are scored again with the direct distance in float64, so that a match is told from a near match. The
-    result does not depend on the batch size, and under DDP it is the same on every rank.
+    Each sample proposes its ``few`` nearest patches to each prototype of its class by the fast expanded distance, and
+    the first of them in order; the proposals are scored again with the direct distance in float64, so that a match is
+    told from a near match, and equal ones go to the first in the data set. The result does not depend on the batch
+    size, and under DDP it is the same on every rank.
 
     Args:
-        batches: pairs of features ``(b, d, h, w)``, classes ``(b,)``, sample indices ``(b,)``, content hashes ``(b,)``.
+        batches: features ``(b, d, h, w)``, classes ``(b,)``, sample indices ``(b,)``, content hashes ``(b,)``.
         prototypes: ``(u, d, i, j)``
         owner: ``(u,)`` class of each prototype; None searches all samples for all prototypes.
         similarity: which distance.
-        few: proposals per batch.
+        few: proposals per sample and prototype.
 
     Raises:
-        ValueError: if a prototype's class has no sample; the message names the class.
+        ValueError: if a prototype's class has no sample, or features are not finite; the message names the class.
     """
     u, _, i, j = prototypes.shape
-    long = lambda: torch.zeros(u, dtype=torch.int64, device=prototypes.device)  # noqa: E731
-    far = torch.full((u,), torch.inf, dtype=torch.float64, device=prototypes.device)
-    best = Nearest(far, long(), long(), long(), prototypes.clone(), long())
+    bank = prototypes.flatten(1)
+    best = Nearest(
+        distance=bank.new_full((u,), torch.inf, dtype=torch.float64), patch=prototypes.clone(),
+        **{name: torch.zeros(u, dtype=torch.int64, device=bank.device) for name in ("index", "row", "col", "content")},
+    )  # fmt: skip
     for z, y, index, content in batches:
-        d = distances(z, prototypes, similarity)
-        rows, cols = d.shape[2:]
-        if owner is not None:
-            d = d.masked_fill((owner[None] != y[:, None])[..., None, None], torch.inf)
-        d = d.transpose(0, 1).flatten(1)
-        near = torch.cat([d.argmin(1, keepdim=True), d.topk(min(few, d.shape[1]), largest=False).indices], 1)
-        allowed = d.gather(1, near).isfinite()
-        sample, row, col = near // (rows * cols), near // cols % rows, near % cols
-        di, dj = torch.arange(i, device=z.device), torch.arange(j, device=z.device)
-        patch = z[sample[..., None, None], :, row[..., None, None] + di[:, None], col[..., None, None] + dj]
-        patch = patch.movedim(-1, 2).to(prototypes.dtype)  # (u, few + 1, d, i, j)
-        exact = _direct(patch, prototypes, similarity).masked_fill(~allowed, torch.inf)
-        for k in range(near.shape[1]):
-            s = sample[:, k]
-            best = best.merge(Nearest(exact[:, k], index[s], row[:, k], col[:, k], patch[:, k], content[s]))
+        if not bool(z.isfinite().all()):
+            raise ValueError("features are NaN or infinite: the network has diverged before its projection")
+        ids = owned_by(owner, y) if owner is not None else torch.arange(u, device=z.device).expand(len(z), u)
+        patches, cols = F.unfold(z.to(bank.dtype), (i, j)), z.shape[3] - j + 1  # (b, d i j, n)
+        p = bank[ids.clamp_min(0)]
+        inner, square = p @ patches, patches.square().sum(1, keepdim=True)
+        coarse = -inner * square.clamp_min(1e-24).rsqrt() if similarity == "cosine" else square - 2 * inner
+        near = coarse.topk(min(few, coarse.shape[2]), largest=False).indices
+        near = torch.cat([coarse.argmin(2, keepdim=True), near], 2)  # (b, k, few + 1); argmin is the first on ties
+        sample = torch.arange(len(z), device=z.device)[:, None, None].expand_as(near)
+        asked = (ids >= 0)[..., None].expand_as(near)
+        unit, sample, cell = ids[..., None].expand_as(near)[asked], sample[asked], near[asked]
+        patch = patches[sample, :, cell]
+        distance = _direct(patch, bank[unit], similarity)
+        order = (index[sample] * patches.shape[2] + cell).argsort(stable=True)
+        order = order[distance[order].argsort(stable=True)]
+        order = order[unit[order].argsort(stable=True)]
+        new = torch.ones_like(order, dtype=torch.bool)
+        new[1:] = unit[order][1:] != unit[order][:-1]
+        first = order[new]
+        found, s = unit[first], sample[first]
+        mine = Nearest(**{f.name: getattr(best, f.name)[found] for f in fields(best)})
+        shaped = patch[first].unflatten(1, prototypes.shape[1:])
+        mine = mine.merge(
+            Nearest(distance[first], index[s], cell[first] // cols, cell[first] % cols, shaped, content[s])
+        )
+        for f in fields(best):
+            getattr(best, f.name)[found] = getattr(mine, f.name)
     best = _across_ranks(best)
     if not bool(best.distance.isfinite().all()):
         lost = (~best.distance.isfinite()).nonzero().flatten()
@@ -164,11 +184,11 @@ def nearest_patches(
 
 
 def _direct(patch: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
-    """Distance ``(u, n)`` of patches ``(u, n, d, i, j)`` to their prototype, term by term in float64."""
-    a, b = patch.double().flatten(2), prototypes.double().flatten(1)[:, None]
+    """Distance ``(m,)`` of patches ``(m, d i j)`` to as many prototypes, term by term in float64."""
+    a, b = patch.double(), prototypes.double()
     if similarity == "cosine":
-        return 1 - F.cosine_similarity(a, b, dim=2, eps=1e-12)
-    return (a - b).square().sum(2)
+        return 1 - F.cosine_similarity(a, b, dim=1, eps=1e-12)
+    return (a - b).square().sum(1)
 
 
 def _across_ranks(best: Nearest) -> Nearest:
@@ -184,11 +204,3 @@ def _across_ranks(best: Nearest) -> Nearest:
     for other in ranks[1:]:
         best = best.merge(other)
     return best
-
-
-def content_hash(x: Tensor) -> Tensor:
-    """A 64-bit universal hash ``(b,)`` of each sample's bits: equal inputs, equal hashes, under any batching."""
-    bits = x.float().contiguous().flatten(1).view(torch.int32).to(torch.int64)
-    key = torch.arange(1, bits.shape[1] + 1, device=x.device, dtype=torch.int64) * -7046029254386353131
-    key = (key ^ (key >> 29)) * -4658895280553007687 | 1
-    return (bits * key).sum(1)

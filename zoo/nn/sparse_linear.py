@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
 
+ROUNDS = 5  # of search and rounding to exact zeros; the first is usually the last
+
 
 def objective(weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, *, l2: float) -> Tensor:
     """The smooth part: mean cross-entropy + l2 / 2 * ||weight - start||^2."""
@@ -27,7 +29,7 @@ def kkt_residual(
         (g,) = torch.autograd.grad(objective(weight, scores, y, start, l2=l2), weight)
     held = penalised & (weight == 0)
     moved = (g + l1 * weight.sign() * penalised).abs()
-    return float(torch.where(held, (g.abs() - l1).clamp_min(0), moved).max())
+    return float(torch.where(held, (g.abs() - l1).clamp_min(0), moved).detach().max())
 
 
 def fit_sparse_linear(
@@ -79,12 +81,20 @@ def fit_sparse_linear(
         p = logits.softmax(1)
         p[torch.arange(len(y)), y] -= 1
         g = (p.T @ s / len(y) + l2 * (w - w0)).numpy().ravel()
-        loss = F.cross_entropy(logits, y) + l2 / 2 * (w - w0).square().sum() + l1 * w[mask].abs().sum()
-        return float(loss), np.concatenate([g[free], g[split] + l1, -g[split] + l1])
+        loss = F.cross_entropy(logits, y) + l2 / 2 * (w - w0).square().sum()
+        penalty = l1 * float(v[free.sum() :].sum())  # of both halves: what the gradient below is the gradient of
+        return float(loss) + penalty, np.concatenate([g[free], g[split] + l1, -g[split] + l1])
 
     first = np.concatenate([begin[free], begin[split].clip(0), (-begin[split]).clip(0)])
     bounds = [(None, None)] * int(free.sum()) + [(0, None)] * (2 * int(split.sum()))
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance}
-    found = minimize(value, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    weight = torch.from_numpy(unpack(found.x)).view_as(w0)
-    return weight.to(start), kkt_residual(weight, s, y, w0, mask, l1=l1, l2=l2)
+    bounded = np.arange(len(first)) >= free.sum()
+    for _ in range(ROUNDS):
+        found = minimize(value, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        # The search stops a hair's breadth off the bound; what is nearer to it than its slope is to 0 belongs on it.
+        first = np.where(bounded & (found.x < value(found.x)[1]), 0.0, found.x)
+        weight = torch.from_numpy(unpack(first)).view_as(w0)
+        residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=l2)
+        if residual <= 2 * tolerance:
+            break
+    return weight.to(start), residual

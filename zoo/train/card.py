@@ -26,9 +26,7 @@ def card(
         start = f"fine-tuned from `{config['finetune']['source']}`, new {', '.join(config['finetune']['replace'])}"
     scores = "\n".join(f"| {r.name} | {r.value} | {r.protocol} | {r.note} |" for r in rows)
     made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
-    example = (
-        "\nOne unit: where it comes from, and the piece itself.\n\n![one unit](units/0000.png)\n" if n_units else ""
-    )
+    example = "\n![an input, its strongest units, and the sum](explanation.png)\n" if n_units else ""
     return f"""---
 library_name: zoo
 tags: [interpretability, {model["name"]}, {config["data"]["name"]}]
@@ -37,7 +35,8 @@ license: mit
 # {name}
 
 {model["name"]} with {n_units} units on `{model.get("backbone", "no backbone")}`, started {start},
-trained on {config["data"]["name"]} ({data.num_classes} classes, {data.size} x {data.size} pixels). Licence of the data: {data.licence}.
+trained on {config["data"]["name"]} ({data.num_classes} classes, {data.size} x {data.size} pixels).
+Licence of the data: {data.licence}.
 
 ```python
 import zoo

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
@@ -88,6 +89,8 @@ def run_phases(
     check_phases(model, config.phases)
     folder = out / "phases"
     folder.mkdir(parents=True, exist_ok=True)
+    if config.trainer.channels_last:
+        model.parts()["backbone"].to(memory_format=torch.channels_last)
     if config.trainer.compile:
         model.parts()["backbone"].compile()
     for i, (name, raw) in enumerate(config.phases.items()):
@@ -139,7 +142,9 @@ def _agree(model: SelfExplaining) -> None:
     """Give every process the state of the first: running statistics have followed each process's own last batch."""
     if _several():
         for tensor in model.state_dict().values():
-            dist.broadcast(tensor, 0)
+            whole = tensor.contiguous()
+            dist.broadcast(whole, 0)
+            tensor.copy_(whole)
 
 
 def _trainer(

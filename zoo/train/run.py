@@ -18,11 +18,14 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import __version__, checkpoint, gallery, paths
 from zoo import config as configs
+from zoo.batch import Batch
 from zoo.data import create_data, data_class
 from zoo.data.base import ImageData
+from zoo.explanation import Explanation
 from zoo.metrics.suite import Result, Suite
 from zoo.models.base import SelfExplaining
 from zoo.registry import create_model, model_class
+from zoo.report.figure import figure
 from zoo.report.page import ScoreRow, page, unit_picture
 from zoo.train.card import card
 
@@ -37,25 +40,25 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return configs.load(name, overrides, classes=classes)
 
 
-def build(config: DictConfig, *, load_weights: bool = True) -> tuple[SelfExplaining, ImageData]:
+def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, ImageData]:
     """Model and data of a config, the model initialised from the seed.
 
     Args:
         config: the run.
-        load_weights: False builds the network without reading or fetching backbone weights.
+        dry: read neither data nor weights from disk or hub.
 
     Raises:
         ValueError: if they do not fit each other.
     """
     args = configs.plain(config)
     data = create_data(**args["data"])
-    if data.num_classes != args["model"]["num_classes"]:
+    if not dry and data.num_classes != args["model"]["num_classes"]:
         raise ValueError(
             f"model.num_classes is {args['model']['num_classes']};"
             f" {args['data']['name']} has {data.num_classes} classes: set model.num_classes={data.num_classes}"
         )
     pl.seed_everything(config.seed, verbose=False)
-    model = create_model(**(args["model"] if load_weights else checkpoint.standalone(args["model"])))
+    model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
     if config.finetune is not None and config.finetune.source:
         checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
     return model, data
@@ -71,8 +74,10 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
     if rank_zero_only.rank != 0 or int(os.environ.get("LOCAL_RANK", 0)) != 0:
         return
     old = out / "config.yaml"
-    if overwrite and not resume:
-        shutil.rmtree(out, ignore_errors=True)
+    if overwrite and not resume and out.exists() and any(out.iterdir()):
+        if not old.is_file():
+            raise ValueError(f"{out} is no run folder (it has no config.yaml) and is not overwritten; choose another")
+        shutil.rmtree(out)
     if out.exists() and any(out.iterdir()):
         if not resume:
             raise ValueError(
@@ -109,7 +114,7 @@ def score(model: SelfExplaining, data: ImageData, suite: str, *, split: str = "t
         control=True,
     )
     loader = data.loader(split)
-    for i, batch in enumerate(tqdm(loader, desc=f"scoring {split}", disable=not progress, leave=False)):
+    for i, batch in enumerate(tqdm(loader, desc=f"scoring {split}", disable=None if progress else True, leave=False)):
         if limit is not None and i >= limit:
             break
         scores.update(model, batch.to(model.device))
@@ -127,26 +132,41 @@ def finish(model: SelfExplaining, data: ImageData, config: DictConfig, out: Path
     rows = [*table(results), *_yardstick(config, out)]
     facts = about(config, data, command, out)
     names = gallery.unit_names(model, data)
-    pictures = {u: unit_picture(s) for u, s in gallery.sources(model, data, range(len(names))).items()}
+    origins = gallery.sources(model, data, range(len(names)))
     metrics = {"scores": {n: to_json(r) for n, r in results.items()}, **facts, "seed": config.seed}
     text = card(out.name, configs.plain(config), data, rows, facts, n_units=len(names))
-    checkpoint.save(out / "checkpoint", model, config=configs.plain(config), metrics=metrics, card=text,
-                    unit_names=names, unit_pictures=pictures)  # fmt: skip
+    batch, told, _ = examples(model, data, count=1)
+    drawn = figure(told, 0, data.picture(batch.x)[0], class_names=data.class_names, sources=origins) if names else None
+    checkpoint.save(
+        out / "checkpoint", model, config=configs.plain(config), metrics=metrics, card=text, unit_names=names,
+        unit_pictures={u: unit_picture(s) for u, s in origins.items()}, example=drawn,
+    )  # fmt: skip
     write_page(out / "report.html", model, data, rows, facts, title=out.name)
     return rows
 
 
-def write_page(
-    file: Path, model: SelfExplaining, data: ImageData, rows: Sequence[ScoreRow], facts: Mapping[str, str], *,
-    title: str, count: int = 8, shown: int = 6,
-) -> Path:  # fmt: skip
-    """The page of a run: the first test sample of each of the first ``count`` classes."""
+@torch.no_grad()
+def examples(
+    model: SelfExplaining, data: ImageData, *, count: int = 8, shown: int = 6
+) -> tuple[Batch, Explanation, Explanation]:
+    """The first test sample of each of the first ``count`` classes, explained as predicted and as it truly is."""
     y = data.splits["test"].y
     first = [int((y == c).nonzero()[0, 0]) for c in range(data.num_classes) if bool((y == c).any())][:count]
     batch = data.loader("test").dataset.__getitems__([(0, i) for i in first])
-    with torch.no_grad():
-        told = model.explain(batch.x, shown=shown)
-        also = model.explain(batch.x, target=batch.y, shown=shown)
+    return batch, model.explain(batch.x, shown=shown), model.explain(batch.x, target=batch.y, shown=shown)
+
+
+def write_page(
+    file: Path,
+    model: SelfExplaining,
+    data: ImageData,
+    rows: Sequence[ScoreRow],
+    facts: Mapping[str, str],
+    *,
+    title: str,
+) -> Path:
+    """The page of a run."""
+    batch, told, also = examples(model, data)
     used = {int(u) for e in (told, also) for u in e.shown.flatten()}
     return page(
         file, title=title, explanation=told, also=also, pictures=data.picture(batch.x), class_names=data.class_names,
@@ -173,7 +193,10 @@ def about(config: DictConfig, data: ImageData, command: str, out: Path) -> dict[
 
 def table(results: Mapping[str, Result]) -> list[ScoreRow]:
     """Results as lines for people."""
-    return [ScoreRow(r.name.replace("_", " "), _text(r), r.protocol, r.note) for r in results.values()]
+    return [
+        ScoreRow(r.name.replace("_", " "), _text(r), r.protocol, "" if r.value is None else r.note)
+        for r in results.values()
+    ]
 
 
 def _text(result: Result) -> str:

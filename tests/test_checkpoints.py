@@ -1,0 +1,250 @@
+"""A checkpoint is written whole or not at all, loaded strictly or not at all; those that travel with zoo are small."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
+
+import zoo
+from zoo import checkpoint, create_model, paths
+from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, save
+from zoo.config import check
+from zoo.train.run import classes
+
+SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").rglob(WEIGHTS))
+FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units"}
+size = lambda folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())  # noqa: E731
+
+
+def test_shipped_are_small():
+    assert all(size(folder) < 10e6 for folder in SHIPPED)
+    assert sum(map(size, SHIPPED)) < 150e6
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda p: p.name)
+def test_shipped(folder):
+    whole(folder)
+    assert folder.name in list_checkpoints()
+
+
+def test_a_run_leaves_a_whole_checkpoint(finished):
+    whole(finished / "checkpoint")
+
+
+def whole(folder):
+    model = load(str(folder))
+    assert not model.training
+    with torch.no_grad():
+        assert model(torch.randn(1, 3, model.config["data"]["size"], model.config["data"]["size"])).isfinite().all()
+    check(OmegaConf.create(model.config), where=str(folder), classes=classes)
+    _, front, text = (folder / "README.md").read_text().split("---\n", 2)
+    front = OmegaConf.to_container(OmegaConf.create(front))
+    assert front["library_name"] == "zoo"
+    assert model.name in front["tags"]
+    assert "licence" in text.lower()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["scores"]
+    assert all(s["protocol"] for s in metrics["scores"].values())
+    assert {"seed", "data", "versions", "command"} <= metrics.keys()
+    if len(model.units):
+        assert len(OmegaConf.load(folder / "units" / "names.yaml")) == len(model.units)
+        assert {p.name for p in folder.iterdir()} >= FILES
+        assert len(list((folder / "units").glob("*.png"))) == len(model.units)
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    args = {"num_classes": 4, "backbone": "resnet10t", "backbone_level": 1, "per_class": 2, "dim": 8}
+    return create_model("protopnet", **args), {"model": {"name": "protopnet", **args}, "data": {"name": "digits"}}
+
+
+def write(folder, model, config, **more):
+    return save(folder, model, config=config, metrics={"scores": {}}, card="# card\n", **more)
+
+
+def test_save_and_load(small, tmp_path):
+    model, config = small
+    config["model"] |= {"pretrained": True, "backbone_weights": "/nowhere.safetensors"}
+    write(tmp_path / "c", model, config, unit_names=["a"] * 8)
+    again = load(str(tmp_path / "c"))
+    assert again.config["model"]["backbone_weights"] is None
+    assert again.config["model"]["pretrained"] is False
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
+    from safetensors import safe_open
+
+    with safe_open(tmp_path / "c" / WEIGHTS, "pt") as file:
+        assert file.metadata()["zoo"] == zoo.__version__
+        assert len(file.metadata()["config"]) == 12
+    assert [p.name for p in tmp_path.iterdir()] == ["c"]
+
+
+def test_writing_replaces_whole(small, tmp_path):
+    model, config = small
+    write(tmp_path / "c", model, config, unit_names=["a"] * 8)
+    write(tmp_path / "c", model, config)
+    assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units"}
+
+
+@pytest.mark.parametrize("broken", ["write_text", "save_file"])
+def test_a_failure_leaves_the_old_one(small, tmp_path, monkeypatch, broken):
+    model, config = small
+    write(tmp_path / "c", model, config)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()}
+
+    def fail(*args, **kwargs):
+        raise OSError("no space left on device")
+
+    with torch.no_grad():
+        model.head.weight.zero_()
+    with monkeypatch.context() as patch:
+        if broken == "write_text":
+            patch.setattr(Path, "write_text", fail)
+        else:
+            patch.setattr("safetensors.torch.save_file", fail)
+        with pytest.raises(OSError, match="no space"):
+            write(tmp_path / "c", model, config)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["c"], "nothing half written is left behind"
+
+
+def test_half_written_folders_are_not_listed(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CHECKPOINTS", str(tmp_path))
+    model, config = small
+    write(tmp_path / "right", model, config)
+    shutil.copytree(tmp_path / "right", tmp_path / ".wrong.abc")
+    assert "right" in list_checkpoints()
+    assert not [n for n in list_checkpoints() if n.startswith(".")]
+    assert list_checkpoints("righ?") == ["right"]
+    assert load("right").name == "protopnet"
+    with pytest.raises(ValueError, match="no checkpoint 'rihgt', did you mean right"):
+        load("rihgt")
+
+
+def test_find_a_run_folder(small, tmp_path):
+    model, config = small
+    write(tmp_path / "run" / "checkpoint", model, config)
+    assert find(str(tmp_path / "run")) == find(str(tmp_path / "run" / "checkpoint")) == tmp_path / "run" / "checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: {k: v for k, v in s.items() if k != "head.weight"}, "Missing key.*head.weight"),
+        (lambda s: s | {"extra": torch.zeros(1)}, "Unexpected key.*extra"),
+        (lambda s: s | {"head.weight": torch.zeros(4, 9)}, "size mismatch for head.weight"),
+        (lambda s: {k: v for k, v in s.items() if k != "source_hash"}, "source_hash"),
+    ],
+)
+def test_loading_is_strict(small, tmp_path, change, words):
+    model, config = small
+    folder = write(tmp_path / "c", model, config)
+    state = {k: v.clone() for k, v in load_file(folder / WEIGHTS).items()}
+    save_file(change(state), folder / WEIGHTS)
+    with pytest.raises(ValueError, match=words) as error:
+        load(str(folder))
+    assert "\n" not in str(error.value)
+    assert str(folder / WEIGHTS) in str(error.value)
+
+
+def test_damaged(small, tmp_path):
+    model, config = small
+    folder = write(tmp_path / "c", model, config)
+    data = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="does not fit its config.yaml"):
+        load(str(folder))
+    (folder / WEIGHTS).write_bytes(data)
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(ValueError, match="no whole checkpoint"):
+        load(str(folder))
+    (folder / "metrics.json").unlink()
+    with pytest.raises(ValueError, match="no whole checkpoint"):
+        load(str(folder))
+    write(folder, model, config)
+    (folder / "config.yaml").write_text("model: [")
+    with pytest.raises(ValueError, match="no whole checkpoint"):
+        load(str(folder))
+    (folder / "config.yaml").write_text("data: {name: digits}\n")
+    with pytest.raises(ValueError, match="model"):
+        load(str(folder))
+
+
+def test_there_is_no_pickle():
+    text = "".join(f.read_text() for f in paths.PACKAGE.rglob("*.py"))
+    assert text.count("torch.load(") == text.count("weights_only=True, map_location")
+    assert not [w for w in ("pickle.load", "Unpickler(", "allow_pickle=True") if w in text]
+
+
+def proto(**args):
+    torch.manual_seed(args.pop("seed", 0))
+    small = {"num_classes": 4, "backbone": "resnet10t", "backbone_level": 1, "per_class": 2, "dim": 8}
+    return create_model("protopnet", **small | args)
+
+
+def test_graft_takes_over_all_but_the_replaced(small):
+    source, model = proto(), proto(seed=1)
+    fresh = {k: v.clone() for k, v in model.state_dict().items()}
+    graft(model, source, ["head"])
+    theirs = source.state_dict()
+    for name, value in model.state_dict().items():
+        expected = fresh if name.startswith("head") else theirs
+        assert torch.equal(value, expected[name]), name
+    assert not torch.equal(fresh["prototypes"], theirs["prototypes"])
+
+
+def test_graft_onto_other_classes():
+    source, model = proto(), proto(seed=1, num_classes=6)
+    fresh = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match="finetune: head.weight is .* add 'head' to finetune.replace"):
+        graft(proto(seed=1, num_classes=6), source, [])
+    with pytest.raises(ValueError, match="add '(prototypes|head)' to finetune.replace"):
+        graft(proto(seed=1, num_classes=6), source, ["prototypes"])
+    graft(model, source, ["head", "prototypes"])
+    for name, value in model.state_dict().items():
+        own = model.part_of(name) in ("head", "prototypes")
+        assert torch.equal(value, (fresh if own else source.state_dict())[name]), name
+
+
+def test_graft_from_a_pruned_source():
+    source = proto()
+    keep = torch.tensor([True] * 5 + [False] * 3)
+    source.prototypes = torch.nn.Parameter(source.prototypes[keep].detach())
+    source.head = torch.nn.Linear(5, 4, bias=False)
+    for name in ("owner", "source_index", "source_row", "source_col", "source_distance", "source_hash"):
+        setattr(source, name, getattr(source, name)[keep])
+    model = proto(seed=1)
+    graft(model, source, ["head"])
+    assert len(model.units) == 5
+    assert model(torch.randn(1, 3, 16, 16)).shape == (1, 4)
+
+
+def test_graft_errors():
+    with pytest.raises(ValueError, match=r"no part 'hed', did you mean head"):
+        graft(proto(), proto(), ["hed"])
+    with pytest.raises(ValueError, match="finetune: .*backbone|finetune: addon"):
+        graft(proto(), proto(backbone="resnet18"), ["head"])
+    other = create_model("blackbox", num_classes=4, backbone="resnet10t", backbone_level=1)
+    with pytest.raises(ValueError, match="finetune: the source has no tensor"):
+        graft(proto(), other, ["head"])
+    graft(proto(), other, ["head", "addon", "prototypes"])  # a backbone trained as a black box
+
+
+def test_finetune_by_config(finished, tmp_path, tiny):
+    from zoo.train.run import build, load_config
+
+    config = load_config(str(tiny), [f"finetune.from={finished}", "finetune.replace=[addon]", "seed=11"])
+    model, _ = build(config)
+    theirs = load(str(finished)).state_dict()
+    changed = {model.part_of(k) for k, v in model.state_dict().items() if not torch.equal(v, theirs[k])}
+    assert changed == {"addon"}
+
+
+def test_standalone():
+    args = {"name": "x", "pretrained": True, "backbone_weights": "f", "dim": 3}
+    assert checkpoint.standalone(args) == {"name": "x", "pretrained": False, "backbone_weights": None, "dim": 3}
+    assert checkpoint.standalone({"name": "x"}) == {"name": "x"}

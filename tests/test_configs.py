@@ -1,0 +1,246 @@
+"""Every shipped config is right and says how to run it; every slip is answered with the right word.
+
+Golden losses: ``ZOO_GOLDEN=write pytest tests/test_configs.py -k golden`` writes them anew. Do that only on purpose,
+when the config or the mathematics was meant to change.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo import paths
+from zoo.cli import recipe
+from zoo.config import check, load, methods, plain, schema
+from zoo.data import data_class
+from zoo.metrics.suite import Suite
+from zoo.models.base import SelfExplaining
+from zoo.train.run import build, load_config
+
+CONFIGS = sorted(p for p in paths.configs().rglob("*.yaml") if p.parent.name != "evaluate")
+SUITES = sorted((paths.configs() / "evaluate").glob("*.yaml"))
+GOLDEN = Path(__file__).parent / "golden"
+named = lambda p: f"{p.parent.name}/{p.stem}"  # noqa: E731
+
+
+@pytest.fixture(autouse=True)
+def _some_data_root(monkeypatch, tmp_path):
+    if "ZOO_DATA" not in os.environ:
+        monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+
+
+def test_classes_that_do_not_fit_the_data(tiny):
+    with pytest.raises(ValueError, match="model.num_classes is 7; digits has 10 classes"):
+        build(load_config(str(tiny), ["model.num_classes=7"]))
+
+
+def test_an_interpolation_that_cannot_be_resolved(tiny, monkeypatch):
+    monkeypatch.delenv("ZOO_DATA")
+    with pytest.raises(ValueError, match="tiny.yaml: .*ZOO_DATA.*backbone_weights"):
+        load_config(str(tiny), ["model.backbone_weights=${oc.env:ZOO_DATA}/x"])
+
+
+def test_the_listing_is_the_folder():
+    assert paths.list_configs() == sorted(map(named, CONFIGS))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=named)
+def test_header(file):
+    lines = file.read_text().splitlines()
+    head = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
+    assert head[0].startswith(f"# {named(file)}: "), head[:1]
+    assert any(f"zoo train {named(file)}" in line for line in head[1:])
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=named)
+def test_valid(file):
+    recipe("train").validate(named(file), [])
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=named)
+def test_model_builds_and_names_what_exists(file):
+    config = load_config(named(file))
+    config.finetune = None
+    model, data = build(config, dry=True)
+    assert model.name == file.parent.name
+    assert type(data) is data_class(config.data.name)
+    assert config.yardstick is None or config.yardstick in paths.list_configs()
+    assert paths.config_file(f"evaluate/{config.suite}").is_file()
+
+
+@pytest.mark.parametrize("file", SUITES, ids=named)
+def test_suites(file, tiny):
+    model, _ = build(load_config(str(tiny)))
+    assert Suite(named(file), model.units, ("beak",), control=True).compute()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.per_clas=3", r"override 'model.per_clas=3'.*per_class"),
+        ("model.per_class=many", "override 'model.per_class=many'.*many"),
+        ("model.similarity=cosin", "model.similarity"),
+        ("model.name=protopnt", "no model 'protopnt', did you mean protopnet"),
+        ("data.batchsize=3", "batch_size"),
+        ("data.name=digit", "no data 'digit', did you mean digits"),
+        ("data.size=big", "data.size"),
+        ("phases.jint.epochs=3", "override 'phases.jint.epochs=3'.*joint"),
+        ("phases.joint.epoch=3", "epochs"),
+        ("phases.joint.epochs=x", "phases.joint.epochs"),
+        ("phases.joint.optimizer=adamm", "phases.joint.optimizer"),
+        ("phases.joint.schedule=exp", "phases.joint.schedule"),
+        ("phases.joint.lr.adon=1", "phases.joint: protopnet has no part 'adon', did you mean addon"),
+        ("phases.joint.loss.clster=1", "phases.joint: protopnet has no loss term 'clster', did you mean cluster"),
+        ("phases.project.then=projct", "phases.project: protopnet has no method 'projct', did you mean project"),
+        ("phases.last.then={prune: {kk: 1}}", "phases.last: prune takes no 'kk'"),
+        ("phases.last.then=[project]", "phases.last: then is .*expected a method's name"),
+        ("phases.joint.lr={}", "phases.joint: epochs is 3 and lr names no part"),
+        ("phases.joint.cache=2", "phases.joint: cache keeps features of a frozen backbone"),
+        ("trainer.precision=bf16", "trainer.precision"),
+        ("trainer.devices=two", "trainer.devices"),
+        ("sed=1", "override 'sed=1'.*seed"),
+        ("seed=1.5", "seed"),
+        ("seed", "override 'seed'; expected key=value"),
+        ("seed=[", r"override 'seed=\['"),
+        ("model.num_classes=0", "num_classes is 0"),
+        ("finetune.fro=x", "finetune.fro"),
+    ],
+)
+def test_slips(tiny, override, words):
+    with pytest.raises(ValueError, match=words):
+        recipe("train").validate(str(tiny), [override])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("per_class: 2", "per_clas: 2", "per_clas.*per_class"),
+        ("per_class: 2", "per_class: {a: 1}", "per_class"),
+        ("num_classes: 10, ", "", "model.num_classes is missing; protopnet needs it"),
+        ("name: protopnet, ", "", "model.name is missing"),
+        ("seed: 3", "sead: 3", "sead.*seed"),
+        ("seed: 3", "- seed", "tiny.yaml: "),
+        ("seed: 3", "seed: [", "tiny.yaml: "),
+        ("schedule: step", "schedule: steps", "schedule"),
+        ("epochs: 3", "epoch: 3", "epoch.*epochs"),
+        ("epochs: 3", "epochs: three", "three"),
+        ("size: 16", "sise: 16", "sise.*size"),
+        ("save_every: 3", "save_every: often", "save_every"),
+    ],
+)
+def test_slips_in_a_file(tiny, tmp_path, old, new, words):
+    text = tiny.read_text()
+    assert old in text
+    file = tmp_path / "tiny.yaml"
+    file.write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=words) as error:
+        recipe("train").validate(str(file), [])
+    assert "\n" not in str(error.value)
+    assert "tiny.yaml" in str(error.value)
+
+
+def test_files_that_are_no_config(tmp_path):
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("")
+    some = tmp_path / "list.yaml"
+    some.write_text("- a\n- b\n")
+    for name, words in (
+        ("protopnet/digit", "no config 'protopnet/digit', did you mean protopnet/digits"),
+        (str(tmp_path / "none.yaml"), "no config"),
+        (str(empty), "model.name is missing"),
+        (str(some), "a config is a mapping"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            load(name)
+
+
+def test_overrides_are_typed_and_kept(tiny):
+    config = load_config(
+        str(tiny),
+        ["model.per_class=4", "data.batch_size=8", "phases.joint.epochs=1", "phases.joint.lr.head=1e-4", "seed=7",
+         "phases.last.then.fit_head.l1=0.5", "phases.warm.clip=1",
+         "model.backbone_args.drop_rate=0.1", "data.limit=null"],
+    )  # fmt: skip
+    assert (config.model.per_class, config.data.batch_size, config.seed) == (4, 8, 7)
+    assert (config.phases.joint.epochs, config.phases.joint.lr.head, config.phases.joint.lr.addon) == (1, 1e-4, 3e-3)
+    assert config.phases.last.then.fit_head == {"l1": 0.5, "l2": 1e-3}
+    assert config.phases.warm.clip == 1.0
+    assert config.model.backbone_args == {"drop_path_rate": 0.2, "drop_rate": 0.1}
+    assert config.data.limit is None
+    assert plain(config)["model"]["similarity"] == "log_l2"
+
+
+def test_another_model_by_override(tiny):
+    given = ["model.name=blackbox"]
+    with pytest.raises(ValueError, match="per_class|dim"):  # arguments of a ProtoPNet
+        load_config(str(tiny), given)
+
+
+def test_a_resolved_config_is_a_config(tiny, tmp_path):
+    from zoo.config import save
+
+    first = load_config(str(tiny))
+    save(first, tmp_path / "again.yaml")
+    assert plain(load_config(str(tmp_path / "again.yaml"))) == plain(first)
+
+
+def test_finetune_is_spelt_from(tiny, tmp_path):
+    file = tmp_path / "fine.yaml"
+    file.write_text(tiny.read_text() + "finetune: {from: some-checkpoint, replace: [head]}\n")
+    config = load_config(str(file), ["finetune.replace=[head,prototypes]"])
+    assert (config.finetune.source, list(config.finetune.replace)) == ("some-checkpoint", ["head", "prototypes"])
+    assert load_config(str(tiny), ["finetune.from=x"]).finetune.source == "x"
+
+
+def test_methods():
+    assert methods(None) == {}
+    assert methods("project") == {"project": {}}
+    assert methods({"prune": {"k": 3}, "project": None}) == {"prune": {"k": 3}, "project": {}}
+    with pytest.raises(ValueError, match="then is 3"):
+        methods(3)
+
+
+def test_schema_needs_types():
+    class Untyped(SelfExplaining):
+        def __init__(self, width):
+            super().__init__()
+
+    with pytest.raises(TypeError, match="Untyped.__init__: width has no type"):
+        schema(Untyped)
+
+
+def test_check_without_classes_leaves_sections_open():
+    from omegaconf import OmegaConf
+
+    raw = OmegaConf.create({"model": {"name": "mine", "anything": 1}, "data": {"name": "digits"}})
+    assert check(raw, where="here").model.anything == 1
+
+
+@pytest.mark.parametrize("name", ["protopnet/digits"])
+def test_golden(name, tmp_path):
+    """The first 20 losses on the CPU, one thread, seed 0."""
+    import pytorch_lightning as pl
+
+    from zoo.train.phases import run_phases
+
+    config = load_config(name, ["seed=0", "trainer.accelerator=cpu"])
+    first = next(iter(config.phases))
+    config.phases = {first: config.phases[first]}
+    config.phases[first].then = None
+    losses = []
+
+    class Note(pl.Callback):
+        def on_train_batch_end(self, trainer, module, outputs, *_):
+            losses.append(float(outputs["loss"]))
+            trainer.should_stop = trainer.should_stop or len(losses) == 20
+
+    model, data = build(config)
+    run_phases(model, data, config, tmp_path, limit=20, callbacks=[Note()], progress=False)
+    file = GOLDEN / f"{name.replace('/', '-')}.json"
+    if os.environ.get("ZOO_GOLDEN") == "write":
+        file.write_text(json.dumps({"config": name, "torch": torch.__version__, "losses": losses}, indent=1) + "\n")
+    golden = json.loads(file.read_text())["losses"]
+    assert len(losses) == len(golden) == 20
+    torch.testing.assert_close(torch.tensor(losses), torch.tensor(golden), rtol=1e-3, atol=0)

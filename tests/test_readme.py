@@ -1,0 +1,55 @@
+"""Every command of the README works as printed: those that train, score or explain in their --dry-run form."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo import paths
+from zoo.cli import main
+
+README = Path(__file__).parent.parent / "README.md"
+SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), flags=re.S))
+COMMANDS = [line.split("#")[0].strip() for line in SHELL.splitlines() if line.startswith("zoo ")]
+DRY = ("train", "finetune", "evaluate", "explain")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A folder to work in, with the user's images that the README speaks of."""
+    folder = tmp_path_factory.mktemp("desk")
+    noise = np.random.default_rng(0)
+    for kind in ("ant", "bee", "cow"):
+        (folder / "path/to/images" / kind).mkdir(parents=True)
+        for i in range(12):
+            pixels = noise.integers(0, 255, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "path/to/images" / kind / f"{i}.png")
+    return folder
+
+
+def test_the_readme_has_commands_for_all_that_a_user_does():
+    verbs = {command.split()[1] for command in COMMANDS}
+    assert verbs >= {"ls", "train", "finetune", "evaluate", "explain", "show", "cp", "validate"}
+
+
+def test_every_command_works(desk, monkeypatch, capsys):
+    monkeypatch.chdir(desk)
+    for command in COMMANDS:
+        verb, *rest = shlex.split(command)[1:]
+        dry = ["--dry-run"] if verb in DRY else []
+        assert main([verb, *rest, *dry]) == 0, f"{command}: {capsys.readouterr().err}"
+    assert not (desk / "runs").exists(), "a dry run wrote something"
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
+        assert (paths.home() / target).exists(), target
+
+
+def test_python_example(capsys):
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S):
+        exec(compile(block, "README.md", "exec"), {})
+    assert "class" in capsys.readouterr().out

@@ -1,0 +1,57 @@
+"""One explanation as one picture, for a card or a paper: the input, its strongest units, and the sum."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from zoo.explanation import Explanation
+from zoo.report import heat
+from zoo.report.source import Source
+
+
+def figure(
+    explanation: Explanation, i: int, picture: Tensor, *, class_names: Sequence[str], sources: Mapping[int, Source],
+    count: int = 3,
+) -> Image.Image:  # fmt: skip
+    """Draw input ``i`` of an explanation.
+
+    Args:
+        explanation: of several inputs.
+        i: which of them.
+        picture: ``(3, s, s)`` in 0..1.
+        class_names: c names.
+        sources: where units came from, by unit id.
+        count: how many units to draw.
+
+    Returns:
+        The input above, then a column for each unit: where it is found, and the piece of the training sample it is.
+    """
+    told = explanation.detach().to("cpu")
+    target, logit = int(told.target[i]), float(told.logits[i, told.target[i]])
+    shown = [u for u in told.shown[i].tolist() if u >= 0][:count]
+    sheet = Figure(figsize=(2.1 * (len(shown) + 1), 4.4), dpi=110, layout="constrained")
+    axes = sheet.subplots(2, len(shown) + 1, squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    axes[0, 0].imshow(heat.image(picture))
+    axes[0, 0].set_title("input", fontsize=10)
+    rest = logit - sum(float(told.contribution[i, u]) for u in shown)
+    lines = [f"{float(told.contribution[i, u]):+.2f}" for u in shown] + [f"{rest:+.2f} all else", f"= {logit:.2f}"]
+    axes[1, 0].text(0.5, 0.5, f"{class_names[target]}\n\n" + "\n".join(lines), ha="center", va="center", fontsize=11)
+    for column, unit in enumerate(shown, start=1):
+        axes[0, column].set_title(f"{float(told.contribution[i, unit]):+.2f}: here", fontsize=10)
+        if told.where is not None:
+            place = told.where[i, column - 1]
+            axes[0, column].imshow(heat.overlay(picture, place, frame=heat.box(place, tuple(picture.shape[-2:]))))
+        if unit in sources:
+            axes[1, column].set_title("looks like this", fontsize=10)
+            axes[1, column].imshow(sources[unit].whole())
+    canvas, buffer = FigureCanvasAgg(sheet), io.BytesIO()
+    canvas.print_png(buffer)
+    return Image.open(buffer).convert("RGB")
