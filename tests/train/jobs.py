@@ -34,26 +34,28 @@ def run(name, args, env):
 class Watch(pl.Callback):
     """Note every finished step in a file, and send a signal to this very process after a given one."""
 
-    def __init__(self, file, phase, step, kill):
-        self.file, self.phase, self.step, self.kill = file, phase, step, kill
+    def __init__(self, file, phase, step, kill, rank):
+        self.file, self.phase, self.step, self.kill, self.rank = file, phase, step, kill, rank
 
     def on_train_batch_end(self, trainer, *_):
         phase = trainer.logger.phase
         with self.file.open("a") as out:
             out.write(f"{phase} {trainer.global_step}\n")
-        if (phase, trainer.global_step) == (self.phase, self.step):
+        mine = self.rank in (None, os.environ.get("LOCAL_RANK"))
+        if (phase, trainer.global_step) == (self.phase, self.step) and mine:
             os.kill(os.getpid(), self.kill)
 
 
 def cli(argv, how):
     """``zoo <argv>``, watched.
 
-    ``how``: ``steps`` file to note steps in; ``phase``, ``step`` and ``signal``; ``between`` the phase after which to
+    ``how``: ``steps`` file to note steps in; ``phase``, ``step``, ``signal`` and
+    perhaps the ``rank`` that it is sent to; ``between`` the phase after which to
     die; ``saving`` the number of the save in the middle of which to die; ``dump`` folder for each rank's weights;
     ``bare`` leaves scores and page out.
     """
     steps = Path(how.get("steps") or os.devnull)
-    watch = Watch(steps, how.get("phase"), how.get("step"), how.get("signal", signal.SIGKILL))
+    watch = Watch(steps, how.get("phase"), how.get("step"), how.get("signal", signal.SIGKILL), how.get("rank"))
     trainer, save = phases._trainer, phases._save
 
     def watched_trainer(*args):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,17 @@ def test_methods_equal_those_of_one_process(run, tiny, phase, method):
 def test_scores_cover_the_whole_test_split(run):
     metrics = json.loads((run / "run" / "checkpoint" / "metrics.json").read_text())
     assert metrics["scores"]["accuracy"]["support"] == 60
+
+
+def test_ctrl_c_on_one_rank_stops_both_at_the_same_step(run, processes, tiny, tmp_path):
+    argv = ["train", str(tiny), "--out", str(tmp_path / "run"), "trainer.devices=2", "trainer.strategy=ddp",
+            "phases.joint.epochs=2", NO_VALIDATION]  # fmt: skip
+    how = {"phase": "joint", "step": 1, "signal": signal.SIGINT, "rank": "1", "bare": True}
+    assert processes.ranks("cli", argv, how) == [130, 130]
+    assert (tmp_path / "run/phases/1-joint.ckpt").exists()
+    assert processes.ranks("cli", [*argv, "--resume"], {"bare": True}) == [0, 0]
+    mine, theirs = (load_file(folder / "run/phases/3-last.safetensors") for folder in (tmp_path, run))
+    assert [k for k in theirs if not torch.equal(mine[k], theirs[k])] == []
 
 
 def test_search_and_gathering_over_uneven_ranks(processes, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ class Resumable(Callback):
                 raise KeyboardInterrupt
             self.asked = True
 
-        self._before = signal.signal(signal.SIGINT, ask)
+        if threading.current_thread() is threading.main_thread():  # the only one that may listen
+            self._before = signal.signal(signal.SIGINT, ask)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Stop listening."""
@@ -54,14 +56,15 @@ class Resumable(Callback):
         """Save inside an epoch when it is time, or when asked to stop."""
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         due = self.every is not None and trainer.global_step % self.every == 0
-        if (due or self.asked) and not last:
+        asked = self._anyone_asked(trainer)
+        if (due or asked) and not last:
             self._save(trainer)
-            self._stop_if_asked()
+            self._stop_if(asked)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after each epoch."""
         self._save(trainer)
-        self._stop_if_asked()
+        self._stop_if(self._anyone_asked(trainer))
 
     def state_dict(self) -> dict[str, Any]:
         """Random state of this process, for layers that draw, such as dropout."""
@@ -82,8 +85,13 @@ class Resumable(Callback):
         if trainer.is_global_zero:
             os.replace(part, self.file)
 
-    def _stop_if_asked(self) -> None:
-        if self.asked:
+    def _anyone_asked(self, trainer: pl.Trainer) -> bool:
+        """Whether any process was asked to stop: all must stop at the same step."""
+        return trainer.strategy.reduce_boolean_decision(self.asked, all=False)
+
+    @staticmethod
+    def _stop_if(asked: bool) -> None:
+        if asked:
             raise KeyboardInterrupt
 
 

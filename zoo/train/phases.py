@@ -88,7 +88,8 @@ def run_phases(
     """
     check_phases(model, config.phases)
     folder = out / "phases"
-    folder.mkdir(parents=True, exist_ok=True)
+    if rank_zero_only.rank == 0:  # the others must not be earlier than the check that the folder is free
+        folder.mkdir(parents=True, exist_ok=True)
     if config.trainer.channels_last:
         model.parts()["backbone"].to(memory_format=torch.channels_last)
     if config.trainer.compile:
