@@ -11,7 +11,7 @@ def small(root, **args):
 
 def test_box_protocol_of_the_folder(cub_folder):
     data = small(cub_folder)
-    assert data.class_names == ("Bird_0", "Bird_1")
+    assert data.class_names == ("Bird 0", "Bird 1")
     assert data.concept_names == ()
     assert [len(data.splits[s]) for s in ("train", "val", "test")] == [4, 0, 4]
     batch = next(iter(data.loader("test")))
@@ -83,7 +83,7 @@ def test_broken_and_missing_files(cub_folder, tmp_path):
 def test_class_without_an_image(cub_folder):
     lines = [f"{i + 1} {int(i < 4)}" for i in range(8)]
     (cub_folder / "train_test_split.txt").write_text("\n".join(lines) + "\n")
-    with pytest.raises(ValueError, match="class 'Bird_1' has no image in train"):
+    with pytest.raises(ValueError, match="class 'Bird 1' has no image in train"):
         small(cub_folder).setup()
 
 

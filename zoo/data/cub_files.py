@@ -37,7 +37,7 @@ class CubPacked:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """All c names."""
-        return tuple(self._get("class_name").tolist())
+        return tuple(name.replace("_", " ") for name in self._get("class_name").tolist())
 
     @cached_property
     def concept_names(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ class CubFolder:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """All c names."""
-        return tuple(row[1].split(".", 1)[-1] for row in self._lines("classes.txt", 2))
+        return tuple(row[1].split(".", 1)[-1].replace("_", " ") for row in self._lines("classes.txt", 2))
 
     @cached_property
     def _attribute_names(self) -> list[str]:
