@@ -13,7 +13,8 @@ from zoo.cli import main
 
 README = Path(__file__).parent.parent / "README.md"
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), flags=re.S))
-COMMANDS = [line.split("#")[0].strip() for line in SHELL.splitlines() if line.startswith("zoo ")]
+LINES = SHELL.replace("\\\n", " ").splitlines()
+COMMANDS = [line.split("#")[0].strip() for line in LINES if line.startswith("zoo ")]
 DRY = ("train", "finetune", "evaluate", "explain")
 
 

@@ -220,7 +220,10 @@ def _yardstick(config: DictConfig, out: Path) -> list[ScoreRow]:
     for folder in (*asked, *(root / name for root in paths.checkpoints())):
         if (folder / "metrics.json").is_file():
             theirs, metrics = checkpoint.read(folder)
-            keys = (("model", "backbone"), ("model", "backbone_level"), ("data", "name"), ("data", "size"))
+            keys = [("model", k) for k in ("backbone", "backbone_level", "num_classes")] + [
+                ("data", "name"),
+                ("data", "size"),
+            ]
             same = all(theirs[a].get(b) == config[a].get(b) for a, b in keys)
             note = "same backbone, ordinary head" if same else "another backbone or other data: no fair comparison"
             found = metrics["scores"]["accuracy"]
