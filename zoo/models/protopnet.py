@@ -122,6 +122,10 @@ class ProtoPNet(SelfExplaining):
         """Similarity ``(b, u, h, w)`` of every patch to every prototype."""
         return similarities(self._distances(x), self.similarity)
 
+    def scores(self, x: Tensor) -> Tensor:
+        """Similarity ``(b, u)`` of the nearest patch to each prototype: the largest of its map."""
+        return similarities(self._distances(x).amin((2, 3)), self.similarity)
+
     def _distances(self, x: Tensor) -> Tensor:
         return distances(self.addon(self.backbone(x)), self.prototypes, self.similarity)
 
@@ -131,24 +135,23 @@ class ProtoPNet(SelfExplaining):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(b, c)`` of images ``(b, 3, s, s)``."""
-        return self._logits(self.maps(x).amax((2, 3)))
+        return self._logits(self.scores(x))
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Weight times similarity, exact; ``where`` is the similarity map of each shown prototype."""
-        maps = self.maps(x)
-        scores = maps.amax((2, 3))
+        distance = self._distances(x)
+        scores = similarities(distance.amin((2, 3)), self.similarity)
         logits = self._logits(scores)
         target = self.choose(logits, target)
         contribution = scores * self.head.weight[target]
         shown = self.choose_shown(contribution, shown)
-        return Explanation(
-            self.units, logits, target, scores, contribution, logits.new_zeros(len(x)), shown, gather(maps, shown)
-        )
+        maps = similarities(gather(distance, shown), self.similarity) * (shown >= 0)[..., None, None]
+        return Explanation(self.units, logits, target, scores, contribution, logits.new_zeros(len(x)), shown, maps)
 
     def intervene(self, x: Tensor, values: Mapping[int, float]) -> Tensor:
         """Logits with the similarity of some prototypes set."""
         self.check_values(values)
-        scores = self.maps(x).amax((2, 3)).clone()
+        scores = self.scores(x).clone()
         for unit, value in values.items():
             scores[:, unit] = value
         return self._logits(scores)
@@ -229,7 +232,7 @@ class ProtoPNet(SelfExplaining):
     def score_matrix(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         """Scores ``(n, u)`` and classes ``(n,)`` of a whole split in its order, gathered over ranks."""
         self.eval()
-        rows = [(self.maps(b.x).amax((2, 3)), b.y, b.index) for b in self._moved(loader)]
+        rows = [(self.scores(b.x), b.y, b.index) for b in self._moved(loader)]
         scores, y, index = (torch.cat(column) for column in zip(*rows, strict=True))
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             scores, y, index = (_gather_rows(t) for t in (scores, y, index))

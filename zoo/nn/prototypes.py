@@ -124,9 +124,9 @@ def nearest_patches(
     """For each prototype the nearest patch among the samples of its class: the search behind ProtoPNet's projection.
 
     Each sample proposes its ``few`` nearest patches to each prototype of its class by the fast expanded distance, and
-    the first of them in order; the proposals are scored again with the direct distance in float64, so that a match is
-    told from a near match, and equal ones go to the first in the data set. The result does not depend on the batch
-    size, and under DDP it is the same on every rank.
+    the first of them in order; those that can still win are scored again with the direct distance in float64, so that a
+    match is told from a near match, and equal ones go to the first in the data set. The result does not depend on the
+    batch size, and under DDP it is the same on every rank.
 
     Args:
         batches: features ``(b, d, h, w)``, classes ``(b,)``, sample indices ``(b,)``, content hashes ``(b,)``.
@@ -140,6 +140,8 @@ def nearest_patches(
     """
     u, _, i, j = prototypes.shape
     bank = prototypes.flatten(1)
+    norm = bank.square().sum(1)
+    table = None if owner is None else owned_by(owner, torch.arange(int(owner.max()) + 2, device=owner.device))
     best = Nearest(
         distance=bank.new_full((u,), torch.inf, dtype=torch.float64), patch=prototypes.clone(),
         **{name: torch.zeros(u, dtype=torch.int64, device=bank.device) for name in ("index", "row", "col", "content")},
@@ -147,16 +149,23 @@ def nearest_patches(
     for z, y, index, content in batches:
         if not bool(z.isfinite().all()):
             raise ValueError("features are NaN or infinite: the network has diverged before its projection")
-        ids = owned_by(owner, y) if owner is not None else torch.arange(u, device=z.device).expand(len(z), u)
-        patches, cols = F.unfold(z.to(bank.dtype), (i, j)), z.shape[3] - j + 1  # (b, d i j, n)
-        p = bank[ids.clamp_min(0)]
-        inner, square = p @ patches, patches.square().sum(1, keepdim=True)
-        coarse = -inner * square.clamp_min(1e-24).rsqrt() if similarity == "cosine" else square - 2 * inner
+        ids = (
+            torch.arange(u, device=z.device).expand(len(z), u) if table is None else table[y.clamp_max(len(table) - 1)]
+        )
+        patches, cols = _patches(z.to(bank.dtype), i, j), z.shape[3] - j + 1  # (b, d i j, n)
+        safe = ids.clamp_min(0)  # (b, k), where -1 pads
+        inner, square, p2 = bank[safe] @ patches, patches.square().sum(1, keepdim=True), norm[safe][..., None]
+        if similarity == "cosine":
+            coarse, slack = 1 - inner * (square * p2).clamp_min(1e-24).rsqrt(), 1e-4
+        else:
+            coarse, slack = square - 2 * inner + p2, 1e-4 * (float(square.max()) + float(norm.max()))
+        coarse = coarse.masked_fill((ids < 0)[..., None], torch.inf)
         near = coarse.topk(min(few, coarse.shape[2]), largest=False).indices
         near = torch.cat([coarse.argmin(2, keepdim=True), near], 2)  # (b, k, few + 1); argmin is the first on ties
-        sample = torch.arange(len(z), device=z.device)[:, None, None].expand_as(near)
-        asked = (ids >= 0)[..., None].expand_as(near)
-        unit, sample, cell = ids[..., None].expand_as(near)[asked], sample[asked], near[asked]
+        least = coarse.amin(2).double().flatten()
+        bound = best.distance.scatter_reduce(0, safe.flatten(), least, "amin")[safe] + slack
+        sample, slot, nth = (coarse.gather(2, near) <= bound[..., None]).logical_and((ids >= 0)[..., None]).nonzero().T
+        unit, cell = ids[sample, slot], near[sample, slot, nth]
         patch = patches[sample, :, cell]
         distance = _direct(patch, bank[unit], similarity)
         order = (index[sample] * patches.shape[2] + cell).argsort(stable=True)
@@ -181,6 +190,11 @@ def nearest_patches(
             f"{len(lost)} prototypes have no sample to be projected on: the data has none of class {which}"
         )
     return best
+
+
+def _patches(z: Tensor, i: int, j: int) -> Tensor:
+    """All patches ``(b, d i j, n)`` of features ``(b, d, h, w)``, row by row."""
+    return z.flatten(2) if (i, j) == (1, 1) else F.unfold(z, (i, j))
 
 
 def _direct(patch: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
