@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -9,34 +10,45 @@ from omegaconf import OmegaConf
 
 from zoo import checkpoint
 from zoo.cli import recipe
-from zoo.config import check
 from zoo.data import create_data
-from zoo.train.run import about, classes, open_folder, score, table, to_json, write_page
+from zoo.metrics.suite import check as check_scores
+from zoo.train.results import about, score, table, write_page
+from zoo.train.run import load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:
     """Score ``args.name``; overrides may change ``data`` and ``trainer.accelerator``."""
     train = recipe("train")
     train.quiet()
-    model = checkpoint.load(args.name)
-    config = check(OmegaConf.create(model.config), args.overrides, where=args.name, classes=classes)
+    model, config = load_checkpoint(args.name, args.overrides)
+    check_scores(args.suite)
     if args.dry_run:
         config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
     data = create_data(**OmegaConf.to_container(config.data))
-    title = checkpoint.find(args.name).resolve()
-    title = title.parent.name if title.name == "checkpoint" else title.name
-    out = args.out or Path("runs") / f"evaluate-{title}"
+    title = checkpoint.title(args.name)
+    out = args.out or Path("runs") / f"evaluate-{title}-{Path(args.suite).stem}"
     if not args.dry_run:
-        open_folder(out, config, resume=False, overwrite=args.overwrite or args.out is None)
-    results = score(model, data, args.suite, limit=1 if args.dry_run else None, progress=sys.stderr.isatty())
+        claim(out, overwrite=args.overwrite)
+    limit = 1 if args.dry_run else None
+    results = score(model, data, args.suite, limit=limit, accelerator=config.trainer.accelerator)
     rows = table(results)
     train.show(rows, title=f"{title} on {config.data.name}, suite {args.suite}")
     if args.dry_run:
         return
-    command = f"zoo evaluate {args.name} {' '.join(args.overrides)} --suite {args.suite}"
-    facts = about(config, data, command, out)
+    facts = about(config, data, f"zoo evaluate {args.name} {' '.join(args.overrides)} --suite {args.suite}")
     units = {n: {k: v.tolist() for k, v in r.per_unit.items()} for n, r in results.items() if r.per_unit}
-    scores = {n: to_json(r) for n, r in results.items()}
-    (out / "metrics.json").write_text(json.dumps({"scores": scores, **facts, "units": units}, indent=1) + "\n")
+    scores = {n: r.to_json() for n, r in results.items()}
+    part = out / ".metrics.part"
+    part.write_text(json.dumps({"scores": scores, **facts, "units": units}, indent=1) + "\n")
+    os.replace(part, out / "metrics.json")
     page = write_page(out / "report.html", model, data, rows, facts, title=title)
     sys.stdout.write(f"metrics  {out / 'metrics.json'}\npage     {page}\n")
+
+
+def claim(out: Path, *, overwrite: bool) -> None:
+    """Make the folder of an evaluation; refuse one that holds a run, or an older evaluation unless asked."""
+    if (out / "phases").exists() or (out / "checkpoint").exists():
+        raise ValueError(f"{out} holds a training run; choose another --out for its evaluation")
+    if (out / "metrics.json").exists() and not overwrite:
+        raise ValueError(f"{out} holds an evaluation; add --overwrite to replace it, or choose another --out")
+    out.mkdir(parents=True, exist_ok=True)

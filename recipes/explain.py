@@ -10,17 +10,18 @@ from omegaconf import OmegaConf
 
 from zoo import checkpoint, gallery
 from zoo.cli import recipe
-from zoo.config import check
 from zoo.data import create_data
 from zoo.report.page import ScoreRow, page
-from zoo.train.run import about, classes
+from zoo.train.results import about
+from zoo.train.run import load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:
     """Explain ``args.input``, an index of the test split or a picture file."""
     recipe("train").quiet()
-    model = checkpoint.load(args.name)
-    config = check(OmegaConf.create(model.config), args.overrides, where=args.name, classes=classes)
+    if args.shown < 0:
+        raise ValueError(f"--shown is {args.shown}; expected 0 or more")
+    model, config = load_checkpoint(args.name, args.overrides)
     data = create_data(**OmegaConf.to_container(config.data))
     x, truth, name = read(args.input, data)
     with torch.no_grad():
@@ -28,16 +29,17 @@ def main(args: argparse.Namespace) -> None:
         also = None if truth is None else model.explain(x, target=truth, shown=args.shown)
     used = {int(u) for e in (told, also) if e is not None for u in e.shown.flatten()}
     _, metrics = checkpoint.read(checkpoint.find(args.name))
+    scores = metrics.get("scores", {}).items()
     rows = [ScoreRow(n, "n/a" if s["value"] is None else f"{s['value']:.4g}", s["protocol"], s.get("note", ""))
-            for n, s in metrics["scores"].items()]  # fmt: skip
-    facts = about(config, data, f"zoo explain {args.name} {args.input}", Path())
-    title = f"{Path(args.name).name} on {name}"
+            for n, s in scores]  # fmt: skip
+    facts = about(config, data, f"zoo explain {args.name} {args.input}")
+    kind = checkpoint.title(args.name)
     with tempfile.TemporaryDirectory() as folder:
-        stem = f"{Path(args.name).name}-{Path(name).stem}.html"
-        out = Path(folder) / stem if args.dry_run else (args.out or Path("runs/explain")) / stem
+        file = f"{kind}-{name.replace('/', '-')}.html"
+        out = Path(folder) / file if args.dry_run else (args.out or Path("runs/explain")) / file
         page(
-            out, title=title, explanation=told, also=also, pictures=data.picture(x), class_names=data.class_names,
-            truth=truth, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
+            out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
+            class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
         )  # fmt: skip
     winner = int(told.target[0])
     sys.stdout.write(f"{name}: {data.class_names[winner]}, logit {float(told.logits[0, winner]):.4g}\n")
@@ -51,6 +53,6 @@ def read(text: str, data) -> tuple[torch.Tensor, torch.Tensor | None, str]:
         n = len(data.splits["test"])
         if int(text) >= n:
             raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")
-        batch = data.loader("test").dataset.__getitems__([(0, int(text))])
+        batch = data.samples("test", [int(text)])
         return batch.x, batch.y, data.name_of("test", int(text))
-    return data.read_picture(Path(text))[None], None, Path(text).name
+    return data.read_picture(Path(text))[None], None, text

@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from zoo.config import plain
-from zoo.train.phases import check_phases, run_phases
-from zoo.train.run import build, finish, load_config, open_folder, score, table
+from zoo.train.check import check_run
+from zoo.train.phases import run_phases
+from zoo.train.results import finish, score, table
+from zoo.train.run import build, load_config, open_folder
 
 
 def validate(name: str, overrides: list[str]) -> None:
-    """Check a config and everything that its phases name, without reading data or weights."""
+    """Check a config and everything that it names, without reading data or backbone weights."""
     config = load_config(name, overrides)
-    config.finetune = None
-    model, _ = build(config, dry=True)
-    check_phases(model, config.phases)
+    check_run(*build(config, dry=True), config)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
         return dry_run(config)
     out = args.out or Path("runs") / args.name.removesuffix(".yaml").strip("./").replace("/", "-")
     model, data = build(config)
-    check_phases(model, config.phases)
+    check_run(model, data, config)
     data.setup()
     open_folder(out, config, resume=args.resume, overwrite=args.overwrite)
     run_phases(model, data, config, out, resume=args.resume, progress=sys.stderr.isatty())
@@ -52,6 +52,7 @@ def dry_run(config) -> None:
     for phase in config.phases.values():
         phase.cache = min(phase.cache, 1)
     model, data = build(config)
+    check_run(model, data, config)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
     results = score(model, data, config.suite, limit=1, progress=False)

@@ -61,6 +61,12 @@ def find(name: str) -> Path:
     raise ValueError(f"no checkpoint {name!r}{near}; `zoo ls` lists all, or name a run folder that has finished")
 
 
+def title(name: str) -> str:
+    """The short name of a checkpoint: of its folder, or of the run that it belongs to."""
+    folder = find(name).resolve()
+    return folder.parent.name if folder.name == "checkpoint" else folder.name
+
+
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Config and metrics of a checkpoint.
 

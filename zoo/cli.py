@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         p = verb(name, text, what="config (protopnet/digits) or YAML file", overrides=True, run=True)
         p.add_argument("--resume", action="store_true", help="go on where a killed run stopped, to the same bits")
+        p.add_argument("--recipe", type=Path, help="a recipe of your own instead (zoo cp train my_train.py)")
     p = verb(
         "evaluate", "score a checkpoint on its test split", what="checkpoint or run folder", overrides=True, run=True
     )
@@ -84,11 +85,12 @@ def main(argv: list[str] | None = None) -> int:
             recipe("train").validate(args.name, args.overrides)
             _say(f"{args.name} is valid")
         else:
-            recipe(args.verb).main(args)
-    except ValueError as error:
-        if args.debug:
+            recipe(args.verb, getattr(args, "recipe", None)).main(args)
+    except Exception as error:
+        # Lightning's own word for a user's mistake; importing it here would import torch
+        if args.debug or not (isinstance(error, ValueError) or type(error).__name__ == "MisconfigurationException"):
             raise
-        sys.stderr.write(f"zoo {args.verb}: {error}\n")
+        sys.stderr.write(f"zoo {args.verb}: {' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"zoo {args.verb}: stopped{'; go on with --resume' if hasattr(args, 'resume') else ''}\n")
@@ -96,9 +98,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def recipe(name: str) -> ModuleType:
-    """The module of a recipe file."""
-    spec = spec_from_file_location(f"zoo_recipe_{name}", paths.recipes() / f"{name}.py")
+def recipe(name: str, file: Path | None = None) -> ModuleType:
+    """The module of a recipe: the one that comes with zoo, or a file of the user's own."""
+    if file is not None and not file.is_file():
+        raise ValueError(f"no recipe {file}; copy one with `zoo cp {name} {file}`")
+    spec = spec_from_file_location(f"zoo_recipe_{name}", file or paths.recipes() / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -119,16 +123,21 @@ def _ls(args: argparse.Namespace) -> None:
     from zoo.registry import describe, list_models
 
     groups = {
+        "suites": {n: _headline(paths.config_file(n)) for n in paths.list_suites()},
         "configs": {n: _headline(paths.config_file(n)) for n in paths.list_configs()},
         "models": {n: describe(n) for n in list_models()},
         "data": {n: "" for n in list_data()},
         "checkpoints": {n: "" for n in list_checkpoints()},
     }
+    found = False
     for title, entries in groups.items():
         shown = {n: text for n, text in entries.items() if fnmatch(n, args.pattern) or args.pattern in n}
         if shown:
+            found = True
             width = max(map(len, shown))
             _say(f"{title}\n" + "\n".join(f"  {n:{width}}  {text}".rstrip() for n, text in shown.items()))
+    if not found:
+        raise ValueError(f"nothing matches {args.pattern!r}; `zoo ls` lists all")
 
 
 def _headline(file: Path) -> str:
@@ -141,13 +150,16 @@ def _show(args: argparse.Namespace) -> None:
     from zoo.checkpoint import find, list_checkpoints
     from zoo.registry import list_models
 
-    if args.name in paths.list_configs() or args.name.endswith((".yaml", ".yml")):
+    if args.name in [*paths.list_configs(), *paths.list_suites()] or args.name.endswith((".yaml", ".yml")):
         _say(paths.config_file(args.name).read_text())
     elif args.name in list_models():
         file = paths.PACKAGE / "models" / f"{args.name}.py"
         _say(file.read_text().split('"""')[1] if file.is_file() else f"{args.name} comes from another package")
     elif args.name in list_checkpoints() or Path(args.name).is_dir():
-        _say((find(args.name) / "README.md").read_text())
+        readme = find(args.name) / "README.md"
+        if not readme.is_file():
+            raise ValueError(f"{readme} is missing; the checkpoint has no card")
+        _say(readme.read_text())
     else:
         near = paths.did_you_mean(args.name, [*paths.list_configs(), *list_models(), *list_checkpoints()])
         raise ValueError(f"nothing is called {args.name!r}{near}; `zoo ls` lists all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,11 +30,11 @@ def sources(model: SelfExplaining, data: ImageData, units: Iterable[int], *, bat
     """
     if (origin := model.sources()) is None:
         return {}
-    dataset, found = data.loader("train").dataset, {}
-    wanted = sorted({int(u) for u in units if u >= 0 and 0 <= origin.index[int(u)] < len(dataset)})
+    found: dict[int, Source] = {}
+    wanted = sorted({int(u) for u in units if u >= 0 and 0 <= origin.index[int(u)] < len(data.splits["train"])})
     for start in range(0, len(wanted), batch_size):
         ids = wanted[start : start + batch_size]
-        batch = dataset.__getitems__([(0, int(origin.index[u])) for u in ids])
+        batch = data.samples("train", [int(origin.index[u]) for u in ids])
         where = model.explain(batch.x, shown=torch.tensor(ids)[:, None]).where
         pictures = data.picture(batch.x)
         same = (content_hash(batch.x) == origin.content[ids]).tolist()
@@ -47,14 +47,11 @@ def sources(model: SelfExplaining, data: ImageData, units: Iterable[int], *, bat
     return found
 
 
-def unit_names(model: SelfExplaining, data: ImageData) -> list[str]:
-    """One line for each unit: what it argues for and where it came from."""
-    units, origin = model.units, model.sources()
-    lines = []
+def unit_names(model: SelfExplaining, data: ImageData, origins: Mapping[int, Source]) -> list[str]:
+    """One line for each unit: what it argues for and, where known, which training sample it came from."""
+    units, lines = model.units, []
     for u, name in enumerate(units.names):
         owner = -1 if units.owner is None else int(units.owner[u])
         argues = f", for {data.class_names[owner]}" if owner >= 0 else ""
-        index = -1 if origin is None else int(origin.index[u])
-        source = f", from {data.name_of('train', index)}" if index >= 0 else ""
-        lines.append(f"{name}{argues}{source}")
+        lines.append(f"{name}{argues}" + (f", from {origins[u].caption}" if u in origins else ""))
     return lines

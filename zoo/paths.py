@@ -66,6 +66,11 @@ def list_configs() -> list[str]:
     return sorted(str(p.with_suffix("").as_posix()) for p in found if p.parts[0] != "evaluate")
 
 
+def list_suites() -> list[str]:
+    """Names of all suites of scores, such as ``evaluate/quick``."""
+    return sorted(f"evaluate/{p.stem}" for p in (configs() / "evaluate").glob("*.yaml"))
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """A phrase naming the nearest known names, or nothing."""
     from difflib import get_close_matches

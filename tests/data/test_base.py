@@ -100,6 +100,26 @@ def test_setup_twice_reads_once():
     assert data.splits is first
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_augmented_passes_in_order(workers):
+    data = create_data("digits", limit=20, batch_size=8, workers=workers)
+    loader, passes = data.loader("train", augment=True, shard=False), []
+    for epoch in (0, 1, 0):  # one loader, whose workers live on
+        loader.batch_sampler.set_epoch(epoch)
+        batches = list(loader)
+        assert [i for batch in batches for i in batch.index.tolist()] == list(range(20))
+        passes.append(torch.cat([batch.x for batch in batches]))
+    assert torch.equal(passes[0], passes[2])
+    assert not torch.equal(passes[0], passes[1])
+    alone = loader.dataset.__getitems__([(1, i) for i in range(20)])
+    assert torch.equal(passes[1], alone.x)
+
+
+def test_arguments_are_converted_to_their_types(tmp_path):
+    data = create_data("folder", root=tmp_path, size="32", val=0, mean=(0, 0, 1))
+    assert (data.root, data.size, data.val, data.mean) == (tmp_path, 32, 0.0, (0.0, 0.0, 1.0))
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -107,6 +127,14 @@ def test_setup_twice_reads_once():
         ({"batch_size": 0}, "data.batch_size is 0; expected 1 or more"),
         ({"limit": 0}, "data.limit is 0"),
         ({"mean": [0.5]}, "expected three numbers"),
+        ({"mean": [float("nan")] * 3}, "expected three numbers"),
+        ({"seed": -1}, "data.seed is -1; expected 0 or more"),
+        ({"size": "big"}, "data.size is 'big'; expected int"),
+        ({"size": 3.5}, "data.size is 3.5; expected int"),
+        ({"size": None}, "data.size is None; expected int"),
+        ({"val": "some"}, "data.val is 'some'; expected float"),
+        ({"limit": [3]}, r"data.limit is \[3\]; expected int | None"),
+        ({"mean": ["a", 0, 0]}, r"data.mean is \['a', 0, 0\]; expected list\[float\] | None"),
         ({"augment": "shfit"}, "augment is 'shfit'"),
         ({"batchsize": 3}, "takes no argument 'batchsize'.*did you mean batch_size"),
     ],

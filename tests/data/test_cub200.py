@@ -87,6 +87,26 @@ def test_class_without_an_image(cub_folder):
         small(cub_folder).setup()
 
 
+def test_damaged_packed_file(tmp_path):
+    file = tmp_path / "birds.npz"
+    file.write_bytes(b"no zip at all")
+    with pytest.raises(ValueError, match="birds.npz is damaged or no npz file"):
+        create_data("cub200", root=str(file)).setup()
+    np.savez(file, label=np.zeros(3))
+    with pytest.raises(ValueError, match="birds.npz has no array"):
+        create_data("cub200", root=str(file)).setup()
+
+
+def test_fingerprint_follows_boxes_and_files(cub_folder):
+    before = small(cub_folder).fingerprint()
+    assert small(cub_folder).fingerprint() == before
+    (cub_folder / "images" / "001.Bird_0" / "b_2.jpg").open("ab").write(b"x")
+    after = small(cub_folder).fingerprint()
+    assert after != before
+    replace(cub_folder, "bounding_boxes.txt", 3, "3 10.0 5.0 40.0 29.0")
+    assert small(cub_folder).fingerprint() not in (before, after)
+
+
 def test_packed_form(packed_cub):
     data = create_data("cub200", source="packed", size=224, limit=100, augment="none", mean=[0.5] * 3, std=[0.5] * 3)
     assert data.num_classes == 100

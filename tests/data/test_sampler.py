@@ -49,6 +49,16 @@ def test_ranks_share_the_samples(monkeypatch, n, world, shuffle):
         assert seen == list(range(n))
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_without_shards_each_rank_sees_all(monkeypatch, shuffle):
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    whole = EpochSampler(9, 4, shuffle=shuffle, seed=0, shard=False)
+    assert sorted(flat(whole)) == list(range(9))
+    assert (len(whole), len(EpochSampler(9, 4, shuffle=shuffle, seed=0))) == (3, 1 + shuffle)
+
+
 class Recorder(pl.LightningModule):
     def __init__(self):
         super().__init__()

@@ -54,6 +54,19 @@ def test_torchvision_layout(tmp_path, monkeypatch):
     assert next(iter(data.train_dataloader())).x.shape == (90, 3, 32, 32)
 
 
+@pytest.mark.parametrize(
+    ("labels", "end", "words"), [((100,), -5, "invalid for input of size"), ((100, 1, 1, 1), None, "a file is damaged")]
+)
+def test_damaged_torchvision_files(tmp_path, labels, end, words):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for half in ("train", "t10k"):
+        (raw / f"{half}-images-idx3-ubyte").write_bytes(idx(np.zeros((100, 28, 28), np.uint8))[:end])
+        (raw / f"{half}-labels-idx1-ubyte").write_bytes(idx(np.zeros(labels, np.uint8)))
+    with pytest.raises(ValueError, match=f"no readable data: expected .*{words}"):
+        create_data("mnist", root=str(tmp_path)).setup()
+
+
 def test_errors(tmp_path):
     with pytest.raises(ValueError, match="expected .*mnist.npz or the files of torchvision's MNIST"):
         create_data("mnist", root=str(tmp_path)).setup()

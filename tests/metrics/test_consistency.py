@@ -107,7 +107,36 @@ def test_says_what_does_not_fit(change, words):
         Consistency(8, 4).update(**(right | change))
 
 
-@pytest.mark.parametrize("wrong", [{"tau": 0}, {"support": 0}, {"protocol": "huang"}, {"num_units": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tau": -0.1}, {"tau": 1.1}, {"tau": "abc"}, {"tau": float("nan")}, {"tau": None}, {"tau": True},
+        {"support": 0}, {"support": 1.5}, {"support": "2"}, {"protocol": "huang"}, {"protocol": ["huang2023-v2"]},
+        {"num_units": 0},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_refuses_arguments_that_mean_nothing(wrong):
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=rf"^{next(iter(wrong))} is .*; expected"):
         Consistency(**({"num_units": 2, "part_count": 2} | wrong))
+
+
+def test_threshold_of_nothing_still_asks_for_support():
+    score = Consistency(3, 2, tau=0)
+    score.update(torch.zeros(1, 1, 2, dtype=torch.bool), torch.ones(1, 2).bool(), torch.tensor([[0]]))
+    assert float(score.compute()["consistency"]) == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("how", "protocol"),
+    [
+        ({}, "huang2023-v2"),
+        ({"tau": 0.8, "support": 1}, "huang2023-v2"),
+        ({"tau": 0.1}, "huang2023-v2/tau0.1"),
+        ({"tau": 1, "support": 10}, "huang2023-v2/tau1.0/support10"),
+        ({"support": 2, "protocol": "huang2023-v1"}, "huang2023-v1/support2"),
+    ],
+    ids=str,
+)
+def test_another_definition_has_another_id(how, protocol):
+    assert Consistency(2, 2, **how).protocol == protocol

@@ -162,8 +162,29 @@ def test_completeness_of_known_gaps():
     score.update(torch.tensor([2.0, 0.0]), torch.tensor([0.5, 0.0]), torch.tensor([[1.0, 0.25], [1.0, -1.0]]))
     found = score.compute()
     assert [float(found[k]) for k in ("gap", "max", "absolute")] == [0.0625, 0.125, 0.25]
+    assert float(found["pooled"]) == 0.125
     score.update(torch.tensor([0.0]), torch.tensor([0.0]), torch.tensor([[1.0, 0.0]]))
     assert float(score.compute()["gap"]) == torch.inf
+
+
+def test_an_answer_near_zero_spoils_the_mean_gap_but_neither_the_pooled_nor_the_absolute_one():
+    score = Completeness()
+    score.update(torch.tensor([1.0, 1.0, 1e-30]).double(), torch.zeros(3), torch.tensor([[1.0], [1.0], [1e-6]]))
+    found = score.compute()
+    assert float(found["gap"]) > 1e20
+    assert float(found["pooled"]) == pytest.approx(5e-7)
+    assert float(found["absolute"]) == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1, "abc", None, float("nan")])
+def test_effective_units_refuse_a_share_that_means_nothing(share):
+    with pytest.raises(ValueError, match=r"share is .*; expected a number above 0"):
+        EffectiveUnits(3, share=share)
+
+
+def test_effective_units_of_another_share_have_another_id():
+    assert EffectiveUnits(3, share=0.9).protocol == "zoo-size-v1"
+    assert EffectiveUnits(3, share=0.5).protocol == "zoo-size-v1/share0.5"
 
 
 def test_effective_units_of_known_shares():
@@ -201,6 +222,10 @@ def test_accuracy_counts_and_refuses_unknown_classes():
         score.update(torch.zeros(1, 2), torch.tensor([2]))
 
 
+def told(suite):
+    return {name: result.to_json() for name, result in suite.compute().items()}
+
+
 def _worker(rank, port, path):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
@@ -210,7 +235,7 @@ def _worker(rank, port, path):
     suite = Suite("evaluate/quick", Toy().units, list("abcde"), control=True)
     if rank == 0:  # the other process has no data at all
         suite.update(Toy(), batch())
-    found["suite"] = suite.to_json()
+    found["suite"] = told(suite)
     torch.save(found, f"{path}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -225,7 +250,7 @@ def test_two_processes_agree_with_one(tmp_path):
     suite.update(Toy(), batch())
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
-        assert found["suite"] == suite.to_json()
+        assert found["suite"] == told(suite)
         for name, rows in samples().items():
             agree(feed(make(name), rows, torch.arange(B)).compute(), found[name])
 

@@ -77,6 +77,16 @@ def test_draws_are_kept_apart():
         score.update(met, met, draw=2)
 
 
+@pytest.mark.parametrize("wrong", [{"draws": 0}, {"draws": 1.5}, {"draws": "3"}, {"draws": None}, {"protocol": {}}])
+def test_refuses_arguments_that_mean_nothing(wrong):
+    with pytest.raises(ValueError, match=rf"^{next(iter(wrong))} is .*; expected"):
+        Stability(2, 2, **wrong)
+
+
+def test_more_draws_are_the_same_definition():
+    assert Stability(1, 1, draws=3).protocol == Stability(1, 1).protocol == "huang2023-v2"
+
+
 def test_protocols_choose_the_noise():
     with pytest.raises(ValueError, match="huang2023-v1"):
         Stability(1, 1, protocol="v3")

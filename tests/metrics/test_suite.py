@@ -1,12 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from worlds import Toy, batch, take
 
 from zoo.explanation import Explanation, Units
-from zoo.metrics import Consistency, Stability, Suite, hits, peak
+from zoo.metrics import Consistency, Result, Stability, Suite, hits, peak
 from zoo.metrics.perturb import Noise
+from zoo.metrics.suite import check, read
 
 PARTS = list("abcde")
 
@@ -53,13 +55,13 @@ def test_equals_the_scores_fed_by_hand():
 
 @pytest.mark.parametrize("size", [1, 4])
 def test_batch_size_and_order_do_not_matter(size):
-    whole = run(control=True).to_json()
+    whole = run(control=True).compute()
     order = torch.randperm(13, generator=torch.Generator().manual_seed(0))
     for samples in (batch(), take(batch(), order)):
-        parts = run(samples=samples, size=size, control=True).to_json()
+        parts = run(samples=samples, size=size, control=True).compute()
         for name in whole:
-            assert parts[name]["value"] == pytest.approx(whole[name]["value"], rel=1e-6, abs=1e-7)
-            assert parts[name]["support"] == 13
+            assert parts[name].value == pytest.approx(whole[name].value, rel=1e-6, abs=1e-7)
+            assert parts[name].support == 13
 
 
 def test_model_and_batch_stay_bit_equal():
@@ -135,15 +137,46 @@ def test_black_box_is_scored_for_its_task_alone():
         assert "no units" in why(results, name)
 
 
-def test_rows_and_json():
+def test_results_are_plain_json():
     suite = run(parts=None)
-    rows = suite.rows()
-    assert list(rows[0]) == ["name", "value", "protocol", "support", "note"]
-    told = json.loads(json.dumps(suite.to_json(), allow_nan=False))
-    assert told["consistency"]["value"] is None
-    assert told["accuracy"]["value"] == rows[0]["value"]
+    results = suite.compute()
+    told = json.loads(json.dumps({name: r.to_json() for name, r in results.items()}, allow_nan=False))
+    assert told["consistency"] == {
+        "value": None, "protocol": "huang2023-v2", "support": 0, "note": "n/a: the data have no part annotations"
+    }  # fmt: skip
+    assert list(told["accuracy"]) == ["value", "protocol", "support", "more"]
+    assert told["accuracy"]["value"] == results["accuracy"].value
     suite.reset()
-    assert suite.rows()[0]["note"] == "n/a: nothing was scored"
+    assert suite.compute()["accuracy"].note == "n/a: nothing was scored"
+
+
+def test_numbers_that_json_lacks_are_null():
+    result = Result("x", float("inf"), "p", 3, more={"a": float("nan"), "b": 1.0})
+    assert result.to_json() == {"value": None, "protocol": "p", "support": 3, "more": {"a": None, "b": 1.0}}
+
+
+def test_a_value_that_is_not_finite_says_so():
+    class Silent(Toy):
+        def explain(self, x, target=None, shown=10):
+            return replace(super().explain(x, target, shown), logits=torch.zeros(len(x), 3), base=torch.ones(len(x)))
+
+    result = run(Silent(), scores=[{"score": "completeness"}]).compute()["completeness"]
+    assert (result.value, result.note) == (torch.inf, "not finite: inf")
+
+
+def test_departures_from_a_definition_show_in_every_id():
+    scores = [{"score": "consistency", "tau": 0.1}, {"score": "effective_units", "share": 0.5}, {"score": "stability"}]
+    ids = {
+        "consistency": "huang2023-v2/tau0.1",
+        "consistency (random prototypes)": "huang2023-v2/tau0.1/random",
+        "effective_units": "zoo-size-v1/share0.5",
+        "stability": "huang2023-v2",
+        "stability (random prototypes)": "huang2023-v2/random",
+    }
+    assert {name: r.protocol for name, r in run(scores=scores, control=True).compute().items()} == ids
+    results = run(Toy(owned=False), scores=scores, shown=3).compute()
+    assert results["consistency"].protocol == "huang2023-v2/tau0.1/top3"
+    assert run(scores=scores, parts=None).compute()["consistency"].protocol == "huang2023-v2/tau0.1"
 
 
 def test_a_unit_that_follows_a_part_is_far_above_the_random_control():
@@ -172,6 +205,14 @@ def test_a_unit_that_follows_a_part_is_far_above_the_random_control():
         ([{"score": "accuracy", "top": 5}], "takes none"),
         ([{"score": "accuracy"}, {"score": "accuracy"}], "two scores"),
         ([{"name": "accuracy"}], "no score"),
+        (["accuracy"], "entry 1 .*'accuracy' is no score with its arguments"),
+        ([{"score": "accuracy", "name": 3}], "name of a 'accuracy' score is 3"),
+        (
+            [{"score": "accuracy"}, {"score": "consistency", "tau": "abc"}],
+            "entry 2 .*score 'consistency': tau is 'abc'",
+        ),
+        ([{"score": "stability", "name": "mine", "draws": 0}], "score 'mine': draws is 0"),
+        ([{"score": "effective_units", "share": 0}], "score 'effective_units': share is 0"),
     ],
 )
 def test_mistakes_in_the_list_are_named(scores, words):
@@ -179,11 +220,41 @@ def test_mistakes_in_the_list_are_named(scores, words):
         Suite(scores, Toy().units, PARTS)
 
 
-def test_a_file_that_is_no_list_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("score: accuracy\n", "list of scores"),
+        ("", "list of scores"),
+        ("3", "int"),
+        ("- {score: accuracy\n- {score: [", "line 2"),
+        ("- {score: accuracy, name: '${nowhere}'}", "nowhere"),
+        (
+            "- {score: accuracy}\n- {score: consistency, tau: abc}",
+            "score 'consistency': tau is 'abc'; expected a number",
+        ),
+        ("- {score: stability, drws: 3}", "score 'stability' has no argument 'drws'"),
+        (b"\xff\xfe\x00", "scores.yaml"),
+    ],
+)
+def test_mistakes_in_a_file_are_found_before_there_is_a_model(tmp_path, text, words):
     path = tmp_path / "scores.yaml"
-    path.write_text("score: accuracy\n")
-    with pytest.raises(ValueError, match="list of scores"):
-        Suite(str(path), Toy().units)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=words) as found:
+        check(str(path))
+    assert str(path) in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["quick", "full", "evaluate/quick"])
+def test_shipped_suites_are_right(name):
+    check(name)
+    assert read(name)[0] == {"score": "accuracy"}
+
+
+@pytest.mark.parametrize(("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "Known: full, quick;")])
+def test_unknown_suites_are_named(name, words):
+    with pytest.raises(ValueError, match=words):
+        check(name)
 
 
 def test_another_vocabulary_is_refused():

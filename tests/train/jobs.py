@@ -12,7 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file, save_file
 
 import zoo.metrics.suite
-import zoo.train.run
+import zoo.train.results
 from zoo.cli import main
 from zoo.data import create_data
 from zoo.models.protopnet import ProtoPNet, _gather_rows
@@ -71,7 +71,7 @@ def cli(argv, how):
 
     phases._trainer, phases._save = watched_trainer, watched_save
     if "bare" in how:
-        zoo.train.run.finish = lambda *args, **kwargs: []
+        zoo.train.results.finish = lambda *args, **kwargs: []
     if "saving" in how:
         _die_while_saving(how["saving"])
     return main(argv)

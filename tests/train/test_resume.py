@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from zoo.cli import main
+from zoo.train.loggers import read_log
 
 STEPS = {"warm": 8, "joint": 12}  # four steps an epoch; a checkpoint behind each epoch and every three steps
 KILL, INT = signal.SIGKILL, signal.SIGINT
@@ -87,9 +88,9 @@ def test_another_config_is_not_resumed(tiny, finished, capsys):
 
 
 def test_the_log_names_every_phase_once(finished):
-    import json
-
-    lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
-    assert [e["phase"] for e in lines if e.get("finished")] == ["warm", "joint", "project", "last"]
-    assert [e["method"] for e in lines if "method" in e] == ["project", "fit_head", "prune"]
-    assert {"val/accuracy", "train/loss"} <= {k for e in lines for k in e}
+    lines = read_log(finished / "log.csv")
+    assert [line["phase"] for line in lines if line["name"] == "seconds"] == ["warm", "joint", "project", "last"]
+    names = [line["name"] for line in lines]
+    order = [names.index(n) for n in ("project/mean distance", "fit_head/kkt residual", "prune/left")]
+    assert order == sorted(order)
+    assert {"val/accuracy", "train/loss"} <= set(names)

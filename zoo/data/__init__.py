@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_type_hints
 
 from zoo.paths import did_you_mean
 
@@ -47,8 +47,13 @@ def create_data(name: str, **args: object) -> ImageData:
         args: of its class.
 
     Raises:
-        ValueError: if the name or an argument is unknown, missing or out of range.
+        ValueError: if the name or an argument is unknown, missing, of the wrong type or out of range.
     """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from zoo.config import schema
+
     cls = data_class(name)
     known = inspect.signature(cls).parameters
     for arg in args:
@@ -57,4 +62,12 @@ def create_data(name: str, **args: object) -> ImageData:
     for arg, parameter in known.items():
         if parameter.default is parameter.empty and arg not in args:
             raise ValueError(f"data {name!r} needs the argument {arg!r}: pass data.{arg}=...")
-    return cls(**args)
+    typed = OmegaConf.structured(schema(cls))
+    for arg, value in args.items():
+        try:
+            OmegaConf.update(typed, arg, value, merge=False)
+        except OmegaConfBaseException as error:
+            expected = inspect.formatannotation(get_type_hints(cls.__init__)[arg])
+            raise ValueError(f"data.{arg} is {value!r}; expected {expected}") from error
+    values = OmegaConf.to_container(typed)
+    return cls(**{arg: values[arg] for arg in args})

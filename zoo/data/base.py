@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -78,13 +80,14 @@ class ImageData(pl.LightningDataModule):
         self._start = (0, 0)
 
     def _check(self) -> None:
-        least = {"size": 1, "batch_size": 1, "workers": 0, "limit": 1}
+        least = {"size": 1, "batch_size": 1, "workers": 0, "seed": 0, "limit": 1}
         for name, low in least.items():
             if (value := getattr(self, name)) is not None and value < low:
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
         if not 0 <= self.val < 1:
             raise ValueError(f"data.val is {self.val}; expected a share of train, at least 0 and below 1")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        finite = all(map(math.isfinite, self.mean + self.std))
+        if not finite or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"data.mean is {self.mean}, data.std {self.std}; expected three numbers each, std above 0")
 
     @property
@@ -138,14 +141,24 @@ class ImageData(pl.LightningDataModule):
         return self.splits[name]
 
     def loader(
-        self, split: SplitName, *, augment: bool = False, shuffle: bool = False, batch_size: int | None = None
+        self,
+        split: SplitName,
+        *,
+        augment: bool = False,
+        shuffle: bool = False,
+        shard: bool = True,
+        batch_size: int | None = None,
     ) -> DataLoader:
         """Batches of one split, in order and as they are unless asked otherwise.
+
+        The order and the augmentation are those of epoch 0 until ``loader.batch_sampler.set_epoch(e)`` says otherwise;
+        each new iteration follows it, with any number of workers.
 
         Args:
             split: ``train``, ``val`` or ``test``.
             augment: whether to apply the training policy.
             shuffle: whether to draw a new order each epoch.
+            shard: whether the ranks of a distributed run divide the samples; otherwise each rank gets all of them.
             batch_size: if not the module's own.
 
         Raises:
@@ -164,9 +177,10 @@ class ImageData(pl.LightningDataModule):
             mean=self.mean,
             std=self.std,
         )
+        batch_size = batch_size or self.batch_size
         return DataLoader(
             dataset,
-            batch_sampler=EpochSampler(len(samples), batch_size or self.batch_size, shuffle=shuffle, seed=self.seed),
+            batch_sampler=EpochSampler(len(samples), batch_size, shuffle=shuffle, seed=self.seed, shard=shard),
             collate_fn=_as_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -200,6 +214,10 @@ class ImageData(pl.LightningDataModule):
         """File name or id of a sample."""
         return self._split(split).names[i]
 
+    def samples(self, split: SplitName, ids: Sequence[int]) -> Batch:
+        """Some samples of a split as they are, by position."""
+        return self.loader(split).dataset.__getitems__([(0, int(i)) for i in ids])
+
     def read_picture(self, file: Path) -> Tensor:
         """A picture file of the user's own as an input ``(3, s, s)``, squashed to a square and normalised.
 
@@ -216,7 +234,13 @@ class ImageData(pl.LightningDataModule):
         return (x * std + mean).clamp(0, 1)
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change when a label, a name, a keypoint, an image or the division changes."""
+        """Twelve hexadecimal digits that change when a label, a name, a keypoint, an image or the division changes.
+
+        Every image in use is read, byte by byte but not decoded: some seconds for each gigabyte of files.
+
+        Raises:
+            ValueError: if the data is missing or wrong.
+        """
         digest = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
             digest.update("\n".join([name, *split.names]).encode())
@@ -224,7 +248,9 @@ class ImageData(pl.LightningDataModule):
             for tensor in (t for t in tensors if t is not None):
                 digest.update(tensor.numpy().tobytes())
         for source in {id(s.pixels): s.pixels for s in self.splits.values()}.values():
-            digest.update(source.identity())
+            rows = torch.cat([s.rows for s in self.splits.values() if s.pixels is source]).sort().values
+            for content in source.content(rows.tolist()):
+                digest.update(content)
         return digest.hexdigest()[:12]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zoo.data.npz import read_npz
 from zoo.data.pixels import Files, Packed, Pixels
 
 # Which of the 312 attributes, from 0, the concept papers keep (Koh et al. 2020): common enough over the classes.
@@ -29,10 +30,7 @@ class CubPacked:
         self.path = path
 
     def _get(self, key: str) -> np.ndarray:
-        with np.load(self.path, allow_pickle=False) as file:
-            if key not in file.files:
-                raise ValueError(f"{self.path} has no array {key!r}; it is not the packed CUB file, fetch it again")
-            return file[key]
+        return read_npz(self.path, key)[0]
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

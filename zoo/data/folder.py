@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from functools import cached_property
 from pathlib import Path
 
@@ -13,28 +11,30 @@ from PIL import Image
 
 from zoo.data.augment import Augment
 from zoo.data.base import ImageData
+from zoo.data.keypoints import Keypoint, read_keypoints
 from zoo.data.pixels import Files
 from zoo.data.split import Split, held_out
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
-COLUMNS = ("file", "part", "x", "y")
 
 
 class Folder(ImageData):
     """``root/<class>/<image>``, or ``root/train/<class>/<image>`` beside ``root/test`` and, if wanted, ``root/val``.
 
-    Images are squashed to a square. Where there is no test folder a stratified fifth is held out for it.
+    Images are squashed to a square. Where there is no test folder a stratified fifth is held out for it, the same one
+    whatever the seed.
 
     Args:
         root: the folder.
         keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the original
-            image and, if wanted, ``visible`` (0 or 1); a part without a row is not visible. None for no keypoints.
+            image and, if wanted, ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is
+            not visible. None for no keypoints.
         size: side of the square images, in pixels.
         batch_size: of one rank.
         augment: policy for training.
         workers: processes that load.
         val: share of train held out for validation, if there is no such folder.
-        seed: of the held-out shares, the order and the augmentation.
+        seed: of the share held out for validation, the order and the augmentation.
         limit: use only so many samples of each split.
         mean: per channel, of x in [0, 1]; None for ImageNet's.
         std: per channel.
@@ -90,21 +90,11 @@ class Folder(ImageData):
     @cached_property
     def part_names(self) -> tuple[str, ...]:
         """Names of the parts in the CSV, sorted."""
-        return tuple(sorted({row["part"] for row in self._rows}))
+        return tuple(sorted({point.part for point in self._keypoints}))
 
     @cached_property
-    def _rows(self) -> list[dict[str, str]]:
-        if self.keypoints is None:
-            return []
-        path = Path(self.keypoints).expanduser()
-        if not path.is_file():
-            raise ValueError(f"{path} is missing; it was given as data.keypoints")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
-        if lost := [c for c in COLUMNS if c not in columns]:
-            raise ValueError(f"{path} has no column {lost[0]!r}; it has {columns}, expected {', '.join(COLUMNS)}")
-        return rows
+    def _keypoints(self) -> list[Keypoint]:
+        return read_keypoints(Path(self.keypoints).expanduser()) if self.keypoints else []
 
     def _read(self) -> dict[str, Split]:
         if self._divided:
@@ -113,7 +103,7 @@ class Folder(ImageData):
                 raise ValueError(f"{self.root} has train but no test; add it, or pass data.root={self.root / 'train'}")
             return splits
         every = self._split_of(self.root)
-        test = held_out(every.y, 0.2, seed=self.seed)
+        test = held_out(every.y, 0.2, seed=0)  # fixed: another seed must not train on it
         return {"train": every.take((~test).nonzero()[:, 0]), "test": every.take(test.nonzero()[:, 0])}
 
     def _split_of(self, folder: Path) -> Split:
@@ -137,32 +127,22 @@ class Folder(ImageData):
         points = np.zeros((len(names), len(part_id), 2))
         visible = np.zeros(points.shape[:2], bool)
         sides: dict[str, tuple[int, int]] = {}
-        for number, row in enumerate(self._rows, 2):
-            name, where = row["file"], f"{self.keypoints}, row {number}"
+        for point in self._keypoints:
+            name, where = point.file, f"{self.keypoints}, row {point.row}"
             if name not in place:
                 if not (self.root / name).is_file():
                     raise ValueError(f"{where}: there is no image {self.root / name}")
                 continue
             if name not in sides:
                 sides[name] = _sides(self.root / name)
-            xy = (_number(row, "x", where), _number(row, "y", where))
-            seen = _number(row, "visible", where) > 0 if row.get("visible") else True
-            if seen and not all(0 <= v <= side for v, side in zip(xy, sides[name], strict=True)):
-                raise ValueError(f"{where}: {row['part']} at {xy} is outside {name}, which is {sides[name]} pixels")
-            at = place[name], part_id[row["part"]]
-            visible[at] = seen
-            points[at] = np.array(xy) * self.size / sides[name] if seen else 0
+            if point.visible and not all(0 <= v <= side for v, side in zip(point.at, sides[name], strict=True)):
+                raise ValueError(
+                    f"{where}: {point.part} at {point.at} is outside {name}, which is {sides[name]} pixels"
+                )
+            at = place[name], part_id[point.part]
+            visible[at] = point.visible
+            points[at] = np.array(point.at) * self.size / sides[name] if point.visible else 0
         return torch.from_numpy(points), torch.from_numpy(visible)
-
-
-def _number(row: dict[str, str], column: str, where: str) -> float:
-    try:
-        value = float(row[column])
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: {column} is {row[column]!r}, not a number")
-    return value
 
 
 def _sides(path: Path) -> tuple[int, int]:

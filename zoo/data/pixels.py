@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -19,8 +19,8 @@ class Pixels(Protocol):
         """Pixels of one image."""
         ...
 
-    def identity(self) -> bytes:
-        """What tells this source from another: image bytes, or names and sizes of files."""
+    def content(self, rows: Iterable[int]) -> Iterator[bytes]:
+        """All that decides the pixels of these images before they are resized, one image after another."""
         ...
 
 
@@ -41,9 +41,9 @@ class Arrays:
         """Pixels of one image."""
         return squash(Image.fromarray(self.images[row]), self.size)
 
-    def identity(self) -> bytes:
-        """All bytes."""
-        return self.images.tobytes()
+    def content(self, rows: Iterable[int]) -> Iterator[bytes]:
+        """The arrays."""
+        return (self.images[row].tobytes() for row in rows)
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,17 @@ class Packed:
         Raises:
             ValueError: if it cannot be decoded.
         """
-        data = self.blob[self.offset[row] : self.offset[row + 1]].tobytes()
         try:
-            return squash(Image.open(io.BytesIO(data)), self.size)
+            return squash(Image.open(io.BytesIO(self._encoded(row))), self.size)
         except (OSError, SyntaxError) as error:
             raise ValueError(f"{self.path}: image {row} cannot be decoded ({error}); fetch the file again") from error
 
-    def identity(self) -> bytes:
-        """All bytes."""
-        return self.blob.tobytes()
+    def content(self, rows: Iterable[int]) -> Iterator[bytes]:
+        """The encoded images."""
+        return map(self._encoded, rows)
+
+    def _encoded(self, row: int) -> bytes:
+        return self.blob[self.offset[row] : self.offset[row + 1]].tobytes()
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ class Files:
             raise ValueError(f"{self.paths[row]} cannot be read as an image ({error}); restore or remove it") from error
         return squash(image if self.boxes is None else image.crop(tuple(self.boxes[row].tolist())), self.size)
 
-    def identity(self) -> bytes:
-        """Size of each file."""
-        return ",".join(str(os.path.getsize(path)) for path in self.paths).encode()
+    def content(self, rows: Iterable[int]) -> Iterator[bytes]:
+        """Box, length and bytes of each file, read one at a time.
+
+        Raises:
+            ValueError: if a file cannot be read.
+        """
+        for row in rows:
+            try:
+                encoded = Path(self.paths[row]).read_bytes()
+            except OSError as error:
+                raise ValueError(f"{self.paths[row]} cannot be read ({error}); restore or remove it") from error
+            box = [] if self.boxes is None else self.boxes[row].tolist()
+            yield f"{box} {len(encoded)}\n".encode()
+            yield encoded

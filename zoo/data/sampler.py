@@ -27,10 +27,11 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         batch_size: samples of one batch on one rank; the last batch may be smaller.
         shuffle: whether to draw a new order each epoch.
         seed: of the order.
+        shard: whether the ranks of a distributed run divide the samples; otherwise each rank gets all of them.
     """
 
-    def __init__(self, n: int, batch_size: int, *, shuffle: bool, seed: int) -> None:
-        self.n, self.batch_size, self.shuffle, self.seed = n, batch_size, shuffle, seed
+    def __init__(self, n: int, batch_size: int, *, shuffle: bool, seed: int, shard: bool = True) -> None:
+        self.n, self.batch_size, self.shuffle, self.seed, self.shard = n, batch_size, shuffle, seed, shard
         self.epoch = self._skip = 0
 
     @property
@@ -47,7 +48,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self._skip = batches
 
     def _share(self) -> tuple[int, int]:
-        spread = dist.is_available() and dist.is_initialized()
+        spread = self.shard and dist.is_available() and dist.is_initialized()
         return (dist.get_rank(), dist.get_world_size()) if spread else (0, 1)
 
     def __len__(self) -> int:

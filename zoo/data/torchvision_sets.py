@@ -14,6 +14,7 @@ from torchvision import datasets
 from zoo import paths
 from zoo.data.augment import Augment
 from zoo.data.base import ImageData
+from zoo.data.npz import read_npz
 from zoo.data.pixels import Arrays, Packed, Pixels
 from zoo.data.split import Split
 
@@ -74,22 +75,19 @@ class TorchvisionSet(ImageData):
 
     def _half(self, name: str) -> tuple[Pixels, np.ndarray]:
         if self._packed is not None:
-            with np.load(self._packed, allow_pickle=False) as file:
-                keys = {key: file[key] for key in file.files if key.endswith(f"_{name}")}
-            return self._unpack(name, keys)
+            return self._unpack(self._packed, name)
         root = Path(self.root).expanduser() if self.root else paths.data()
         try:
             found = self.torchvision(str(root), train=name == "train", download=False)
-        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        except (RuntimeError, OSError, EOFError, ValueError, AssertionError, pickle.UnpicklingError) as error:
             wanted = f"{root / self.packed} or the files of torchvision's {self.torchvision.__name__} under {root}"
-            raise ValueError(f"no readable data: expected {wanted} ({error}); set data.root or ZOO_DATA") from error
+            why = str(error) or "a file is damaged"  # where torchvision only asserts
+            raise ValueError(f"no readable data: expected {wanted} ({why}); set data.root or ZOO_DATA") from error
         return Arrays(np.asarray(found.data), self.size), np.asarray(found.targets)
 
-    def _unpack(self, name: str, arrays: dict[str, np.ndarray]) -> tuple[Pixels, np.ndarray]:
-        for key in (f"x_{name}", f"y_{name}"):
-            if key not in arrays:
-                raise ValueError(f"{self._packed} has no array {key!r}; fetch the file again")
-        return Arrays(arrays[f"x_{name}"], self.size), arrays[f"y_{name}"]
+    def _unpack(self, file: Path, name: str) -> tuple[Pixels, np.ndarray]:
+        images, y = read_npz(file, f"x_{name}", f"y_{name}")
+        return Arrays(images, self.size), y
 
     def _read(self) -> dict[str, Split]:
         splits = {}
@@ -129,6 +127,6 @@ class Cifar10(TorchvisionSet):
     default_mean, default_std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
     packed, torchvision = "cifar10/cifar10_jpeg.npz", datasets.CIFAR10
 
-    def _unpack(self, name: str, arrays: dict[str, np.ndarray]) -> tuple[Pixels, np.ndarray]:
-        jpeg, offset, y = (arrays[f"{key}_{name}"] for key in ("jpeg", "offset", "y"))
-        return Packed(str(self._packed), jpeg, offset, self.size), y
+    def _unpack(self, file: Path, name: str) -> tuple[Pixels, np.ndarray]:
+        jpeg, offset, y = read_npz(file, *(f"{key}_{name}" for key in ("jpeg", "offset", "y")))
+        return Packed(str(file), jpeg, offset, self.size), y

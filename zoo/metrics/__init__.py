@@ -6,9 +6,10 @@ from zoo.metrics.completeness import Completeness
 from zoo.metrics.consistency import Consistency
 from zoo.metrics.locate import hits, peak
 from zoo.metrics.perturb import Noise, gaussian_noise
+from zoo.metrics.result import Result
 from zoo.metrics.size import EffectiveUnits
 from zoo.metrics.stability import Stability
-from zoo.metrics.suite import Result, Suite
+from zoo.metrics.suite import Suite
 
 __all__ = [
     "Accuracy",

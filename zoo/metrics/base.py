@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
@@ -44,7 +46,8 @@ class Score(Metric):
     ``support`` (the number of samples) and per-unit vectors under keys that start with ``unit/``.
 
     Attributes:
-        protocol: id of the exact definition, printed with every number.
+        protocol: id of the exact definition, printed with every number. An argument that changes the definition and is
+            not at its default is part of it, as in ``huang2023-v2/tau0.5``.
         needs: what a suite must have for this score: "units", "parts".
         perturbations: changed inputs that ``feed`` wants to see as well, each a function and a draw number.
     """
@@ -61,6 +64,11 @@ class Score(Metric):
 
     def _sum(self, name: str, *shape: int, dtype: torch.dtype = torch.int64) -> None:
         self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+
+    def _variant(self, protocol: str, **arguments: float) -> str:
+        """The protocol id with the arguments of the definition that are not at their defaults."""
+        known = inspect.signature(type(self)).parameters
+        return protocol + "".join(f"/{key}{value}" for key, value in arguments.items() if value != known[key].default)
 
     @abstractmethod
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
@@ -82,6 +90,29 @@ def expect(name: str, found: Tensor, *shape: int | None) -> None:
     if found.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, found.shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(f"{name} is {tuple(found.shape)}; expected ({wanted})")
+
+
+def count(name: str, found: object) -> int:
+    """Check a number of things given by the user.
+
+    Raises:
+        ValueError: if it is not a whole number from 1; names the argument.
+    """
+    if isinstance(found, bool) or not isinstance(found, Integral) or found < 1:
+        raise ValueError(f"{name} is {found!r}; expected a whole number, at least 1")
+    return int(found)
+
+
+def fraction(name: str, found: object, *, zero: bool = True) -> float:
+    """Check a share given by the user, in 0..1; ``zero`` says whether 0 makes sense.
+
+    Raises:
+        ValueError: if it is not; names the argument.
+    """
+    number = isinstance(found, Real) and not isinstance(found, bool)
+    if not number or not 0 <= found <= 1 or (found == 0 and not zero):
+        raise ValueError(f"{name} is {found!r}; expected a number {'from 0' if zero else 'above 0, up'} to 1")
+    return float(found)
 
 
 def claims(unit_ids: Tensor | None, gate: Tensor | None, like: Tensor, num_units: int) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,11 @@ from zoo.metrics.base import Score, Seen, expect
 class Completeness(Score):
     """Gap between an answer and the sum of its explanation, relative to the answer: abs(z - base - sum c) / abs(z).
 
-    Summed in float64. ``gap`` is the mean over inputs, ``max`` the largest, ``absolute`` the largest before
-    division. An answer of exactly 0 has gap 0 if it is matched exactly and infinity otherwise. An explanation by
-    the promise "exact" stays below 1e-5 in float32 and 1e-10 in float64.
+    Summed in float64. ``gap``, the headline, is the mean over inputs, ``max`` the largest, ``absolute`` the largest
+    before division. An answer near 0 makes its own relative gap, and with it ``gap`` and ``max``, arbitrarily large
+    (at exactly 0: 0 if it is matched exactly, infinity otherwise). ``pooled``, the sum of absolute gaps over the sum
+    of abs(z), does not: where ``gap`` is large beside small ``pooled`` and ``absolute``, some answer was near 0. An
+    explanation by the promise "exact" stays below 1e-5 in float32 and 1e-10 in float64 for answers away from 0.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"units"})
@@ -24,7 +26,8 @@ class Completeness(Score):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sum("total", dtype=torch.float64)
+        for name in ("total", "gaps", "answers"):
+            self._sum(name, dtype=torch.float64)
         for name in ("largest", "absolute"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="max")
 
@@ -46,6 +49,7 @@ class Completeness(Score):
         gap = (answer - base - contribution.sum(1)).abs()
         relative = torch.where(gap == 0, 0, gap / answer.abs())
         self.total = self.total + relative.sum()
+        self.gaps, self.answers = self.gaps + gap.sum(), self.answers + answer.abs().sum()
         self.samples = self.samples + len(gap)
         if len(gap):
             self.largest = torch.maximum(self.largest, relative.max())
@@ -62,5 +66,6 @@ class Completeness(Score):
             "gap": self.total / self.samples,
             "max": self.largest,
             "absolute": self.absolute,
+            "pooled": torch.where(self.gaps == 0, 0, self.gaps / self.answers),
             "support": self.samples,
         }

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Score, Seen, claims, expect
+from zoo.metrics.base import Score, Seen, claims, count, expect, fraction
 
 
 class Consistency(Score):
@@ -29,9 +29,13 @@ class Consistency(Score):
     Args:
         num_units: u.
         part_count: p.
-        tau: rate from which a part counts.
+        tau: rate from which a part counts, in 0..1.
         support: least number of visible instances behind a rate.
-        protocol: id printed with the score.
+        protocol: published definition. The id printed adds ``tau`` and ``support`` where they differ from it:
+            ``huang2023-v2/tau0.5/support10``.
+
+    Raises:
+        ValueError: if an argument is out of range.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
@@ -46,14 +50,11 @@ class Consistency(Score):
         protocol: Literal["huang2023-v2", "huang2023-v1"] = "huang2023-v2",
     ) -> None:
         super().__init__()
-        if num_units < 1 or part_count < 1:
-            raise ValueError(f"Consistency counts units and parts; found {num_units} units and {part_count} parts")
-        if not 0 < tau <= 1 or support < 1:
-            raise ValueError(f"Consistency needs 0 < tau <= 1 and support >= 1; found tau {tau} and support {support}")
         if protocol not in ("huang2023-v2", "huang2023-v1"):
-            raise ValueError(f"consistency protocol is {protocol!r}; expected huang2023-v2 or huang2023-v1")
-        self.num_units, self.part_count = num_units, part_count
-        self.tau, self.support, self.protocol = tau, support, protocol
+            raise ValueError(f"protocol is {protocol!r}; expected huang2023-v2 or huang2023-v1")
+        self.num_units, self.part_count = count("num_units", num_units), count("part_count", part_count)
+        self.tau, self.support = fraction("tau", tau), count("support", support)
+        self.protocol = self._variant(protocol, tau=self.tau, support=self.support)
         self._sum("hit", num_units, part_count)
         self._sum("shown", num_units, part_count)
         self._sum("fired", num_units)
@@ -106,13 +107,14 @@ class Consistency(Score):
         """The score and its read-outs; see the class."""
         hit, shown = self.hit.double(), self.shown.double()
         fired, present = self.fired.double()[:, None], self.present.double()
-        rate = torch.where(self.shown >= self.support, hit / shown.clamp_min(1), 0)
+        enough = self.shown >= self.support
+        rate = torch.where(enough, hit / shown.clamp_min(1), 0)
         best, part = rate.max(1)
         union = (fired + present - hit).clamp_min(1)
         claimed = self.fired > 0
         seen = self.shown.sum(1) > 0
         return {
-            "consistency": 100 * (rate >= self.tau).any(1).double().mean(),
+            "consistency": 100 * (enough & (rate >= self.tau)).any(1).double().mean(),
             "soft": best.mean(),
             "coverage": (2 * hit / (fired + present).clamp_min(1)).amax(0).mean(),
             "purity": (hit / fired.clamp_min(1)).amax(1).sum() / claimed.sum().clamp_min(1),

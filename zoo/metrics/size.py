@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Score, Seen, expect
+from zoo.metrics.base import Score, Seen, count, expect, fraction
 
 
 class EffectiveUnits(Score):
@@ -20,7 +20,11 @@ class EffectiveUnits(Score):
 
     Args:
         num_units: u.
-        share: of the absolute contribution to carry.
+        share: of the absolute contribution to carry, above 0 and at most 1. The id printed adds it where it is not 0.9:
+            ``zoo-size-v1/share0.5``.
+
+    Raises:
+        ValueError: if an argument is out of range.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"units"})
@@ -29,11 +33,8 @@ class EffectiveUnits(Score):
 
     def __init__(self, num_units: int, *, share: float = 0.9) -> None:
         super().__init__()
-        if num_units < 1 or not 0 < share <= 1:
-            raise ValueError(
-                f"EffectiveUnits needs units and 0 < share <= 1; found {num_units} units and share {share}"
-            )
-        self.num_units, self.share = num_units, share
+        self.num_units, self.share = count("num_units", num_units), fraction("share", share, zero=False)
+        self.protocol = self._variant(type(self).protocol, share=self.share)
         self._sum("count")
         self._sum("alive")
         self._sum("gini", dtype=torch.float64)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Score, Seen, claims, expect
+from zoo.metrics.base import Score, Seen, claims, count, expect
 from zoo.metrics.perturb import Noise
 
 
@@ -18,6 +18,10 @@ class Stability(Score):
     any, then over draws. From Huang et al., ICCV 2023. ``huang2023-v2``: noise N(0, 0.2^2) clipped to 0.25, on the
     normalised image; equal means that no part differs. ``huang2023-v1``, its first release: no clip, and equal
     means that as many parts are hit.
+
+    The id fixes the noise in the space of the model's normalised input, not in pixels: a pixel in 0..1 that is
+    normalised by a standard deviation s gets noise of 0.2 s, about 0.045 with the ImageNet constants of the paper and
+    0.1 with s = 0.5. Compare models only where their data share one normalisation.
 
     Further read-outs, in 0..1 unless said otherwise: ``vacuous`` share of pairs with no hit on either side, which
     count as stable above; ``nonvacuous`` stability without them, in per cent; ``jaccard`` mean overlap of the hit
@@ -30,7 +34,11 @@ class Stability(Score):
         num_units: u.
         part_count: p.
         protocol: id printed with the score; chooses noise and equality.
-        draws: number of perturbed copies of each input.
+        draws: number of perturbed copies of each input. More draws estimate the same quantity more precisely, so the
+            id stays; the read-out ``draws`` tells.
+
+    Raises:
+        ValueError: if an argument is out of range.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
@@ -45,14 +53,11 @@ class Stability(Score):
         draws: int = 1,
     ) -> None:
         super().__init__()
-        if num_units < 1 or part_count < 1 or draws < 1:
-            raise ValueError(
-                f"Stability found {num_units} units, {part_count} parts, {draws} draws; each must be positive"
-            )
-        if protocol not in self.noise:
-            raise ValueError(f"stability protocol is {protocol!r}; expected one of {', '.join(self.noise)}")
-        self.num_units, self.part_count, self.protocol, self.draws = num_units, part_count, protocol, draws
-        self.perturbations = [(self.noise[protocol], draw) for draw in range(draws)]
+        if protocol not in tuple(self.noise):
+            raise ValueError(f"protocol is {protocol!r}; expected one of {', '.join(self.noise)}")
+        self.num_units, self.part_count = count("num_units", num_units), count("part_count", part_count)
+        self.protocol, self.draws = protocol, count("draws", draws)
+        self.perturbations = [(self.noise[protocol], draw) for draw in range(self.draws)]
         self._sum("equal", draws, num_units)
         self._sum("fired", draws, num_units)
         for name in ("vacuous", "kept", "survived"):

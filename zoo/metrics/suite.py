@@ -6,21 +6,24 @@ import inspect
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from zoo import paths
 from zoo.batch import Batch
 from zoo.explanation import Units
 from zoo.metrics.accuracy import Accuracy
-from zoo.metrics.base import Score, Seen
+from zoo.metrics.base import Score, Seen, count
 from zoo.metrics.completeness import Completeness
 from zoo.metrics.consistency import Consistency
 from zoo.metrics.look import elsewhere, evaluating, look, why_no_place
+from zoo.metrics.result import Result
 from zoo.metrics.size import EffectiveUnits
 from zoo.metrics.stability import Stability
 
@@ -33,31 +36,6 @@ SCORES: dict[str, type[Score]] = {
 }
 
 
-@dataclass(frozen=True)
-class Result:
-    """One score of one model.
-
-    Attributes:
-        name: of the score.
-        value: the headline; None if the score does not apply.
-        protocol: id of the exact definition.
-        support: number of samples behind the value.
-        note: ``n/a: why`` if the score does not apply, or what a reader has to know.
-        higher_is_better: None if neither is.
-        more: further read-outs.
-        per_unit: ``(u,)`` vectors by name.
-    """
-
-    name: str
-    value: float | None
-    protocol: str
-    support: int = 0
-    note: str = ""
-    higher_is_better: bool | None = None
-    more: dict[str, float] = field(default_factory=dict)
-    per_unit: dict[str, Tensor] = field(default_factory=dict)
-
-
 class Suite:
     """Scores fed from one explanation per batch, and one more for each perturbation that some score asks for.
 
@@ -67,14 +45,14 @@ class Suite:
 
     Args:
         scores: a list of mappings, each ``score`` (one of ``SCORES``), perhaps ``name``, and the score's own
-            arguments; or the name or path of a YAML file that holds such a list, such as ``evaluate/quick``.
+            arguments; or the name of such a list under ``configs/evaluate``, or the path of a YAML file that holds one.
         units: the vocabulary of the model.
         part_names: names of the annotated parts; None if the data have none.
         control: whether to add, for each part score, the same score of units that look at a random place.
         shown: units looked at in each input if they do not belong to classes.
 
     Raises:
-        ValueError: if a score or an argument is not known, or a name is used twice.
+        ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
     """
 
     def __init__(
@@ -86,37 +64,50 @@ class Suite:
         control: bool = False,
         shown: int = 10,
     ) -> None:
-        self.units, self.part_names, self.shown = units, tuple(part_names or ()), shown
+        self.units, self.part_names, self.shown = units, tuple(part_names or ()), count("shown", shown)
         self.owned = units.owner is not None and len(units) > 0 and bool((units.owner >= 0).all())
         self.scores: dict[str, Score] = {}
         self.controls: dict[str, Score] = {}
         self.notes: dict[str, str] = {}
         self.protocols: dict[str, str] = {}
-        for entry in read(scores) if isinstance(scores, str) else scores:
-            self._add(dict(entry), control)
+        origin, entries = (_file(scores), read(scores)) if isinstance(scores, str) else ("the list", scores)
+        for row, entry in enumerate(entries, 1):
+            try:
+                self._add(entry, control)
+            except ValueError as error:
+                raise ValueError(f"entry {row} of {origin}: {error}") from error
 
-    def _add(self, entry: dict[str, Any], control: bool) -> None:
+    def _add(self, entry: Mapping[str, Any], control: bool) -> None:
+        if not isinstance(entry, Mapping):
+            raise ValueError(f"{entry!r} is no score with its arguments; write `- {{score: accuracy}}`")
+        entry = dict(entry)
         kind = str(entry.pop("score", None))
         if kind not in SCORES:
             near = paths.did_you_mean(kind, list(SCORES)) or "."
             raise ValueError(f"no score {kind!r}{near} Known: {', '.join(SCORES)}")
         name = entry.pop("name", kind)
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"the name of a {kind!r} score is {name!r}; expected a word")
         if name in self.protocols:
             raise ValueError(f"two scores are called {name!r}; give one of them a `name` of its own")
         cls = SCORES[kind]
         known = inspect.signature(cls).parameters
-        given = {"num_units": len(self.units), "part_count": len(self.part_names)}
+        given = {"num_units": max(1, len(self.units)), "part_count": max(1, len(self.part_names))}
         free = [argument for argument in known if argument not in given]
         if unknown := [argument for argument in entry if argument not in free]:
             raise ValueError(f"score {name!r} has no argument {unknown[0]!r}; it takes {', '.join(free) or 'none'}")
-        self.protocols[name] = entry.get("protocol", cls.protocol)
+        entry |= {argument: value for argument, value in given.items() if argument in known}
+        try:
+            score = cls(**entry)
+        except ValueError as error:
+            raise ValueError(f"score {name!r}: {error}") from error
+        self.protocols[name] = score.protocol
         if "units" in cls.needs and len(self.units) == 0:
             self.notes[name] = "n/a: the model has no units"
         elif "parts" in cls.needs and not self.part_names:
             self.notes[name] = "n/a: the data have no part annotations"
         else:
-            entry |= {argument: value for argument, value in given.items() if argument in known}
-            self.scores[name] = cls(**entry)
+            self.scores[name] = score
             if "parts" in cls.needs and not self.owned:
                 self.protocols[name] += f"/top{self.shown}"
             if "parts" in cls.needs and control:
@@ -179,47 +170,53 @@ class Suite:
             return nothing
         vectors = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in found.items() if k.startswith("unit/")}
         (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith("unit/"))
-        return replace(
-            nothing, value=value, support=support, note="", higher_is_better=score.higher_is_better,
-            more=dict(more), per_unit=vectors,
-        )  # fmt: skip
+        note = "" if math.isfinite(value) else f"not finite: {value}"
+        return replace(nothing, value=value, support=support, note=note, more=dict(more), per_unit=vectors)
 
     def reset(self) -> None:
         """Forget everything that was fed."""
         for score in self._all().values():
             score.reset()
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One line of a table for each score: name, value, protocol, support and note."""
-        keys = ("name", "value", "protocol", "support", "note")
-        return [{key: getattr(result, key) for key in keys} for result in self.compute().values()]
 
-    def to_json(self) -> dict[str, dict[str, Any]]:
-        """Results without the per-unit vectors, ready for ``json.dump``; null where a number is not finite."""
-        return {
-            name: {
-                "value": _plain(result.value),
-                "protocol": result.protocol,
-                "support": result.support,
-                "note": result.note,
-                "more": {key: _plain(value) for key, value in result.more.items()},
-            }
-            for name, result in self.compute().items()
-        }
+def read(name: str) -> list[Any]:
+    """The list of scores in a YAML file, not yet checked.
 
-
-def read(name: str) -> list[dict[str, Any]]:
-    """The list of scores in a YAML file.
+    Args:
+        name: of a suite under ``configs/evaluate`` (``quick`` or ``evaluate/quick``), or the path of a YAML file.
 
     Raises:
-        ValueError: if there is no such file or it does not hold a list of mappings.
+        ValueError: if there is no such file, it is no YAML, or it does not hold a list.
     """
-    path = paths.config_file(name)
-    found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    path = _file(name)
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (YAMLError, OSError, UnicodeError, OmegaConfBaseException) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(found, list) or not found:
         raise ValueError(f"{path} does not hold a list of scores; write lines such as `- {{score: accuracy}}`")
     return found
 
 
-def _plain(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def check(name: str) -> None:
+    """Check a suite before there is a model: every score, argument and value.
+
+    Args:
+        name: as for ``read``.
+
+    Raises:
+        ValueError: naming the file, the entry and the score.
+    """
+    Suite(name, Units("none", []))
+
+
+def _file(name: str) -> Path:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    folder, short = paths.configs() / "evaluate", name.removeprefix("evaluate/")
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if short not in known:
+        near = paths.did_you_mean(short, known) or "."
+        raise ValueError(f"no suite {name!r}{near} Known: {', '.join(known)}; a path ends in .yaml and must exist")
+    return folder / f"{short}.yaml"

@@ -116,11 +116,17 @@ class SelfExplaining(pl.LightningModule, ABC):
     def choose_shown(self, contribution: Tensor, shown: int | Tensor) -> Tensor:
         """Ids ``(b, k)`` of the units to show: as given, or the largest by absolute contribution."""
         if isinstance(shown, int):
+            if shown < 0:
+                raise ValueError(f"shown is {shown}; expected how many units to show, 0 or more")
             return contribution.abs().topk(min(shown, contribution.shape[1]), dim=1).indices
-        if shown.ndim != 2 or len(shown) != len(contribution) or shown.is_floating_point():
+        shown = torch.as_tensor(shown, device=contribution.device)
+        whole = not shown.is_floating_point() and shown.dtype != torch.bool
+        if shown.ndim != 2 or len(shown) != len(contribution) or not whole:
             raise ValueError(
                 f"shown is {tuple(shown.shape)} {shown.dtype}; expected ({len(contribution)}, k) integer unit ids"
             )
+        if shown.numel() and int(shown.min()) < -1:
+            raise ValueError(f"shown asks for unit {int(shown.min())}; ids begin at 0, and -1 pads")
         if shown.numel() and int(shown.max()) >= contribution.shape[1]:
             raise ValueError(
                 f"shown asks for unit {int(shown.max())}; the vocabulary has {contribution.shape[1]} units"

@@ -35,6 +35,8 @@ class BlackBox(SelfExplaining):
         backbone_weights: str | None = None, backbone_args: dict[str, Any] | None = None, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
+        if num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes}; expected at least 1")
         self.save_hyperparameters()
         self.backbone = Backbone(
             backbone, level=backbone_level, pretrained=pretrained, weights=backbone_weights, args=backbone_args

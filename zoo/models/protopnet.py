@@ -57,11 +57,8 @@ class ProtoPNet(SelfExplaining):
         other_weight: float = -0.5,
     ) -> None:  # fmt: skip
         super().__init__()
-        for key, value in {
-            "num_classes": num_classes,
-            "per_class": per_class,
-            "prototype_size": prototype_size,
-        }.items():
+        sizes = {"num_classes": num_classes, "per_class": per_class, "dim": dim, "prototype_size": prototype_size}
+        for key, value in sizes.items():
             if value < 1:
                 raise ValueError(f"{key} is {value}; expected at least 1")
         self.save_hyperparameters()
@@ -201,7 +198,7 @@ class ProtoPNet(SelfExplaining):
 
     @torch.no_grad()
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 1e-4, l2: float = 1e-3) -> dict[str, float]:
-        """Solve the last layer exactly: cross-entropy + off-class L1 + a pull of strength ``l2`` to own class = 1."""
+        """Solve the last layer exactly: cross-entropy + off-class L1 + a pull to the initial own-class weight."""
         scores, y = self.score_matrix(loader)
         start = self._own().to(scores) * float(self.hparams["own_weight"])
         weight, residual = fit_sparse_linear(scores, y, start, ~self._own(), l1=l1, l2=l2)
@@ -211,10 +208,23 @@ class ProtoPNet(SelfExplaining):
 
     @torch.no_grad()
     def prune(self, loader: Iterable[Batch], *, k: int = 6, least: int = 3) -> dict[str, float]:
-        """Drop prototypes whose ``k`` nearest training images include fewer than ``least`` of their own class."""
+        """Drop prototypes whose ``k`` nearest training images include fewer than ``least`` of their own class.
+
+        If that is all of them, none is dropped, with a warning.
+
+        Raises:
+            ValueError: if ``least`` is not between 1 and ``k``.
+        """
+        if not 1 <= least <= k:
+            raise ValueError(f"prune: least is {least} and k is {k}; expected 1 <= least <= k")
         scores, y = self.score_matrix(loader)
         nearest = scores.topk(min(k, len(scores)), dim=0).indices  # (k, u)
         keep = (y[nearest] == self.owner).sum(0) >= least
+        if not bool(keep.any()):
+            warnings.warn(
+                f"no prototype has {least} of its own class among its {k} nearest: none is pruned", stacklevel=2
+            )
+            keep = torch.ones_like(keep)
         bare = sorted(set(self.owner.tolist()) - set(self.owner[keep].tolist()))
         if bare:
             warnings.warn(

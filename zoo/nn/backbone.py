@@ -45,7 +45,7 @@ class Backbone(nn.Module):
         args = dict(args or {})
         try:
             self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
-        except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError) as error:
+        except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:
             near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5])
             raise ValueError(
                 f"backbone {name!r} (level {level}, {args}): {error}; timm has: {near or 'no such'}"

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 from zoo.batch import Batch
 from zoo.data.base import ImageData
@@ -27,9 +28,12 @@ class CachedFeatures(pl.LightningDataModule):
         data: the images.
         passes: augmented passes to keep; memory is passes * n * d * h * w * 4 bytes.
         device: where the backbone computes.
+        progress: show a bar.
     """
 
-    def __init__(self, model: SelfExplaining, data: ImageData, *, passes: int, device: torch.device) -> None:
+    def __init__(
+        self, model: SelfExplaining, data: ImageData, *, passes: int, device: torch.device, progress: bool = False
+    ) -> None:
         super().__init__()
         self.data = data
         backbone = model.parts()["backbone"].to(device).eval()
@@ -38,10 +42,10 @@ class CachedFeatures(pl.LightningDataModule):
         kept = []
         for epoch in range(passes):
             train.batch_sampler.set_epoch(epoch)
-            kept.append(_features(backbone, train, device))
+            kept.append(_features(backbone, train, device, f"features, pass {epoch + 1} of {passes}", progress))
         self.train = FeatureSet(torch.stack([k.x for k in kept]), kept[0])
         held = data.val_dataloader()
-        self.val = None if held == [] else _features(backbone, held, device)
+        self.val = None if held == [] else _features(backbone, held, device, "features, validation", progress)
 
     def resume_at(self, *, epoch: int, batch: int) -> None:
         """Begin there, as ``ImageData.resume_at``."""
@@ -53,14 +57,14 @@ class CachedFeatures(pl.LightningDataModule):
         (epoch, batch), self.start = self.start, (0, 0)
         sampler.set_epoch(epoch)
         sampler.skip(batch)
-        return DataLoader(self.train, batch_sampler=sampler, collate_fn=lambda batch: batch)
+        return DataLoader(self.train, batch_sampler=sampler, collate_fn=_as_is)
 
     def val_dataloader(self) -> DataLoader | list:
         """The held-out samples."""
         if self.val is None:
             return []
         sampler = EpochSampler(len(self.val), self.data.batch_size, shuffle=False, seed=0)
-        return DataLoader(FeatureSet(self.val.x[None], self.val), batch_sampler=sampler, collate_fn=lambda batch: batch)
+        return DataLoader(FeatureSet(self.val.x[None], self.val), batch_sampler=sampler, collate_fn=_as_is)
 
 
 class FeatureSet(Dataset):
@@ -90,11 +94,17 @@ def bypassed(model: SelfExplaining) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _features(backbone: torch.nn.Module, loader: DataLoader, device: torch.device) -> Batch:
-    whole = EpochSampler(len(loader.dataset), loader.batch_sampler.batch_size, shuffle=False, seed=0)
-    pairs = [(loader.batch_sampler.epoch, i) for i in range(whole.n)]
-    chunks = [pairs[i : i + whole.batch_size] for i in range(0, len(pairs), whole.batch_size)]
-    batches = [loader.dataset.__getitems__(c) for c in chunks]
-    x = torch.cat([backbone(b.x.to(device)).cpu() for b in batches])
-    merged = [torch.cat([getattr(b, k) for b in batches]) for k in ("y", "index")]
-    return replace(batches[0], x=x, y=merged[0], index=merged[1], concepts=None, points=None, visible=None)
+def _features(backbone: torch.nn.Module, loader: DataLoader, device: torch.device, title: str, progress: bool) -> Batch:
+    """Features of a whole split in its order, on every rank; augmented as in the epoch that the loader is set to."""
+    sampler = loader.batch_sampler
+    pairs = [(sampler.epoch, i) for i in range(len(loader.dataset))]
+    chunks = [pairs[i : i + sampler.batch_size] for i in range(0, len(pairs), sampler.batch_size)]
+    whole = DataLoader(loader.dataset, batch_sampler=chunks, collate_fn=_as_is, num_workers=loader.num_workers)
+    kept = []
+    for batch in tqdm(whole, desc=title, disable=None if progress else True, leave=False):
+        kept.append(replace(batch, x=backbone(batch.x.to(device)).cpu(), concepts=None, points=None, visible=None))
+    return Batch(*(torch.cat([getattr(b, k) for b in kept]) for k in ("x", "y", "index")))
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch

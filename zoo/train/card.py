@@ -57,5 +57,5 @@ e = m.explain(x)           # x: (b, 3, {data.size}, {data.size}), mean {list(dat
 ## Limits
 
 An explanation shows what this model used, not what is true of the world. Scores with different protocol ids must not be
-compared. The table is of the test split, which zoo reads for reporting only; validation figures are in `log.jsonl`.
+compared. The table is of the test split, which zoo reads for reporting only; validation figures are in `log.csv`.
 """

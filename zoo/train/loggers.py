@@ -1,18 +1,24 @@
-"""Where the numbers of a run are written: one JSON line each, only ever appended."""
+"""Where the numbers of a run are written: always one CSV file, and the trackers that the config names."""
 
 from __future__ import annotations
 
-import json
+import csv
 import time
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+COLUMNS = ("phase", "step", "time", "name", "value")
 
-class JsonLines(Logger):
-    """Append metrics to ``log.jsonl``; a resumed run goes on in the same file.
+
+class CsvLog(Logger):
+    """Append metrics to one CSV file, a line for each number; a resumed run goes on in the same file.
+
+    Columns: phase, step (empty for what a method of the model reports), time in seconds since the epoch of Unix, name,
+    value.
 
     Args:
         file: to append to.
@@ -35,7 +41,7 @@ class JsonLines(Logger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> JsonLines:
+    def experiment(self) -> CsvLog:
         """Itself: there is nothing behind it."""
         return self
 
@@ -44,13 +50,38 @@ class JsonLines(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """One line: phase, step, seconds since the epoch of Unix, and the metrics."""
-        metrics = {k: v for k, v in metrics.items() if k != "epoch"}
-        self.write(step=step, **metrics)
+        """Append a line for each metric."""
+        fresh, now = not self.file.exists(), round(time.time(), 3)
+        with self.file.open("a", newline="") as out:
+            lines = csv.writer(out)
+            if fresh:
+                lines.writerow(COLUMNS)
+            lines.writerows((self.phase, step, now, k, v) for k, v in metrics.items() if k != "epoch")
 
-    @rank_zero_only
-    def write(self, **entry: Any) -> None:
-        """Append one line."""
-        line = json.dumps({"phase": self.phase, "time": round(time.time(), 3), **entry})
-        with self.file.open("a") as out:
-            out.write(line + "\n")
+
+def read_log(file: Path) -> list[dict[str, str]]:
+    """The lines of a log, oldest first; none if there is no file."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def trackers(names: list[str], out: Path, phase: str) -> list[Logger]:
+    """The trackers that a config names: ``tensorboard``, ``wandb``, ``mlflow``, each writing under the run folder.
+
+    Raises:
+        ValueError: if the package of a tracker is not installed.
+    """
+    make = {
+        "tensorboard": lambda: TensorBoardLogger(out, name="tensorboard", version=phase),
+        "wandb": lambda: WandbLogger(project="zoo", name=f"{out.name}-{phase}", save_dir=out, offline=True),
+        "mlflow": lambda: MLFlowLogger("zoo", run_name=f"{out.name}-{phase}", tracking_uri=f"file:{out / 'mlruns'}"),
+    }
+    found = []
+    for name in names:
+        try:
+            found.append(make[name]())
+        except ModuleNotFoundError as error:
+            raise ValueError(f"trainer.loggers names {name}, which is not installed; pip install {name}") from error
+    return found

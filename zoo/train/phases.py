@@ -6,7 +6,6 @@ fit per phase. A finished phase leaves ``phases/<i>-<name>.safetensors``; a runn
 
 from __future__ import annotations
 
-import inspect
 import os
 import time
 from contextlib import nullcontext
@@ -18,53 +17,18 @@ import torch
 import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file, save_file
+from tqdm import tqdm
 
 from zoo.config import Phase, TrainerArgs, methods
 from zoo.data.base import ImageData
 from zoo.models.base import SelfExplaining
-from zoo.paths import did_you_mean
 from zoo.train.cache import CachedFeatures, bypassed
 from zoo.train.callbacks import Resumable, place_in
-from zoo.train.loggers import JsonLines
-
-
-def check_phases(model: SelfExplaining, phases: DictConfig) -> None:
-    """Refuse phases that would fail later: unknown parts, loss terms, methods or arguments of methods.
-
-    Raises:
-        ValueError: naming phase, word and the nearest right one.
-    """
-    for name, phase in phases.items():
-        try:
-            model.begin(OmegaConf.to_object(phase))
-            if phase.epochs and not phase.lr:
-                raise ValueError(f"epochs is {phase.epochs} and lr names no part; nothing would learn")
-            if phase.cache and "backbone" in phase.lr:
-                raise ValueError("cache keeps features of a frozen backbone, but lr trains the backbone")
-            for method, args in methods(phase.then).items():
-                known = _methods(model)
-                if method not in known:
-                    raise ValueError(
-                        f"{model.name} has no method {method!r}{did_you_mean(method, known)} (has: {', '.join(known)})"
-                    )
-                accepted = list(inspect.signature(getattr(model, method)).parameters)[1:]
-                for arg in args:
-                    if arg not in accepted:
-                        raise ValueError(
-                            f"{method} takes no {arg!r}{did_you_mean(arg, accepted)} (takes: {', '.join(accepted)})"
-                        )
-        except ValueError as error:
-            raise ValueError(f"phases.{name}: {error}") from error
-    model.begin(Phase())
-
-
-def _methods(model: SelfExplaining) -> list[str]:
-    """Methods of the family itself whose first argument is a loader."""
-    own = [n for n in dir(type(model)) if not n.startswith("_") and not hasattr(SelfExplaining, n)]
-    found = [n for n in own if callable(getattr(type(model), n))]
-    return [n for n in found if list(inspect.signature(getattr(model, n)).parameters)[:1] == ["loader"]]
+from zoo.train.check import check_phases
+from zoo.train.loggers import CsvLog, trackers
 
 
 def run_phases(
@@ -77,7 +41,7 @@ def run_phases(
         model: as built or loaded.
         data: its data.
         config: the run.
-        out: run folder; gets ``phases/`` and ``log.jsonl``.
+        out: run folder; gets ``phases/`` and ``log.csv``.
         resume: skip finished phases and go on inside the running one, to the same bits as an uninterrupted run.
         limit: batches per epoch, for a dry run.
         callbacks: further Lightning callbacks.
@@ -86,7 +50,7 @@ def run_phases(
     Raises:
         ValueError: if a phase names something that the model does not have.
     """
-    check_phases(model, config.phases)
+    check_phases(model, config)
     folder = out / "phases"
     if rank_zero_only.rank == 0:  # the others must not be earlier than the check that the folder is free
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,28 +66,41 @@ def run_phases(
             continue
         pl.seed_everything(config.seed + i, verbose=False)
         model.begin(phase)
-        log, start = JsonLines(out / "log.jsonl", name), time.time()
-        trainer = _trainer(config.trainer, phase, log, running, limit, [*(callbacks or []), *_bars(progress)])
+        log, start = CsvLog(out / "log.csv", name), time.time()
+        logs = [log, *trackers(config.trainer.loggers, out, name)]
+        trainer = _trainer(config.trainer, phase, logs, running, limit, [*(callbacks or []), *_bars(progress)])
         if phase.epochs:
-            _fit(trainer, model, data, phase, running if resume and running.exists() else None)
+            _fit(trainer, model, data, phase, running if resume and running.exists() else None, progress=progress)
         model.to(trainer.strategy.root_device)
         _agree(model)
         for method, args in methods(phase.then).items():
-            numbers = getattr(model, method)(data.loader("train"), **args)
-            log.write(method=method, **(numbers or {}))
+            train = tqdm(
+                data.loader("train"), desc=f"{name}: {method}", disable=None if progress else True, leave=False
+            )
+            numbers = getattr(model, method)(train, **args) or {}
+            log.log_metrics({f"{method}/{k}": v for k, v in numbers.items()})
         model.begin(Phase())
         model.eval().cpu()
-        log.write(finished=True, seconds=round(time.time() - start, 2))
+        log.log_metrics({"seconds": round(time.time() - start, 2)})
         _save(model, done, running)
         trainer.strategy.barrier()
     if _several():
         dist.destroy_process_group()  # what follows, such as scoring, is done by the first process alone
 
 
-def _fit(trainer: pl.Trainer, model: SelfExplaining, data: ImageData, phase: Phase, checkpoint: Path | None) -> None:
+def _fit(
+    trainer: pl.Trainer,
+    model: SelfExplaining,
+    data: ImageData,
+    phase: Phase,
+    checkpoint: Path | None,
+    *,
+    progress: bool,
+) -> None:
     source: Any = data
     if phase.cache:
-        source = CachedFeatures(model, data, passes=phase.cache, device=trainer.strategy.root_device)
+        device = trainer.strategy.root_device
+        source = CachedFeatures(model, data, passes=phase.cache, device=device, progress=progress)
     if checkpoint:
         epoch, batch = place_in(checkpoint)
         source.resume_at(epoch=epoch, batch=batch)
@@ -149,12 +126,12 @@ def _agree(model: SelfExplaining) -> None:
 
 
 def _trainer(
-    args: TrainerArgs, phase: Phase, log: JsonLines, running: Path, limit: int | None, callbacks: list[Callback]
+    args: TrainerArgs, phase: Phase, logs: list[Logger], running: Path, limit: int | None, callbacks: list[Callback]
 ) -> pl.Trainer:
     batches = {"limit_train_batches": limit, "limit_val_batches": limit} if limit else {}
     return pl.Trainer(
         accelerator=args.accelerator, devices=args.devices, strategy=args.strategy, precision=args.precision,
-        max_epochs=min(phase.epochs, 1) if limit else phase.epochs, gradient_clip_val=phase.clip, logger=log,
+        max_epochs=min(phase.epochs, 1) if limit else phase.epochs, gradient_clip_val=phase.clip, logger=logs,
         callbacks=[Resumable(running, args.save_every), *callbacks], enable_checkpointing=False, num_sanity_val_steps=0,
         enable_model_summary=False, enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
         use_distributed_sampler=False, log_every_n_steps=10, deterministic="warn", **batches,

@@ -1,0 +1,151 @@
+"""What comes after training: scores on the test split, the checkpoint with its card, the report page."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from zoo import __version__, checkpoint, gallery, paths
+from zoo import config as configs
+from zoo.batch import Batch
+from zoo.data.base import ImageData, SplitName
+from zoo.explanation import Explanation
+from zoo.metrics.suite import Result, Suite
+from zoo.models.base import SelfExplaining
+from zoo.report.figure import figure
+from zoo.report.page import ScoreRow, page, unit_picture
+from zoo.train.card import card
+from zoo.train.loggers import read_log
+
+
+def score(
+    model: SelfExplaining, data: ImageData, suite: str, *, split: SplitName = "test", limit: int | None = None,
+    accelerator: str = "auto", progress: bool = True,
+) -> dict[str, Result]:  # fmt: skip
+    """All scores of a suite on one split, with the random control beside every part score.
+
+    Args:
+        model: moved to the accelerator for the while, then back to the CPU.
+        data: where the split is from.
+        suite: a name under ``configs/evaluate``, or a YAML file.
+        split: which.
+        limit: batches at most.
+        accelerator: ``auto`` takes a GPU where there is one.
+        progress: show a bar.
+    """
+    gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    model.to("cuda" if gpu else "cpu")
+    scores = Suite(suite, model.units, data.part_names, control=True)
+    for i, batch in enumerate(tqdm(data.loader(split), desc=f"scoring {split}", disable=_quiet(progress), leave=False)):
+        if limit is not None and i >= limit:
+            break
+        scores.update(model, batch.to(model.device))
+    model.cpu()
+    return scores.compute()
+
+
+def _quiet(progress: bool) -> bool | None:
+    """What tqdm wants to hear: None shows a bar on a terminal only."""
+    return None if progress else True
+
+
+def finish(model: SelfExplaining, data: ImageData, config: DictConfig, out: Path, *, command: str) -> list[ScoreRow]:
+    """Score on the test split, save the checkpoint with its card, write the report page.
+
+    Returns:
+        The score table.
+    """
+    model.eval()
+    results = score(model, data, config.suite, accelerator=config.trainer.accelerator)
+    rows = [*table(results), *_yardstick(config, out)]
+    facts = about(config, data, command, log=out / "log.csv")
+    origins = gallery.sources(model, data, range(len(model.units)))
+    names = gallery.unit_names(model, data, origins)
+    metrics = {"scores": {n: r.to_json() for n, r in results.items()}, **facts, "seed": config.seed}
+    text = card(out.name, configs.plain(config), data, rows, facts, n_units=len(names))
+    batch, told, _ = examples(model, data, count=1)
+    drawn = figure(told, 0, data.picture(batch.x)[0], class_names=data.class_names, sources=origins) if names else None
+    checkpoint.save(
+        out / "checkpoint", model, config=configs.plain(config), metrics=metrics, card=text, unit_names=names,
+        unit_pictures={u: unit_picture(s) for u, s in origins.items()}, example=drawn,
+    )  # fmt: skip
+    write_page(out / "report.html", model, data, rows, facts, title=out.name)
+    return rows
+
+
+@torch.no_grad()
+def examples(
+    model: SelfExplaining, data: ImageData, *, count: int = 8, shown: int = 6
+) -> tuple[Batch, Explanation, Explanation]:
+    """The first test sample of each of the first ``count`` classes, explained as predicted and as it truly is."""
+    y = data.splits["test"].y
+    first = [int((y == c).nonzero()[0, 0]) for c in range(data.num_classes) if bool((y == c).any())][:count]
+    batch = data.samples("test", first)
+    return batch, model.explain(batch.x, shown=shown), model.explain(batch.x, target=batch.y, shown=shown)
+
+
+def write_page(
+    file: Path, model: SelfExplaining, data: ImageData, rows: Sequence[ScoreRow], facts: Mapping[str, str], *,
+    title: str,
+) -> Path:  # fmt: skip
+    """The page of a run."""
+    batch, told, also = examples(model, data)
+    used = {int(u) for e in (told, also) for u in e.shown.flatten()}
+    return page(
+        file, title=title, explanation=told, also=also, pictures=data.picture(batch.x), class_names=data.class_names,
+        truth=batch.y, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
+    )  # fmt: skip
+
+
+def about(config: DictConfig, data: ImageData, command: str, *, log: Path | None = None) -> dict[str, str]:
+    """Facts printed with every result: model, data and its hash, command, training time, hardware, versions."""
+    facts = {
+        "model": f"{config.model.name} on {config.model.get('backbone', 'no backbone')}",
+        "data": f"{config.data.name} ({data.licence}), hash {data.fingerprint()}",
+        "command": command,
+    }
+    if log is not None:
+        seconds = sum(float(line["value"]) for line in read_log(log) if line["name"] == "seconds")
+        facts["training"] = f"{seconds / 60:.1f} min"
+    cpu = f"{os.cpu_count()} CPU cores, {platform.machine()}"
+    facts["hardware"] = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
+    facts["versions"] = f"zoo {__version__}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
+    return facts
+
+
+def table(results: Mapping[str, Result]) -> list[ScoreRow]:
+    """Results as lines for people."""
+    return [ScoreRow(r.name.replace("_", " "), _text(r), r.protocol, r.note if r.value is not None else "")
+            for r in results.values()]  # fmt: skip
+
+
+def _text(result: Result) -> str:
+    if result.value is None:
+        return result.note or "n/a"
+    return f"{result.value:.2e}" if 0 < abs(result.value) < 1e-3 else f"{result.value:.4g}"
+
+
+def _yardstick(config: DictConfig, out: Path) -> list[ScoreRow]:
+    """Accuracy of the black box on the same backbone, from its own finished run."""
+    if not config.yardstick:
+        return []
+    name = config.yardstick.replace("/", "-")
+    asked = Path(config.yardstick) / "checkpoint", out.parent / name / "checkpoint"
+    for folder in (*asked, *(root / name for root in paths.checkpoints())):
+        if (folder / "metrics.json").is_file():
+            theirs, metrics = checkpoint.read(folder)
+            found = metrics.get("scores", {}).get("accuracy")
+            if found is None:
+                break
+            keys = [("model", k) for k in ("backbone", "backbone_level", "num_classes")]
+            same = all(theirs[a].get(b) == config[a].get(b) for a, b in [*keys, ("data", "name"), ("data", "size")])
+            note = "same backbone, ordinary head" if same else "another backbone or other data: no fair comparison"
+            return [ScoreRow("black-box accuracy", f"{found['value']:.4g}", found["protocol"], f"{note} ({name})")]
+    return [ScoreRow("black-box accuracy", f"n/a: run `zoo train {config.yardstick}` first", "", "")]
