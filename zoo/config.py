@@ -185,8 +185,8 @@ def _override(config: DictConfig, text: str, classes) -> None:
     except (YAMLError, OmegaConfBaseException) as error:
         raise ValueError(f"override {text!r}: {' '.join(str(error).split())}") from error
     key = "finetune.source" if key == "finetune.from" else key
-    if key == "finetune" and OmegaConf.is_config(parsed) and "from" in parsed:
-        parsed.source = parsed.pop("from")
+    if key == "finetune" and isinstance(parsed, dict) and "from" in parsed:
+        parsed["source"] = parsed.pop("from")
     section, _, argument = key.partition(".")
     if section == "finetune" and config.finetune is None:
         config.finetune = Finetune()

@@ -70,4 +70,5 @@ def create_data(name: str, **args: object) -> ImageData:
             expected = inspect.formatannotation(get_type_hints(cls.__init__)[arg])
             raise ValueError(f"data.{arg} is {value!r}; expected {expected}") from error
     values = OmegaConf.to_container(typed)
+    assert isinstance(values, dict)
     return cls(**{arg: values[arg] for arg in args})

@@ -38,14 +38,16 @@ class CachedFeatures(pl.LightningDataModule):
         self.data = data
         backbone = model.parts()["backbone"].to(device).eval()
         self.start = (0, 0)
-        train = data.loader("train", augment=True)
+        train = data.loader("train", augment=True, shard=False)
         kept = []
         for epoch in range(passes):
             train.batch_sampler.set_epoch(epoch)
             kept.append(_features(backbone, train, device, f"features, pass {epoch + 1} of {passes}", progress))
         self.train = FeatureSet(torch.stack([k.x for k in kept]), kept[0])
-        held = data.val_dataloader()
-        self.val = None if held == [] else _features(backbone, held, device, "features, validation", progress)
+        self.val = None
+        if len(data.splits["val"]):
+            held = data.loader("val", shard=False)
+            self.val = _features(backbone, held, device, "features, validation", progress)
 
     def resume_at(self, *, epoch: int, batch: int) -> None:
         """Begin there, as ``ImageData.resume_at``."""
@@ -95,13 +97,9 @@ def bypassed(model: SelfExplaining) -> Iterator[None]:
 
 @torch.no_grad()
 def _features(backbone: torch.nn.Module, loader: DataLoader, device: torch.device, title: str, progress: bool) -> Batch:
-    """Features of a whole split in its order, on every rank; augmented as in the epoch that the loader is set to."""
-    sampler = loader.batch_sampler
-    pairs = [(sampler.epoch, i) for i in range(len(loader.dataset))]
-    chunks = [pairs[i : i + sampler.batch_size] for i in range(0, len(pairs), sampler.batch_size)]
-    whole = DataLoader(loader.dataset, batch_sampler=chunks, collate_fn=_as_is, num_workers=loader.num_workers)
+    """Features of a whole split in its order, on every rank."""
     kept = []
-    for batch in tqdm(whole, desc=title, disable=None if progress else True, leave=False):
+    for batch in tqdm(loader, desc=title, disable=None if progress else True, leave=False):
         kept.append(replace(batch, x=backbone(batch.x.to(device)).cpu(), concepts=None, points=None, visible=None))
     return Batch(*(torch.cat([getattr(b, k) for b in kept]) for k in ("x", "y", "index")))
 
