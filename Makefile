@@ -30,7 +30,6 @@ benchmark: setup
 lint: setup
 	$(BIN)/ruff check zoo recipes tests
 	$(BIN)/ruff format --check zoo recipes tests
-	$(BIN)/pyright
 
 clean:
 	rm -rf .venv runs build dist *.egg-info

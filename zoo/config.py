@@ -227,24 +227,29 @@ def _first_line(error: Exception) -> str:
 def schema(cls: type) -> type:
     """A dataclass of the keyword arguments of ``cls.__init__``, for OmegaConf to check against.
 
+    Where ``__init__`` hands ``**others`` on, the arguments of the base class are part of it.
+
     Raises:
         TypeError: if an argument has no type that YAML can hold; our own mistake, found by ``zoo validate``.
     """
-    hints = typing.get_type_hints(cls.__init__)
-    entries: list[Any] = []
-    for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
-        if parameter.kind is parameter.VAR_KEYWORD:
-            continue
-        if name not in hints:
-            raise TypeError(f"{cls.__name__}.__init__: {name} has no type")
-        default = parameter.default
-        if default is parameter.empty:
-            entries.append((name, _plain(hints[name]), field(default="???")))
-        elif isinstance(default, (list, dict)):
-            entries.append((name, _plain(hints[name]), field(default_factory=lambda d=default: d.copy())))
-        else:
-            entries.append((name, _plain(hints[name]), field(default=default)))
-    return make_dataclass(cls.__name__, entries, kw_only=True)
+    entries: dict[str, Any] = {}
+    for owner in (c for c in cls.__mro__ if "__init__" in vars(c)):
+        hints = typing.get_type_hints(owner.__init__)
+        parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]
+        for parameter in parameters:
+            name, default = parameter.name, parameter.default
+            if parameter.kind is parameter.VAR_KEYWORD or name in entries:
+                continue
+            if name not in hints:
+                raise TypeError(f"{owner.__name__}.__init__: {name} has no type")
+            if isinstance(default, (list, dict)):
+                value = field(default_factory=lambda d=default: d.copy())
+            else:
+                value = field(default="???" if default is parameter.empty else default)
+            entries[name] = (name, _plain(hints[name]), value)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return make_dataclass(cls.__name__, list(entries.values()), kw_only=True)
 
 
 def _plain(hint: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING
 
 from zoo.paths import did_you_mean
 
@@ -55,20 +55,20 @@ def create_data(name: str, **args: object) -> ImageData:
     from zoo.config import schema
 
     cls = data_class(name)
-    known = inspect.signature(cls).parameters
-    for arg in args:
-        if arg not in known:
-            raise ValueError(f"data {name!r} takes no argument {arg!r}{did_you_mean(arg, list(known))}")
-    for arg, parameter in known.items():
-        if parameter.default is parameter.empty and arg not in args:
-            raise ValueError(f"data {name!r} needs the argument {arg!r}: pass data.{arg}=...")
-    typed = OmegaConf.structured(schema(cls))
+    kinds = schema(cls)
+    typed = OmegaConf.structured(kinds)
+    known = list(typed)
     for arg, value in args.items():
+        if arg not in known:
+            raise ValueError(f"data {name!r} takes no argument {arg!r}{did_you_mean(arg, known)}")
         try:
             OmegaConf.update(typed, arg, value, merge=False)
         except OmegaConfBaseException as error:
-            expected = inspect.formatannotation(get_type_hints(cls.__init__)[arg])
+            expected = inspect.formatannotation(kinds.__dataclass_fields__[arg].type)
             raise ValueError(f"data.{arg} is {value!r}; expected {expected}") from error
+    for arg in known:
+        if OmegaConf.is_missing(typed, arg):
+            raise ValueError(f"data {name!r} needs the argument {arg!r}: pass data.{arg}=...")
     values = OmegaConf.to_container(typed)
     assert isinstance(values, dict)
     return cls(**{arg: values[arg] for arg in args})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -40,12 +40,7 @@ class Cub200(ImageData):
         size: side of the square images, in pixels.
         batch_size: of one rank.
         augment: policy for training.
-        workers: processes that load.
-        val: share of train held out for validation.
-        seed: of the held-out share, the order and the augmentation.
-        limit: use only so many samples of each split.
-        mean: per channel, of x in [0, 1]; None for ImageNet's.
-        std: per channel.
+        common: the other arguments of ``ImageData``.
 
     Raises:
         ValueError: if an argument is unknown, or (once read) the data is missing or wrong.
@@ -66,24 +61,9 @@ class Cub200(ImageData):
         size: int = 224,
         batch_size: int = 64,
         augment: Augment = "full",
-        workers: int = 0,
-        val: float = 0.1,
-        seed: int = 0,
-        limit: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            size=size,
-            batch_size=batch_size,
-            augment=augment,
-            workers=workers,
-            val=val,
-            seed=seed,
-            limit=limit,
-            mean=mean,
-            std=std,
-        )
+        super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         for name, value, known in (("crop", crop, get_args(Crop)), ("source", source, get_args(Source))):
             if value not in known:
                 raise ValueError(f"data.{name} is {value!r}; expected one of {', '.join(known)}")

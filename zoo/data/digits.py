@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,12 +49,7 @@ class Digits(ImageData):
         size: side of the square images, in pixels.
         batch_size: of one rank.
         augment: policy for training.
-        workers: processes that load.
-        val: share of train held out for validation.
-        seed: of the held-out share, the order and the augmentation.
-        limit: use only so many samples of each split.
-        mean: per channel, of x in [0, 1].
-        std: per channel.
+        common: the other arguments of ``ImageData``.
     """
 
     class_names = tuple("0123456789")
@@ -68,24 +64,9 @@ class Digits(ImageData):
         size: int = 32,
         batch_size: int = 64,
         augment: Augment = "shift",
-        workers: int = 0,
-        val: float = 0.1,
-        seed: int = 0,
-        limit: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            size=size,
-            batch_size=batch_size,
-            augment=augment,
-            workers=workers,
-            val=val,
-            seed=seed,
-            limit=limit,
-            mean=mean,
-            std=std,
-        )
+        super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
 
     def _read(self) -> dict[str, Split]:
         scans, y = _scans()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,12 +33,7 @@ class Folder(ImageData):
         size: side of the square images, in pixels.
         batch_size: of one rank.
         augment: policy for training.
-        workers: processes that load.
-        val: share of train held out for validation, if there is no such folder.
-        seed: of the share held out for validation, the order and the augmentation.
-        limit: use only so many samples of each split.
-        mean: per channel, of x in [0, 1]; None for ImageNet's.
-        std: per channel.
+        common: the other arguments of ``ImageData``.
 
     Raises:
         ValueError: if an argument is out of range, or (once read) a file or row is missing or wrong.
@@ -53,24 +49,9 @@ class Folder(ImageData):
         size: int = 224,
         batch_size: int = 64,
         augment: Augment = "flip",
-        workers: int = 0,
-        val: float = 0.1,
-        seed: int = 0,
-        limit: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            size=size,
-            batch_size=batch_size,
-            augment=augment,
-            workers=workers,
-            val=val,
-            seed=seed,
-            limit=limit,
-            mean=mean,
-            std=std,
-        )
+        super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         self.root, self.keypoints = Path(root).expanduser(), keypoints
 
     @cached_property

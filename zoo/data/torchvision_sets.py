@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,12 +27,7 @@ class TorchvisionSet(ImageData):
         size: side of the square images, in pixels.
         batch_size: of one rank.
         augment: policy for training.
-        workers: processes that load.
-        val: share of train held out for validation.
-        seed: of the held-out share, the order and the augmentation.
-        limit: use only so many samples of each split.
-        mean: per channel, of x in [0, 1].
-        std: per channel.
+        common: the other arguments of ``ImageData``.
 
     Raises:
         ValueError: if an argument is out of range, or (once read) the data is missing or wrong.
@@ -48,24 +43,9 @@ class TorchvisionSet(ImageData):
         size: int = 32,
         batch_size: int = 128,
         augment: Augment = "shift",
-        workers: int = 0,
-        val: float = 0.1,
-        seed: int = 0,
-        limit: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            size=size,
-            batch_size=batch_size,
-            augment=augment,
-            workers=workers,
-            val=val,
-            seed=seed,
-            limit=limit,
-            mean=mean,
-            std=std,
-        )
+        super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         self.root = root
 
     @cached_property

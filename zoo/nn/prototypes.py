@@ -45,7 +45,11 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
 
 
 def similarities(distance: Tensor, similarity: Similarity) -> Tensor:
-    """Similarity from distance, elementwise: falls with distance, the same scale in training and explanation."""
+    """Similarity from distance, elementwise: falls with distance, the same scale in training and explanation.
+
+    ``exp_l2`` is ProtoTree's exp(-sqrt(d)), whose slope at an exact match is 5e6: after a projection, train its
+    prototypes with a gradient limit (``clip``) or not at all.
+    """
     match similarity:
         case "cosine":
             return 1 - distance

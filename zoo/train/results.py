@@ -98,9 +98,13 @@ def write_page(
     """The page of a run."""
     batch, told, also = examples(model, data)
     used = {int(u) for e in (told, also) for u in e.shown.flatten()}
+    lead = (
+        f"{len(batch)} inputs that the model had never seen, each of another class: what it answers, and why."
+        f" Below them, how it scores on all {len(data.splits['test'])} of the test split."
+    )
     return page(
-        file, title=title, explanation=told, also=also, pictures=data.picture(batch.x), class_names=data.class_names,
-        truth=batch.y, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
+        file, title=title, lead=lead, explanation=told, also=also, pictures=data.picture(batch.x), truth=batch.y,
+        class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
     )  # fmt: skip
 
 
@@ -120,10 +124,23 @@ def about(config: DictConfig, data: ImageData, command: str, *, log: Path | None
     return facts
 
 
+MEANING = {
+    "accuracy": "share of samples answered rightly",
+    "completeness": "relative gap between a logit and the sum that explains it; 0 is exact",
+    "effective units": "units that carry 90 % of an answer",
+    "consistency": "per cent of units that keep to one part of the object",
+    "stability": "per cent of explanations that name the same parts after noise",
+}
+
+
 def table(results: Mapping[str, Result]) -> list[ScoreRow]:
-    """Results as lines for people."""
-    return [ScoreRow(r.name.replace("_", " "), _text(r), r.protocol, r.note if r.value is not None else "")
-            for r in results.values()]  # fmt: skip
+    """Results as lines for people, each with what it means."""
+    rows = []
+    for r in results.values():
+        name = r.name.replace("_", " ")
+        meaning = "the same of units that look at random places" if "(random" in name else MEANING.get(name, "")
+        rows.append(ScoreRow(name, _text(r), r.protocol, r.note if r.note and r.value is not None else meaning))
+    return rows
 
 
 def _text(result: Result) -> str:
