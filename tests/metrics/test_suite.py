@@ -24,7 +24,7 @@ def run(model=None, samples=None, size=100, scores="evaluate/quick", parts=PARTS
 def test_quick_scores_all_apply_to_prototypes():
     results = run(control=True).compute()
     assert list(results) == [
-        "accuracy", "completeness", "effective_units", "consistency", "consistency (random prototypes)",
+        "accuracy", "completeness_gap", "effective_units", "consistency", "consistency (random prototypes)",
         "stability", "stability (random prototypes)",
     ]  # fmt: skip
     for result in results.values():
@@ -35,7 +35,7 @@ def test_quick_scores_all_apply_to_prototypes():
     assert results["consistency"].protocol == "huang2023-v2"
     assert results["consistency (random prototypes)"].protocol == "huang2023-v2/random"
     assert results["consistency"].per_unit["rate"].shape == (6,)
-    assert results["completeness"].value < 1e-5
+    assert results["completeness_gap"].value < 1e-5
     assert results["accuracy"].more["cross_entropy"] > 0
 
 
@@ -133,7 +133,7 @@ def test_black_box_is_scored_for_its_task_alone():
 
     results = run(Box(), control=True).compute()
     assert results["accuracy"].value is not None
-    for name in ("consistency", "stability", "completeness", "effective_units"):
+    for name in ("consistency", "stability", "completeness_gap", "effective_units"):
         assert "no units" in why(results, name)
 
 

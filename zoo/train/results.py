@@ -126,7 +126,7 @@ def about(config: DictConfig, data: ImageData, command: str, *, log: Path | None
 
 MEANING = {
     "accuracy": "share of samples answered rightly",
-    "completeness": "relative gap between a logit and the sum that explains it; 0 is exact",
+    "completeness gap": "relative gap between a logit and the sum that explains it; 0 is exact",
     "effective units": "units that carry 90 % of an answer",
     "consistency": "per cent of units that keep to one part of the object",
     "stability": "per cent of explanations that name the same parts after noise",
