@@ -248,3 +248,22 @@ def test_standalone():
     args = {"name": "x", "pretrained": True, "backbone_weights": "f", "dim": 3}
     assert checkpoint.standalone(args) == {"name": "x", "pretrained": False, "backbone_weights": None, "dim": 3}
     assert checkpoint.standalone({"name": "x"}) == {"name": "x"}
+
+
+def test_load_from_the_hub(monkeypatch):
+    asked = []
+
+    def fetched(repo, revision=None):
+        asked.append((repo, revision))
+        return str(paths.home() / "checkpoints" / "protopnet-digits")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    assert len(zoo.load("hub:org/name@v1").units) == len(zoo.load("protopnet-digits").units)
+    assert asked == [("org/name", "v1")]
+
+    def unreachable(repo, revision=None):
+        raise OSError("no network\nand a long story")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    with pytest.raises(ValueError, match="hub:org/name: no network$"):
+        zoo.load("hub:org/name")

@@ -90,7 +90,7 @@ def test_two_sources_of_weights():
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ({"name": "resnet9000"}, "backbone 'resnet9000'.*timm has: "),
+        ({"name": "resnet9000"}, "backbone 'resnet9000'.*did you mean resnet200"),
         ({"name": "resnet10t", "level": 9}, "backbone 'resnet10t' .level 9"),
         ({"name": "resnet10t", "args": {"colour": 1}}, "backbone 'resnet10t'.*colour"),
     ],

@@ -46,9 +46,9 @@ class Backbone(nn.Module):
         try:
             self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
         except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:
-            near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5])
+            near = "" if timm.is_model(name) else paths.did_you_mean(name, timm.list_models())
             raise ValueError(
-                f"backbone {name!r} (level {level}, {args}): {error}; timm has: {near or 'no such'}"
+                f"backbone {name!r} (level {level}, {args}): {str(error).splitlines()[0]}{near}"
             ) from error
         self.channels: int = self.net.feature_info.channels()[-1]
         self.bypass = False
