@@ -20,15 +20,24 @@ VARIANTS = {
         {"addon": "none", "dim": 128},
         {"backbone": "vit_tiny_patch16_224", "backbone_level": -1, "backbone_args": {"img_size": SIZE, "depth": 2}},
     ],
-    "blackbox": [{}, {"dropout": 0.5}],
+    "blackbox": [{}, {"dropout": 0.5}, {"backbone": "mlp", "backbone_args": {"hidden": [16]}}],
+    "cbm": [
+        *({"bottleneck": b, "mode": m} for b in ("probability", "logit", "hard") for m in ("independent", "joint")),
+        {"mode": "sequential", "head": "mlp"},
+        {"backbone": "mlp"},
+    ],
+    "cem": [{}, {"backbone": "mlp"}],
+    "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
 }
-COMMON = {"protopnet": PROTOPNET}
+COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}}
+KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
+CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]
 
 
 def build(name, extra):
     """A model whose state is not the initial one, in eval mode."""
-    fallback = {"num_classes": CLASSES, "backbone": "resnet10t"}
+    fallback = {"num_classes": CLASSES, "backbone": "resnet10t", "input_shape": [3, SIZE, SIZE], "concepts": CONCEPTS}
     known = inspect.signature(model_class(name)).parameters
     torch.manual_seed(0)
     model = create_model(name, **{k: v for k, v in fallback.items() if k in known} | COMMON.get(name, {}) | extra)
@@ -135,6 +144,19 @@ def test_intervene(model, batch):
         model.intervene(x, {-1: 1.0})
     torch.testing.assert_close(model.intervene(x, {}), model(x), rtol=0, atol=0)
     told = model.explain(x)
+    if u:
+        # Each input has its own row of the mask, and further leading dimensions are further questions.
+        mask, value = torch.rand(2, 5, u, generator=torch.Generator().manual_seed(0)) < 0.5, told.strength.flip(0)
+        both = model.decide(model.encode(x), mask, value.expand(2, -1, -1))
+        assert both.shape == (2, 5, CLASSES)
+        for i in range(5):
+            rows = {j: float(value[i, j]) for j in mask[1, i].nonzero()[:, 0].tolist()}
+            torch.testing.assert_close(model.intervene(x[i : i + 1], rows)[0], both[1, i], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model.intervene(x, value, mask[0]), both[0], rtol=1e-5, atol=1e-5)
+        with pytest.raises(ValueError, match="mask bool"):
+            model.intervene(x, value, mask[0].float())
+        with pytest.raises(ValueError, match="mask goes with a tensor"):
+            model.intervene(x, {0: 1.0}, mask[0])
     for i in range(len(x) if u else 0):
         one = x[i : i + 1]
         own = model.explain(one)

@@ -12,10 +12,11 @@ from zoo import paths
 FILES = sorted(paths.PACKAGE.rglob("*.py"))
 NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("/", ".") for f in FILES}
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
-GROUND = {"explanation", "batch", "config", "paths"}
+GROUND = {"explanation", "batch", "concepts", "config", "paths"}
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
     "batch": set(),
+    "concepts": set(),
     "paths": set(),
     "config": {"paths"},
     "registry": {"paths", "config"},

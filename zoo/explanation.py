@@ -34,14 +34,16 @@ class Units:
         kind: what the units are; ``none`` for a black box, whose vocabulary is empty.
         names: u readable names, such as ``wing: striped`` or ``L3.H2.code17``.
         owner: ``(u,)`` integer class that each unit argues for, -1 where classes share it. None if no unit is owned.
+        group: u names of groups, units of one group being set together; None if each unit stands alone.
 
     Raises:
-        ValueError: if the kind is unknown or ``owner`` does not have one integer for each name.
+        ValueError: if the kind is unknown, or ``owner`` or ``group`` does not have one entry for each name.
     """
 
     kind: Kind
     names: Sequence[str]
     owner: Tensor | None = None
+    group: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         _expect(self.kind in get_args(Kind), "Units.kind", repr(self.kind), f"one of {', '.join(get_args(Kind))}")
@@ -50,6 +52,8 @@ class Units:
                 _shape(self.owner) == (len(self.names),), "Units.owner", _shape(self.owner), f"({len(self.names)},)"
             )
             _expect(not self.owner.is_floating_point(), "Units.owner", self.owner.dtype, "an integer type")
+        if self.group is not None:
+            _expect(len(self.group) == len(self.names), "Units.group", len(self.group), f"{len(self.names)} names")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -133,3 +133,30 @@ def test_real_weights():
     b = Backbone("mobilenetv2_100", weights=str(file), args={"pad_type": "same"}).eval()
     with torch.no_grad():
         assert b(torch.randn(1, 3, 64, 64)).isfinite().all()
+
+
+def test_mlp_is_its_formula():
+    torch.manual_seed(0)
+    net = Backbone("mlp", input_shape=[2, 3], args={"hidden": [5, 4]})
+    x = torch.randn(7, 2, 3)
+    h = x.reshape(7, 6)
+    weights = list(net.parameters())
+    for w, b in zip(weights[::2], weights[1::2], strict=True):
+        h = (h @ w.T + b).clamp_min(0)
+    assert net.channels == 4
+    assert net(x).shape == (7, 4, 1, 1)
+    torch.testing.assert_close(net(x)[..., 0, 0], h)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"input_shape": None}, "needs model.input_shape"),
+        ({"input_shape": [3], "args": {"hidden": [0]}}, "takes hidden"),
+        ({"input_shape": [3], "args": {"widths": [4]}}, "takes hidden"),
+        ({"input_shape": [3], "pretrained": True}, "no pretrained weights"),
+    ],
+)
+def test_mlp_refusals(args, words):
+    with pytest.raises(ValueError, match=words):
+        Backbone("mlp", **args)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from zoo.batch import Batch
+from zoo.concepts import ConceptSchema
 from zoo.data.augment import Augment, policy
 from zoo.data.pixels import Files
 from zoo.data.sampler import EpochSampler
@@ -44,6 +45,7 @@ class ImageData(pl.LightningDataModule):
         class_names: one name for each class.
         part_names: one name for each keypoint; empty if there are none.
         concept_names: one name for each concept; empty if there are none.
+        concepts: what they mean; None if there are none.
         licence: of the images, in a few words.
 
     Raises:
@@ -53,6 +55,7 @@ class ImageData(pl.LightningDataModule):
     class_names: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
     concept_names: tuple[str, ...] = ()
+    concepts: ConceptSchema | None = None
     licence: ClassVar[str] = ""
     default_mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     default_std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
@@ -94,6 +97,11 @@ class ImageData(pl.LightningDataModule):
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return 3, self.size, self.size
 
     def _read(self) -> dict[str, Split]:
         """The splits ``train``, ``test`` and, where the source has one, ``val``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
@@ -38,6 +38,9 @@ class SelfExplaining(pl.LightningModule, ABC):
     ``base`` sum to ``logits[target]``; ``explain(x, target=y)`` explains y; eval mode is deterministic, independent of
     the rest of the batch and changes no state; shapes are checked at construction.
 
+    A family says what it senses (``encode``) and how units decide (``decide``); the answer and every intervention on it
+    follow from these two.
+
     Attributes:
         name: under which the class is registered.
         terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase says otherwise.
@@ -58,8 +61,25 @@ class SelfExplaining(pl.LightningModule, ABC):
         """The vocabulary."""
 
     @abstractmethod
+    def encode(self, x: Tensor) -> Any:
+        """Everything that the answer depends on, up to where units can be set: a tensor or a tuple of them, b first."""
+
+    @abstractmethod
+    def decide(self, state: Any, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """Logits from what ``encode`` found.
+
+        Args:
+            state: of b inputs.
+            mask: ``(..., b, u)`` bool, units whose strength is set instead of sensed; None for none.
+            value: ``(..., b, u)`` their strengths; read only where ``mask`` is true, and may be NaN elsewhere.
+
+        Returns:
+            ``(..., b, c)``
+        """
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(b, c)`` of inputs ``x``."""
+        return self.decide(self.encode(x))
 
     @abstractmethod
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
@@ -86,13 +106,51 @@ class SelfExplaining(pl.LightningModule, ABC):
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Unweighted loss terms by name, ``task`` first; terms of weight 0 may be left out."""
 
-    @abstractmethod
-    def intervene(self, x: Tensor, values: Mapping[int, float]) -> Tensor:
-        """Logits ``(b, c)`` with the strength of some units set: ``{unit id: strength}``.
+    def intervene(self, x: Tensor, values: Mapping[int, float] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits ``(b, c)`` with the strength of some units set.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            values: ``{unit id: strength}`` for all inputs alike, or strengths ``(b, u)``.
+            mask: ``(b, u)`` bool, which strengths of a tensor of ``values`` are set; each input has its own row.
 
         Raises:
-            ValueError: if an id is not in the vocabulary.
+            ValueError: if an id is not in the vocabulary, or shape or type of ``values`` and ``mask`` do not fit.
         """
+        shape = (len(x), len(self.units))
+        if isinstance(values, Mapping):
+            if mask is not None:
+                raise ValueError("mask goes with a tensor of values; a mapping already says which units are set")
+            self.check_values(values)
+            ids = torch.tensor(list(values), dtype=torch.int64, device=x.device)
+            one = torch.tensor(list(values.values()), dtype=x.dtype, device=x.device)
+            mask, values = x.new_zeros(shape, dtype=torch.bool), x.new_zeros(shape)
+            mask[:, ids], values[:, ids] = True, one
+        if mask is None or mask.dtype != torch.bool or mask.shape != shape or values.shape != shape:
+            found = "none" if mask is None else f"{tuple(mask.shape)} {mask.dtype}"
+            raise ValueError(f"values are {tuple(values.shape)}, mask is {found}; expected {shape} both, mask bool")
+        return self.decide(self.encode(x), mask, values)
+
+    # What a family may have beyond that.
+
+    def strengths_of(self, concepts: Tensor) -> Tensor | None:
+        """The strengths ``(b, u)`` that say "the concepts are these" ``(b, m)``: the family's encoding of a truth.
+
+        NaN stays NaN. None for families whose units are not the concepts of the data.
+        """
+        return None
+
+    def features(self, x: Tensor) -> Tensor | None:
+        """What the units are computed from, ``(b, d)``; None where that is no vector."""
+        return None
+
+    def portraits(self, units: Tensor) -> Tensor | None:
+        """What each of these units ``(n,)`` looks for, signed, in the input's own coordinates ``(n, *input)``."""
+        return None
+
+    def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Figures that only this family can give, measured on the samples of ``loader``, printed with the scores."""
+        return {}
 
     def sources(self) -> Sources | None:
         """The training sample that each unit was taken from; None for families whose units are not taken from data."""

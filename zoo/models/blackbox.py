@@ -28,19 +28,22 @@ class BlackBox(SelfExplaining):
         backbone_weights: backbone weights from a local safetensors file.
         backbone_args: further arguments of ``timm.create_model``.
         dropout: before the head.
+        input_shape: of one input, for ``backbone=mlp``; filled in from the data.
     """
 
     def __init__(
         self, *, num_classes: int, backbone: str = "resnet18", backbone_level: int = -1, pretrained: bool = False,
         backbone_weights: str | None = None, backbone_args: dict[str, Any] | None = None, dropout: float = 0.0,
+        input_shape: list[int] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if num_classes < 1:
             raise ValueError(f"num_classes is {num_classes}; expected at least 1")
         self.save_hyperparameters()
         self.backbone = Backbone(
-            backbone, level=backbone_level, pretrained=pretrained, weights=backbone_weights, args=backbone_args
-        )
+            backbone, level=backbone_level, pretrained=pretrained, weights=backbone_weights, args=backbone_args,
+            input_shape=input_shape,
+        )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.backbone.channels, num_classes)
 
@@ -53,9 +56,14 @@ class BlackBox(SelfExplaining):
         """``backbone`` and ``head``."""
         return {"backbone": self.backbone, "head": self.head}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(b, c)`` of images ``(b, 3, s, s)``."""
-        return self.head(self.dropout(self.backbone(x).mean((2, 3))))
+    def encode(self, x: Tensor) -> Tensor:
+        """Pooled features ``(b, d)`` of inputs, such as images ``(b, 3, s, s)``."""
+        return self.backbone(x).mean((2, 3))
+
+    def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """The linear head; there is nothing to set."""
+        logits = self.head(self.dropout(state))
+        return logits if mask is None else logits.expand(*mask.shape[:-1], -1)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """The honest explanation of a black box: no unit claims anything."""
@@ -69,8 +77,3 @@ class BlackBox(SelfExplaining):
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Cross-entropy."""
         return {"task": F.cross_entropy(self(batch.x), batch.y)}
-
-    def intervene(self, x: Tensor, values: Mapping[int, float]) -> Tensor:
-        """There is nothing to set."""
-        self.check_values(values)
-        return self(x)

@@ -130,9 +130,13 @@ class ProtoPNet(SelfExplaining):
         with torch.autocast(scores.device.type, enabled=False):
             return self.head(scores)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(b, c)`` of images ``(b, 3, s, s)``."""
-        return self._logits(self.scores(x))
+    def encode(self, x: Tensor) -> Tensor:
+        """The scores ``(b, u)`` of images ``(b, 3, s, s)``."""
+        return self.scores(x)
+
+    def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """The linear head on the scores, some of them set."""
+        return self._logits(state if mask is None else torch.where(mask, value, state))
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Weight times similarity, exact; ``where`` is the similarity map of each shown prototype."""
@@ -144,14 +148,6 @@ class ProtoPNet(SelfExplaining):
         shown = self.choose_shown(contribution, shown)
         maps = similarities(gather(distance, shown), self.similarity) * (shown >= 0)[..., None, None]
         return Explanation(self.units, logits, target, scores, contribution, logits.new_zeros(len(x)), shown, maps)
-
-    def intervene(self, x: Tensor, values: Mapping[int, float]) -> Tensor:
-        """Logits with the similarity of some prototypes set."""
-        self.check_values(values)
-        scores = self.scores(x).clone()
-        for unit, value in values.items():
-            scores[:, unit] = value
-        return self._logits(scores)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Terms of eq. (2) and (5) of the paper.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +19,18 @@ from zoo import paths
 
 
 class Backbone(nn.Module):
-    """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model.
+    """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model, or a small MLP for inputs that are no images.
 
     Args:
-        name: timm architecture, ``resnet18`` or ``vit_tiny_patch16_224``.
+        name: timm architecture, ``resnet18`` or ``vit_tiny_patch16_224``; ``mlp`` for linear layers with ReLU over the
+            flattened input, whose widths are ``args["hidden"]`` (default 128, 128) and whose map is 1 x 1.
         level: which of timm's feature levels; -1 is the deepest.
         pretrained: take timm's weights from the hub (needs the network).
         weights: take a local safetensors file of the full timm model instead, looked for here and then under
             ``ZOO_DATA``. Strict: every tensor of the feature extractor must be in the file with its shape, and every
             tensor of the file in the full architecture.
         args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
+        input_shape: of one input; only the MLP needs it.
 
     Attributes:
         channels: d.
@@ -37,9 +42,15 @@ class Backbone(nn.Module):
 
     def __init__(
         self, name: str, *, level: int = -1, pretrained: bool = False, weights: str | None = None,
-        args: dict[str, Any] | None = None,
+        args: dict[str, Any] | None = None, input_shape: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.bypass = False
+        if name == "mlp":
+            if pretrained or weights:
+                raise ValueError("backbone 'mlp' has no pretrained weights; leave pretrained and backbone_weights out")
+            self.net, self.channels = _mlp(input_shape, **(args or {}))
+            return
         if pretrained and weights:
             raise ValueError("pretrained=true and backbone_weights are both given; choose the hub or the file")
         args = dict(args or {})
@@ -51,14 +62,15 @@ class Backbone(nn.Module):
                 f"backbone {name!r} (level {level}, {args}): {str(error).splitlines()[0]}{near}"
             ) from error
         self.channels: int = self.net.feature_info.channels()[-1]
-        self.bypass = False
         if weights:
             here = Path(weights).expanduser()
             self._load(here if here.exists() else paths.data() / here, name, args)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x``: ``(b, 3, s, s)`` images; returns ``(b, d, h, w)``."""
-        return x if self.bypass else self.net(x)[0]
+        """``x``: ``(b, 3, s, s)`` images, or any shape for the MLP; returns ``(b, d, h, w)``."""
+        if self.bypass:
+            return x
+        return self.net(x)[..., None, None] if isinstance(self.net, nn.Sequential) else self.net(x)[0]
 
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
         try:
@@ -80,6 +92,19 @@ class Backbone(nn.Module):
             if keys:
                 raise ValueError(f"backbone_weights {file} {what} {name}: {', '.join(keys[:4])} ({len(keys)} in all)")
         self.net.load_state_dict({k: found[o].to(own[k].dtype) if o in found else own[k] for k, o in origin.items()})
+
+
+def _mlp(
+    input_shape: Sequence[int] | None, hidden: Sequence[int] = (128, 128), **unknown: Any
+) -> tuple[nn.Module, int]:
+    if unknown or not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
+        raise ValueError(f"backbone_args is {dict(hidden=hidden, **unknown)}; backbone 'mlp' takes hidden=[128, 128]")
+    if not input_shape:
+        raise ValueError("backbone 'mlp' needs model.input_shape, such as [12] or [1, 28, 28]")
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, width in pairwise([math.prod(input_shape), *hidden]):
+        layers += [nn.Linear(before, width), nn.ReLU()]
+    return nn.Sequential(*layers), hidden[-1]
 
 
 def _full_name(key: str, full: set[str]) -> str:

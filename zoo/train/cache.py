@@ -81,7 +81,9 @@ class FeatureSet(Dataset):
     def __getitems__(self, pairs: list[tuple[int, int]]) -> Batch:
         """One batch."""
         epoch, index = torch.tensor(pairs).T
-        return Batch(self.passes[epoch % len(self.passes), index], self.like.y[index], self.like.index[index])
+        known = None if self.like.concepts is None else self.like.concepts[index]
+        x = self.passes[epoch % len(self.passes), index]
+        return Batch(x, self.like.y[index], self.like.index[index], concepts=known)
 
 
 @contextmanager
@@ -100,8 +102,9 @@ def _features(backbone: torch.nn.Module, loader: DataLoader, device: torch.devic
     """Features of a whole split in its order, on every rank."""
     kept = []
     for batch in tqdm(loader, desc=title, disable=None if progress else True, leave=False):
-        kept.append(replace(batch, x=backbone(batch.x.to(device)).cpu(), concepts=None, points=None, visible=None))
-    return Batch(*(torch.cat([getattr(b, k) for b in kept]) for k in ("x", "y", "index")))
+        kept.append(replace(batch, x=backbone(batch.x.to(device)).cpu(), points=None, visible=None))
+    names = ["x", "y", "index", *(["concepts"] if kept[0].concepts is not None else [])]
+    return Batch(**{name: torch.cat([getattr(b, name) for b in kept]) for name in names})
 
 
 def _as_is(batch: Batch) -> Batch:

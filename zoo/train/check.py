@@ -26,14 +26,14 @@ def check_run(model: SelfExplaining, data: ImageData, config: DictConfig) -> Non
     check_phases(model, config)
     check_scores(config.suite)
     model.eval()
+    shape = tuple(model.hparams.get("input_shape") or data.input_shape)
     try:
         with torch.no_grad():
-            model(torch.zeros(1, 3, data.size, data.size))
+            model(torch.zeros(1, *shape))
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{model.name} cannot take pictures of {data.size} x {data.size} (data.size): {reason}"
-        ) from error
+        reason, sides = str(error).splitlines()[0], " x ".join(map(str, shape[1:] or shape))
+        what = f"pictures of {sides} (data.size)" if len(shape) == 3 else f"rows of {sides} numbers"
+        raise ValueError(f"{model.name} cannot take {what}: {reason}") from error
 
 
 def check_phases(model: SelfExplaining, config: DictConfig) -> None:

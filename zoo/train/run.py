@@ -30,12 +30,19 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return configs.load(name, overrides, classes=classes)
 
 
+FROM_DATA = ("concepts", "input_shape")
+MADE_UP = {"concepts": {"columns": {"this": None, "that": None}}, "input_shape": [4]}
+
+
 def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, ImageData]:
     """Model and data of a config, the model initialised from the seed.
 
+    What the model's ``__init__`` wants to know of the data (``concepts``, ``input_shape``) and the config leaves out is
+    filled in, in ``config`` too.
+
     Args:
         config: the run.
-        dry: read neither data nor weights from disk or hub.
+        dry: read neither data nor weights from disk or hub; what would be read is made up.
 
     Raises:
         ValueError: if they do not fit each other.
@@ -47,11 +54,23 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Ima
             f"model.num_classes is {args['model']['num_classes']};"
             f" {args['data']['name']} has {data.num_classes} classes: set model.num_classes={data.num_classes}"
         )
+    for key in FROM_DATA:
+        if key in args["model"] and args["model"][key] is None:
+            unread = dry and not (key == "input_shape" and hasattr(data, "size"))  # pictures say their shape unread
+            args["model"][key] = MADE_UP[key] if unread else _told(data, key)
+            if not dry:
+                OmegaConf.update(config.model, key, args["model"][key], force_add=True)
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
     if config.finetune is not None and config.finetune.source:
         checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
     return model, data
+
+
+def _told(data: ImageData, key: str) -> Any:
+    if key == "input_shape":
+        return list(data.input_shape)
+    return None if data.concepts is None else data.concepts.to_config()
 
 
 RUN = ("config.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
