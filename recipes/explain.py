@@ -55,4 +55,4 @@ def read(text: str, data) -> tuple[torch.Tensor, torch.Tensor | None, str]:
             raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")
         batch = data.samples("test", [int(text)])
         return batch.x, batch.y, data.name_of("test", int(text))
-    return data.read_picture(Path(text))[None], None, text
+    return data.read_input(text)[None], None, text

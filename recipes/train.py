@@ -77,5 +77,5 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     warnings.filterwarnings("ignore", message=".*LeafSpec")
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen parts, on purpose
-    warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # it is: ImageData.resume_at
+    warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # it is: Data.resume_at
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

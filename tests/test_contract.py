@@ -32,6 +32,7 @@ VARIANTS = {
 COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
+COMMON["cem"] = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}, "width": 4}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]
 
 

@@ -12,12 +12,12 @@ from zoo.report.heat import box
 from zoo.report.source import Source
 
 if TYPE_CHECKING:
-    from zoo.data.base import ImageData
+    from zoo.data.base import Data
     from zoo.models.base import SelfExplaining
 
 
 @torch.no_grad()
-def sources(model: SelfExplaining, data: ImageData, units: Iterable[int], *, batch_size: int = 64) -> dict[int, Source]:
+def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_size: int = 64) -> dict[int, Source]:
     """Where units came from, for those that came from a training sample that ``data`` has, bit for bit.
 
     The piece is the box around the strongest 5 % of the unit's evidence in its own training sample.
@@ -47,7 +47,7 @@ def sources(model: SelfExplaining, data: ImageData, units: Iterable[int], *, bat
     return found
 
 
-def unit_names(model: SelfExplaining, data: ImageData, origins: Mapping[int, Source]) -> list[str]:
+def unit_names(model: SelfExplaining, data: Data, origins: Mapping[int, Source]) -> list[str]:
     """One line for each unit: what it argues for and, where known, which training sample it came from."""
     units, lines = model.units, []
     for u, name in enumerate(units.names):

@@ -11,13 +11,26 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from worlds import Toy, batch
 
-from zoo.metrics import Accuracy, Completeness, Consistency, EffectiveUnits, Stability
+from zoo.concepts import Concept, ConceptSchema
+from zoo.metrics import (
+    Accuracy,
+    Completeness,
+    ConceptAccuracy,
+    Consistency,
+    EffectiveUnits,
+    Interventions,
+    Stability,
+)
 from zoo.metrics.base import Score
 from zoo.metrics.suite import SCORES, Suite
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 
 B, U, K, P = 24, 7, 3, 4
+CONCEPTS = ConceptSchema(
+    (*(Concept(f"c{i}") for i in range(4)), *(Concept(f"v{i}", "categorical", "v") for i in range(3)))
+)
+HEAD = torch.randn(5, U, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
 
 
 def samples(seed=0):
@@ -29,7 +42,14 @@ def samples(seed=0):
     gate = torch.rand(B, K, generator=g) > 0.2
     contribution = torch.randn(B, U, generator=g) * (torch.rand(B, U, generator=g) > 0.3)
     visible = torch.rand(B, P, generator=g) > 0.3
+    truth = (torch.rand(B, U, generator=g) > 0.5).float()
+    truth[:, 4:] = torch.eye(3)[torch.randint(0, 3, (B,), generator=g)]
+    truth[::7, 1] = torch.nan
+    strength = torch.rand(B, U, generator=g).half().float()  # so that nothing changes when it is made half again
+    concepts = {"strength": strength, "truth": truth, "low": torch.zeros(B, U), "high": torch.ones(B, U)}
     return {
+        "concept_accuracy": concepts,
+        "interventions": concepts | {"y": torch.randint(0, 5, (B,), generator=g), "index": torch.arange(B)},
         "consistency": {"hits": met, "visible": visible, "unit_ids": ids, "gate": gate, "sample_ids": torch.arange(B)},
         "stability": {
             "before": met, "after": after, "unit_ids": ids, "gate": gate, "gate_after": gate.flip(0),
@@ -45,12 +65,22 @@ def samples(seed=0):
 
 def make(name):
     known = inspect.signature(SCORES[name]).parameters
-    return SCORES[name](**{k: v for k, v in {"num_units": U, "part_count": P}.items() if k in known})
+    return SCORES[name](
+        **{k: v for k, v in {"num_units": U, "part_count": P, "concepts": CONCEPTS}.items() if k in known}
+    )
 
 
 def feed(score, rows, order):
-    score.update(**{key: value[order] for key, value in rows.items()})
+    rows = {key: value[order] for key, value in rows.items()}
+    score.update(**rows, **answering(score, rows))
     return score
+
+
+def answering(score, rows):
+    """What the interventions ask: the logits of a linear head with some strengths set."""
+    if not isinstance(score, Interventions):
+        return {}
+    return {"decide": lambda mask, value: torch.where(mask, value, rows["strength"]).double() @ HEAD.T}
 
 
 def agree(one, two):
@@ -114,7 +144,8 @@ def test_arguments_stay_as_they_are_and_reset_forgets(name):
     kept = {key: value.clone() for key, value in rows.items()}
     feed(score, rows, torch.arange(B))
     first = score.compute()
-    assert all(torch.equal(rows[key], kept[key]) for key in rows)
+    for key, value in rows.items():
+        torch.testing.assert_close(value, kept[key], rtol=0, atol=0, equal_nan=True)
     score.reset()
     agree(first, feed(score, rows, torch.arange(B)).compute())
 
@@ -256,4 +287,6 @@ def test_two_processes_agree_with_one(tmp_path):
 
 
 def test_public_classes_are_the_suite_s():
-    assert {Accuracy, Completeness, Consistency, EffectiveUnits, Stability} == set(SCORES.values())
+    assert {Accuracy, Completeness, Consistency, ConceptAccuracy, EffectiveUnits, Interventions, Stability} == set(
+        SCORES.values()
+    )

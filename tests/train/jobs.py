@@ -15,7 +15,8 @@ import zoo.metrics.suite
 import zoo.train.results
 from zoo.cli import main
 from zoo.data import create_data
-from zoo.models.protopnet import ProtoPNet, _gather_rows
+from zoo.models.base import _gather_rows
+from zoo.models.protopnet import ProtoPNet
 from zoo.nn.prototypes import nearest_patches
 from zoo.train import callbacks, phases
 

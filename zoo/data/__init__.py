@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoo.paths import did_you_mean
 
 if TYPE_CHECKING:
-    from zoo.data.base import ImageData
+    from zoo.data.base import Data
 
 SOURCES = {
     "cifar10": "zoo.data.torchvision_sets:Cifar10",
@@ -19,6 +19,7 @@ SOURCES = {
     "folder": "zoo.data.folder:Folder",
     "mnist": "zoo.data.torchvision_sets:Mnist",
     "shapes": "zoo.data.shapes:Shapes",
+    "toys": "zoo.data.toys:Toys",
 }
 
 
@@ -27,7 +28,7 @@ def list_data() -> list[str]:
     return sorted(SOURCES)
 
 
-def data_class(name: str) -> type[ImageData]:
+def data_class(name: str) -> type[Data]:
     """The class of a source.
 
     Raises:
@@ -39,7 +40,7 @@ def data_class(name: str) -> type[ImageData]:
     return getattr(importlib.import_module(module), cls)
 
 
-def create_data(name: str, **args: object) -> ImageData:
+def create_data(name: str, **args: object) -> Data:
     """A source of data, not yet read.
 
     Args:

@@ -1,52 +1,44 @@
-"""What all sources of images share: splits, loaders, normalisation, identity."""
+"""What all sources of data share: splits, loaders, order, identity."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from zoo.batch import Batch
 from zoo.concepts import ConceptSchema
-from zoo.data.augment import Augment, policy
-from zoo.data.pixels import Files
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import Samples, Split, first_of_each, held_out
+from zoo.data.split import Split, first_of_each, held_out
 
 SplitName = Literal["train", "val", "test"]
 
 
-class ImageData(pl.LightningDataModule):
-    """A source of labelled images. A subclass says what it knows as attributes and reads its splits in ``_read``.
+class Data(pl.LightningDataModule):
+    """A source of labelled samples. A subclass says what it knows as attributes and reads its splits in ``_read``.
 
     The order of samples and their augmentation depend on (seed, epoch, sample) alone: not on workers, ranks or the
     global random state. Train with ``Trainer(use_distributed_sampler=False)``; the sampler shards over ranks itself.
 
     Args:
-        size: side of the square images, in pixels.
         batch_size: of one rank.
-        augment: policy for training, see :mod:`zoo.data.augment`.
         workers: processes that load; 0 loads in the main one.
         val: share of train held out for validation, stratified, where the source has no validation split.
         seed: of the held-out share, the order and the augmentation.
         limit: use only so many samples of each split, spread evenly over the classes; None for all.
-        mean: per channel, of x in [0, 1]; None for the source's own.
-        std: per channel.
 
     Attributes:
         class_names: one name for each class.
         part_names: one name for each keypoint; empty if there are none.
-        concept_names: one name for each concept; empty if there are none.
-        concepts: what they mean; None if there are none.
-        licence: of the images, in a few words.
+        concepts: what each column of the concepts means; None if there are none.
+        feature_names: one name for each number of a row; empty where inputs are no rows of numbers.
+        licence: of the samples, in a few words.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -54,44 +46,25 @@ class ImageData(pl.LightningDataModule):
 
     class_names: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
-    concept_names: tuple[str, ...] = ()
     concepts: ConceptSchema | None = None
+    feature_names: tuple[str, ...] = ()
     licence: ClassVar[str] = ""
-    default_mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
-    default_std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
 
     def __init__(
-        self,
-        *,
-        size: int,
-        batch_size: int,
-        augment: Augment,
-        workers: int = 0,
-        val: float = 0.1,
-        seed: int = 0,
-        limit: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
+        self, *, batch_size: int, workers: int = 0, val: float = 0.1, seed: int = 0, limit: int | None = None
     ) -> None:
         super().__init__()
-        self.size, self.batch_size, self.augment, self.workers = size, batch_size, augment, workers
-        self.val, self.seed, self.limit = val, seed, limit
-        self.mean, self.std = tuple(mean or self.default_mean), tuple(std or self.default_std)
+        self.batch_size, self.workers, self.val, self.seed, self.limit = batch_size, workers, val, seed, limit
         self._check()
-        self._policy = policy(augment, size)
-        self._images: dict[str, Tensor | None] = {}
         self._start = (0, 0)
 
     def _check(self) -> None:
-        least = {"size": 1, "batch_size": 1, "workers": 0, "seed": 0, "limit": 1}
+        least = {"batch_size": 1, "workers": 0, "seed": 0, "limit": 1}
         for name, low in least.items():
             if (value := getattr(self, name)) is not None and value < low:
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
         if not 0 <= self.val < 1:
             raise ValueError(f"data.val is {self.val}; expected a share of train, at least 0 and below 1")
-        finite = all(map(math.isfinite, self.mean + self.std))
-        if not finite or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"data.mean is {self.mean}, data.std {self.std}; expected three numbers each, std above 0")
 
     @property
     def num_classes(self) -> int:
@@ -99,13 +72,22 @@ class ImageData(pl.LightningDataModule):
         return len(self.class_names)
 
     @property
+    def concept_names(self) -> tuple[str, ...]:
+        """One name for each concept; empty if there are none."""
+        return () if self.concepts is None else self.concepts.names
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
-        return 3, self.size, self.size
+        return tuple(self.samples("train", [0]).x.shape[1:])
 
     def _read(self) -> dict[str, Split]:
         """The splits ``train``, ``test`` and, where the source has one, ``val``."""
         raise ValueError(f"{type(self).__name__} does not say how its splits are read; give it a _read method")
+
+    def _serve(self, name: SplitName, *, augment: bool) -> Dataset:
+        """The data set of a split: whole batches by (epoch, index) pairs."""
+        raise ValueError(f"{type(self).__name__} does not say how it serves a split; give it a _serve method")
 
     @cached_property
     def splits(self) -> dict[str, Split]:
@@ -175,16 +157,7 @@ class ImageData(pl.LightningDataModule):
         samples = self._split(split)
         if not len(samples):
             raise ValueError(f"split {split!r} is empty (data.val is {self.val}); hold out a share with data.val=0.1")
-        if split not in self._images:
-            self._images[split] = samples.decode()
-        dataset = Samples(
-            samples,
-            self._images[split],
-            transform=self._policy if augment else None,
-            seed=self.seed,
-            mean=self.mean,
-            std=self.std,
-        )
+        dataset = self._serve(split, augment=augment)
         batch_size = batch_size or self.batch_size
         return DataLoader(
             dataset,
@@ -226,20 +199,17 @@ class ImageData(pl.LightningDataModule):
         """Some samples of a split as they are, by position."""
         return self.loader(split).dataset.__getitems__([(0, int(i)) for i in ids])
 
-    def read_picture(self, file: Path) -> Tensor:
-        """A picture file of the user's own as an input ``(3, s, s)``, squashed to a square and normalised.
+    def read_input(self, text: str) -> Tensor:
+        """An input of the user's own, without the leading dimension.
 
         Raises:
-            ValueError: if the file is missing or is no image.
+            ValueError: if it cannot be read.
         """
-        pixels = torch.from_numpy(Files((str(file),), self.size)(0).copy()).permute(2, 0, 1) / 255
-        mean, std = (torch.tensor(v)[:, None, None] for v in (self.mean, self.std))
-        return (pixels - mean) / std
+        raise ValueError(f"{type(self).__name__} cannot read an input of your own; give the index of a test sample")
 
-    def picture(self, x: Tensor) -> Tensor:
-        """Images ``(b, 3, s, s)`` as they look, in [0, 1]."""
-        mean, std = (torch.tensor(v, device=x.device, dtype=x.dtype)[:, None, None] for v in (self.mean, self.std))
-        return (x * std + mean).clamp(0, 1)
+    def picture(self, x: Tensor) -> Tensor | None:
+        """Inputs ``(b, ...)`` as pictures ``(b, 3, s, s)`` in [0, 1]; None where inputs are no pictures."""
+        return None
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change when a label, a name, a keypoint, an image or the division changes.
@@ -252,10 +222,10 @@ class ImageData(pl.LightningDataModule):
         digest = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
             digest.update("\n".join([name, *split.names]).encode())
-            tensors = (split.y, split.rows, split.points, split.visible, split.concepts)
+            tensors = (split.y, split.rows, split.points, split.visible, split.concepts, split.x)
             for tensor in (t for t in tensors if t is not None):
                 digest.update(tensor.numpy().tobytes())
-        for source in {id(s.pixels): s.pixels for s in self.splits.values()}.values():
+        for source in {id(s.pixels): s.pixels for s in self.splits.values() if s.pixels is not None}.values():
             rows = torch.cat([s.rows for s in self.splits.values() if s.pixels is source]).sort().values
             for content in source.content(rows.tolist()):
                 digest.update(content)

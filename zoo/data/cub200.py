@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from zoo import paths
+from zoo.concepts import Concept, ConceptSchema
 from zoo.data.augment import Augment
-from zoo.data.base import ImageData
 from zoo.data.cub_files import CubFolder, CubPacked
+from zoo.data.images import ImageData
 from zoo.data.split import Split
 
 Crop = Literal["box", "full"]
@@ -88,9 +89,10 @@ class Cub200(ImageData):
         return self._files.class_names
 
     @cached_property
-    def concept_names(self) -> tuple[str, ...]:
-        """Such as ``has_bill_shape::dagger``."""
-        return self._files.concept_names
+    def concepts(self) -> ConceptSchema | None:
+        """Such as ``has_bill_shape::dagger``, of the group ``has_bill_shape``; None without the attribute files."""
+        found = tuple(Concept(name, group=name.split("::")[0]) for name in self._files.concept_names)
+        return ConceptSchema(found, "by class, majority of annotators") if found else None
 
     def _read(self) -> dict[str, Split]:
         files = self._files

@@ -11,8 +11,9 @@ from scipy import ndimage
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from zoo.concepts import Concept, ConceptSchema
 from zoo.data.augment import Augment
-from zoo.data.base import ImageData
+from zoo.data.images import ImageData
 from zoo.data.pixels import Arrays
 from zoo.data.split import Split, held_out
 
@@ -54,7 +55,9 @@ class Digits(ImageData):
 
     class_names = tuple("0123456789")
     part_names = ("top", "bottom", "left", "right", "centroid", "hole", "second_hole")
-    concept_names = (*NUMERAL, *SEEN)
+    concepts = ConceptSchema(
+        tuple(map(Concept, (*NUMERAL, *SEEN))), f"{', '.join(SEEN)}: seen in the scan; the others: by the numeral"
+    )
     licence = "CC BY 4.0 (UCI)"
     default_mean = default_std = (0.5, 0.5, 0.5)
 

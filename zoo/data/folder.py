@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from zoo.data.augment import Augment
-from zoo.data.base import ImageData
+from zoo.data.images import ImageData
 from zoo.data.keypoints import Keypoint, read_keypoints
 from zoo.data.pixels import Files
 from zoo.data.split import Split, held_out

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.concepts import Concept, ConceptSchema
 from zoo.data.augment import Augment
-from zoo.data.base import ImageData, SplitName
+from zoo.data.base import SplitName
+from zoo.data.images import ImageData
 from zoo.data.pixels import Arrays
 from zoo.data.shapes_draw import FINE, NAMES, VARIANTS, draw, pose
 from zoo.data.split import Split
@@ -63,7 +65,10 @@ class Shapes(ImageData):
     """
 
     part_names = NAMES
-    concept_names = tuple(f"{part}: {variant}" for part, variants in VARIANTS.items() for variant in variants)
+    concepts = ConceptSchema(
+        tuple(Concept(f"{part}: {v}", "categorical", part) for part, variants in VARIANTS.items() for v in variants),
+        "true: what was drawn",
+    )
     licence = "made by zoo, no rights reserved"
     default_mean = default_std = (0.5, 0.5, 0.5)
 

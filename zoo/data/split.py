@@ -27,27 +27,29 @@ class Split:
     Attributes:
         names: n names, such as file names.
         y: ``(n,)`` int64 class.
-        pixels: source of the images.
-        rows: ``(n,)`` row of each sample in the source.
+        pixels: source of the images; None for a table.
+        rows: ``(n,)`` row of each sample in the source; None for a table.
         concepts: ``(n, m)`` float32, NaN where unknown.
         points: ``(n, p, 2)`` float64 keypoints in pixels of the image served; without meaning where not visible.
         visible: ``(n, p)`` bool.
+        x: ``(n, d)`` float32 rows of a table; None for images.
     """
 
     names: Sequence[str]
     y: Tensor
-    pixels: Pixels
-    rows: Tensor
+    pixels: Pixels | None = None
+    rows: Tensor | None = None
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    x: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, ids: Tensor) -> Split:
         """The samples at these positions."""
-        tensors = {k: getattr(self, k) for k in ("y", "rows", "concepts", "points", "visible")}
+        tensors = {k: getattr(self, k) for k in ("y", "rows", "concepts", "points", "visible", "x")}
         picked = {k: v[ids] for k, v in tensors.items() if v is not None}
         return replace(self, names=[self.names[i] for i in ids.tolist()], **picked)
 
@@ -139,7 +141,11 @@ class Samples(Dataset):
             ]
             images = torch.stack([image for image, _ in each])
             points = None if points is None else torch.stack([p for _, p in each])
-        x = (images.expand(-1, 3, -1, -1).float() / 255 - self.mean) / self.std
+        if self.mean.shape[1] == 1:
+            pixels = images.float().mean(1, keepdim=True)
+        else:
+            pixels = images.expand(-1, 3, -1, -1).float()
+        x = (pixels / 255 - self.mean) / self.std
         return Batch(
             x=x,
             y=s.y[ids],

@@ -13,7 +13,7 @@ from torchvision import datasets
 
 from zoo import paths
 from zoo.data.augment import Augment
-from zoo.data.base import ImageData
+from zoo.data.images import ImageData
 from zoo.data.npz import read_npz
 from zoo.data.pixels import Arrays, Packed, Pixels
 from zoo.data.split import Split

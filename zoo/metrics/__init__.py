@@ -3,7 +3,9 @@
 from zoo.metrics.accuracy import Accuracy
 from zoo.metrics.base import Score, Seen
 from zoo.metrics.completeness import Completeness
+from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
+from zoo.metrics.interventions import Interventions
 from zoo.metrics.locate import hits, peak
 from zoo.metrics.perturb import Noise, gaussian_noise
 from zoo.metrics.result import Result
@@ -14,8 +16,10 @@ from zoo.metrics.suite import Suite
 __all__ = [
     "Accuracy",
     "Completeness",
+    "ConceptAccuracy",
     "Consistency",
     "EffectiveUnits",
+    "Interventions",
     "Noise",
     "Result",
     "Score",

@@ -29,6 +29,8 @@ class Seen:
         gate: ``(b, k)`` bool, whether each shown unit makes a claim on the sample. Padding never does.
         peaks: ``(b, k, 2)`` int64 (x, y) pixel of each shown unit; None without a map or without part annotations.
         hits: ``(b, k, p)`` bool parts around each peak; None where ``peaks`` is.
+        ends: strengths ``(b, u)`` that say 0 and that say 1 of every concept; None where units are not concepts.
+        decide: logits ``(..., b, c)`` with strengths set, from mask and value ``(..., b, u)``; None where ``ends`` is.
     """
 
     batch: Batch
@@ -36,6 +38,8 @@ class Seen:
     gate: Tensor
     peaks: Tensor | None = None
     hits: Tensor | None = None
+    ends: tuple[Tensor, Tensor] | None = None
+    decide: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class Score(Metric):
@@ -43,12 +47,12 @@ class Score(Metric):
 
     A subclass reduces per-sample pure functions into sums, so the result depends on neither batch size, order,
     process nor the other samples. ``compute`` returns a dict: the headline first, then further read-outs,
-    ``support`` (the number of samples) and per-unit vectors under keys that start with ``unit/``.
+    ``support`` (the number of samples), per-unit vectors under keys that start with ``unit/``, curves under ``curve/``.
 
     Attributes:
         protocol: id of the exact definition, printed with every number. An argument that changes the definition and is
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
-        needs: what a suite must have for this score: "units", "parts".
+        needs: what a suite must have for this score: "units", "parts", "concepts".
         perturbations: changed inputs that ``feed`` wants to see as well, each a function and a draw number.
     """
 

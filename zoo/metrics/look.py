@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
@@ -31,6 +33,15 @@ def look(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) -> Seen:
     gate = gate if owned else gate & (gather(told.contribution, told.shown) > 0)
     seen = Seen(batch, told, gate)
     return seen if why_no_place(seen) else _at(seen, peak(told.where, tuple(batch.x.shape[-2:])))
+
+
+def touch(seen: Seen, model: Any) -> Seen:
+    """The same with what interventions need: how units say 0 and 1, and the answer with some of them set."""
+    truth = seen.batch.concepts
+    if truth is None or (low := model.strengths_of(torch.zeros_like(truth))) is None:
+        return seen
+    state = model.encode(seen.batch.x)
+    return replace(seen, ends=(low, model.strengths_of(torch.ones_like(truth))), decide=partial(model.decide, state))
 
 
 def why_no_place(seen: Seen) -> str:

@@ -21,6 +21,7 @@ class Result:
         note: ``n/a: why`` if the score does not apply, or what a reader has to know.
         more: further read-outs.
         per_unit: ``(u,)`` vectors by name.
+        curves: lists of numbers by name, such as accuracy against the number of concepts set.
     """
 
     name: str
@@ -30,15 +31,17 @@ class Result:
     note: str = ""
     more: dict[str, float] = field(default_factory=dict)
     per_unit: dict[str, Tensor] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Value, protocol and support, with note and read-outs where there are any; without the per-unit vectors.
+        """Value, protocol, support, and what there is of note, read-outs and curves; without the per-unit vectors.
 
         Standard JSON has no infinity and no NaN: such a number is None.
         """
         out = {"value": _finite(self.value), "protocol": self.protocol, "support": self.support}
         more = {key: _finite(value) for key, value in self.more.items()}
-        return out | ({"note": self.note} if self.note else {}) | ({"more": more} if more else {})
+        out |= ({"note": self.note} if self.note else {}) | ({"more": more} if more else {})
+        return out | ({"curves": self.curves} if self.curves else {})
 
 
 def _finite(value: float | None) -> float | None:

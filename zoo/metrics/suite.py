@@ -17,12 +17,15 @@ from yaml import YAMLError
 
 from zoo import paths
 from zoo.batch import Batch
+from zoo.concepts import Concept, ConceptSchema
 from zoo.explanation import Units
 from zoo.metrics.accuracy import Accuracy
 from zoo.metrics.base import Score, Seen, count
 from zoo.metrics.completeness import Completeness
+from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
-from zoo.metrics.look import elsewhere, evaluating, look, why_no_place
+from zoo.metrics.interventions import Interventions
+from zoo.metrics.look import elsewhere, evaluating, look, touch, why_no_place
 from zoo.metrics.result import Result
 from zoo.metrics.size import EffectiveUnits
 from zoo.metrics.stability import Stability
@@ -33,7 +36,10 @@ SCORES: dict[str, type[Score]] = {
     "stability": Stability,
     "completeness": Completeness,
     "effective_units": EffectiveUnits,
+    "concept_accuracy": ConceptAccuracy,
+    "interventions": Interventions,
 }
+NO_CONCEPTS = ConceptSchema((Concept("none"),))  # stands in where a score is made and not fed
 
 
 class Suite:
@@ -48,6 +54,7 @@ class Suite:
             arguments; or the name of such a list under ``configs/evaluate``, or the path of a YAML file that holds one.
         units: the vocabulary of the model.
         part_names: names of the annotated parts; None if the data have none.
+        concepts: schema of the annotated concepts; None if the data have none.
         control: whether to add, for each part score, the same score of units that look at a random place.
         shown: units looked at in each input if they do not belong to classes.
 
@@ -61,9 +68,11 @@ class Suite:
         units: Units,
         part_names: Sequence[str] | None = None,
         *,
+        concepts: ConceptSchema | None = None,
         control: bool = False,
         shown: int = 10,
     ) -> None:
+        self.concepts = concepts
         self.units, self.part_names, self.shown = units, tuple(part_names or ()), count("shown", shown)
         self.owned = units.owner is not None and len(units) > 0 and bool((units.owner >= 0).all())
         self.scores: dict[str, Score] = {}
@@ -92,7 +101,8 @@ class Suite:
             raise ValueError(f"two scores are called {name!r}; give one of them a `name` of its own")
         cls = SCORES[kind]
         known = inspect.signature(cls).parameters
-        given = {"num_units": max(1, len(self.units)), "part_count": max(1, len(self.part_names))}
+        given: dict[str, Any] = {"num_units": max(1, len(self.units)), "part_count": max(1, len(self.part_names))}
+        given["concepts"] = self.concepts or NO_CONCEPTS
         free = [argument for argument in known if argument not in given]
         if unknown := [argument for argument in entry if argument not in free]:
             raise ValueError(f"score {name!r} has no argument {unknown[0]!r}; it takes {', '.join(free) or 'none'}")
@@ -106,6 +116,8 @@ class Suite:
             self.notes[name] = "n/a: the model has no units"
         elif "parts" in cls.needs and not self.part_names:
             self.notes[name] = "n/a: the data have no part annotations"
+        elif "concepts" in cls.needs and self.concepts is None:
+            self.notes[name] = "n/a: the data have no concepts"
         else:
             self.scores[name] = score
             if "parts" in cls.needs and not self.owned:
@@ -133,6 +145,8 @@ class Suite:
             seen = look(model, batch, self.units.of_class(batch.y) if self.owned else self.shown, owned=self.owned)
             if (found := len(seen.explanation.units)) != len(self.units):
                 raise ValueError(f"the model explains with {found} units; the suite was made for {len(self.units)}")
+            if any("concepts" in score.needs for score in self.scores.values()):
+                seen = touch(seen, model)
             fed = self._able(seen)
             for name, score in fed.items():
                 if not score.perturbations:
@@ -152,6 +166,10 @@ class Suite:
         why = why_no_place(seen)
         unable = [name for name, score in self._all().items() if why and "parts" in score.needs]
         self.notes |= dict.fromkeys(unable, f"n/a: {why}")
+        if seen.ends is None:
+            others = [name for name, score in self._all().items() if "concepts" in score.needs]
+            self.notes |= dict.fromkeys(others, f"n/a: {self.units.kind}s are not the concepts of the data")
+            unable += others
         return {name: score for name, score in self._all().items() if name not in unable}
 
     def compute(self) -> dict[str, Result]:
@@ -169,9 +187,12 @@ class Suite:
         if support == 0:
             return nothing
         vectors = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in found.items() if k.startswith("unit/")}
-        (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith("unit/"))
+        curves = {k.removeprefix("curve/"): v.tolist() for k, v in found.items() if k.startswith("curve/")}
+        (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith(("unit/", "curve/")))
         note = "" if math.isfinite(value) else f"not finite: {value}"
-        return replace(nothing, value=value, support=support, note=note, more=dict(more), per_unit=vectors)
+        return replace(
+            nothing, value=value, support=support, note=note, more=dict(more), per_unit=vectors, curves=curves
+        )
 
     def reset(self) -> None:
         """Forget everything that was fed."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
@@ -257,6 +258,27 @@ class SelfExplaining(pl.LightningModule, ABC):
             return [optimizer], [StepLR(optimizer, p.every, p.gamma)]
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         return [optimizer], [{"scheduler": CosineAnnealingLR(optimizer, steps), "interval": "step"}]
+
+
+def in_order(rows: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Columns of a whole split in its order, gathered over ranks, from rows whose last entry is ``Batch.index``."""
+    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        columns = [_gather_rows(column) for column in columns]
+    order = columns[-1].argsort(stable=True)
+    return tuple(column[order] for column in columns[:-1])
+
+
+def _gather_rows(mine: Tensor) -> Tensor:
+    """Concatenate rows of all ranks, which may hold different numbers of them."""
+    size = torch.tensor([len(mine)], device=mine.device)
+    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, size)
+    most = int(max(sizes))
+    padded = torch.cat([mine, mine.new_zeros(most - len(mine), *mine.shape[1:])]).contiguous()
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    return torch.cat([p[: int(n)] for p, n in zip(parts, sizes, strict=True)])
 
 
 def _parameters(part: nn.Module | nn.Parameter) -> list[nn.Parameter]:

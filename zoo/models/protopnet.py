@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch, content_hash
 from zoo.explanation import Explanation, Units, gather
-from zoo.models.base import SelfExplaining, Sources
+from zoo.models.base import SelfExplaining, Sources, in_order
 from zoo.nn.backbone import Backbone
 from zoo.nn.prototypes import Similarity, addon_layers, distances, nearest_patches, similarities
 from zoo.nn.sparse_linear import fit_sparse_linear
@@ -238,12 +237,8 @@ class ProtoPNet(SelfExplaining):
     def score_matrix(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         """Scores ``(n, u)`` and classes ``(n,)`` of a whole split in its order, gathered over ranks."""
         self.eval()
-        rows = [(self.scores(b.x), b.y, b.index) for b in self._moved(loader)]
-        scores, y, index = (torch.cat(column) for column in zip(*rows, strict=True))
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            scores, y, index = (_gather_rows(t) for t in (scores, y, index))
-        order = index.argsort(stable=True)
-        return scores[order], y[order]
+        scores, y = in_order((self.scores(b.x), b.y, b.index) for b in self._moved(loader))
+        return scores, y
 
     def _features(self, loader: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         for b in self._moved(loader):
@@ -259,15 +254,3 @@ class ProtoPNet(SelfExplaining):
     def _initial_head(self) -> Tensor:
         own = self._own().float()
         return own * self.hparams["own_weight"] + (1 - own) * self.hparams["other_weight"]
-
-
-def _gather_rows(mine: Tensor) -> Tensor:
-    """Concatenate rows of all ranks, which may hold different numbers of them."""
-    size = torch.tensor([len(mine)], device=mine.device)
-    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
-    dist.all_gather(sizes, size)
-    most = int(max(sizes))
-    padded = torch.cat([mine, mine.new_zeros(most - len(mine), *mine.shape[1:])]).contiguous()
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded)
-    return torch.cat([p[: int(n)] for p, n in zip(parts, sizes, strict=True)])

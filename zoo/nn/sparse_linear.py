@@ -11,13 +11,13 @@ from torch import Tensor
 ROUNDS = 5  # of search and rounding to exact zeros; the first is usually the last
 
 
-def objective(weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, *, l2: float) -> Tensor:
-    """The smooth part: mean cross-entropy + l2 / 2 * ||weight - start||^2."""
-    return F.cross_entropy(scores @ weight.T, y) + l2 / 2 * (weight - start).square().sum()
+def objective(weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, *, l2: Tensor | float) -> Tensor:
+    """The smooth part: mean cross-entropy + the sum of l2 / 2 * (weight - start)^2."""
+    return F.cross_entropy(scores @ weight.T, y) + (l2 / 2 * (weight - start).square()).sum()
 
 
 def kkt_residual(
-    weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, penalised: Tensor, *, l1: float, l2: float
+    weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, penalised: Tensor, *, l1: float, l2: Tensor | float
 ) -> float:
     """Largest violation of the optimality conditions; 0 exactly at the optimum.
 
@@ -34,7 +34,7 @@ def kkt_residual(
 
 def fit_sparse_linear(
     scores: Tensor, y: Tensor, start: Tensor, penalised: Tensor, *, l1: float, l2: float,
-    tolerance: float = 1e-6, iterations: int = 5000,
+    bias: bool = False, tolerance: float = 1e-6, iterations: int = 5000,
 ) -> tuple[Tensor, float]:  # fmt: skip
     """Minimise cross-entropy(scores @ W.T, y) + l1 * sum |W[penalised]| + l2 / 2 * ||W - start||^2 over W.
 
@@ -49,6 +49,7 @@ def fit_sparse_linear(
         penalised: ``(c, u)`` bool, where the L1 acts.
         l1: strength of the L1.
         l2: strength of the pull to ``start``.
+        bias: the last column of ``scores`` is all ones, and neither L1 nor L2 acts on its weights.
         tolerance: on the KKT residual.
         iterations: at most.
 
@@ -65,7 +66,9 @@ def fit_sparse_linear(
     if l1 < 0 or l2 < 0:
         raise ValueError(f"l1 = {l1} and l2 = {l2}; expected both >= 0")
     s, w0 = scores.detach().double().cpu(), start.detach().double().cpu()
-    y, mask = y.cpu(), penalised.cpu()
+    y, mask, pull = y.cpu(), penalised.cpu().clone(), torch.full_like(w0, l2)
+    if bias:
+        mask[:, -1], pull[:, -1] = False, 0.0
     free, split = (~mask).numpy().ravel(), mask.numpy().ravel()
     begin = w0.numpy().ravel()
 
@@ -80,8 +83,8 @@ def fit_sparse_linear(
         logits = s @ w.T
         p = logits.softmax(1)
         p[torch.arange(len(y)), y] -= 1
-        g = (p.T @ s / len(y) + l2 * (w - w0)).numpy().ravel()
-        loss = F.cross_entropy(logits, y) + l2 / 2 * (w - w0).square().sum()
+        g = (p.T @ s / len(y) + pull * (w - w0)).numpy().ravel()
+        loss = F.cross_entropy(logits, y) + (pull / 2 * (w - w0).square()).sum()
         penalty = l1 * float(v[free.sum() :].sum())  # of both halves: what the gradient below is the gradient of
         return float(loss) + penalty, np.concatenate([g[free], g[split] + l1, -g[split] + l1])
 
@@ -94,7 +97,7 @@ def fit_sparse_linear(
         # The search stops a hair's breadth off the bound; what is nearer to it than its slope is to 0 belongs on it.
         first = np.where(bounded & (found.x < value(found.x)[1]), 0.0, found.x)
         weight = torch.from_numpy(unpack(first)).view_as(w0)
-        residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=l2)
+        residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=pull)
         if residual <= 2 * tolerance:
             break
     return weight.to(start), residual

@@ -16,15 +16,15 @@ from zoo.report.source import Source
 
 
 def figure(
-    explanation: Explanation, i: int, picture: Tensor, *, class_names: Sequence[str], sources: Mapping[int, Source],
-    count: int = 3,
+    explanation: Explanation, i: int, picture: Tensor | None, *, class_names: Sequence[str],
+    sources: Mapping[int, Source], count: int = 3,
 ) -> Image.Image:  # fmt: skip
     """Draw input ``i`` of an explanation.
 
     Args:
         explanation: of several inputs.
         i: which of them.
-        picture: ``(3, s, s)`` in 0..1.
+        picture: ``(3, s, s)`` in 0..1; None where the input is no picture.
         class_names: c names.
         sources: where units came from, by unit id.
         count: how many units to draw.
@@ -39,14 +39,20 @@ def figure(
     axes = sheet.subplots(2, len(shown) + 1, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    axes[0, 0].imshow(heat.image(picture))
-    axes[0, 0].set_title("input", fontsize=10)
+    if picture is not None:
+        axes[0, 0].imshow(heat.image(picture))
+        axes[0, 0].set_title("input", fontsize=10)
     rest = logit - sum(float(told.contribution[i, u]) for u in shown)
     lines = [f"{float(told.contribution[i, u]):+.2f}" for u in shown] + [f"{rest:+.2f} all else", f"= {logit:.2f}"]
     axes[1, 0].text(0.5, 0.5, f"{class_names[target]}\n\n" + "\n".join(lines), ha="center", va="center", fontsize=11)
     for column, unit in enumerate(shown, start=1):
-        axes[0, column].set_title(f"{float(told.contribution[i, unit]):+.2f}: here", fontsize=10)
-        if told.where is not None:
+        placed = told.where is not None and told.where.ndim == 4 and picture is not None
+        amount = f"{float(told.contribution[i, unit]):+.2f}"
+        axes[0, column].set_title(f"{amount}: here" if placed else told.units.names[unit], fontsize=10)
+        if not placed and unit not in sources:
+            line = f"{amount}\nstrength {float(told.strength[i, unit]):.3g}"
+            axes[0, column].text(0.5, 0.5, line, ha="center", va="center", fontsize=11)
+        if placed:
             place = told.where[i, column - 1]
             axes[0, column].imshow(heat.overlay(picture, place, frame=heat.box(place, tuple(picture.shape[-2:]))))
         if unit in sources:

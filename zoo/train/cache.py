@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from zoo.batch import Batch
-from zoo.data.base import ImageData
+from zoo.data.base import Data
 from zoo.data.sampler import EpochSampler
 from zoo.models.base import SelfExplaining
 
@@ -32,7 +32,7 @@ class CachedFeatures(pl.LightningDataModule):
     """
 
     def __init__(
-        self, model: SelfExplaining, data: ImageData, *, passes: int, device: torch.device, progress: bool = False
+        self, model: SelfExplaining, data: Data, *, passes: int, device: torch.device, progress: bool = False
     ) -> None:
         super().__init__()
         self.data = data
@@ -50,7 +50,7 @@ class CachedFeatures(pl.LightningDataModule):
             self.val = _features(backbone, held, device, "features, validation", progress)
 
     def resume_at(self, *, epoch: int, batch: int) -> None:
-        """Begin there, as ``ImageData.resume_at``."""
+        """Begin there, as ``Data.resume_at``."""
         self.start = (epoch, batch)
 
     def train_dataloader(self) -> DataLoader:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.data.base import ImageData
+from zoo.data.base import Data
 from zoo.report.page import ScoreRow
 
 
 def card(
     name: str,
     config: Mapping[str, Any],
-    data: ImageData,
+    data: Data,
     rows: Sequence[ScoreRow],
     facts: Mapping[str, str],
     *,
@@ -25,6 +25,8 @@ def card(
     if (config.get("finetune") or {}).get("source"):
         start = f"fine-tuned from `{config['finetune']['source']}`, new {', '.join(config['finetune']['replace'])}"
     scores = "\n".join(f"| {r.name} | {r.value} | {r.protocol} | {r.note} |" for r in rows)
+    mean, std = getattr(data, "mean", None), getattr(data, "std", None)
+    scale = f"mean {list(mean)}, std {list(std)}" if mean and std else "standardised by the training split"
     made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
     example = "\n![an input, its strongest units, and the sum](explanation.png)\n" if n_units else ""
     return f"""---
@@ -35,13 +37,13 @@ license: mit
 # {name}
 
 {model["name"]} with {n_units} units on `{model.get("backbone", "no backbone")}`, started {start},
-trained on {config["data"]["name"]} ({data.num_classes} classes, {data.size} x {data.size} pixels).
+trained on {config["data"]["name"]} ({data.num_classes} classes, inputs of {" x ".join(map(str, data.input_shape))}).
 Licence of the data: {data.licence}.
 
 ```python
 import zoo
 m = zoo.load("{name}")     # strict; eval mode
-e = m.explain(x)           # x: (b, 3, {data.size}, {data.size}), mean {list(data.mean)}, std {list(data.std)}
+e = m.explain(x)           # x: (b, {", ".join(map(str, data.input_shape))}), {scale}
 ```
 {example}
 ## Scores on the test split

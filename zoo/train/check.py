@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from zoo.config import Phase, methods
-from zoo.data.base import ImageData
+from zoo.data.base import Data
 from zoo.metrics.suite import check as check_scores
 from zoo.models.base import SelfExplaining
 from zoo.paths import did_you_mean
@@ -17,7 +17,7 @@ from zoo.paths import did_you_mean
 LEAST = {"epochs": 0, "every": 1, "cache": 0, "weight_decay": 0, "gamma": 0}
 
 
-def check_run(model: SelfExplaining, data: ImageData, config: DictConfig) -> None:
+def check_run(model: SelfExplaining, data: Data, config: DictConfig) -> None:
     """Refuse a run that would fail later: its phases, its suite of scores, an input size that the model cannot take.
 
     Raises:

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from zoo.config import Phase, TrainerArgs, methods
-from zoo.data.base import ImageData
+from zoo.data.base import Data
 from zoo.models.base import SelfExplaining
 from zoo.train.cache import CachedFeatures, bypassed
 from zoo.train.callbacks import Resumable, place_in
@@ -32,7 +32,7 @@ from zoo.train.loggers import CsvLog, trackers
 
 
 def run_phases(
-    model: SelfExplaining, data: ImageData, config: DictConfig, out: Path, *, resume: bool = False,
+    model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, resume: bool = False,
     limit: int | None = None, callbacks: list[Callback] | None = None, progress: bool = True,
 ) -> None:  # fmt: skip
     """Train ``model`` in place through all phases of ``config``.
@@ -91,7 +91,7 @@ def run_phases(
 def _fit(
     trainer: pl.Trainer,
     model: SelfExplaining,
-    data: ImageData,
+    data: Data,
     phase: Phase,
     checkpoint: Path | None,
     *,

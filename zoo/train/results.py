@@ -15,7 +15,7 @@ from tqdm import tqdm
 from zoo import __version__, checkpoint, gallery, paths
 from zoo import config as configs
 from zoo.batch import Batch
-from zoo.data.base import ImageData, SplitName
+from zoo.data.base import Data, SplitName
 from zoo.explanation import Explanation
 from zoo.metrics.suite import Result, Suite
 from zoo.models.base import SelfExplaining
@@ -26,7 +26,7 @@ from zoo.train.loggers import read_log
 
 
 def score(
-    model: SelfExplaining, data: ImageData, suite: str, *, split: SplitName = "test", limit: int | None = None,
+    model: SelfExplaining, data: Data, suite: str, *, split: SplitName = "test", limit: int | None = None,
     accelerator: str = "auto", progress: bool = True,
 ) -> dict[str, Result]:  # fmt: skip
     """All scores of a suite on one split, with the random control beside every part score.
@@ -42,13 +42,15 @@ def score(
     """
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     model.to("cuda" if gpu else "cpu")
-    scores = Suite(suite, model.units, data.part_names, control=True)
+    scores = Suite(suite, model.units, data.part_names, concepts=data.concepts, control=True)
     for i, batch in enumerate(tqdm(data.loader(split), desc=f"scoring {split}", disable=_quiet(progress), leave=False)):
         if limit is not None and i >= limit:
             break
         scores.update(model, batch.to(model.device))
+    found = {} if limit is not None else model.findings(data.loader(split))
+    own = {name: Result(name, value, model.name, support=len(data.splits[split])) for name, value in found.items()}
     model.cpu()
-    return scores.compute()
+    return scores.compute() | own
 
 
 def _quiet(progress: bool) -> bool | None:
@@ -56,7 +58,7 @@ def _quiet(progress: bool) -> bool | None:
     return None if progress else True
 
 
-def finish(model: SelfExplaining, data: ImageData, config: DictConfig, out: Path, *, command: str) -> list[ScoreRow]:
+def finish(model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, command: str) -> list[ScoreRow]:
     """Score on the test split, save the checkpoint with its card, write the report page.
 
     Returns:
@@ -71,7 +73,9 @@ def finish(model: SelfExplaining, data: ImageData, config: DictConfig, out: Path
     metrics = {"scores": {n: r.to_json() for n, r in results.items()}, **facts, "seed": config.seed}
     text = card(out.name, configs.plain(config), data, rows, facts, n_units=len(names))
     batch, told, _ = examples(model, data, count=1)
-    drawn = figure(told, 0, data.picture(batch.x)[0], class_names=data.class_names, sources=origins) if names else None
+    pictures = data.picture(batch.x)
+    picture = None if pictures is None else pictures[0]
+    drawn = figure(told, 0, picture, class_names=data.class_names, sources=origins) if names else None
     checkpoint.save(
         out / "checkpoint", model, config=configs.plain(config), metrics=metrics, card=text, unit_names=names,
         unit_pictures={u: unit_picture(s) for u, s in origins.items()}, example=drawn,
@@ -82,7 +86,7 @@ def finish(model: SelfExplaining, data: ImageData, config: DictConfig, out: Path
 
 @torch.no_grad()
 def examples(
-    model: SelfExplaining, data: ImageData, *, count: int = 8, shown: int = 6
+    model: SelfExplaining, data: Data, *, count: int = 8, shown: int = 6
 ) -> tuple[Batch, Explanation, Explanation]:
     """The first test sample of each of the first ``count`` classes, explained as predicted and as it truly is."""
     y = data.splits["test"].y
@@ -92,7 +96,7 @@ def examples(
 
 
 def write_page(
-    file: Path, model: SelfExplaining, data: ImageData, rows: Sequence[ScoreRow], facts: Mapping[str, str], *,
+    file: Path, model: SelfExplaining, data: Data, rows: Sequence[ScoreRow], facts: Mapping[str, str], *,
     title: str,
 ) -> Path:  # fmt: skip
     """The page of a run."""
@@ -108,7 +112,7 @@ def write_page(
     )  # fmt: skip
 
 
-def about(config: DictConfig, data: ImageData, command: str, *, log: Path | None = None) -> dict[str, str]:
+def about(config: DictConfig, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
     """Facts printed with every result: model, data and its hash, command, training time, hardware, versions."""
     facts = {
         "model": f"{config.model.name} on {config.model.get('backbone', 'no backbone')}",
@@ -130,7 +134,10 @@ MEANING = {
     "effective units": "units that carry 90 % of an answer",
     "consistency": "per cent of units that keep to one part of the object",
     "stability": "per cent of explanations that name the same parts after noise",
+    "concept accuracy": "share of known concepts judged rightly, mean over concepts",
+    "interventions": "mean accuracy while concept groups are corrected one by one",
 }
+DETAILED = ("zoo-concepts", "zoo-interventions")  # whose further read-outs have lines of their own
 
 
 def table(results: Mapping[str, Result]) -> list[ScoreRow]:
@@ -140,6 +147,8 @@ def table(results: Mapping[str, Result]) -> list[ScoreRow]:
         name = r.name.replace("_", " ")
         meaning = "the same of units that look at random places" if "(random" in name else MEANING.get(name, "")
         rows.append(ScoreRow(name, _text(r), r.protocol, r.note if r.note and r.value is not None else meaning))
+        if r.protocol.startswith(DETAILED):
+            rows += [ScoreRow(f"· {k.replace('_', ' ')}", f"{v:.4g}", "", "") for k, v in r.more.items()]
     return rows
 
 

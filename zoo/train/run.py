@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from zoo import checkpoint
 from zoo import config as configs
 from zoo.data import create_data, data_class
-from zoo.data.base import ImageData
+from zoo.data.base import Data
 from zoo.models.base import SelfExplaining
 from zoo.registry import create_model, model_class
 
@@ -34,7 +34,7 @@ FROM_DATA = ("concepts", "input_shape")
 MADE_UP = {"concepts": {"columns": {"this": None, "that": None}}, "input_shape": [4]}
 
 
-def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, ImageData]:
+def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
     """Model and data of a config, the model initialised from the seed.
 
     What the model's ``__init__`` wants to know of the data (``concepts``, ``input_shape``) and the config leaves out is
@@ -67,7 +67,7 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Ima
     return model, data
 
 
-def _told(data: ImageData, key: str) -> Any:
+def _told(data: Data, key: str) -> Any:
     if key == "input_shape":
         return list(data.input_shape)
     return None if data.concepts is None else data.concepts.to_config()

@@ -1,0 +1,141 @@
+"""Intervention curves against a loop over samples, steps and groups."""
+
+import pytest
+import torch
+
+from zoo.batch import Batch
+from zoo.concepts import Concept, ConceptSchema
+from zoo.explanation import Explanation, Units
+from zoo.metrics.base import Seen
+from zoo.metrics.interventions import Interventions
+
+SCHEMA = ConceptSchema((
+    Concept("a"), Concept("w: x", "categorical", "w"), Concept("w: y", "categorical", "w"), Concept("c"), Concept("d"),
+))  # fmt: skip
+GROUPS = [[0], [1, 2], [3], [4]]
+WEIGHT = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+
+def world(n=40, *, low=0.0, high=1.0):
+    """A linear head on strengths that say 0 as ``low`` and 1 as ``high``."""
+    g = torch.Generator().manual_seed(1)
+    truth = (torch.rand(n, 5, generator=g) < 0.5).double()
+    truth[:, 2] = 1 - truth[:, 1]
+    y = ((low + truth * (high - low)) @ WEIGHT.T).argmax(1)
+    share = (0.5 * truth + 0.5 * torch.rand(n, 5, generator=g, dtype=torch.float64)).clamp(0, 1)
+    truth[3, 0] = torch.nan
+    return truth, low + share * (high - low), y
+
+
+def seen(truth, strength, y, ids, low=0.0, high=1.0):
+    def decide(mask, value):
+        return torch.where(mask, value, strength) @ WEIGHT.T
+
+    b, none = len(ids), torch.zeros(len(ids), 5, dtype=torch.float64)
+    units = Units("concept", SCHEMA.names, group=SCHEMA.groups)
+    told = Explanation(units, strength @ WEIGHT.T, y, strength, none, none[:, 0], torch.zeros(b, 0, dtype=torch.int64))
+    batch = Batch(none, y, ids, concepts=truth)
+    return Seen(batch, told, told.shown >= 0, ends=(none + low, none + high), decide=decide)
+
+
+def curve(score, policy):
+    return score.compute()[f"curve/{policy}"].tolist()
+
+
+def feed(score, n=40, size=40, order=None, **ends):
+    truth, strength, y = world(n, **ends)
+    order = torch.arange(n) if order is None else order
+    for ids in order.split(size):
+        score.feed(seen(truth[ids], strength[ids], y[ids], ids, **ends))
+    return score
+
+
+def by_hand(truth, strength, y, rank_of):
+    """Accuracy after each step, with ``rank_of(sample)`` the groups in order."""
+    right = [0] * 5
+    for i in range(len(y)):
+        now = strength[i].clone()
+        right[0] += int((WEIGHT @ now).argmax() == y[i])
+        for step, g in enumerate(rank_of(i), 1):
+            for j in GROUPS[g]:
+                if not truth[i, j].isnan():
+                    now[j] = truth[i, j]
+            right[step] += int((WEIGHT @ now).argmax() == y[i])
+    return [r / len(y) for r in right]
+
+
+def test_uncertainty_and_error_equal_the_loop():
+    truth, strength, y = world()
+    score = feed(Interventions(SCHEMA, policies=["uncertainty", "error"], seeds=2))
+
+    def unsure(i):
+        doubt = [sum(-abs(float(strength[i, j]) - 0.5) for j in js) / len(js) for js in GROUPS]
+        return sorted(range(4), key=lambda g: -doubt[g])
+
+    def far(i):
+        off = [(strength[i] - truth[i]).abs().nan_to_num()[js].mean().item() for js in GROUPS]
+        return sorted(range(4), key=lambda g: -off[g])
+
+    assert curve(score, "uncertainty") == pytest.approx(by_hand(truth, strength, y, unsure))
+    assert curve(score, "error") == pytest.approx(by_hand(truth, strength, y, far))
+
+
+def test_greedy_equals_the_loop():
+    truth, strength, y = world()
+
+    def greedy(i):
+        now, left, order = strength[i].clone(), {0, 1, 2, 3}, []
+        while left:
+
+            def gain(g, now=now):
+                tried = now.clone()
+                for j in GROUPS[g]:
+                    tried[j] = truth[i, j] if not truth[i, j].isnan() else tried[j]
+                return float((WEIGHT @ tried).softmax(0)[y[i]])
+
+            best = max(left, key=gain)
+            for j in GROUPS[best]:
+                now[j] = truth[i, j] if not truth[i, j].isnan() else now[j]
+            left.remove(best)
+            order.append(best)
+        return order
+
+    score = feed(Interventions(SCHEMA, policies=["greedy"], seeds=1))
+    assert curve(score, "greedy") == pytest.approx(by_hand(truth, strength, y, greedy))
+
+
+def test_all_groups_set_is_the_truth_and_none_is_the_model():
+    truth, strength, y = world()
+    told = feed(Interventions(SCHEMA, seeds=3)).compute()
+    known = torch.where(truth.isnan(), strength, truth)
+    assert float(told["all"]) == pytest.approx(float(((known @ WEIGHT.T).argmax(1) == y).float().mean()))
+    assert float(told["none"]) == pytest.approx(float(((strength @ WEIGHT.T).argmax(1) == y).float().mean()))
+    assert float(told["random spread"]) > 0
+    assert float(told["random"]) == pytest.approx(float(torch.trapezoid(told["curve/random"]) / 4), abs=1e-6)
+
+
+@pytest.mark.parametrize("policies", [["random"], ["uncertainty", "greedy"]])
+def test_neither_batch_size_nor_order_matter(policies):
+    whole = feed(Interventions(SCHEMA, policies=policies, seeds=2, competence=0.7))
+    mixed = feed(Interventions(SCHEMA, policies=policies, seeds=2, competence=0.7), size=7, order=torch.randperm(40))
+    assert torch.equal(whole.right, mixed.right)
+
+
+def test_an_encoding_other_than_zero_and_one():
+    """Strengths say 0 and 1 as -3 and 2: the last point is the head on the encoded truth, which made the labels."""
+    score = feed(Interventions(SCHEMA, seeds=1), low=-3.0, high=2.0)
+    assert curve(score, "random")[-1] >= 39 / 40
+
+
+def test_wrong_values_hurt():
+    good, bad = (feed(Interventions(SCHEMA, competence=c)).compute() for c in (1.0, 0.0))
+    assert float(bad["all"]) < float(good["none"]) < float(good["all"])
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="policy 'best' is not known"):
+        Interventions(SCHEMA, policies=["best"])
+    with pytest.raises(ValueError, match="seeds is 0"):
+        Interventions(SCHEMA, seeds=0)
+    with pytest.raises(ValueError, match="competence is 2"):
+        Interventions(SCHEMA, competence=2)

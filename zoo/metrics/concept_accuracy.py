@@ -1,0 +1,99 @@
+"""How right the concepts are, beside how right one is who always says what is most frequent."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo.concepts import ConceptSchema
+from zoo.metrics.base import Score, Seen, expect
+
+
+class ConceptAccuracy(Score):
+    """Mean over concepts of the share of known values that are right. Spec: Koh et al. 2020, Concept Bottleneck Models.
+
+    A binary concept is said to be true if its strength is nearer to the encoding of 1 than to that of 0. A categorical
+    group is one concept, and says its strongest value. Continuous concepts are left out.
+
+    Further read-outs: ``exact_match`` share of samples all of whose known concepts are right; ``majority`` the accuracy
+    of always saying the more frequent value of each concept among these samples; ``worst`` the least accurate concept.
+    Per unit: ``unit/accuracy``, NaN for continuous concepts, that of its group for each value.
+
+    Args:
+        concepts: the schema.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"units", "concepts"})
+    protocol = "zoo-concepts-v1"
+
+    def __init__(self, concepts: ConceptSchema) -> None:
+        super().__init__()
+        self.schema, self.group = concepts, concepts.group_ids
+        self.binary, self.value = concepts.columns("binary"), concepts.columns("categorical")
+        # one slot for each binary column, one for each categorical group: its first column
+        first = torch.tensor([concepts.groups.index(g) for g in concepts.groups])
+        self.slot = torch.where(self.value, first, torch.arange(len(concepts)))
+        self.counted = (self.binary | self.value) & (self.slot == torch.arange(len(concepts)))
+        self._sum("right", len(concepts))
+        self._sum("known", len(concepts))
+        self._sum("true", len(concepts))
+        self._sum("exact")
+
+    def update(self, strength: Tensor, truth: Tensor, low: Tensor, high: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            strength: ``(b, m)`` of each concept.
+            truth: ``(b, m)`` true concepts, NaN where unknown.
+            low: ``(m,)`` or ``(b, m)`` strength that says 0.
+            high: the same for 1.
+
+        Raises:
+            ValueError: if a shape does not fit.
+        """
+        m = len(self.schema)
+        expect("strength", strength, None, m)
+        expect("truth", truth, len(strength), m)
+        strength, truth, low, high = (t.detach().to(self.device).double() for t in (strength, truth, low, high))
+        said = 2 * (strength - low) >= high - low
+        places = self.group.to(self.device).expand(strength.shape)
+        groups = int(self.group.max()) + 1
+        top = strength.new_full((len(strength), groups), -torch.inf).scatter_reduce(1, places, strength, "amax")
+        said = torch.where(self.value.to(self.device), strength == top.gather(1, places), said)
+        known = truth.isfinite()
+        wrong = known & (said != (truth > 0.5)) & (self.binary | self.value).to(self.device)
+        slots = self.slot.to(self.device).expand(strength.shape)
+        wrong = torch.zeros_like(wrong, dtype=torch.int64).scatter_reduce(1, slots, wrong.long(), "amax").bool()
+        counted = known & self.counted.to(self.device)
+        self.right = self.right + (counted & ~wrong).sum(0)
+        self.known = self.known + counted.sum(0)
+        self.true = self.true + (known & (truth > 0.5)).sum(0)
+        self.exact = self.exact + (~(counted & wrong).any(1)).sum()
+        self.samples = self.samples + len(strength)
+
+    def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
+        """Add what a suite saw."""
+        assert seen.ends is not None
+        assert seen.batch.concepts is not None
+        self.update(seen.explanation.strength, seen.batch.concepts, *seen.ends)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The accuracy and its read-outs; see the class."""
+        each = self.right / self.known.double()
+        per_group = torch.full_like(each, -1.0).scatter_reduce(
+            0, self.group.to(self.device), self.true.double(), "amax"
+        )
+        most = torch.maximum(self.true, self.known - self.true).double()
+        most = torch.where(self.value.to(self.device), per_group[self.group.to(self.device)], most) / self.known
+        asked = self.counted.to(self.device) & (self.known > 0)
+        slot = each[self.slot.to(self.device)]
+        return {
+            "concept_accuracy": each[asked].mean(),
+            "exact_match": self.exact / self.samples.double(),
+            "majority": most[asked].mean(),
+            "worst": each[asked].min() if bool(asked.any()) else each.new_tensor(torch.nan),
+            "support": self.samples,
+            "unit/accuracy": torch.where((self.binary | self.value).to(self.device), slot, torch.nan),
+        }
