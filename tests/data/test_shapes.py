@@ -72,3 +72,59 @@ def test_errors(data):
     with pytest.raises(ValueError, match="data.n_val is 3"):
         create_data("shapes", n_val=3)
     assert len(create_data("shapes", limit=16).splits["train"]) == 16
+
+
+def test_the_random_background_is_as_it_was():
+    """Fingerprints of the scenes before there was a choice of background."""
+    args = {"n_train": 40, "n_val": 30, "n_test": 30}
+    assert create_data("shapes", **args).fingerprint() == "81d8689050d1"
+    assert create_data("shapes", seed=3, classes=27, size=32, **args).fingerprint() == "4a01fb7070b5"
+    assert create_data("shapes", background="random", **args).fingerprint() == "81d8689050d1"
+
+
+@pytest.mark.parametrize("classes", [4, 27])
+def test_a_spurious_background(classes):
+    """The class read off the background alone, by the colour of the most pixels."""
+    n = 270
+    data = create_data("shapes", background="spurious", classes=classes, n_train=n, n_val=n, n_test=n, size=24)
+    middle = 180 + 50 * torch.cos(2 * torch.pi * (torch.arange(classes)[:, None] / classes + torch.arange(3) / 3))
+    share = {}
+    for name in ("train", "val", "test"):
+        x = (data.picture(next(iter(data.loader(name, batch_size=n))).x) * 255).round()
+        ground = x.flatten(2).mode(2).values
+        read = torch.cdist(ground, middle).argmin(1)
+        truth = torch.tensor([data.hinted(name, i) for i in range(len(x))])
+        assert (read == truth).float().mean() > 0.99
+        share[name] = (truth == data.splits[name].y).float().mean().item()
+    for name in ("train", "val"):
+        assert abs(share[name] - 0.95) < 3 * (0.95 * 0.05 / n) ** 0.5
+    assert abs(share["test"] - 1 / classes) < 3 * (1 / classes * (1 - 1 / classes) / n) ** 0.5
+
+
+def test_the_background_tells_nothing_in_test():
+    args = {"classes": 4, "n_train": 8, "n_val": 8, "n_test": 4000, "size": 8, "background": "spurious"}
+    data = create_data("shapes", **args)
+    y = torch.arange(4000) % 4
+    table = torch.zeros(4, 4).index_put((y, torch.tensor([data.hinted("test", i) for i in range(4000)])),
+                                        torch.ones(4000), accumulate=True)  # fmt: skip
+    assert ((table - 250).square() / 250).sum() < 36.1  # chi-square with 15 - 3 = 12 degrees at most: p > .0003
+    off = torch.tensor([data.hinted("train", i) for i in range(4000)])
+    wrong = torch.bincount((off - y)[off != y] % 4)
+    assert wrong[0] == 0
+    assert (wrong[1:] - wrong.sum() / 3).abs().max() < 4 * (wrong.sum() / 3) ** 0.5  # any other class alike
+
+
+def test_a_spurious_scene_is_drawn_again():
+    args = {"n_train": 16, "n_val": 8, "n_test": 16, "size": 48}
+    data, plain = (create_data("shapes", background=b, **args) for b in ("spurious", "random"))
+    batch = next(iter(data.loader("test", batch_size=16)))
+    scene = data.render("test", 11)
+    assert torch.equal((data.picture(batch.x[11:12])[0] * 255).round().byte(), scene.image)
+    less = data.render("test", 11, without=["tail"])
+    changed = (less.image != scene.image).any(0)
+    assert changed.any()
+    assert not (changed & ~scene.masks[4]).any()
+    assert torch.equal(scene.points, plain.render("test", 11).points)
+    assert torch.equal(scene.masks, plain.render("test", 11).masks)
+    with pytest.raises(ValueError, match="data.background is 'spurios'"):
+        create_data("shapes", background="spurios")

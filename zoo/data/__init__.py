@@ -19,6 +19,7 @@ SOURCES = {
     "folder": "zoo.data.folder:Folder",
     "mnist": "zoo.data.torchvision_sets:Mnist",
     "shapes": "zoo.data.shapes:Shapes",
+    "table": "zoo.data.table:Table",
     "toys": "zoo.data.toys:Toys",
 }
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zoo.batch import Batch
 from zoo.concepts import ConceptSchema
+from zoo.data.concept_checks import check_concepts, warn_of_disguises
 from zoo.data.sampler import EpochSampler
 from zoo.data.split import Split, first_of_each, held_out
 
@@ -39,6 +40,7 @@ class Data(pl.LightningDataModule):
         concepts: what each column of the concepts means; None if there are none.
         feature_names: one name for each number of a row; empty where inputs are no rows of numbers.
         licence: of the samples, in a few words.
+        users_own: whether they are a user's, who is then warned of a concept that is the label in disguise.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -49,6 +51,7 @@ class Data(pl.LightningDataModule):
     concepts: ConceptSchema | None = None
     feature_names: tuple[str, ...] = ()
     licence: ClassVar[str] = ""
+    users_own: ClassVar[bool] = False
 
     def __init__(
         self, *, batch_size: int, workers: int = 0, val: float = 0.1, seed: int = 0, limit: int | None = None
@@ -96,6 +99,16 @@ class Data(pl.LightningDataModule):
         Raises:
             ValueError: if the data is missing or wrong; the message names file and row.
         """
+        splits = self._parted
+        for name, split in splits.items():
+            check_concepts(name, split, self.concepts)
+        if self.users_own and self.concepts is not None and self.limit is None:  # a few samples agree by chance
+            warn_of_disguises(splits["train"], self.concepts, self.class_names)
+        return splits
+
+    @cached_property
+    def _parted(self) -> dict[str, Split]:
+        """The three splits, their concepts not yet checked: a schema may need the training split to be complete."""
         splits = self._read()
         for name, split in splits.items():
             self._check_split(name, split)

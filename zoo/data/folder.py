@@ -1,7 +1,8 @@
-"""A user's own images: one folder per class, optionally a CSV of keypoints."""
+"""A user's own images: one folder per class, optionally a CSV of keypoints and one of concepts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from zoo.concepts import ConceptSchema
 from zoo.data.augment import Augment
+from zoo.data.concept_columns import Labels
+from zoo.data.concept_file import read_concepts
 from zoo.data.images import ImageData
 from zoo.data.keypoints import Keypoint, read_keypoints
 from zoo.data.pixels import Files
@@ -30,6 +34,10 @@ class Folder(ImageData):
         keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the original
             image and, if wanted, ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is
             not visible. None for no keypoints.
+        concepts_file: CSV file whose first column is ``file`` (relative to root) and each further one a concept; an
+            empty cell and an image without a row are unknown. Kinds are read off the cells, see
+            ``zoo.data.concept_columns.encode``. None for no concepts.
+        concept_kinds: binary, categorical or continuous, for concepts whose cells do not say so.
         size: side of the square images, in pixels.
         batch_size: of one rank.
         augment: policy for training.
@@ -40,19 +48,25 @@ class Folder(ImageData):
     """
 
     licence = "the user's own"
+    users_own = True
 
     def __init__(
         self,
         *,
         root: str,
         keypoints: str | None = None,
+        concepts_file: str | None = None,
+        concept_kinds: dict[str, str] | None = None,
         size: int = 224,
         batch_size: int = 64,
         augment: Augment = "flip",
         **common: Any,
     ) -> None:
         super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
+        if concept_kinds and not concepts_file:
+            raise ValueError("data.concept_kinds is given without data.concepts_file; give both or neither")
         self.root, self.keypoints = Path(root).expanduser(), keypoints
+        self.concepts_file, self.concept_kinds = concepts_file, concept_kinds
 
     @cached_property
     def _divided(self) -> list[str]:
@@ -77,7 +91,30 @@ class Folder(ImageData):
     def _keypoints(self) -> list[Keypoint]:
         return read_keypoints(Path(self.keypoints).expanduser()) if self.keypoints else []
 
+    @cached_property
+    def _said(self) -> Labels | None:
+        if not self.concepts_file:
+            return None
+        names = [name for split in self._pictures.values() for name in split.names]
+        return read_concepts(Path(self.concepts_file).expanduser(), names, kinds=self.concept_kinds)
+
+    @cached_property
+    def concepts(self) -> ConceptSchema | None:
+        """The columns of the CSV; mean and std are of the training split."""
+        if self._said is None:
+            return None
+        train = self._parted["train"].concepts
+        assert train is not None
+        return self._said.schema(train)
+
     def _read(self) -> dict[str, Split]:
+        if self._said is None:
+            return self._pictures
+        each = self._said.values.split([len(split) for split in self._pictures.values()])
+        return {k: replace(s, concepts=c) for (k, s), c in zip(self._pictures.items(), each, strict=True)}
+
+    @cached_property
+    def _pictures(self) -> dict[str, Split]:
         if self._divided:
             splits = {name: self._split_of(self.root / name) for name in self._divided}
             if "test" not in splits:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,10 +16,12 @@ from zoo.data.augment import Augment
 from zoo.data.base import SplitName
 from zoo.data.images import ImageData
 from zoo.data.pixels import Arrays
-from zoo.data.shapes_draw import FINE, NAMES, VARIANTS, draw, pose
+from zoo.data.shapes_draw import FINE, NAMES, VARIANTS, draw, hue, pose
 from zoo.data.split import Split
 
 SPLITS = ("train", "val", "test")
+Background = Literal["random", "spurious"]
+TELLING = 0.95
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,15 @@ class Shapes(ImageData):
     Two classes differ in at least three of six parts, so no part alone tells the class. A scene is a function of (seed,
     split, index). The idea of parts that can be removed exactly is that of FunnyBirds (Hesse et al. 2023).
 
+    With a spurious background each class has a colour. In train and val a scene has the colour of its own class with
+    probability .95, else that of another class, each equally likely; in test it has that of any class, each equally
+    likely, whatever its own. So a model that reads the background alone is right in .95 of val and in 1 / classes of
+    test, and what a model gains by the shortcut is a gap between val and test. Pose, creature and objects are those of
+    the random background.
+
     Args:
         classes: number of classes, 2 to 27.
+        background: random, or spurious.
         n_train: number of training scenes; and so on.
         n_val: validation scenes.
         n_test: test scenes.
@@ -76,6 +86,7 @@ class Shapes(ImageData):
         self,
         *,
         classes: int = 8,
+        background: Background = "random",
         n_train: int = 2000,
         n_val: int = 400,
         n_test: int = 800,
@@ -101,6 +112,9 @@ class Shapes(ImageData):
         )
         if not 2 <= classes <= 27:
             raise ValueError(f"data.classes is {classes}; expected 2 to 27")
+        if background not in get_args(Background):
+            raise ValueError(f"data.background is {background!r}; expected one of {', '.join(get_args(Background))}")
+        self.background = background
         self.counts = {"train": n_train, "val": n_val, "test": n_test}
         for name, n in self.counts.items():
             if n < classes:
@@ -133,11 +147,23 @@ class Shapes(ImageData):
 
     def _draw(self, split: str, index: int, variants: dict[str, str]) -> tuple[np.ndarray, ...]:
         rng = np.random.default_rng([self.seed, SPLITS.index(split), index])
-        image, points, upper = draw(pose(rng), variants, self.size)
+        scene = pose(rng)
+        if self.background == "spurious":
+            scene = replace(scene, ground=hue(self.hinted(split, index), len(self.designs), rng))
+        image, points, upper = draw(scene, variants, self.size)
         at = np.floor(points * FINE).astype(int)
         inside = ((at >= 0) & (at < len(upper))).all(1)
         x, y = at.clip(0, len(upper) - 1).T
         return image, points, inside & (upper[y, x] == np.arange(len(NAMES)) + 1), upper
+
+    def hinted(self, split: str, index: int) -> int:
+        """The class whose colour the background of a scene has, if it is spurious."""
+        rng = np.random.default_rng([self.seed, SPLITS.index(split), index, 1])
+        n = len(self.designs)
+        if split == "test":
+            return int(rng.integers(n))
+        away = 0 if rng.random() < TELLING else int(rng.integers(1, n))
+        return (index + away) % n
 
     def render(self, split: SplitName, index: int, without: Sequence[str] = ()) -> Scene:
         """Draw a scene again, as it is or with parts left out; pixels outside the masks of those parts stay the same.

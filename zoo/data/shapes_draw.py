@@ -109,6 +109,16 @@ def pose(rng: np.random.Generator) -> Pose:
     )
 
 
+def hue(number: int, total: int, rng: np.random.Generator) -> np.ndarray:
+    """``(3,)`` background colour that tells a number from ``total`` others, as far apart as they can be.
+
+    Hues are spread evenly over the circle of radius 50 around a middle grey of 180, and each level is off by 3 at most:
+    with 27 colours the nearest of the hues is still the right one.
+    """
+    wheel = 2 * np.pi * (number / total + np.arange(3) / 3)
+    return (180 + 50 * np.cos(wheel)).round().astype(int) + rng.integers(-3, 4, 3)
+
+
 def _rotation(angle: float) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, -s], [s, c]])
