@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from zoo import checkpoint, gallery
+from zoo.batch import Batch
 from zoo.cli import recipe
 from zoo.data import create_data
 from zoo.report.page import ScoreRow, page
@@ -23,11 +24,13 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"--shown is {args.shown}; expected 0 or more")
     model, config = load_checkpoint(args.name, args.overrides)
     data = create_data(**OmegaConf.to_container(config.data))
-    x, truth, name = read(args.input, data)
+    x, known, name = read(args.input, data)
+    truth = known and known.y
     with torch.no_grad():
         told = model.explain(x, shown=args.shown)
         also = None if truth is None else model.explain(x, target=truth, shown=args.shown)
-    used = {int(u) for e in (told, also) if e is not None for u in e.shown.flatten()}
+    both = [e for e in (told, also) if e is not None]
+    used = {int(u) for e in both for u in e.shown.flatten()}
     _, metrics = checkpoint.read(checkpoint.find(args.name))
     scores = metrics.get("scores", {}).items()
     rows = [ScoreRow(n, "n/a" if s["value"] is None else f"{s['value']:.4g}", s["protocol"], s.get("note", ""))
@@ -40,6 +43,7 @@ def main(args: argparse.Namespace) -> None:
         page(
             out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
             class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
+            notes=gallery.notes(model, data, known and known.concepts, *both), details=gallery.details(data, x),
         )  # fmt: skip
     winner = int(told.target[0])
     sys.stdout.write(f"{name}: {data.class_names[winner]}, logit {float(told.logits[0, winner]):.4g}\n")
@@ -47,12 +51,12 @@ def main(args: argparse.Namespace) -> None:
         sys.stdout.write(f"page  {out}\n")
 
 
-def read(text: str, data) -> tuple[torch.Tensor, torch.Tensor | None, str]:
-    """The input as ``(1, 3, s, s)``, its class if known, its name."""
+def read(text: str, data) -> tuple[torch.Tensor, Batch | None, str]:
+    """The input ``(1, ...)``, all that is known of it if it is a test sample, its name."""
     if text.isdigit():
         n = len(data.splits["test"])
         if int(text) >= n:
             raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")
         batch = data.samples("test", [int(text)])
-        return batch.x, batch.y, data.name_of("test", int(text))
+        return batch.x, batch, data.name_of("test", int(text))
     return data.read_input(text)[None], None, text

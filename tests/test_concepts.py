@@ -49,3 +49,35 @@ def test_groups_in_order():
 def test_refusals(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_concepts_stated_by_name():
+    told = SCHEMA.read({"wing": "short", "has_hole": "yes", "size": "2.5"})
+    assert told[:4].tolist() == [1, 0, 1, 2.5]
+    assert bool(told[4].isnan())
+    assert SCHEMA.read({"beak::red": "0"})[4] == 0
+    assert bool(SCHEMA.read({}).isnan().all())
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({"has_whole": "1"}, "no concept 'has_whole', did you mean has_hole?"),
+        ({"wings": "long"}, "no concept 'wings', did you mean wing?"),
+        ({"wing": "shrt"}, "'wing' has no value 'shrt', did you mean short?"),
+        ({"wing": "1"}, r"'wing' has no value '1' \(known: long, short\)"),
+        ({"has_hole": "maybe"}, "'has_hole' is 'maybe'; expected 1 or 0"),
+        ({"size": "big"}, "'size' is 'big'; expected a number"),
+    ],
+)
+def test_statements_that_are_refused(stated, words):
+    with pytest.raises(ValueError, match=words):
+        SCHEMA.read(stated)
+
+
+def test_decided_equals_the_loop():
+    share = torch.rand(50, 5, generator=torch.Generator().manual_seed(0))
+    expected = [
+        [float(a >= 0.5), float(x >= y), float(y >= x), size, float(b >= 0.5)] for a, x, y, size, b in share.tolist()
+    ]
+    assert torch.equal(SCHEMA.decided(share), torch.tensor(expected))

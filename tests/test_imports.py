@@ -16,7 +16,7 @@ GROUND = {"explanation", "batch", "concepts", "config", "paths"}
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
     "batch": set(),
-    "concepts": set(),
+    "concepts": {"paths"},
     "paths": set(),
     "config": {"paths"},
     "registry": {"paths", "config"},

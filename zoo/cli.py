@@ -16,6 +16,7 @@ EPILOG = """examples:
   zoo train protopnet/digits seed=1          train from a config, with an override
   zoo evaluate protopnet-digits              score a checkpoint
   zoo explain protopnet-digits 12            write the page of one input: an index of the test split, or a picture file
+  zoo intervene cbm-digits 12 has_hole=1     correct a concept and see the answer change
 """
 
 
@@ -67,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("input", help="index of the test split, or a picture file")
     p.add_argument("overrides", nargs="*", metavar="data.key=value", help="override a key of the data")
     p.add_argument("--shown", type=int, default=10, help="how many units to show")
+    p = verb(
+        "intervene", "correct concepts of one input by name and see the answer change", what="checkpoint or run folder",
+        run=True,
+    )  # fmt: skip
+    p.add_argument("input", help="index of the test split, a picture file, or name=value,... for a table")
+    p.add_argument("overrides", nargs="*", metavar="concept=value", help="such as has_hole=1 or wing=striped")
     return top
 
 

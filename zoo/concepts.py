@@ -9,6 +9,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from zoo.paths import did_you_mean
+
+YES, NO = ("1", "1.0", "yes", "true"), ("0", "0.0", "no", "false")
 ConceptKind = Literal["binary", "categorical", "continuous"]
 
 
@@ -100,6 +103,48 @@ class ConceptSchema:
         """``(m,)`` bool, the columns of one kind."""
         return torch.tensor([c.kind == kind for c in self.concepts])
 
+    def decided(self, share: Tensor) -> Tensor:
+        """Concepts ``(b, m)`` as decided from amounts between 0 and 1.
+
+        A binary concept is 1 from 0.5, of a categorical group the strongest value is 1, a continuous one stays.
+        """
+        group, value = self.group_ids.to(share.device), self.columns("categorical").to(share.device)
+        most = share.new_full((len(share), len(self.group_names)), -torch.inf)
+        most = most.scatter_reduce(1, group.expand(share.shape), share, "amax")[:, group]
+        said = torch.where(value, share == most, share >= 0.5).to(share)
+        return torch.where(self.columns("continuous").to(share.device), share, said)
+
+    def read(self, stated: Mapping[str, str]) -> Tensor:
+        """Concepts as a person states them by name: ``has_hole=1``, ``wing=striped``, ``size=3.5``.
+
+        Args:
+            stated: a value for the name of a column, or a word for the name of a categorical group.
+
+        Returns:
+            ``(m,)`` NaN where nothing is stated.
+
+        Raises:
+            ValueError: if a name or a value is not known; the message has the nearest that is.
+        """
+        told = torch.full((len(self),), torch.nan)
+        single = {c.name: i for i, c in enumerate(self.concepts) if c.kind != "categorical"}
+        words: dict[str, dict[str, int]] = {}
+        for i, c in enumerate(self.concepts):
+            if c.kind == "categorical":
+                words.setdefault(c.group, {})[c.name.removeprefix(f"{c.group}: ")] = i
+        for name, text in stated.items():
+            if name in single:
+                told[single[name]] = _number(text, self.concepts[single[name]])
+                continue
+            known, what = list(words.get(name, [])), f"{name!r} has no value {text!r}"
+            if name not in words:
+                known, what, text = [*words, *single], f"there is no concept {name!r}", name
+            if text not in words.get(name, {}):
+                raise ValueError(f"{what}{did_you_mean(text, known)} (known: {', '.join(known)})")
+            told[list(words[name].values())] = 0.0
+            told[words[name][text]] = 1.0
+        return told
+
     def to_config(self) -> dict[str, Any]:
         """As plain values, for YAML."""
         rows = {}
@@ -125,3 +170,15 @@ class ConceptSchema:
             except TypeError as error:
                 raise ValueError(f"concept {name!r} is {row}; expected kind, group, mean, std") from error
         return cls(tuple(found), str(config.get("provenance", "")))
+
+
+def _number(text: str, concept: Concept) -> float:
+    """What a word says of a concept."""
+    if concept.kind == "continuous":
+        try:
+            return float(text)
+        except ValueError as error:
+            raise ValueError(f"{concept.name!r} is {text!r}; expected a number") from error
+    if text.lower() in YES + NO:
+        return float(text.lower() in YES)
+    raise ValueError(f"{concept.name!r} is {text!r}; expected 1 or 0")

@@ -1,4 +1,4 @@
-"""The vocabulary of a model as pictures: which piece of which training sample each unit is."""
+"""The vocabulary of a model for the eye: which piece of which training sample each unit is, its portrait, its truth."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from zoo.batch import content_hash
+from zoo.explanation import Explanation
 from zoo.report.heat import box
 from zoo.report.source import Source
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_size: int = 64) -> dict[int, Source]:
     """Where units came from, for those that came from a training sample that ``data`` has, bit for bit.
 
-    The piece is the box around the strongest 5 % of the unit's evidence in its own training sample.
+    The piece is the box around the strongest 5 % of the unit's evidence in its own training sample. Units that were not
+    taken from samples but have a portrait, a pattern over pictures, come as that.
 
     Args:
         model: trained, in eval mode.
@@ -29,7 +32,9 @@ def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_si
         batch_size: samples explained at a time.
     """
     if (origin := model.sources()) is None:
-        return {}
+        ids = sorted({int(u) for u in units if u >= 0})
+        shapes = None if not ids or len(data.input_shape) != 3 else model.portraits(torch.tensor(ids))
+        return {} if shapes is None else {u: Source(p.sum(0), None, "") for u, p in zip(ids, shapes, strict=True)}
     found: dict[int, Source] = {}
     wanted = sorted({int(u) for u in units if u >= 0 and 0 <= origin.index[int(u)] < len(data.splits["train"])})
     for start in range(0, len(wanted), batch_size):
@@ -53,5 +58,55 @@ def unit_names(model: SelfExplaining, data: Data, origins: Mapping[int, Source])
     for u, name in enumerate(units.names):
         owner = -1 if units.owner is None else int(units.owner[u])
         argues = f", for {data.class_names[owner]}" if owner >= 0 else ""
-        lines.append(f"{name}{argues}" + (f", from {origins[u].caption}" if u in origins else ""))
+        lines.append(
+            f"{name}{argues}" + (f", from {origins[u].caption}" if u in origins and origins[u].caption else "")
+        )
     return lines
+
+
+@torch.no_grad()
+def notes(model: SelfExplaining, data: Data, truth: Tensor | None, *told: Explanation) -> list[dict[int, str]]:
+    """A few words on the shown units of each input, by unit id: the truth on concepts, the weights of table patterns.
+
+    Args:
+        model: in eval mode.
+        data: what the inputs are from.
+        truth: ``(b, m)`` their true concepts, NaN where unknown; None if there are none.
+        told: explanations of the b inputs.
+    """
+    ids = sorted({int(u) for e in told for u in e.shown.flatten() if u >= 0})
+    common = _weights_in_words(model, data, ids)
+    found, schema = [dict(common) for _ in range(len(told[0]))], data.concepts
+    true = None if truth is None or schema is None else model.strengths_of(truth)
+    if true is None or schema is None or truth is None:
+        return found
+    low, high = (model.strengths_of(torch.full_like(truth, end)) for end in (0.0, 1.0))
+    said = schema.decided((told[0].strength - low) / (high - low))
+    for i, row in enumerate(found):
+        for u in ids:
+            value, number = float(truth[i, u]), schema.concepts[u].kind == "continuous"
+            right = "✓" if float(said[i, u]) == value else "✗"
+            known = f"truly {value:.3g}" if number else f"{right} truly {'yes' if value == 1 else 'no'}"
+            row[u] = known if value == value else "truth unknown"
+    return found
+
+
+def details(data: Data, x: Tensor) -> list[list[tuple[str, str]]]:
+    """Rows of a table ``(b, d)`` as names and measured values; empty for other inputs."""
+    if not data.feature_names:
+        return []
+    names = data.feature_names
+    return [[(n, f"{v:.4g}".replace("-", "−")) for n, v in zip(names, r, strict=True)] for r in data.values(x).tolist()]
+
+
+def _weights_in_words(model: SelfExplaining, data: Data, units: list[int], *, most: int = 4) -> dict[int, str]:
+    """Portraits of units over a table, as its weightiest features: ``+0.61 alcohol  −0.40 ash``."""
+    shapes = model.portraits(torch.tensor(units)) if units and data.feature_names else None
+    if shapes is None:
+        return {}
+    top = shapes.abs().topk(min(most, shapes.shape[1]), dim=1).indices
+    rows = zip(units, top.tolist(), shapes.gather(1, top).tolist(), strict=True)
+    return {
+        u: ", ".join(f"{w:+.2f} {data.feature_names[i]}".replace("-", "−", 1) for i, w in zip(at, by, strict=True))
+        for u, at, by in rows
+    }

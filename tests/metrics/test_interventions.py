@@ -1,5 +1,7 @@
 """Intervention curves against a loop over samples, steps and groups."""
 
+import math
+
 import pytest
 import torch
 
@@ -139,3 +141,99 @@ def test_bad_arguments():
         Interventions(SCHEMA, seeds=0)
     with pytest.raises(ValueError, match="competence is 2"):
         Interventions(SCHEMA, competence=2)
+
+
+CANDIDATES = [[{0: 1.0}, {0: 0.0}], [{1: 1.0, 2: 0.0}, {1: 0.0, 2: 1.0}], [{3: 1.0}, {3: 0.0}], [{4: 1.0}, {4: 0.0}]]
+
+
+def adaptive(policy):
+    """The order of one sample by a loop over steps, groups and what a concept could turn out to be."""
+    truth, strength, y = world()
+
+    def p(state):
+        return (WEIGHT @ state).softmax(0)
+
+    def entropy(q):
+        return -float((q * q.log()).sum())
+
+    def rate(now, g, s):
+        if policy == "cctp":
+            state = now.clone().requires_grad_(True)
+            (slope,) = torch.autograd.grad(p(state).max(), state)
+            return sum(abs(float(slope[j] * now[j])) for j in GROUPS[g]) / len(GROUPS[g])
+        at = p(now)
+        chances = [
+            s[next(j for j, v in c.items() if v == 1.0)] if max(c.values()) else 1 - s[min(c)] for c in CANDIDATES[g]
+        ]
+        total = float(sum(chances))
+        out = surprise = moved = 0.0
+        for candidate, chance in zip(CANDIDATES[g], [float(c) / total for c in chances], strict=True):
+            state = now.clone()
+            for j, v in candidate.items():
+                state[j] = v
+            q = p(state)
+            if policy == "eudtp":
+                out += chance * (entropy(at) - entropy(q))
+            elif policy == "ectp":
+                out += chance * float((q * (q / at).log()).sum())
+            else:
+                moved += chance * float(q[at.argmax()] - at.max())
+                surprise -= chance * math.log2(chance) if chance else 0.0
+        return out if policy != "coop" else surprise + abs(moved)
+
+    def order(i):
+        now, left, found = strength[i].clone(), {0, 1, 2, 3}, []
+        while left:
+            best = max(left, key=lambda g: rate(now, g, strength[i]))
+            for j in GROUPS[best]:
+                now[j] = truth[i, j] if not truth[i, j].isnan() else now[j]
+            left.remove(best)
+            found.append(best)
+        return found
+
+    return by_hand(truth, strength, y, order)
+
+
+@pytest.mark.parametrize("policy", ["coop", "eudtp", "ectp", "cctp"])
+def test_policies_that_look_ahead_equal_the_loop(policy):
+    assert curve(feed(Interventions(SCHEMA, policies=[policy], seeds=2)), policy) == pytest.approx(adaptive(policy))
+
+
+@pytest.mark.parametrize("policy", ["global_error", "global_gain"])
+def test_global_policies_learn_one_order_from_validation(policy):
+    truth, strength, y = world()
+    rows = torch.arange(26)
+    seen_once = (strength + torch.randn(40, 5, generator=torch.Generator().manual_seed(3)) * 0.4).clamp(0, 1)
+    score = Interventions(SCHEMA, policies=[policy], seeds=1)
+    for ids in rows.split(6):
+        score.study(seen(truth[ids], seen_once[ids], y[ids], ids), "val")
+    assert score.studies == ("val",)
+
+    def worth(g):
+        total = 0.0
+        for i in rows.tolist():
+            now = seen_once[i].clone()
+            for j in GROUPS[g]:
+                if not truth[i, j].isnan():
+                    now[j] = truth[i, j]
+                    total += (
+                        float((seen_once[i, j] >= 0.5) != (truth[i, j] > 0.5))
+                        / len(GROUPS[g])
+                        * (policy == "global_error")
+                    )
+            if policy == "global_gain":
+                total += float((WEIGHT @ now).softmax(0)[y[i]] - (WEIGHT @ seen_once[i]).softmax(0)[y[i]])
+        return total
+
+    assert len({worth(g) for g in range(4)}) == 4  # no ties, whose order is random
+    order = sorted(range(4), key=lambda g: -worth(g))
+    assert curve(feed(score), policy) == pytest.approx(by_hand(truth, strength, y, lambda i: order))
+
+
+def test_gain_and_groups_by_hand():
+    told = feed(Interventions(SCHEMA, policies=["error"], seeds=2)).compute()
+    line = told["curve/error"].tolist()
+    area = sum((a + b) / 2 for a, b in zip(line, line[1:], strict=False)) / 4
+    assert float(told["error gain"]) == pytest.approx((area - line[0]) / (line[-1] - line[0]))
+    enough = next(i for i, a in enumerate(line) if a >= line[0] + 0.95 * (line[-1] - line[0]))
+    assert float(told["error groups"]) == enough

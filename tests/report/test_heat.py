@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from zoo.explanation import upsample
-from zoo.report.heat import box, crop, data_uri, image, overlay
+from zoo.report.heat import box, crop, data_uri, image, overlay, signed
 
 torch.set_num_threads(1)
 
@@ -98,3 +98,19 @@ def test_data_uri_is_small_and_reads_back():
 def test_not_a_picture():
     with pytest.raises(ValueError, match=r"a picture is \(1, 8, 8\); expected \(3, height, width\)"):
         image(torch.rand(1, 8, 8))
+
+
+def test_signed_evidence_has_two_colours_and_none_at_zero():
+    drawn = np.asarray(signed(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]), side=64)).astype(int)
+    top, zero, low, half = drawn[8, 8], drawn[8, 56], drawn[56, 8], drawn[56, 56]
+    assert tuple(top) == (0, 170, 135)
+    assert tuple(low) == (235, 110, 20)
+    assert tuple(zero) == (255, 255, 255)
+    assert (half > top).all()
+
+
+def test_signed_evidence_is_scaled_by_its_own_largest_value_and_lies_over_the_picture():
+    evidence, picture = torch.randn(8, 8), torch.rand(3, 8, 8)
+    one, two = (np.asarray(signed(evidence * k, picture, side=64)) for k in (1.0, 1e-4))
+    assert (one == two).all()
+    assert (np.asarray(signed(torch.zeros(8, 8), picture, side=64)) == np.asarray(image(picture, side=64))).all()

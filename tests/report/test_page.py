@@ -10,7 +10,7 @@ import torch
 
 from zoo.explanation import Explanation, Units
 from zoo.report import page as page_module
-from zoo.report.page import ScoreRow, Source, page, unit_picture
+from zoo.report.page import ScoreRow, Source, StepRow, chart, page, unit_picture
 
 torch.set_num_threads(1)
 NAMES = ["cat", "dog", "owl"]
@@ -219,3 +219,38 @@ def test_unit_picture():
     assert both.size == (192 + 12 + 192, 192)
     inside = both.convert("RGB").getpixel((192 + 12 + 3, 3))
     assert torch.tensor(inside) == pytest.approx((picture[:, 8, 0] * 255).round().tolist(), abs=1)
+
+
+def test_notes_details_charts_and_steps_are_written(tmp_path):
+    e = explained(b=1, kind="concept", grid=None)
+    first = int(e.shown[0, 0])
+    html = written(
+        tmp_path, e, pictures=None, notes=[{first: "✗ truly no"}], details=[[("age <years>", "43")]],
+        charts=[chart({"random": [0.5, 0.75, 1.0]}, title="accuracy", x="groups set")],
+        steps=[
+            StepRow("", "", "", "cat", "60 %", "1.00", "0.50"),
+            StepRow("wing", "0.2", "1", "dog", "70 %", "0.10", "2.00"),
+        ], scores=[ScoreRow("interventions", "0.75", "zoo-interventions-v1")],
+    )  # fmt: skip
+    assert '<span class="note wrong">✗ truly no</span>' in html
+    assert "age &lt;years&gt;" in html
+    assert "<polyline" in html
+    assert "score of “dog”" in html
+    assert re.search(r"wing</th><td>0.2</td><td>1</td><td><b>dog</b>", html)
+
+
+def test_patterns_are_shown_in_two_colours_with_their_portrait(tmp_path):
+    e = explained(b=1, kind="eigenvector", grid=(16, 16))
+    e = replace(e, where=e.where - 0.5)
+    portrait = Source(torch.randn(16, 16), None, "")
+    html = written(tmp_path, e, sources={j: portrait for j in range(12)})
+    assert html.count("The pattern</figcaption>") == 4
+    assert "training picture" not in html.replace("No training picture is on record", "")
+    assert "what agrees with the pattern" in html
+    assert "Bright spots" not in html
+
+
+def test_notes_and_details_that_do_not_fit(tmp_path):
+    for name in ("notes", "details"):
+        with pytest.raises(ValueError, match=f"page: {name} has 3 entries"):
+            written(tmp_path, explained(b=2), **{name: [{}] * 3})

@@ -31,6 +31,7 @@ class Seen:
         hits: ``(b, k, p)`` bool parts around each peak; None where ``peaks`` is.
         ends: strengths ``(b, u)`` that say 0 and that say 1 of every concept; None where units are not concepts.
         decide: logits ``(..., b, c)`` with strengths set, from mask and value ``(..., b, u)``; None where ``ends`` is.
+        features: ``(b, d)`` what the units are computed from; None where that is no vector, and where ``ends`` is.
     """
 
     batch: Batch
@@ -40,6 +41,7 @@ class Seen:
     hits: Tensor | None = None
     ends: tuple[Tensor, Tensor] | None = None
     decide: Callable[[Tensor, Tensor], Tensor] | None = None
+    features: Tensor | None = None
 
 
 class Score(Metric):
@@ -54,12 +56,14 @@ class Score(Metric):
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
         needs: what a suite must have for this score: "units", "parts", "concepts".
         perturbations: changed inputs that ``feed`` wants to see as well, each a function and a draw number.
+        studies: names of splits that must be seen through ``study`` before anything is fed.
     """
 
     full_state_update = False
     higher_is_better: bool | None = True
     protocol: str = ""
     needs: ClassVar[frozenset[str]] = frozenset()
+    studies: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,6 +87,13 @@ class Score(Metric):
             changed: the same batch under one of ``perturbations``, for scores that name any.
             draw: number of that perturbation's draw.
         """
+
+    def study(self, seen: Seen, split: str) -> None:
+        """Learn from a batch of a split named in ``studies``, before the samples that are scored."""
+
+    def remark(self, value: float, more: dict[str, float]) -> str:
+        """What a reader has to know about a result; empty for nothing."""
+        return ""
 
 
 def expect(name: str, found: Tensor, *shape: int | None) -> None:

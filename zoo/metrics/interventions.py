@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -11,26 +12,28 @@ from torch import Tensor
 from zoo.concepts import ConceptSchema
 from zoo.metrics.base import Score, Seen, count, expect, fraction
 from zoo.metrics.perturb import random_bits
+from zoo.metrics.policies import POLICIES, STUDIED, Candidates, Decide, Step, gains
 
-Decide = Callable[[Tensor, Tensor], Tensor]  # mask and strengths (..., b, u) -> logits (..., b, c)
-POLICIES = ("random", "uncertainty", "error", "greedy")
+FINE = 2**40  # gains are added up as whole numbers of this fraction: in any order to the same bits
 
 
 class Interventions(Score):
     """Area under the curve of accuracy against the number of concept groups set, mean over policies and seeds.
 
-    For each sample, a policy orders the groups; the first 0, 1, ... of them are set (nested sets). Policies:
-    ``random``; ``uncertainty``, the prediction nearest to the middle first, mean over the group; ``error``, an oracle,
-    the furthest from the truth first; ``greedy``, an oracle, what raises the true class most, step by step. Ties and
-    random orders are drawn from (seed, sample) alone. Unknown concepts are left as predicted.
+    For each sample, a policy orders the groups; the first 0, 1, ... of them are set (nested sets). The policies are
+    the functions of ``zoo.metrics.policies``; ``error`` and ``greedy`` are oracles, ``global_error`` and
+    ``global_gain`` need the validation split first (``study``). Ties and random orders are drawn from (seed, sample)
+    alone; where nothing else is random, policies that are asked again after each step are asked for one seed. Unknown
+    concepts are left as predicted.
 
-    Further read-outs, for each policy: ``<policy>``, its mean area over seeds, and ``<policy> spread``, the standard
-    deviation over seeds; ``none`` and ``all`` groups set; ``lost steps``, how many steps of the mean curves lower it.
-    ``curve/<policy>``: ``(g + 1,)`` the mean curve.
+    Further read-outs: ``none`` and ``all`` groups set; for each policy ``<policy>``, its mean area over seeds,
+    ``<policy> spread``, the standard deviation over seeds, ``<policy> gain``, the area above ``none`` as a share of
+    what all groups gain, and ``<policy> groups``, how many groups bring 95 % of that gain; ``lost steps``, how many
+    steps of the mean curves lower it. ``curve/<policy>``: ``(g + 1,)`` the mean curve.
 
     Args:
         concepts: the schema, g groups.
-        policies: some of the above.
+        policies: some of ``POLICIES``.
         seeds: orders drawn.
         competence: chance that the person sets a concept rightly, drawn per sample, seed and concept; 0 is adversarial.
 
@@ -50,9 +53,12 @@ class Interventions(Score):
             raise ValueError(f"policy {unknown[0]!r} is not known; expected some of {', '.join(POLICIES)}")
         self.policies, self.seeds = tuple(policies), count("seeds", seeds)
         self.competence = fraction("competence", competence)
+        self.candidates = Candidates(concepts)
         self.group, self.groups = concepts.group_ids, len(concepts.group_names)
         self.single = ~concepts.columns("categorical")
         self.protocol = self._variant(type(self).protocol, seeds=seeds, competence=competence)
+        self.studies = ("val",) if set(policies) & set(STUDIED) else ()
+        self.studied = torch.zeros(2, self.groups, dtype=torch.int64)
         self._sum("right", len(self.policies), self.seeds, self.groups + 1)
 
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
@@ -62,6 +68,18 @@ class Interventions(Score):
         assert seen.batch.concepts is not None
         batch = seen.batch
         self.update(seen.explanation.strength, batch.concepts, batch.y, batch.index, *seen.ends, decide=seen.decide)
+
+    def study(self, seen: Seen, split: str) -> None:
+        """Add a batch of the validation split to what the global policies know of the groups."""
+        assert seen.decide is not None
+        assert seen.ends is not None
+        assert seen.batch.concepts is not None
+        told, (low, high) = seen.batch.concepts, seen.ends
+        step = self._step(seen.explanation.strength, told, told, seen.batch.y, low, high, seen.decide)
+        wrong = self.candidates.mean_of_columns(((step.share >= 0.5) != (told > 0.5)).double() * told.isfinite())
+        before = step.now().gather(1, step.y[:, None])
+        found = torch.stack([wrong.sum(0), (gains(step) - before).sum(0)])
+        self.studied = self.studied.to(found.device) + (found * FINE).round().long()
 
     def update(
         self, strength: Tensor, truth: Tensor, y: Tensor, index: Tensor, low: Tensor, high: Tensor, *, decide: Decide
@@ -84,21 +102,25 @@ class Interventions(Score):
         expect("truth", truth, len(strength), len(self.group))
         index = index.to(strength.device)
         right = torch.zeros_like(self.right)
-        share = ((strength - low) / (high - low)).clamp(0, 1)
         for n in range(self.seeds):
-            set_to, known = self._set_to(truth, index, n), truth.isfinite()
-            value = torch.where(known, low + set_to.nan_to_num() * (high - low), strength)
+            step = self._step(strength, truth, self._said(truth, index, n), y, low, high, decide)
             noise = _uniform(index, 2 * n, self.groups)
             for i, policy in enumerate(self.policies):
-                if policy == "greedy":
-                    order = self._greedy(decide, value, known, y, noise)
-                else:
-                    order = self._rank(policy, share, truth, noise)
-                right[i, n] = self._curve(decide, order, value, known, y)
+                once = n > 0 and POLICIES[policy][1] and self.competence == 1
+                right[i, n] = right[i, 0] if once else self._curve(step, self._rank(policy, step, noise))
         self.right = self.right + right
         self.samples = self.samples + len(y)
 
-    def _set_to(self, truth: Tensor, index: Tensor, n: int) -> Tensor:
+    def _step(
+        self, strength: Tensor, truth: Tensor, said: Tensor, y: Tensor, low: Tensor, high: Tensor, decide: Decide
+    ) -> Step:  # fmt: skip
+        known = truth.isfinite()
+        value = torch.where(known, low + said.nan_to_num() * (high - low), strength)
+        study = self.studied.to(strength.device).double() / FINE
+        none = torch.zeros_like(known)
+        return Step(self.candidates, strength, low, high, truth, y, value, known, none, decide, study)
+
+    def _said(self, truth: Tensor, index: Tensor, n: int) -> Tensor:
         """What the person says ``(b, m)``: a false binary concept is flipped, a false group says its next value."""
         if self.competence == 1:
             return truth
@@ -109,32 +131,23 @@ class Interventions(Score):
             flipped[:, columns] = truth[:, columns.roll(1)]
         return torch.where(false, flipped, truth)
 
-    def _rank(self, policy: str, share: Tensor, truth: Tensor, noise: Tensor) -> Tensor:
-        """``(b, g)`` the place of each group in the order of its sample, 0 first."""
-        if policy == "random":
-            return noise.argsort(1).argsort(1)
-        each = -(share - 0.5).abs() if policy == "uncertainty" else (share - truth).abs().nan_to_num()
-        total = torch.zeros_like(noise).index_add(1, self.group.to(each.device), each.to(noise))
-        mean = total / torch.bincount(self.group, minlength=self.groups).to(noise)
-        order = noise.argsort(1)  # ties in any order, but the same in any batch
-        return order.gather(1, (-mean).gather(1, order).argsort(dim=1, stable=True)).argsort(1)
-
-    def _greedy(self, decide: Decide, value: Tensor, known: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+    def _rank(self, policy: str, step: Step, noise: Tensor) -> Tensor:
+        """``(b, g)`` the place of each group in the order of its sample, 0 first; ties fall as ``noise`` says."""
+        score, again = POLICIES[policy]
+        if not again:
+            order = noise.argsort(1)  # ties in any order, but the same in any batch
+            return order.gather(1, (-score(step)).gather(1, order).argsort(dim=1, stable=True)).argsort(1)
         rank = torch.full(noise.shape, self.groups, device=noise.device)
-        member = self.group.to(noise.device) == torch.arange(self.groups, device=noise.device)[:, None]  # (g, m)
-        for step in range(self.groups):
-            chosen = (rank < self.groups)[:, self.group]
-            masks = (chosen | member[:, None]) & known  # (g, b, m)
-            p = decide(masks, value.expand_as(masks)).softmax(-1)
-            gain = p.gather(2, y.expand(self.groups, -1)[..., None])[..., 0].T.to(noise) + 1e-12 * noise  # (b, g)
-            best = gain.masked_fill(rank < self.groups, -1).argmax(1, keepdim=True)
-            rank.scatter_(1, best, step)
+        for place in range(self.groups):
+            step = replace(step, chosen=(rank < self.groups)[:, self.group])
+            wanted = score(step) + 1e-12 * noise
+            rank.scatter_(1, wanted.masked_fill(rank < self.groups, -torch.inf).argmax(1, keepdim=True), place)
         return rank
 
-    def _curve(self, decide: Decide, rank: Tensor, value: Tensor, known: Tensor, y: Tensor) -> Tensor:
+    def _curve(self, step: Step, rank: Tensor) -> Tensor:
         steps = torch.arange(self.groups + 1, device=rank.device)
-        masks = (rank[:, self.group] < steps[:, None, None]) & known  # (g + 1, b, m)
-        return (decide(masks, value.expand_as(masks)).argmax(-1) == y).sum(1)
+        masks = (rank[:, self.group] < steps[:, None, None]) & step.known  # (g + 1, b, m)
+        return (step.decide(masks, step.value.expand_as(masks)).argmax(-1) == step.y).sum(1)
 
     def compute(self) -> dict[str, Tensor]:
         """The areas, their spread and the curves; see the class."""
@@ -143,7 +156,12 @@ class Interventions(Score):
         mean = curves.mean(1)
         out = {"area": area.mean(), "none": mean[:, 0].mean(), "all": mean[:, -1].mean()}
         for i, policy in enumerate(self.policies):
+            first, last = mean[i, 0], mean[i, -1]
+            enough = mean[i] >= first + 0.95 * (last - first) - 1e-12
+            share = (area[i].mean() - first) / (last - first)
             out |= {policy: area[i].mean(), f"{policy} spread": area[i].std(correction=0)}
+            if last > first:
+                out |= {f"{policy} gain": share, f"{policy} groups": enough.int().argmax().double()}
         out["lost steps"] = (mean.diff(dim=-1) < -1e-12).sum().double()
         out["support"] = self.samples
         return out | {f"curve/{policy}": mean[i] for i, policy in enumerate(self.policies)}

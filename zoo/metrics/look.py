@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -40,8 +40,9 @@ def touch(seen: Seen, model: Any) -> Seen:
     truth = seen.batch.concepts
     if truth is None or (low := model.strengths_of(torch.zeros_like(truth))) is None:
         return seen
-    state = model.encode(seen.batch.x)
-    return replace(seen, ends=(low, model.strengths_of(torch.ones_like(truth))), decide=partial(model.decide, state))
+    x = seen.batch.x
+    ends = low, model.strengths_of(torch.ones_like(truth))
+    return replace(seen, ends=ends, decide=partial(model.decide, model.encode(x)), features=model.features(x))
 
 
 def why_no_place(seen: Seen) -> str:
@@ -63,15 +64,35 @@ def elsewhere(seen: Seen, draw: int) -> Seen:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Eval mode for a while; every submodule gets its own mode back."""
+    """Eval mode for a while; every submodule gets its own mode back.
+
+    Meanwhile ``encode`` and ``features`` answer from memory when they are asked twice in a row about the same tensor,
+    so that an explanation, an intervention and the features of a batch cost one pass over its backbone.
+    """
     modules = [m for m in model.modules() if m.training] if isinstance(model, nn.Module) else []
     for module in modules:
         module.training = False
+    once = [name for name in ("encode", "features") if hasattr(model, name) and name not in vars(model)]
+    for name in once:
+        setattr(model, name, _once(getattr(model, name)))
     try:
         yield
     finally:
+        for name in once:
+            delattr(model, name)
         for module in modules:
             module.training = True
+
+
+def _once(method: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    last: list[Any] = [None, None]
+
+    def answer(x: Tensor) -> Any:
+        if last[0] is not x:
+            last[:] = x, method(x)
+        return last[1]
+
+    return answer
 
 
 def _at(seen: Seen, peaks: Tensor) -> Seen:

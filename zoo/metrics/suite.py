@@ -25,6 +25,7 @@ from zoo.metrics.completeness import Completeness
 from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
 from zoo.metrics.interventions import Interventions
+from zoo.metrics.leakage import Leakage
 from zoo.metrics.look import elsewhere, evaluating, look, touch, why_no_place
 from zoo.metrics.result import Result
 from zoo.metrics.size import EffectiveUnits
@@ -38,6 +39,7 @@ SCORES: dict[str, type[Score]] = {
     "effective_units": EffectiveUnits,
     "concept_accuracy": ConceptAccuracy,
     "interventions": Interventions,
+    "leakage": Leakage,
 }
 NO_CONCEPTS = ConceptSchema((Concept("none"),))  # stands in where a score is made and not fed
 
@@ -79,6 +81,7 @@ class Suite:
         self.controls: dict[str, Score] = {}
         self.notes: dict[str, str] = {}
         self.protocols: dict[str, str] = {}
+        self._studied: set[tuple[str, str]] = set()
         origin, entries = (_file(scores), read(scores)) if isinstance(scores, str) else ("the list", scores)
         for row, entry in enumerate(entries, 1):
             try:
@@ -126,6 +129,31 @@ class Suite:
                 twin = f"{name} (random {self.units.kind}s)"
                 self.controls[twin] = cls(**entry)
                 self.protocols[twin] = f"{self.protocols[name]}/random"
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """Splits that some score wants to see, through ``study``, before the samples that are scored."""
+        return tuple(dict.fromkeys(split for score in self.scores.values() for split in score.studies))
+
+    @torch.no_grad()
+    def study(self, model: Any, batch: Batch, split: str) -> bool:
+        """Show a batch of one of ``studies`` to the scores that learn from it; every process sees the whole split.
+
+        Args:
+            model: as for ``update``.
+            batch: samples of that split, on the model's device.
+            split: ``train`` or ``val``.
+
+        Returns:
+            Whether anyone learnt from it; if not, the rest of the split need not be shown.
+        """
+        with evaluating(model):
+            seen = touch(look(model, batch, 0, owned=False), model)
+        keen = {name: score for name, score in self._able(seen).items() if split in score.studies}
+        for name, score in keen.items():
+            score.study(seen, split)
+            self._studied.add((name, split))
+        return bool(keen)
 
     @torch.no_grad()
     def update(self, model: Any, batch: Batch) -> None:
@@ -178,8 +206,9 @@ class Suite:
 
     def _result(self, name: str, score: Score | None) -> Result:
         nothing = Result(name, None, self.protocols[name], note=self.notes.get(name, "n/a: nothing was scored"))
-        if score is None:
-            return nothing
+        missing = [] if score is None else [split for split in score.studies if (name, split) not in self._studied]
+        if score is None or missing:
+            return replace(nothing, note=f"n/a: no {missing[0]} samples were studied") if missing else nothing
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
             found = dict(score.compute())
@@ -189,13 +218,14 @@ class Suite:
         vectors = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in found.items() if k.startswith("unit/")}
         curves = {k.removeprefix("curve/"): v.tolist() for k, v in found.items() if k.startswith("curve/")}
         (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith(("unit/", "curve/")))
-        note = "" if math.isfinite(value) else f"not finite: {value}"
+        note = score.remark(value, dict(more)) if math.isfinite(value) else f"not finite: {value}"
         return replace(
             nothing, value=value, support=support, note=note, more=dict(more), per_unit=vectors, curves=curves
         )
 
     def reset(self) -> None:
-        """Forget everything that was fed."""
+        """Forget everything that was fed or studied."""
+        self._studied.clear()
         for score in self._all().values():
             score.reset()
 

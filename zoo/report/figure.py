@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo.explanation import Explanation
 from zoo.report import heat
 from zoo.report.source import Source
+from zoo.report.words import GLOSSARY
 
 
 def figure(
@@ -54,9 +55,14 @@ def figure(
             axes[0, column].text(0.5, 0.5, line, ha="center", va="center", fontsize=11)
         if placed:
             place = told.where[i, column - 1]
-            axes[0, column].imshow(heat.overlay(picture, place, frame=heat.box(place, tuple(picture.shape[-2:]))))
+            if GLOSSARY[told.units.kind].signed:
+                axes[0, column].imshow(heat.signed(place, picture))
+            else:
+                axes[0, column].imshow(heat.overlay(picture, place, frame=heat.box(place, tuple(picture.shape[-2:]))))
         if unit in sources:
-            axes[1, column].set_title("looks like this", fontsize=10)
+            axes[1, column].set_title(
+                told.units.names[unit] if sources[unit].portrait else "looks like this", fontsize=10
+            )
             axes[1, column].imshow(sources[unit].whole())
     canvas, buffer = FigureCanvasAgg(sheet), io.BytesIO()
     canvas.print_png(buffer)

@@ -18,6 +18,7 @@ Box = tuple[int, int, int, int]
 SIDE = 192  # pixels of a picture on a page
 CRISP = 64  # pictures up to this side are enlarged as visible pixels: smoothing would invent detail
 _FRAME, _HALO = (0, 229, 255), (10, 10, 30)  # cyan is no colour of the heat map
+_FOR, _AGAINST = (0, 170, 135), (235, 110, 20)  # the colours of a page's bars
 
 
 def box(evidence: Tensor, size: int | tuple[int, int], quantile: float = 0.95) -> Box:
@@ -97,6 +98,30 @@ def overlay(picture: Tensor, evidence: Tensor, *, side: int = SIDE, frame: Box |
     mixed = (1 - alpha) * np.asarray(below) / 255 + alpha * colour
     drawn = Image.fromarray((mixed * 255).round().astype(np.uint8))
     return drawn if frame is None else _framed(drawn, frame, drawn.width / picture.shape[-1])
+
+
+def signed(evidence: Tensor, picture: Tensor | None = None, *, side: int = SIDE) -> Image.Image:
+    """Evidence with a sign over a picture, or on white: blue-green speaks for, orange against, colourless is 0.
+
+    Scaled so that the largest absolute value has full colour: colours compare places in one map and not two maps.
+
+    Args:
+        evidence: ``(h, w)``
+        picture: ``(3, s, s)`` in 0..1.
+        side: pixels of the longer side.
+    """
+    evidence = evidence.detach().double().cpu()
+    level = evidence / evidence.abs().max().clamp_min(1e-30)
+    drawn = image(torch.ones(3, *level.shape) if picture is None else picture, side=side)
+    size = (drawn.height, drawn.width)
+    way = "nearest-exact" if max(level.shape) >= min(CRISP, *size) or picture is None else "bicubic"
+    level = (
+        torch.nn.functional.interpolate(level[None, None], size=size, mode=way)[0, 0].clamp(-1, 1).numpy()[..., None]
+    )
+    colour = np.where(level > 0, np.array(_FOR), np.array(_AGAINST)) / 255
+    alpha = abs(level) ** 0.7
+    mixed = (1 - alpha) * np.asarray(drawn) / 255 + alpha * colour
+    return Image.fromarray((mixed * 255).round().astype(np.uint8))
 
 
 def _framed(drawn: Image.Image, frame: Box, scale: float) -> Image.Image:

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from zoo.explanation import Explanation
 from zoo.report import view
+from zoo.report.chart import Chart, chart
 from zoo.report.source import Source, unit_picture
 from zoo.report.words import GLOSSARY
 
-__all__ = ["ScoreRow", "Source", "page", "unit_picture"]
+__all__ = ["Chart", "ScoreRow", "Source", "StepRow", "chart", "page", "unit_picture"]
 
 OPEN = 3  # units that stay unfolded where a page has several inputs
 
@@ -37,6 +38,29 @@ class ScoreRow:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class StepRow:
+    """One unit or group that a person set, and the answer after it.
+
+    Attributes:
+        name: of what was set; empty for the answer before anything was.
+        before: what the model had sensed.
+        after: what the person says.
+        answer: the class that leads now.
+        chance: its probability, in words.
+        old: score of the class that led before anything was set.
+        new: score of the class that leads in the end.
+    """
+
+    name: str
+    before: str
+    after: str
+    answer: str
+    chance: str
+    old: str
+    new: str
+
+
 def page(
     path: str | Path,
     *,
@@ -50,6 +74,10 @@ def page(
     facts: Mapping[str, str] | None = None,
     lead: str = "",
     also: Explanation | None = None,
+    notes: Sequence[Mapping[int, str]] = (),
+    details: Sequence[Sequence[tuple[str, str]]] = (),
+    charts: Sequence[Chart] = (),
+    steps: Sequence[StepRow] = (),
 ) -> Path:
     """Write a page that shows, for each input, what decided and how it adds up to the answer.
 
@@ -68,6 +96,10 @@ def page(
         lead: one sentence under the title.
         also: a second explanation of the same inputs, such as that of the true class, shown folded wherever it
             explains another class than the first.
+        notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colours them.
+        details: for each input that is a row of a table, names and values.
+        charts: curves to draw under the scores.
+        steps: what a person set, one after another, and what the answer became; of the only input.
 
     Returns:
         ``path``
@@ -81,12 +113,15 @@ def page(
         ("truth", b if truth is None else len(truth), b),
         ("also", b if also is None else len(also), b),
         ("class_names", len(class_names), c),
+        ("notes", len(notes) or b, b),
+        ("details", len(details) or b, b),
     ):
         if found != expected:
             raise ValueError(f"page: {field} has {found} entries; expected {expected} to fit the explanation")
 
     explanations = [e.detach().to("cpu") for e in (explanation, also) if e is not None]
     shared = {"pictures": pictures, "class_names": class_names, "truth": truth, "sources": sources or {}}
+    shared |= {"notes": notes, "details": details}
     html = _template().render(
         title=title,
         lead=lead,
@@ -98,6 +133,8 @@ def page(
         fold=OPEN if b > 1 else None,
         scores=scores,
         facts=facts or {},
+        charts=charts,
+        steps=steps,
     )
     return _write(Path(path), html)
 

@@ -12,10 +12,10 @@ from zoo.report import heat
 
 @dataclass(frozen=True)
 class Source:
-    """The training sample that a unit came from.
+    """The training sample that a unit came from, or the unit itself as a picture.
 
     Attributes:
-        picture: ``(3, s, s)`` in 0..1, as the model saw it but not normalised.
+        picture: ``(3, s, s)`` in 0..1, as the model saw it but not normalised; or ``(h, w)``, a signed portrait.
         box: the piece that became the unit, half-open pixels ``(x0, y0, x1, y1)``; None for the whole picture.
         caption: a few words, such as ``training picture 812, a seven``.
     """
@@ -23,6 +23,11 @@ class Source:
     picture: Tensor
     box: heat.Box | None
     caption: str
+
+    @property
+    def portrait(self) -> bool:
+        """Whether this is the unit itself, and no training sample."""
+        return self.picture.ndim == 2
 
     def cutout(self) -> Image.Image | None:
         """The piece alone, None if the unit came from a whole picture."""
@@ -32,7 +37,9 @@ class Source:
         return heat.image(heat.crop(self.picture, self.box), crisp=crisp)
 
     def whole(self) -> Image.Image:
-        """The training picture with the piece framed."""
+        """The training picture with the piece framed; a portrait in two colours."""
+        if self.portrait:
+            return heat.signed(self.picture)
         return heat.image(self.picture, frame=self.box)
 
 

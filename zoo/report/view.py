@@ -19,7 +19,7 @@ RIVALS = 5  # classes whose scores are drawn beside the answer
 
 @dataclass(frozen=True)
 class Row:
-    """One shown unit: its words, its amount, and the pictures that exist (data addresses or None)."""
+    """One shown unit: its words, its amount, the pictures that exist (data addresses or None), and a note on it."""
 
     name: str
     owner: str | None
@@ -30,6 +30,8 @@ class Row:
     piece: str | None
     origin: str | None
     caption: str | None
+    portrait: bool
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Card:
     right: bool | None
     cases: list[Why]
     rivals: list[Rival]
+    details: Sequence[tuple[str, str]]
 
 
 def card(
@@ -76,6 +79,8 @@ def card(
     class_names: Sequence[str],
     truth: Tensor | None,
     sources: Mapping[int, Source],
+    notes: Sequence[Mapping[int, str]] = (),
+    details: Sequence[Sequence[tuple[str, str]]] = (),
 ) -> Card:
     """The card of input ``i``; a second explanation of the same class is left out.
 
@@ -86,6 +91,8 @@ def card(
         class_names: c names.
         truth: ``(b,)`` true classes.
         sources: where units came from, by unit id.
+        notes: for each input, a few words on some of its units, by unit id.
+        details: for each input that is a row of a table, names and values.
     """
     logits = explanations[0].logits[i].double()
     answer = int(logits.argmax())
@@ -111,12 +118,22 @@ def card(
         truth=None if truth is None else class_names[int(truth[i])],
         right=None if truth is None else int(truth[i]) == answer,
         cases=[
-            why(i, cases[c], picture=picture, class_names=class_names, sources=sources, digits=digits) for c in order
+            why(
+                i,
+                cases[c],
+                picture=picture,
+                class_names=class_names,
+                sources=sources,
+                digits=digits,
+                notes=notes[i] if notes else {},
+            )  # fmt: skip
+            for c in order
         ],
         rivals=[
             Rival(class_names[c], show(whole(logits[c].item(), digits), digits), chances[c], bar)
             for c, bar in zip(top, bars, strict=True)
         ],
+        details=details[i] if details else (),
     )
 
 
@@ -128,6 +145,7 @@ def why(
     class_names: Sequence[str],
     sources: Mapping[int, Source],
     digits: int,
+    notes: Mapping[int, str],
 ) -> Why:
     """The case that one explanation makes for the class it explains, for input ``i``."""
     word, target = GLOSSARY[told.units.kind], int(told.target[i])
@@ -160,19 +178,25 @@ def why(
                 strength=f"{told.strength[i, u].item():.3g}".replace("-", "−"),
                 amount=show(amount, digits, sign=True),
                 bar=bar,
-                here=place(told.where[i, slot], picture) if told.where is not None and picture is not None else None,
+                here=place(told.where[i, slot], picture, signed=word.signed)
+                if told.where is not None and picture is not None
+                else None,
                 piece=piece and heat.data_uri(piece),
                 origin=source and heat.data_uri(source.whole()),
                 caption=source and source.caption,
+                portrait=source is not None and source.portrait,
+                note=notes.get(u),
             )
         )
     signed = [(label, show(amount, digits, sign=True)) for label, amount in lines]
     return Why(class_names[target], rows, signed, show(total, digits), told.method == "exact" and rounding)
 
 
-def place(evidence: Tensor, picture: Tensor) -> str | None:
-    """The picture under heat, its strongest part framed; None if the evidence does not lie on a plane."""
+def place(evidence: Tensor, picture: Tensor, *, signed: bool) -> str | None:
+    """The picture under heat, its strongest part framed, or under two colours; None if evidence is no plane."""
     if evidence.ndim != 2:
         return None
+    if signed:
+        return heat.data_uri(heat.signed(evidence, picture))
     frame = heat.box(evidence, (picture.shape[-2], picture.shape[-1]))
     return heat.data_uri(heat.overlay(picture, evidence, frame=frame))

@@ -18,6 +18,8 @@ class Word:
         here: over the picture of where the unit was found in the input.
         piece: over the piece of a training sample that the unit came from.
         origin: over the training sample itself.
+        signed: whether evidence in the input speaks for and against; else it is only more or less.
+        portrait: under a picture of the unit itself, where it is no training sample.
     """
 
     one: str
@@ -26,6 +28,8 @@ class Word:
     here: str = "Found here"
     piece: str = "It stands for this"
     origin: str = "in this training example"
+    signed: bool = False
+    portrait: str = "what it stands for"
 
 
 GLOSSARY: dict[Kind, Word] = {
@@ -55,7 +59,11 @@ GLOSSARY: dict[Kind, Word] = {
         "pattern",
         "patterns",
         "This model's arithmetic can be taken apart into patterns (in mathematics, eigenvectors). The better the "
-        "input matches a pattern, the more points that pattern adds to a class or takes away.",
+        "input matches a pattern, the more points that pattern adds to a class or takes away. A pattern matches as "
+        "well when every colour is exchanged for its opposite.",
+        here="The input under it",
+        signed=True,
+        portrait="The pattern",
     ),
     "neuron": Word(
         "neuron",

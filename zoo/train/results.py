@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from zoo.explanation import Explanation
 from zoo.metrics.suite import Result, Suite
 from zoo.models.base import SelfExplaining
 from zoo.report.figure import figure
-from zoo.report.page import ScoreRow, page, unit_picture
+from zoo.report.page import Chart, ScoreRow, chart, page, unit_picture
 from zoo.train.card import card
 from zoo.train.loggers import read_log
 
@@ -43,10 +44,17 @@ def score(
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     model.to("cuda" if gpu else "cpu")
     scores = Suite(suite, model.units, data.part_names, concepts=data.concepts, control=True)
-    for i, batch in enumerate(tqdm(data.loader(split), desc=f"scoring {split}", disable=_quiet(progress), leave=False)):
-        if limit is not None and i >= limit:
-            break
-        scores.update(model, batch.to(model.device))
+
+    def batches(of: str) -> Iterator[Batch]:
+        shown = tqdm(data.loader(of), desc=f"scoring on {of}", disable=_quiet(progress), leave=False)
+        yield from (batch.to(model.device) for batch in islice(shown, limit))
+
+    for study in scores.studies:
+        for batch in batches(study) if len(data.splits[study]) else ():
+            if not scores.study(model, batch, study):
+                break
+    for batch in batches(split):
+        scores.update(model, batch)
     found = {} if limit is not None else model.findings(data.loader(split))
     own = {name: Result(name, value, model.name, support=len(data.splits[split])) for name, value in found.items()}
     model.cpu()
@@ -80,7 +88,7 @@ def finish(model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, 
         out / "checkpoint", model, config=configs.plain(config), metrics=metrics, card=text, unit_names=names,
         unit_pictures={u: unit_picture(s) for u, s in origins.items()}, example=drawn,
     )  # fmt: skip
-    write_page(out / "report.html", model, data, rows, facts, title=out.name)
+    write_page(out / "report.html", model, data, rows, facts, title=out.name, charts=charts(results))
     return rows
 
 
@@ -97,7 +105,7 @@ def examples(
 
 def write_page(
     file: Path, model: SelfExplaining, data: Data, rows: Sequence[ScoreRow], facts: Mapping[str, str], *,
-    title: str,
+    title: str, charts: Sequence[Chart] = (),
 ) -> Path:  # fmt: skip
     """The page of a run."""
     batch, told, also = examples(model, data)
@@ -109,7 +117,17 @@ def write_page(
     return page(
         file, title=title, lead=lead, explanation=told, also=also, pictures=data.picture(batch.x), truth=batch.y,
         class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
+        notes=gallery.notes(model, data, batch.concepts, told, also), details=gallery.details(data, batch.x),
+        charts=charts,
     )  # fmt: skip
+
+
+def charts(results: Mapping[str, Result]) -> list[Chart]:
+    """The curves of results, a drawing for each score that has any."""
+    return [
+        chart(r.curves, title=f"{r.name.replace('_', ' ')}: accuracy", x="concept groups set")
+        for r in results.values() if r.curves
+    ]  # fmt: skip
 
 
 def about(config: DictConfig, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
@@ -136,8 +154,9 @@ MEANING = {
     "stability": "per cent of explanations that name the same parts after noise",
     "concept accuracy": "share of known concepts judged rightly, mean over concepts",
     "interventions": "mean accuracy while concept groups are corrected one by one",
+    "leakage": "accuracy above (+) or below what a head finds in the true concepts (ceiling)",
 }
-DETAILED = ("zoo-concepts", "zoo-interventions")  # whose further read-outs have lines of their own
+DETAILED = ("zoo-concepts", "zoo-interventions", "zoo-leakage")  # whose further read-outs have lines of their own
 
 
 def table(results: Mapping[str, Result]) -> list[ScoreRow]:
@@ -148,7 +167,20 @@ def table(results: Mapping[str, Result]) -> list[ScoreRow]:
         meaning = "the same of units that look at random places" if "(random" in name else MEANING.get(name, "")
         rows.append(ScoreRow(name, _text(r), r.protocol, r.note if r.note and r.value is not None else meaning))
         if r.protocol.startswith(DETAILED):
-            rows += [ScoreRow(f"· {k.replace('_', ' ')}", f"{v:.4g}", "", "") for k, v in r.more.items()]
+            rows += _details(r.more)
+    return rows
+
+
+def _details(more: Mapping[str, float]) -> list[ScoreRow]:
+    """A line for each read-out; those of one policy (its area, spread, gain and groups) share a line."""
+    rows = []
+    for key, value in more.items():
+        if key.rsplit(" ", 1)[0] in more and key.endswith((" spread", " gain", " groups")):
+            continue
+        spread, gain = more.get(f"{key} spread"), more.get(f"{key} gain")
+        text = f"{value:.4g}" if spread is None else f"{value:.3f} ± {spread:.3f}"
+        note = "" if gain is None else f"{gain:.0%} of the possible gain; 95 % of it after {more[f'{key} groups']:.0f}"
+        rows.append(ScoreRow(f"· {key.replace('_', ' ')}", text, "", note))
     return rows
 
 
