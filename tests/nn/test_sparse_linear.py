@@ -76,6 +76,61 @@ def test_against_scikit_learn_lasso():
     assert total(w, scores, y, zero, everywhere, l1, 0.0) <= total(theirs, scores, y, zero, everywhere, l1, 0.0) + 1e-8
 
 
+def with_ones():
+    """The problem with unequal classes and a column of ones: three classes on few scores, so that the bias matters."""
+    scores, y, _, _ = problem(n=120, u=6, c=4)
+    y = torch.where(y == 3, 0, y)
+    start = torch.zeros(3, 7, dtype=torch.float64)
+    return torch.cat([scores[:, :6] + 1.5, torch.ones(120, 1).double()], 1), y, start, torch.ones_like(start).bool()
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 5e-3), (0.0, 1.0), (1e-2, 0.0), (5e-3, 5e-3), (2e-2, 1e-3)])
+def test_a_free_intercept_against_scikit_learn(l1, l2):
+    """Its objective is C * summed loss + ratio * |W| + (1 - ratio) / 2 * W^2, and its intercept is not penalised."""
+    scores, y, start, everywhere = with_ones()
+    w, residual = fit_sparse_linear(scores, y, start, everywhere, l1=l1, l2=l2, bias=True)
+    assert residual < 1e-5
+    args = {"C": 1 / (len(y) * (l1 + l2)), "max_iter": 100000}
+    if l1:
+        args |= {"solver": "saga", "l1_ratio": l1 / (l1 + l2), "tol": 1e-9, "random_state": 0}
+    else:
+        args |= {"solver": "lbfgs", "tol": 1e-9}
+    other = LogisticRegression(**args).fit(scores[:, :-1].numpy(), y.numpy())
+    theirs = torch.cat([torch.from_numpy(other.coef_), torch.from_numpy(other.intercept_)[:, None]], 1)
+    kept, pull = everywhere.clone(), torch.full_like(start, l2)
+    kept[:, -1], pull[:, -1] = False, 0.0
+    ours, best = (total(v, scores, y, start, kept, l1, pull) for v in (w, theirs))
+    assert ours <= best + 1e-8
+    assert kkt_residual(w, scores, y, start, kept, l1=l1, l2=pull) == pytest.approx(residual)
+    torch.testing.assert_close(w[:, :-1], theirs[:, :-1], rtol=0, atol=2e-3 if l2 else 2e-2)
+    centred = [v[:, -1] - v[:, -1].mean() for v in (w, theirs)]  # a shift of all intercepts changes nothing
+    torch.testing.assert_close(*centred, rtol=0, atol=2e-3 if l2 else 2e-2)
+    if l1:
+        assert ((w == 0) & kept).sum() >= ((theirs == 0) & kept).sum() - 1
+    assert centred[0].abs().max() > 0.05
+
+
+def test_however_strong_the_penalty_the_intercepts_are_the_shares_of_the_classes():
+    scores, y, start, everywhere = with_ones()
+    share = torch.bincount(y).double() / len(y)
+    for l1, l2 in ((10.0, 1e-3), (0.0, 1e4)):
+        w, residual = fit_sparse_linear(scores, y, start, everywhere, l1=l1, l2=l2, bias=True)
+        assert residual < 1e-5
+        assert w[:, :-1].abs().max() < 1e-3
+        torch.testing.assert_close(w[:, -1].softmax(0), share, rtol=0, atol=1e-3)
+    held, _ = fit_sparse_linear(scores, y, start, everywhere, l1=10.0, l2=1e-3)
+    assert not held.any()  # without bias=True the last column is one like the others
+
+
+def test_the_mask_of_the_caller_stays_as_it_is():
+    scores, y, start, everywhere = with_ones()
+    fit_sparse_linear(scores, y, start, everywhere, l1=1e-2, l2=1e-2, bias=True)
+    assert everywhere.all()
+    assert not start.any()
+    with pytest.raises(AssertionError, match="all ones"):
+        fit_sparse_linear(scores[:, :-1], y, start[:, :-1], everywhere[:, :-1], l1=0.1, l2=0.1, bias=True)
+
+
 def test_kkt_residual_by_hand():
     """Two samples, one score, two classes, all weights 0: the gradient is known."""
     scores, y = torch.tensor([[1.0], [-1.0]]).double(), torch.tensor([0, 1])

@@ -49,6 +49,10 @@ class CBM(SelfExplaining):
     """
 
     terms = ("task", "concept", "l1")
+    average: Tensor
+    low: Tensor
+    high: Tensor
+    odds: Tensor
 
     def __init__(
         self, *, num_classes: int, concepts: dict[str, Any] | None = None, backbone: str = "resnet18",
@@ -60,7 +64,7 @@ class CBM(SelfExplaining):
         super().__init__()
         if num_classes < 1 or hidden < 1 or not 0 <= randint <= 1:
             raise ValueError(
-                f"num_classes is {num_classes}, hidden {hidden}, randint {randint}; expected at least 1, 1, 0"
+                f"num_classes is {num_classes}, hidden {hidden}, randint {randint}; expected 1 or more twice, 0 to 1"
             )
         if not concepts:
             raise ValueError("a concept bottleneck needs concepts, and the data have none; choose data with concepts")
@@ -193,9 +197,11 @@ class CBM(SelfExplaining):
         self.high.copy_(logits.quantile(at[1], dim=0))
         self.average.copy_(self.strengths(logits).mean(0))
         positive = truth.nanmean(0)
-        self.odds.copy_(torch.where(self.space.kind == 0, ((1 - positive) / positive).clamp(0.1, 100), 1.0))
-        right = (self.space.hard(logits) == truth) | truth.isnan() | (self.space.kind == 2)
-        return {"training concept accuracy": float(right.float().mean())}
+        odds = ((1 - positive) / positive).clamp(0.1, 100).nan_to_num(1.0)  # 1 where nothing is known
+        self.odds.copy_(torch.where(self.space.kind == 0, odds, 1.0))
+        asked = truth.isfinite() & ((self.space.kind == 0) | ((self.space.kind == 1) & (truth == 1)))
+        right = self.space.hard(logits)[asked] == truth[asked]  # of a group, whether its true value is chosen
+        return {"training concept accuracy": float(right.float().mean())} if len(right) else {}
 
     @torch.no_grad()
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 0.0, l2: float = 1e-3) -> dict[str, float]:

@@ -98,9 +98,20 @@ class CEM(SelfExplaining):
         return concepts
 
     def decide(self, state: tuple[Tensor, Tensor], mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
-        """The head on the mixed embeddings, some of the mixing weights set."""
+        """The head on the mixed embeddings, some of the mixing weights set.
+
+        Many questions about the same inputs are answered from what each mixing weight adds to each logit, so that an
+        embedding meets the head once, not once for each question.
+        """
         p, context = state
-        return self.head(mix(context, p if mask is None else torch.where(mask, value, p)).flatten(-2))
+        weight = p if mask is None else torch.where(mask, value, p)
+        blocks = self.head.weight.unflatten(1, (p.shape[-1], -1))  # (c, u, width)
+        questions = weight.shape[:-2].numel()
+        if questions == 1 or questions * blocks.shape[2] <= len(blocks):  # few would take more memory that way
+            return self.head(mix(context, weight).flatten(-2))
+        true, false = context.chunk(2, dim=-1)
+        adds = torch.einsum("buw,cuw->buc", true - false, blocks)
+        return self.head(mix(context, p).flatten(-2)) + torch.einsum("...bu,buc->...bc", weight - p, adds)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Each concept's block of the head times its embedding, exact."""

@@ -21,10 +21,12 @@ class ConceptSpace(nn.Module):
     Attributes:
         kind: ``(m,)`` 0 binary, 1 categorical, 2 continuous.
         group: ``(m,)`` number of each column's group.
+        size: ``(m,)`` how many columns make one concept: those of a categorical group, else 1.
     """
 
     kind: Tensor
     group: Tensor
+    size: Tensor
     mean: Tensor
     std: Tensor
 
@@ -34,11 +36,13 @@ class ConceptSpace(nn.Module):
         kind = schema.columns("categorical").long() + 2 * schema.columns("continuous").long()
         facts = {"kind": kind, "group": schema.group_ids}
         facts |= {k: torch.tensor([getattr(c, k) for c in schema.concepts]) for k in ("mean", "std")}
+        facts["size"] = torch.where(kind == 1, torch.bincount(schema.group_ids)[schema.group_ids], 1)
         for name, value in facts.items():
             self.register_buffer(name, value, persistent=False)  # the config carries the schema
 
     def values(self, logits: Tensor) -> Tensor:
         """Concepts ``(..., m)`` as probabilities, continuous ones in their own unit, from logits ``(..., m)``."""
+        logits = _wide(logits)
         return torch.where(
             self.kind == 0,
             logits.sigmoid(),
@@ -65,14 +69,13 @@ class ConceptSpace(nn.Module):
             Binary cross-entropy per binary column, cross-entropy per categorical group (spread over its columns, so
             that a group counts as one concept), squared error in units of std per continuous column.
         """
+        logits = _wide(logits)
         known, filled = truth.isfinite(), truth.nan_to_num()
         binary = F.binary_cross_entropy_with_logits(logits, filled.clamp(0, 1), pos_weight=odds, reduction="none")
         categorical = -self._log_softmax(logits) * filled
         continuous = (logits - (filled - self.mean) / self.std).square()
         each = torch.where(self.kind == 0, binary, torch.where(self.kind == 1, categorical, continuous))
-        size = torch.zeros(self.groups, device=truth.device).index_add(0, self.group, torch.ones_like(self.mean))
-        share = torch.where(self.kind == 1, 1 / size[self.group], 1.0)
-        return (each * known).sum() / (known * share).sum().clamp_min(1)
+        return (each * known).sum() / (known.to(logits) / self.size).sum().clamp_min(1)
 
     def standard(self, values: Tensor) -> Tensor:
         """Values as a head reads them: continuous ones in units of std around the mean."""
@@ -91,13 +94,19 @@ class ConceptSpace(nn.Module):
 
     def _log_softmax(self, logits: Tensor) -> Tensor:
         shifted = logits - self._most(logits).detach().index_select(-1, self.group)
-        total = torch.zeros_like(self._most(logits)).index_add(-1, self.group, shifted.exp())
+        exp = shifted.exp()
+        total = exp.new_zeros(*exp.shape[:-1], self.groups).index_add(-1, self.group, exp)
         return shifted - total.log().index_select(-1, self.group)
 
     def _place(self, top: Tensor) -> Tensor:
         """Which true entry of its group each column is, counted from 1."""
         before = (self.group[:, None] == self.group) & torch.ones_like(self.group.outer(self.group)).triu().bool()
         return (top.to(self.mean) @ before.to(self.mean)).long()
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """In single precision at least: sums of exponentials are too coarse in half."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 class ConceptEmbeddings(nn.Module):

@@ -68,6 +68,7 @@ def fit_sparse_linear(
     s, w0 = scores.detach().double().cpu(), start.detach().double().cpu()
     y, mask, pull = y.cpu(), penalised.cpu().clone(), torch.full_like(w0, l2)
     if bias:
+        assert bool((s[:, -1] == 1).all()), "the last column of the scores is the bias, all ones"
         mask[:, -1], pull[:, -1] = False, 0.0
     free, split = (~mask).numpy().ravel(), mask.numpy().ravel()
     begin = w0.numpy().ravel()
