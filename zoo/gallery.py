@@ -95,8 +95,8 @@ def details(data: Data, x: Tensor) -> list[list[tuple[str, str]]]:
     """Rows of a table ``(b, d)`` as names and measured values; empty for other inputs."""
     if not data.feature_names:
         return []
-    names = data.feature_names
-    return [[(n, f"{v:.4g}".replace("-", "−")) for n, v in zip(names, r, strict=True)] for r in data.values(x).tolist()]
+    rows = [[f"{round(v, 5) + 0.0:.5g}".replace("-", "−") for v in row] for row in data.values(x).tolist()]
+    return [list(zip(data.feature_names, row, strict=True)) for row in rows]
 
 
 def _weights_in_words(model: SelfExplaining, data: Data, units: list[int], *, most: int = 4) -> dict[int, str]:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from sklearn.metrics import f1_score, roc_auc_score
 
 from zoo.concepts import Concept, ConceptSchema
 from zoo.metrics.concept_accuracy import ConceptAccuracy
@@ -68,3 +69,45 @@ def test_majority_by_hand():
 def test_a_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"strength is \(4, 5\); expected \(any, 6\)"):
         ConceptAccuracy(SCHEMA).update(torch.rand(4, 5), torch.rand(4, 5), torch.zeros(5), torch.ones(5))
+
+
+def test_quality_equals_scikit_learn_and_formulas():
+    strength, truth = world()
+    truth[:, 2] = 1.0  # never false: it cannot be ranked
+    score, one = ConceptAccuracy(SCHEMA), torch.ones(6)
+    for s, t in zip(strength.split(7), truth.split(7), strict=True):
+        score.update(s, t, 0 * one, one)
+    found = score.compute()
+    said = SCHEMA.decided(strength)
+    columns = [c for c in (0, 1, 3, 4)]
+    known = [~truth[:, c].isnan() for c in columns]
+    area = [roc_auc_score(truth[k, c], strength[k, c]) for c, k in zip(columns, known, strict=True)]
+    f1 = [f1_score(truth[k, c], said[k, c]) for c, k in zip(columns, known, strict=True)]
+    assert float(found["one-sided"]) == 1
+    assert float(found["auroc"]) == pytest.approx(sum(area) / 4)
+    assert float(found["f1"]) == pytest.approx(sum(f1) / 4)
+    pairs = [
+        (p, t)
+        for c, k in zip(columns, known, strict=True)
+        for p, t in zip(strength[k, c].tolist(), truth[k, c].tolist(), strict=True)
+    ]
+    assert float(found["brier"]) == pytest.approx(sum((p - t) ** 2 for p, t in pairs) / len(pairs))
+    gap = 0.0
+    for b in range(15):
+        inside = [(p, t) for p, t in pairs if b / 15 < p <= (b + 1) / 15]
+        if inside:
+            mean = [sum(x) / len(inside) for x in zip(*inside, strict=True)]
+            gap += len(inside) / len(pairs) * abs(mean[0] - mean[1])
+    assert float(found["ece"]) == pytest.approx(gap, abs=1e-6)
+
+
+def test_auroc_is_of_strengths_and_not_of_decisions():
+    """A perfectly ranked concept whose strengths are all below a half scores 1; the published code says 0.5."""
+    schema, truth = ConceptSchema((Concept("a"),)), torch.tensor([[0.0], [0.0], [1.0], [1.0]])
+    score = ConceptAccuracy(schema)
+    score.update(torch.tensor([[0.1], [0.2], [0.3], [0.4]]), truth, torch.zeros(1), torch.ones(1))
+    assert float(score.compute()["auroc"]) == 1
+    logits = ConceptAccuracy(schema)
+    logits.update(torch.tensor([[-9.0], [-3.0], [2.0], [800.0]]), truth, torch.full((1,), -3.0), torch.full((1,), 3.0))
+    assert float(logits.compute()["auroc"]) == 1
+    assert "brier" not in logits.compute()

@@ -297,3 +297,10 @@ def test_missing_concepts():
                 getattr(build(mode="joint"), method)([bare])
     with pytest.raises(ValueError, match="fit_head solves a linear head; this one is an MLP"):
         build(head="mlp").fit_head([batch])
+
+
+def test_balance_before_calibrate_and_l1_of_an_mlp_are_refused():
+    with pytest.raises(ValueError, match="balance needs the odds"):
+        build(balance=True).loss(world(4), {"concept": 1.0})
+    with pytest.raises(ValueError, match="l1 term is of a linear head"):
+        build(head="mlp").loss(world(4), {"l1": 1.0})

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class Seen:
         hits: ``(b, k, p)`` bool parts around each peak; None where ``peaks`` is.
         ends: strengths ``(b, u)`` that say 0 and that say 1 of every concept; None where units are not concepts.
         decide: logits ``(..., b, c)`` with strengths set, from mask and value ``(..., b, u)``; None where ``ends`` is.
+        model: what was asked, for scores that ask again; offers the contract.
         features: ``(b, d)`` what the units are computed from; None where that is no vector, and where ``ends`` is.
     """
 
@@ -42,6 +43,7 @@ class Seen:
     ends: tuple[Tensor, Tensor] | None = None
     decide: Callable[[Tensor, Tensor], Tensor] | None = None
     features: Tensor | None = None
+    model: Any = None
 
 
 class Score(Metric):

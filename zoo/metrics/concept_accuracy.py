@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
+from torchmetrics.functional.classification import binary_calibration_error
+from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concepts import ConceptSchema
 from zoo.metrics.base import Score, Seen, expect
@@ -19,6 +22,9 @@ class ConceptAccuracy(Score):
 
     Further read-outs: ``exact_match`` share of samples all of whose known concepts are right; ``majority`` the accuracy
     of always saying the more frequent value of each concept among these samples; ``worst`` the least accurate concept.
+    Over the binary columns and the values of groups that are true of some samples and false of others (``one-sided``
+    counts the rest): ``auroc`` of the strengths, not of decisions, and ``f1``, both macro averages. Where strengths are
+    probabilities: ``brier``, and ``ece``, the calibration error in 15 bins. All from the whole split, not from batches.
     Per unit: ``unit/accuracy``, NaN for continuous concepts, that of its group for each value.
 
     Args:
@@ -40,6 +46,10 @@ class ConceptAccuracy(Score):
         self._sum("known", len(concepts))
         self._sum("true", len(concepts))
         self._sum("exact")
+        self._sum("elsewhere")  # strengths that do not say 0 as 0 and 1 as 1: no probabilities
+        self.add_state("amount", [], dist_reduce_fx="cat")
+        self.add_state("spoke", [], dist_reduce_fx="cat")
+        self.add_state("target", [], dist_reduce_fx="cat")
 
     def update(self, strength: Tensor, truth: Tensor, low: Tensor, high: Tensor) -> None:
         """Add a batch.
@@ -57,11 +67,16 @@ class ConceptAccuracy(Score):
         expect("strength", strength, None, m)
         expect("truth", truth, len(strength), m)
         strength, truth, low, high = (t.detach().to(self.device).double() for t in (strength, truth, low, high))
+        self.elsewhere = self.elsewhere + ((low != 0).any() | (high != 1).any()).long()
+        columns = (self.binary | self.value).to(self.device)
+        self.amount.append(strength[:, columns])
+        self.target.append(torch.where(truth.isnan(), -1, (truth > 0.5).long())[:, columns])
         said = 2 * (strength - low) >= high - low
         places = self.group.to(self.device).expand(strength.shape)
         groups = int(self.group.max()) + 1
         top = strength.new_full((len(strength), groups), -torch.inf).scatter_reduce(1, places, strength, "amax")
         said = torch.where(self.value.to(self.device), strength == top.gather(1, places), said)
+        self.spoke.append(said[:, columns])
         known = truth.isfinite()
         wrong = known & (said != (truth > 0.5)) & (self.binary | self.value).to(self.device)
         slots = self.slot.to(self.device).expand(strength.shape)
@@ -94,6 +109,25 @@ class ConceptAccuracy(Score):
             "exact_match": self.exact / self.samples.double(),
             "majority": most[asked].mean(),
             "worst": each[asked].min() if bool(asked.any()) else each.new_tensor(torch.nan),
+            **self._quality(),
             "support": self.samples,
             "unit/accuracy": torch.where((self.binary | self.value).to(self.device), slot, torch.nan),
         }
+
+    def _quality(self) -> dict[str, Tensor]:
+        amount, spoke, target = map(dim_zero_cat, (self.amount, self.spoke, self.target))
+        known, true = target >= 0, target == 1
+        both = (true.any(0)) & ((target == 0).any(0))
+        found = {"one-sided": (~both).sum().double()}
+        if bool(both.any()):
+            amount, spoke, target, known, true = (t[:, both] for t in (amount, spoke, target, known, true))
+            rank = rankdata(torch.where(known, amount, torch.nan).cpu().numpy(), axis=0, nan_policy="omit")
+            ones, zeros = true.sum(0).cpu(), (known & ~true).sum(0).cpu()
+            area = (torch.from_numpy(rank).where(true.cpu(), 0.0).sum(0) - ones * (ones + 1) / 2) / (ones * zeros)
+            hit = (spoke & true).sum(0).double()
+            f1 = 2 * hit / ((spoke & known).sum(0) + true.sum(0))
+            found |= {"auroc": area.mean(), "f1": f1.mean()}
+            if not int(self.elsewhere):
+                p, t = amount[known], true[known]
+                found |= {"brier": (p - t.double()).square().mean(), "ece": binary_calibration_error(p, t, n_bins=15)}
+        return found

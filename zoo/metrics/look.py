@@ -31,7 +31,7 @@ def look(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) -> Seen:
     told = model.explain(batch.x, target=batch.y, shown=shown).detach()
     gate = told.shown >= 0
     gate = gate if owned else gate & (gather(told.contribution, told.shown) > 0)
-    seen = Seen(batch, told, gate)
+    seen = Seen(batch, told, gate, model=model)
     return seen if why_no_place(seen) else _at(seen, peak(told.where, tuple(batch.x.shape[-2:])))
 
 

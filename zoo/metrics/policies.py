@@ -104,13 +104,13 @@ class Step:
 
     def now(self) -> Tensor:
         """Class probabilities ``(b, c)`` with what has been set."""
-        return self.decide(self.chosen & self.known, self.value).double().softmax(-1)
+        return self.decide(self.chosen & self.known, self.value).softmax(-1)
 
     def supposing(self) -> tuple[Tensor, Tensor]:
         """Class probabilities ``(k, b, c)`` if each candidate were set as well, and their chances ``(k, b)``."""
         columns, ones = (t.to(self.strength.device)[:, None] for t in (self.candidates.columns, self.candidates.ones))
         value = torch.where(columns, torch.where(ones, self.high, self.low), self.value)
-        p = self.decide(columns | (self.chosen & self.known), value).double().softmax(-1)
+        p = self.decide(columns | (self.chosen & self.known), value).softmax(-1)
         return p, self.candidates.chances(self.share)
 
 
@@ -175,7 +175,7 @@ def gains(s: Step) -> Tensor:
     groups = torch.arange(s.candidates.groups)
     member = (s.candidates.group == groups[:, None]).to(s.strength.device)  # (g, m)
     masks = (s.chosen | member[:, None]) & s.known
-    p = s.decide(masks, s.value.expand_as(masks)).double().softmax(-1)
+    p = s.decide(masks, s.value.expand_as(masks)).softmax(-1)
     return p.gather(2, s.y.expand(len(groups), -1)[..., None])[..., 0].T
 
 

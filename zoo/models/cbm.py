@@ -84,7 +84,7 @@ class CBM(SelfExplaining):
         self.register_buffer("average", torch.full((m,), 0.5))  # strengths of the training split
         self.register_buffer("low", torch.full((m,), -3.0))  # 5th and 95th percentile of its logits
         self.register_buffer("high", torch.full((m,), 3.0))
-        self.register_buffer("odds", torch.ones(m))
+        self.register_buffer("odds", torch.zeros(m))  # 0 until they are measured
 
     @property
     def units(self) -> Units:
@@ -157,7 +157,8 @@ class CBM(SelfExplaining):
         """``task``: cross-entropy; ``concept``: mean over known concepts; ``l1``: absolute weights of a linear head.
 
         Raises:
-            ValueError: if the batch has no concepts and they are needed.
+            ValueError: if the batch has no concepts and they are needed, ``balance`` comes before ``calibrate``, or
+                ``l1`` is asked of an MLP head.
         """
         logits = self.encode(batch.x)
         terms: dict[str, Tensor] = {}
@@ -165,8 +166,12 @@ class CBM(SelfExplaining):
             terms["task"] = F.cross_entropy(self._answer(self._read(logits, batch.concepts)), batch.y)
         if weights.get("concept"):
             odds = self.odds if self.hparams["balance"] else None
+            if odds is not None and not bool(odds.all()):
+                raise ValueError("balance needs the odds of the concepts: give an earlier phase `then: calibrate`")
             terms["concept"] = self.space.loss(logits, self._known(batch.concepts), odds=odds)
-        if weights.get("l1") and isinstance(self.head, nn.Linear):
+        if weights.get("l1"):
+            if not isinstance(self.head, nn.Linear):
+                raise ValueError("the l1 term is of a linear head; this one is an MLP: leave it out")
             terms["l1"] = self.head.weight.abs().sum()
         return terms
 

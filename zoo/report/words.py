@@ -59,8 +59,8 @@ GLOSSARY: dict[Kind, Word] = {
         "pattern",
         "patterns",
         "This model's arithmetic can be taken apart into patterns (in mathematics, eigenvectors). The better the "
-        "input matches a pattern, the more points that pattern adds to a class or takes away. A pattern matches as "
-        "well when every colour is exchanged for its opposite.",
+        "input matches a pattern, the more points that pattern adds to a class or takes away. A pattern and its "
+        "exact opposite match equally well.",
         here="The input under it",
         signed=True,
         portrait="The pattern",
