@@ -111,3 +111,7 @@ def test_auroc_is_of_strengths_and_not_of_decisions():
     logits.update(torch.tensor([[-9.0], [-3.0], [2.0], [800.0]]), truth, torch.full((1,), -3.0), torch.full((1,), 3.0))
     assert float(logits.compute()["auroc"]) == 1
     assert "brier" not in logits.compute()
+
+
+def test_nothing_fed():
+    assert int(ConceptAccuracy(SCHEMA).compute()["support"]) == 0

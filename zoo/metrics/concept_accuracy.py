@@ -115,6 +115,8 @@ class ConceptAccuracy(Score):
         }
 
     def _quality(self) -> dict[str, Tensor]:
+        if not len(self.amount):
+            return {}
         amount, spoke, target = map(dim_zero_cat, (self.amount, self.spoke, self.target))
         known, true = target >= 0, target == 1
         both = (true.any(0)) & ((target == 0).any(0))

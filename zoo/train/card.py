@@ -29,6 +29,8 @@ def card(
     scale = f"mean {list(mean)}, std {list(std)}" if mean and std else "standardised by the training split"
     made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
     example = "\n![an input, its strongest units, and the sum](explanation.png)\n" if n_units else ""
+    on = f" on `{model['backbone']}`" if model.get("backbone") else ""
+    told = f" Concepts: {data.concepts.provenance}." if model.get("concepts") and data.concepts else ""
     return f"""---
 library_name: zoo
 tags: [interpretability, {model["name"]}, {config["data"]["name"]}]
@@ -36,9 +38,9 @@ license: mit
 ---
 # {name}
 
-{model["name"]} with {n_units} units on `{model.get("backbone", "no backbone")}`, started {start},
+{model["name"]} with {n_units} units{on}, started {start},
 trained on {config["data"]["name"]} ({data.num_classes} classes, inputs of {" x ".join(map(str, data.input_shape))}).
-Licence of the data: {data.licence}.
+Licence of the data: {data.licence}.{told}
 
 ```python
 import zoo

@@ -133,7 +133,7 @@ def charts(results: Mapping[str, Result]) -> list[Chart]:
 def about(config: DictConfig, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
     """Facts printed with every result: model, data and its hash, command, training time, hardware, versions."""
     facts = {
-        "model": f"{config.model.name} on {config.model.get('backbone', 'no backbone')}",
+        "model": config.model.name + (f" on {config.model.backbone}" if config.model.get("backbone") else ""),
         "data": f"{config.data.name} ({data.licence}), hash {data.fingerprint()}",
         "command": command,
     }
