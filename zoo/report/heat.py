@@ -114,10 +114,10 @@ def signed(evidence: Tensor, picture: Tensor | None = None, *, side: int = SIDE)
     level = evidence / evidence.abs().max().clamp_min(1e-30)
     drawn = image(torch.ones(3, *level.shape) if picture is None else picture, side=side)
     size = (drawn.height, drawn.width)
-    way = "nearest-exact" if max(level.shape) >= min(CRISP, *size) or picture is None else "bicubic"
-    level = (
-        torch.nn.functional.interpolate(level[None, None], size=size, mode=way)[0, 0].clamp(-1, 1).numpy()[..., None]
-    )
+    same = picture is None or level.shape == picture.shape[-2:]  # its own pixels: smoothing would invent detail
+    resize = torch.nn.functional.interpolate
+    level = resize(level[None, None], size=size, mode="nearest-exact" if same else "bicubic")[0, 0].clamp(-1, 1)
+    level = level.numpy()[..., None]
     colour = np.where(level > 0, np.array(_FOR), np.array(_AGAINST)) / 255
     alpha = abs(level) ** 0.7
     mixed = (1 - alpha) * np.asarray(drawn) / 255 + alpha * colour
