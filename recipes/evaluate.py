@@ -12,7 +12,7 @@ from zoo import checkpoint
 from zoo.cli import recipe
 from zoo.data import create_data
 from zoo.metrics.suite import check as check_scores
-from zoo.train.results import about, charts, score, table, write_page
+from zoo.train.results import about, score, table, write_page
 from zoo.train.run import load_checkpoint
 
 
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     part = out / ".metrics.part"
     part.write_text(json.dumps({"scores": scores, **facts, "units": units}, indent=1) + "\n")
     os.replace(part, out / "metrics.json")
-    page = write_page(out / "report.html", model, data, rows, facts, title=title, charts=charts(results))
+    page = write_page(out / "report.html", model, data, results, rows, facts, title=title)
     sys.stdout.write(f"metrics  {out / 'metrics.json'}\npage     {page}\n")
 
 

@@ -10,7 +10,7 @@ import torch
 
 from zoo.explanation import Explanation, Units
 from zoo.report import page as page_module
-from zoo.report.page import ScoreRow, Source, StepRow, chart, page, unit_picture
+from zoo.report.page import ScoreRow, Source, StepRow, UnitRow, chart, page, unit_picture
 
 torch.set_num_threads(1)
 NAMES = ["cat", "dog", "owl"]
@@ -254,3 +254,16 @@ def test_notes_and_details_that_do_not_fit(tmp_path):
     for name in ("notes", "details"):
         with pytest.raises(ValueError, match=f"page: {name} has 3 entries"):
             written(tmp_path, explained(b=2), **{name: [{}] * 3})
+
+
+def test_unreliable_units_are_listed_with_their_picture(tmp_path):
+    rows = [
+        UnitRow("p<7>", "owl", Source(torch.rand(3, 16, 16), (0, 0, 4, 4), "x"), ["12 %", ""]),
+        UnitRow("p2", "", None, ["99 %", "50 %"]),
+    ]
+    html = written(tmp_path, explained(b=1), units=rows, unit_scores=["one part", "after noise"])
+    table = re.search(r'class="fare">(.*?)</table>', html, re.DOTALL).group(1)
+    assert re.findall(r'<th scope="row">([^<]*)', table) == ["p&lt;7&gt;", "p2"]
+    assert re.findall(r"<td>([^<]*)</td>", table) == ["12 %", "cannot be judged", "", "99 %", "50 %"]
+    assert table.count("<img") == 1
+    assert "learnt for “owl”" in table

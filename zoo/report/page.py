@@ -11,12 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from torch import Tensor
 
 from zoo.explanation import Explanation
-from zoo.report import view
+from zoo.report import heat, view
 from zoo.report.chart import Chart, chart
 from zoo.report.source import Source, unit_picture
 from zoo.report.words import GLOSSARY
 
-__all__ = ["Chart", "ScoreRow", "Source", "StepRow", "chart", "page", "unit_picture"]
+__all__ = ["Chart", "ScoreRow", "Source", "StepRow", "UnitRow", "chart", "page", "unit_picture"]
 
 OPEN = 3  # units that stay unfolded where a page has several inputs
 
@@ -36,6 +36,28 @@ class ScoreRow:
     value: str
     protocol: str
     note: str = ""
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """One unit and how it fares, in a list that begins with the worst.
+
+    Attributes:
+        name: of the unit.
+        owner: the class it argues for; empty if it belongs to none.
+        source: where it came from, or its portrait.
+        values: a word for each score of units, in one order for all rows; empty where it cannot be judged.
+    """
+
+    name: str
+    owner: str
+    source: Source | None
+    values: Sequence[str]
+
+    @property
+    def image(self) -> str | None:
+        """Data address of its picture."""
+        return self.source and heat.data_uri(unit_picture(self.source))
 
 
 @dataclass(frozen=True)
@@ -78,6 +100,8 @@ def page(
     details: Sequence[Sequence[tuple[str, str]]] = (),
     charts: Sequence[Chart] = (),
     steps: Sequence[StepRow] = (),
+    units: Sequence[UnitRow] = (),
+    unit_scores: Sequence[str] = (),
 ) -> Path:
     """Write a page that shows, for each input, what decided and how it adds up to the answer.
 
@@ -99,6 +123,8 @@ def page(
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colours them.
         details: for each input that is a row of a table, names and values.
         charts: curves to draw under the scores.
+        units: how single units fare, worst first.
+        unit_scores: names of the scores that their ``values`` are of.
         steps: what a person set, one after another, and what the answer became; of the only input.
 
     Returns:
@@ -135,14 +161,16 @@ def page(
         facts=facts or {},
         charts=charts,
         steps=steps,
+        units=units,
+        unit_scores=unit_scores,
     )
     return _write(Path(path), html)
 
 
-def _template() -> Template:
+def _template(name: str = "page.html") -> Template:
     folder = Path(__file__).parent / "templates"
     settings = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    return Environment(loader=FileSystemLoader(folder), **settings).get_template("page.html")
+    return Environment(loader=FileSystemLoader(folder), **settings).get_template(name)
 
 
 def _write(path: Path, text: str) -> Path:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -21,7 +22,7 @@ from zoo.explanation import Explanation
 from zoo.metrics.suite import Result, Suite
 from zoo.models.base import SelfExplaining
 from zoo.report.figure import figure
-from zoo.report.page import Chart, ScoreRow, chart, page, unit_picture
+from zoo.report.page import Chart, ScoreRow, UnitRow, chart, page, unit_picture
 from zoo.train.card import card
 from zoo.train.loggers import read_log
 
@@ -88,7 +89,7 @@ def finish(model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, 
         out / "checkpoint", model, config=configs.plain(config), metrics=metrics, card=text, unit_names=names,
         unit_pictures={u: unit_picture(s) for u, s in origins.items()}, example=drawn,
     )  # fmt: skip
-    write_page(out / "report.html", model, data, rows, facts, title=out.name, charts=charts(results))
+    write_page(out / "report.html", model, data, results, rows, facts, title=out.name)
     return rows
 
 
@@ -104,10 +105,10 @@ def examples(
 
 
 def write_page(
-    file: Path, model: SelfExplaining, data: Data, rows: Sequence[ScoreRow], facts: Mapping[str, str], *,
-    title: str, charts: Sequence[Chart] = (),
+    file: Path, model: SelfExplaining, data: Data, results: Mapping[str, Result], rows: Sequence[ScoreRow],
+    facts: Mapping[str, str], *, title: str,
 ) -> Path:  # fmt: skip
-    """The page of a run."""
+    """The page of a run: examples, the score table ``rows`` of ``results``, their curves, the least reliable units."""
     batch, told, also = examples(model, data)
     used = {int(u) for e in (told, also) for u in e.shown.flatten()}
     lead = (
@@ -118,8 +119,41 @@ def write_page(
         file, title=title, lead=lead, explanation=told, also=also, pictures=data.picture(batch.x), truth=batch.y,
         class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
         notes=gallery.notes(model, data, batch.concepts, told, also), details=gallery.details(data, batch.x),
-        charts=charts,
+        charts=charts(results), **least_reliable(model, data, results),
     )  # fmt: skip
+
+
+# per-unit vectors, each the share of inputs on which the unit held: score -> read-out, words
+HELD = {
+    "consistency": ("rate", "keeps to one part"),
+    "stability": ("stability", "same part after noise"),
+    "concept_accuracy": ("accuracy", "judged rightly"),
+}
+
+
+def least_reliable(
+    model: SelfExplaining, data: Data, results: Mapping[str, Result], *, count: int = 10
+) -> dict[str, Any]:
+    """The units that held on the fewest inputs, as ``units`` and ``unit_scores`` of a page.
+
+    The order is that of the mean over the scores in ``HELD``; a unit that none of them can judge is left out.
+    """
+    found = {name: results[name].per_unit.get(key) for name, (key, _) in HELD.items() if name in results}
+    vectors = {name: v.double() for name, v in found.items() if v is not None and len(v) == len(model.units)}
+    if not vectors:
+        return {}
+    every = torch.stack(list(vectors.values()))
+    mean = every.nanmean(0)
+    worst = [u for u in mean.nan_to_num(torch.inf).argsort(stable=True).tolist() if bool(mean[u].isfinite())][:count]
+    origins, owner = gallery.sources(model, data, worst), model.units.owner
+    rows = [
+        UnitRow(
+            model.units.names[u], "" if owner is None or owner[u] < 0 else data.class_names[int(owner[u])],
+            origins.get(u), [f"{100 * float(v):.0f} %" if bool(v.isfinite()) else "" for v in every[:, u]],
+        )
+        for u in worst
+    ]  # fmt: skip
+    return {"units": rows, "unit_scores": [HELD[name][1] for name in vectors]}
 
 
 def charts(results: Mapping[str, Result]) -> list[Chart]:
