@@ -80,8 +80,7 @@ def notes(model: SelfExplaining, data: Data, truth: Tensor | None, *told: Explan
     true = None if truth is None or schema is None else model.strengths_of(truth)
     if true is None or schema is None or truth is None:
         return found
-    low, high = (model.strengths_of(torch.full_like(truth, end)) for end in (0.0, 1.0))
-    said = schema.decided((told[0].strength - low) / (high - low))
+    said = schema.decided(model.concepts_of(told[0].strength))
     for i, row in enumerate(found):
         for u in ids:
             value, number = float(truth[i, u]), schema.concepts[u].kind == "continuous"

@@ -37,7 +37,7 @@ def score(model, x, truth, y, ids, policies):
     for rows in ids.split(BATCH):
         state, strength = model.encode(x[rows]), model.explain(x[rows]).strength
         ends = torch.zeros_like(strength), torch.ones_like(strength)
-        found.update(strength, truth[rows], y[rows], rows, *ends,
+        found.update(strength, strength, truth[rows], y[rows], rows, *ends,
                      decide=lambda m, v, state=state: model.decide(state, m, v))  # fmt: skip
     return found.compute()
 

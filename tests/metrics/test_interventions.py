@@ -37,7 +37,14 @@ def seen(truth, strength, y, ids, low=0.0, high=1.0):
     units = Units("concept", SCHEMA.names, group=SCHEMA.groups)
     told = Explanation(units, strength @ WEIGHT.T, y, strength, none, none[:, 0], torch.zeros(b, 0, dtype=torch.int64))
     batch = Batch(none, y, ids, concepts=truth)
-    return Seen(batch, told, told.shown >= 0, ends=(none + low, none + high), decide=decide)
+    return Seen(
+        batch,
+        told,
+        told.shown >= 0,
+        ends=(none + low, none + high),
+        predicted=(strength - low) / (high - low),
+        decide=decide,
+    )
 
 
 def curve(score, policy):

@@ -51,7 +51,7 @@ def fed(*, secret, linear=True, size=1000, shuffle=False, features=False):
                 return answer(torch.where(mask, value, s), h)
 
             score.update(
-                s, truth[ids], y[ids], ids, NONE, ONE, logits=answer(s, h), decide=decide, contribution=s * 0 + ONE,
+                s, s, truth[ids], y[ids], ids, NONE, ONE, logits=answer(s, h), decide=decide, contribution=s * 0 + ONE,
                 features=torch.cat([s, s], 1) if features else None, learn=learn,
             )  # fmt: skip
     return score
@@ -116,7 +116,7 @@ def test_missing_concepts_are_taken_at_their_mean():
     truth[:, 3] = math.nan
     told = Leakage(SCHEMA)
     for learn in (True, False):
-        told.update(strength, truth, y, torch.arange(200), NONE, ONE, logits=strength[:, :2], learn=learn)
+        told.update(strength, strength, truth, y, torch.arange(200), NONE, ONE, logits=strength[:, :2], learn=learn)
     assert math.isfinite(float(told.compute()["ceiling"]))
 
 
@@ -125,7 +125,7 @@ def test_bad_arguments():
         Leakage(SCHEMA, l2=0)
     truth, strength, y = world(5, secret=False)
     with pytest.raises(ValueError, match=r"truth is \(4, 4\)"):
-        Leakage(SCHEMA).update(strength, truth[:4], y, y, NONE, ONE, logits=strength)
+        Leakage(SCHEMA).update(strength, strength, truth[:4], y, y, NONE, ONE, logits=strength)
 
 
 def trained(mode, bottleneck, *, concept, epochs):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from zoo import create_model
 from zoo.batch import Batch
+from zoo.metrics.suite import Suite
 from zoo.nn.sparse_linear import fit_sparse_linear
 
 KINDS = {"a": "binary", "w: x": "categorical", "b": "binary", "w: y": "categorical", "size": "continuous",
@@ -304,3 +305,21 @@ def test_balance_before_calibrate_and_l1_of_an_mlp_are_refused():
         build(balance=True).loss(world(4), {"concept": 1.0})
     with pytest.raises(ValueError, match="l1 term is of a linear head"):
         build(head="mlp").loss(world(4), {"l1": 1.0})
+
+
+@torch.no_grad()
+def test_a_logit_bottleneck_is_judged_by_its_probabilities():
+    """Its 0 and 1 are percentiles, whose middle says nothing: both bottlenecks decide every concept alike."""
+    batch, soft, raw = world(40), build().eval(), build(bottleneck="logit").eval()
+    raw.low.fill_(-9.0)
+    raw.high.fill_(1.0)
+    for model in (soft, raw):
+        found = model.concepts_of(model.explain(batch.x).strength)
+        torch.testing.assert_close(found, soft.space.values(soft.encode(batch.x)))
+    told = []
+    for model in (soft, raw):
+        suite = Suite([{"score": "concept_accuracy"}], model.units, concepts=model.schema)
+        suite.update(model, batch)
+        told.append(suite.compute()["concept_accuracy"])
+    assert told[0].value == told[1].value
+    assert told[0].more == told[1].more

@@ -30,6 +30,7 @@ class Seen:
         peaks: ``(b, k, 2)`` int64 (x, y) pixel of each shown unit; None without a map or without part annotations.
         hits: ``(b, k, p)`` bool parts around each peak; None where ``peaks`` is.
         ends: strengths ``(b, u)`` that say 0 and that say 1 of every concept; None where units are not concepts.
+        predicted: ``(b, m)`` concepts as predicted, probabilities; None where ``ends`` is.
         decide: logits ``(..., b, c)`` with strengths set, from mask and value ``(..., b, u)``; None where ``ends`` is.
         model: what was asked, for scores that ask again; offers the contract.
         features: ``(b, d)`` what the units are computed from; None where that is no vector, and where ``ends`` is.
@@ -41,6 +42,7 @@ class Seen:
     peaks: Tensor | None = None
     hits: Tensor | None = None
     ends: tuple[Tensor, Tensor] | None = None
+    predicted: Tensor | None = None
     decide: Callable[[Tensor, Tensor], Tensor] | None = None
     features: Tensor | None = None
     model: Any = None

@@ -17,14 +17,14 @@ from zoo.metrics.base import Score, Seen, expect
 class ConceptAccuracy(Score):
     """Mean over concepts of the share of known values that are right. Spec: Koh et al. 2020, Concept Bottleneck Models.
 
-    A binary concept is said to be true if its strength is nearer to the encoding of 1 than to that of 0. A categorical
-    group is one concept, and says its strongest value. Continuous concepts are left out.
+    A binary concept is said to be true from probability 0.5. A categorical group is one concept, and says its most
+    likely value. Continuous concepts are left out.
 
     Further read-outs: ``exact_match`` share of samples all of whose known concepts are right; ``majority`` the accuracy
     of always saying the more frequent value of each concept among these samples; ``worst`` the least accurate concept.
     Over the binary columns and the values of groups that are true of some samples and false of others (``one-sided``
-    counts the rest): ``auroc`` of the strengths, not of decisions, and ``f1``, both macro averages. Where strengths are
-    probabilities: ``brier``, and ``ece``, the calibration error in 15 bins. All from the whole split, not from batches.
+    counts the rest): ``auroc`` of the probabilities, not of decisions, and ``f1``, both macro averages; ``brier``, and
+    ``ece``, the calibration error in 15 bins. All from the whole split, not from batches.
     Per unit: ``unit/accuracy``, NaN for continuous concepts, that of its group for each value.
 
     Args:
@@ -46,53 +46,45 @@ class ConceptAccuracy(Score):
         self._sum("known", len(concepts))
         self._sum("true", len(concepts))
         self._sum("exact")
-        self._sum("elsewhere")  # strengths that do not say 0 as 0 and 1 as 1: no probabilities
         self.add_state("amount", [], dist_reduce_fx="cat")
         self.add_state("spoke", [], dist_reduce_fx="cat")
         self.add_state("target", [], dist_reduce_fx="cat")
 
-    def update(self, strength: Tensor, truth: Tensor, low: Tensor, high: Tensor) -> None:
+    def update(self, predicted: Tensor, truth: Tensor) -> None:
         """Add a batch.
 
         Args:
-            strength: ``(b, m)`` of each concept.
+            predicted: ``(b, m)`` probability of each concept; continuous ones are not read.
             truth: ``(b, m)`` true concepts, NaN where unknown.
-            low: ``(m,)`` or ``(b, m)`` strength that says 0.
-            high: the same for 1.
 
         Raises:
             ValueError: if a shape does not fit.
         """
         m = len(self.schema)
-        expect("strength", strength, None, m)
-        expect("truth", truth, len(strength), m)
-        strength, truth, low, high = (t.detach().to(self.device).double() for t in (strength, truth, low, high))
-        self.elsewhere = self.elsewhere + ((low != 0).any() | (high != 1).any()).long()
+        expect("predicted", predicted, None, m)
+        expect("truth", truth, len(predicted), m)
+        predicted, truth = (t.detach().to(self.device).double() for t in (predicted, truth))
         columns = (self.binary | self.value).to(self.device)
-        self.amount.append(strength[:, columns])
+        self.amount.append(predicted[:, columns])
         self.target.append(torch.where(truth.isnan(), -1, (truth > 0.5).long())[:, columns])
-        said = 2 * (strength - low) >= high - low
-        places = self.group.to(self.device).expand(strength.shape)
-        groups = int(self.group.max()) + 1
-        top = strength.new_full((len(strength), groups), -torch.inf).scatter_reduce(1, places, strength, "amax")
-        said = torch.where(self.value.to(self.device), strength == top.gather(1, places), said)
+        said = self.schema.decided(predicted) > 0.5
         self.spoke.append(said[:, columns])
         known = truth.isfinite()
         wrong = known & (said != (truth > 0.5)) & (self.binary | self.value).to(self.device)
-        slots = self.slot.to(self.device).expand(strength.shape)
+        slots = self.slot.to(self.device).expand(predicted.shape)
         wrong = torch.zeros_like(wrong, dtype=torch.int64).scatter_reduce(1, slots, wrong.long(), "amax").bool()
         counted = known & self.counted.to(self.device)
         self.right = self.right + (counted & ~wrong).sum(0)
         self.known = self.known + counted.sum(0)
         self.true = self.true + (known & (truth > 0.5)).sum(0)
         self.exact = self.exact + (~(counted & wrong).any(1)).sum()
-        self.samples = self.samples + len(strength)
+        self.samples = self.samples + len(predicted)
 
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
-        assert seen.ends is not None
+        assert seen.predicted is not None
         assert seen.batch.concepts is not None
-        self.update(seen.explanation.strength, seen.batch.concepts, *seen.ends)
+        self.update(seen.predicted, seen.batch.concepts)
 
     def compute(self) -> dict[str, Tensor]:
         """The accuracy and its read-outs; see the class."""
@@ -129,7 +121,6 @@ class ConceptAccuracy(Score):
             hit = (spoke & true).sum(0).double()
             f1 = 2 * hit / ((spoke & known).sum(0) + true.sum(0))
             found |= {"auroc": area.mean(), "f1": f1.mean()}
-            if not int(self.elsewhere):
-                p, t = amount[known], true[known]
-                found |= {"brier": (p - t.double()).square().mean(), "ece": binary_calibration_error(p, t, n_bins=15)}
+            p, t = amount[known], true[known]
+            found |= {"brier": (p - t.double()).square().mean(), "ece": binary_calibration_error(p, t, n_bins=15)}
         return found

@@ -65,29 +65,33 @@ class Interventions(Score):
         """Add what a suite saw."""
         assert seen.decide is not None
         assert seen.ends is not None
-        assert seen.batch.concepts is not None
-        batch = seen.batch
-        self.update(seen.explanation.strength, batch.concepts, batch.y, batch.index, *seen.ends, decide=seen.decide)
+        assert seen.predicted is not None
+        b, strength = seen.batch, seen.explanation.strength
+        assert b.concepts is not None
+        self.update(strength, seen.predicted, b.concepts, b.y, b.index, *seen.ends, decide=seen.decide)
 
     def study(self, seen: Seen, split: str) -> None:
         """Add a batch of the validation split to what the global policies know of the groups."""
         assert seen.decide is not None
         assert seen.ends is not None
+        assert seen.predicted is not None
         assert seen.batch.concepts is not None
         told, (low, high) = seen.batch.concepts, seen.ends
-        step = self._step(seen.explanation.strength, told, told, seen.batch.y, low, high, seen.decide)
-        wrong = self.candidates.mean_of_columns(((step.share >= 0.5) != (told > 0.5)).double() * told.isfinite())
+        step = self._step(seen.explanation.strength, seen.predicted, told, told, seen.batch.y, low, high, seen.decide)
+        wrong = self.candidates.mean_of_columns(((step.predicted >= 0.5) != (told > 0.5)).double() * told.isfinite())
         before = step.now().gather(1, step.y[:, None])
         found = torch.stack([wrong.sum(0), (gains(step) - before).sum(0)])
         self.studied = self.studied.to(found.device) + (found * FINE).round().long()
 
     def update(
-        self, strength: Tensor, truth: Tensor, y: Tensor, index: Tensor, low: Tensor, high: Tensor, *, decide: Decide
+        self, strength: Tensor, predicted: Tensor, truth: Tensor, y: Tensor, index: Tensor, low: Tensor, high: Tensor,
+        *, decide: Decide,
     ) -> None:  # fmt: skip
         """Add the curves of a batch.
 
         Args:
-            strength: ``(b, m)`` as predicted.
+            strength: ``(b, m)`` what the head reads.
+            predicted: ``(b, m)`` the concepts as probabilities; where strengths are those, the same.
             truth: ``(b, m)`` true concepts, NaN where unknown.
             y: ``(b,)`` true class.
             index: ``(b,)`` int64 identity of each sample, from which random orders are drawn.
@@ -99,11 +103,12 @@ class Interventions(Score):
             ValueError: if a shape does not fit.
         """
         expect("strength", strength, None, len(self.group))
+        expect("predicted", predicted, len(strength), len(self.group))
         expect("truth", truth, len(strength), len(self.group))
         index = index.to(strength.device)
         right = torch.zeros_like(self.right)
         for n in range(self.seeds):
-            step = self._step(strength, truth, self._said(truth, index, n), y, low, high, decide)
+            step = self._step(strength, predicted, truth, self._said(truth, index, n), y, low, high, decide)
             noise = _uniform(index, 2 * n, self.groups)
             for i, policy in enumerate(self.policies):
                 once = n > 0 and POLICIES[policy][1] and self.competence == 1
@@ -112,13 +117,14 @@ class Interventions(Score):
         self.samples = self.samples + len(y)
 
     def _step(
-        self, strength: Tensor, truth: Tensor, said: Tensor, y: Tensor, low: Tensor, high: Tensor, decide: Decide
+        self, strength: Tensor, predicted: Tensor, truth: Tensor, said: Tensor, y: Tensor, low: Tensor, high: Tensor,
+        decide: Decide,
     ) -> Step:  # fmt: skip
         known = truth.isfinite()
         value = torch.where(known, low + said.nan_to_num() * (high - low), strength)
         study = self.studied.to(strength.device).double() / FINE
         none = torch.zeros_like(known)
-        return Step(self.candidates, strength, low, high, truth, y, value, known, none, decide, study)
+        return Step(self.candidates, strength, predicted, low, high, truth, y, value, known, none, decide, study)
 
     def _said(self, truth: Tensor, index: Tensor, n: int) -> Tensor:
         """What the person says ``(b, m)``: a false binary concept is flipped, a false group says its next value."""

@@ -62,14 +62,15 @@ class Leakage(Score):
             self.add_state(f"judged_{part}", [], dist_reduce_fx="cat")
 
     def update(
-        self, strength: Tensor, truth: Tensor, y: Tensor, index: Tensor, low: Tensor, high: Tensor, *, logits: Tensor,
-        decide: Decide | None = None, contribution: Tensor | None = None, features: Tensor | None = None,
+        self, strength: Tensor, predicted: Tensor, truth: Tensor, y: Tensor, index: Tensor, low: Tensor, high: Tensor,
+        *, logits: Tensor, decide: Decide | None = None, contribution: Tensor | None = None, features: Tensor | None = None,
         learn: bool = False,
     ) -> None:  # fmt: skip
         """Add a batch.
 
         Args:
-            strength: ``(b, m)`` as predicted.
+            strength: ``(b, m)`` what the head reads.
+            predicted: ``(b, m)`` the concepts as probabilities; where strengths are those, the same.
             truth: ``(b, m)`` true concepts, NaN where unknown.
             y: ``(b,)`` true class.
             index: ``(b,)`` int64 identity of each sample: the order of batches does not matter.
@@ -86,6 +87,7 @@ class Leakage(Score):
             ValueError: if a shape does not fit.
         """
         expect("strength", strength, None, len(self.schema))
+        expect("predicted", predicted, len(strength), len(self.schema))
         expect("truth", truth, len(strength), len(self.schema))
         expect("logits", logits, len(strength), None)
         known = truth.isfinite()
@@ -93,7 +95,7 @@ class Leakage(Score):
         rows = {
             "index": index, "y": y, "strength": strength.double(), "concepts": truth.double(),
             "logits": logits.double(),
-            "hard": self.schema.decided((strength - low) / (high - low)).double(),
+            "hard": self.schema.decided(predicted).double(),
             "features": (truth[:, :0] if features is None else features).float(),
             "own": torch.full_like(y, -1) if decide is None else decide(known, value).argmax(-1),
             "adds": (truth[:, :0] if contribution is None else contribution) != 0,
@@ -112,10 +114,11 @@ class Leakage(Score):
 
     def _seen(self, seen: Seen, *, learn: bool) -> None:
         assert seen.ends is not None
+        assert seen.predicted is not None
         assert seen.batch.concepts is not None
         told, b = seen.explanation, seen.batch
         self.update(
-            told.strength, b.concepts, b.y, b.index, *seen.ends, logits=told.logits, decide=seen.decide,
+            told.strength, seen.predicted, b.concepts, b.y, b.index, *seen.ends, logits=told.logits, decide=seen.decide,
             contribution=told.contribution, features=seen.features, learn=learn,
         )  # fmt: skip
 

@@ -42,7 +42,8 @@ def touch(seen: Seen, model: Any) -> Seen:
         return seen
     x = seen.batch.x
     ends = low, model.strengths_of(torch.ones_like(truth))
-    return replace(seen, ends=ends, decide=partial(model.decide, model.encode(x)), features=model.features(x))
+    predicted, decide = model.concepts_of(seen.explanation.strength), partial(model.decide, model.encode(x))
+    return replace(seen, ends=ends, predicted=predicted, decide=decide, features=model.features(x))
 
 
 def why_no_place(seen: Seen) -> str:

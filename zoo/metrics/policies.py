@@ -40,9 +40,9 @@ class Candidates:
         self._concept_group = self.group[found]
         self._value = value
 
-    def chances(self, share: Tensor) -> Tensor:
-        """``(k, b)`` how likely each candidate is, from concepts as predicted ``(b, m)``, 0..1."""
-        share = share.clamp(0, 1).double()
+    def chances(self, predicted: Tensor) -> Tensor:
+        """``(k, b)`` how likely each candidate is, from concepts as predicted ``(b, m)``."""
+        share = predicted.clamp(0, 1).double()
         same = (self.group[:, None] == self.group).to(share)
         whole = torch.where(self._value.to(share.device), (share @ same).clamp_min(1e-12), 1.0)
         p = (share / whole)[:, self._of.to(share.device)].T
@@ -72,7 +72,8 @@ class Step:
 
     Attributes:
         candidates: of the schema.
-        strength: ``(b, m)`` as sensed.
+        strength: ``(b, m)`` what the head reads, as sensed.
+        predicted: ``(b, m)`` the concepts as probabilities.
         low: ``(b, m)`` strengths that say 0.
         high: ``(b, m)`` strengths that say 1.
         truth: ``(b, m)`` NaN where unknown; for oracles.
@@ -87,6 +88,7 @@ class Step:
 
     candidates: Candidates
     strength: Tensor
+    predicted: Tensor
     low: Tensor
     high: Tensor
     truth: Tensor
@@ -97,11 +99,6 @@ class Step:
     decide: Decide
     study: Tensor
 
-    @property
-    def share(self) -> Tensor:
-        """Concepts ``(b, m)`` as predicted, 0..1."""
-        return ((self.strength - self.low) / (self.high - self.low)).clamp(0, 1)
-
     def now(self) -> Tensor:
         """Class probabilities ``(b, c)`` with what has been set."""
         return self.decide(self.chosen & self.known, self.value).softmax(-1)
@@ -111,17 +108,17 @@ class Step:
         columns, ones = (t.to(self.strength.device)[:, None] for t in (self.candidates.columns, self.candidates.ones))
         value = torch.where(columns, torch.where(ones, self.high, self.low), self.value)
         p = self.decide(columns | (self.chosen & self.known), value).softmax(-1)
-        return p, self.candidates.chances(self.share)
+        return p, self.candidates.chances(self.predicted)
 
 
 def uncertainty(s: Step) -> Tensor:
     """Nearest to the middle first (UCP), mean over the group."""
-    return s.candidates.mean_of_columns(-(s.share - 0.5).abs())
+    return s.candidates.mean_of_columns(-(s.predicted - 0.5).abs())
 
 
 def error(s: Step) -> Tensor:
     """An oracle: furthest from the truth first (LCP), mean over the group."""
-    return s.candidates.mean_of_columns((s.share - s.truth).abs().nan_to_num())
+    return s.candidates.mean_of_columns((s.predicted - s.truth).abs().nan_to_num())
 
 
 def coop(s: Step) -> Tensor:

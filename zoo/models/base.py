@@ -141,6 +141,10 @@ class SelfExplaining(pl.LightningModule, ABC):
         """
         return None
 
+    def concepts_of(self, strengths: Tensor) -> Tensor:
+        """The concepts ``(b, m)`` that strengths ``(b, u)`` speak of, as probabilities, numbers in their own unit."""
+        return strengths
+
     def features(self, x: Tensor) -> Tensor | None:
         """What the units are computed from, ``(b, d)``; None where that is no vector."""
         return None

@@ -123,6 +123,10 @@ class CBM(SelfExplaining):
         inside = self.low + concepts * (self.high - self.low)
         return torch.where(self.space.kind == 2, self.space.standard(concepts), inside)
 
+    def concepts_of(self, strengths: Tensor) -> Tensor:
+        """Probabilities, of a logit bottleneck too."""
+        return self.space.values(strengths) if self.bottleneck == "logit" else strengths
+
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """The head on the strengths, some of them set."""
         strengths = self.strengths(state)
