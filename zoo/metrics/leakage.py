@@ -63,8 +63,8 @@ class Leakage(Score):
 
     def update(
         self, strength: Tensor, predicted: Tensor, truth: Tensor, y: Tensor, index: Tensor, low: Tensor, high: Tensor,
-        *, logits: Tensor, decide: Decide | None = None, contribution: Tensor | None = None, features: Tensor | None = None,
-        learn: bool = False,
+        *, logits: Tensor, decide: Decide | None = None, contribution: Tensor | None = None,
+        features: Tensor | None = None, learn: bool = False,
     ) -> None:  # fmt: skip
         """Add a batch.
 
