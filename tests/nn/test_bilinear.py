@@ -5,7 +5,19 @@ import torch
 from torch import nn
 
 from zoo.nn import tensor_gram
-from zoo.nn.bilinear import Bilinear, effective_rank, forms, interactions, project, selective, spectrum, truncate
+from zoo.nn.bilinear import (
+    Bilinear,
+    accuracy_beside,
+    effective_rank,
+    forms,
+    interactions,
+    masks,
+    project,
+    selective,
+    shuffled,
+    spectrum,
+    truncate,
+)
 
 CASES = [(bias, embedded) for bias in (False, True) for embedded in (False, True)]
 
@@ -62,9 +74,10 @@ def test_layer():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("width", [7, 2, 1])  # fewer factors than inputs: decomposed in their span
 @pytest.mark.parametrize(("bias", "embedded"), CASES)
-def test_interactions_and_spectrum(bias, embedded):
-    net = network(bias, embedded)
+def test_interactions_and_spectrum(bias, embedded, width):
+    net = network(bias, embedded, width=width)
     of = as_forms(*net)
     q = interactions(of)
     torch.testing.assert_close(q, whole_tensor(*net), rtol=1e-12, atol=1e-12)
@@ -100,6 +113,24 @@ def test_gram_identity(bias, embedded):
     u, s, _ = torch.linalg.svd(a.flatten(1), full_matrices=False)
     close(values, s)
     close((vectors * u.T).sum(1).abs(), torch.ones(3).double())
+
+
+@torch.no_grad()
+def test_spectrum_inside_the_span_of_few_factors(monkeypatch):
+    """Over 50 inputs, 3 products have rank 6, and 40 products behind an embedding of width 4 have rank 4."""
+    torch.manual_seed(0)
+    direct = forms(Bilinear(50, 3).double(), torch.randn(2, 3))
+    embedded = forms(Bilinear(4, 24).double(), torch.randn(2, 24), embed=torch.randn(4, 50))
+    for of, rank in ((direct, 6), (embedded, 4)):
+        values, vectors = spectrum(of)
+        q = interactions(of)
+        torch.testing.assert_close((vectors.mT * values[:, None]) @ vectors, q, rtol=0, atol=1e-10 * q.abs().max())
+        torch.testing.assert_close(vectors @ vectors.mT, torch.eye(50).double().expand(2, 50, 50), rtol=0, atol=1e-10)
+        assert values[:, :rank].all()
+        assert not values[:, rank:].any()
+    nothing = spectrum(direct._replace(left=0 * direct.left, right=0 * direct.right))
+    assert not nothing.values.any()
+    assert nothing.vectors.isfinite().all()
 
 
 def test_gram_never_builds_the_tensor(monkeypatch):
@@ -168,3 +199,32 @@ def test_project():
     x, v = torch.randn(2, 3, 4), torch.randn(6, 5)
     torch.testing.assert_close(project(x, v), torch.cat([x, torch.ones(2, 3, 1)], 2) @ v.T)
     torch.testing.assert_close(project(x, v[:, :4]), x @ v[:, :4].T)
+
+
+@torch.no_grad()
+def test_masks_have_their_strength_and_sign():
+    layer, head, embed = network(width=12, inputs=20, embedded=True)
+    whole = spectrum(forms(layer, head.weight))
+    mean = torch.randn(12, dtype=torch.float64)
+    found, plain = masks(whole, embed.weight, mean, strength=0.3, top=2), selective(whole, embed.weight, 2)
+    torch.testing.assert_close(found.std(1, correction=0), torch.full((3,), 0.3).double())
+    for mask, direction in zip(found, plain, strict=True):
+        assert (embed.weight @ mask) @ mean > 0
+        assert abs(float(torch.cosine_similarity(mask, direction, dim=0))) == pytest.approx(1)
+
+
+def test_shuffled():
+    rows = torch.arange(12.0).reshape(2, 6)
+    found = shuffled(rows, 3)
+    assert found.shape == (6, 6)
+    assert torch.equal(found, shuffled(rows, 3))
+    assert torch.equal(found.sort().values, rows.repeat_interleave(3, 0))
+    assert torch.equal(found[:3] + 6, found[3:])  # the same orders for every row
+    assert len({tuple(row) for row in found[:3].tolist()}) == 3
+
+
+def test_accuracy_beside():
+    torch.manual_seed(0)
+    state, y, added, head = torch.randn(300, 4), torch.arange(300) % 3, torch.randn(2, 4), torch.randn(4, 3)
+    by_hand = [float(((state + a) @ head).argmax(1).eq(y).double().mean()) for a in added]
+    assert accuracy_beside(added, lambda z: z @ head, state, y) == pytest.approx(sum(by_hand) / 2)

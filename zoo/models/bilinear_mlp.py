@@ -18,39 +18,22 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units, gather
 from zoo.models.base import SelfExplaining
-from zoo.nn.bilinear import (
-    Bilinear,
-    Forms,
-    Spectrum,
-    Truncated,
-    effective_rank,
-    forms,
-    interactions,
-    project,
-    selective,
-    spectrum,
-    truncate,
-)  # fmt: skip
+from zoo.nn import bilinear
+from zoo.nn.bilinear import Bilinear, Forms, Spectrum, Truncated, project
 from zoo.nn.tensor_gram import cosine
 from zoo.registry import register
 
 TOP = (1, 2, 5, 10)  # eigenvectors per class whose accuracy is a finding
-MASK = 0.5  # std of the adversarial mask, in stds of the inputs
-SHUFFLES = 5
+MASK, SHUFFLES = 0.5, 5  # std of the adversarial mask, in stds of the inputs; random orders of its control
 
 
 class _Known(NamedTuple):
-    """What was read off ``weights``; the rest is in their type.
+    """What was read off ``weights`` (a copy): the spectrum in float64; eigenvalue, eigenvector, input pattern of units.
 
-    Attributes:
-        weights: copies of the parameters that were decomposed.
-        spectrum: of every class, in float64.
-        values: ``(u,)`` eigenvalue of each unit.
-        vectors: ``(u, d)`` its eigenvector.
-        patterns: ``(u, e)`` the eigenvector in coordinates of the flattened input; no use where ``depth`` is not 1.
+    The last three are ``(u,)``, ``(u, d)`` and ``(u, e)``, in the type of the weights.
     """
 
-    weights: list[Tensor]
+    weights: Tensor
     spectrum: Spectrum
     values: Tensor
     vectors: Tensor
@@ -145,8 +128,7 @@ class BilinearMLP(SelfExplaining):
         shown, where = self.choose_shown(contribution, shown), None
         if len(self.layers) == 1:
             where = known.patterns[shown.clamp_min(0)] * x.flatten(1)[:, None] * gather(projection, shown)[..., None]
-            where = where.unflatten(2, self.input_shape)
-            where = where.sum(2) if len(self.input_shape) == 3 else where
+            where = where.unflatten(2, (-1, *self.input_shape[-2:])).sum(2)
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
 
     def portraits(self, units: Tensor) -> Tensor | None:
@@ -172,7 +154,7 @@ class BilinearMLP(SelfExplaining):
         """
         self._whole()
         shift = self.head.weight.new_zeros(len(self.head.weight)) if self.head.bias is None else self.head.bias
-        return forms(self.layers[0], self.head.weight, shift=shift, embed=self.embed.weight)
+        return bilinear.forms(self.layers[0], self.head.weight, shift=shift, embed=self.embed.weight)
 
     def decompose(self) -> Spectrum:
         """Eigenvalues and eigenvectors of every class, over the embedded input (then a constant 1 with biases).
@@ -195,7 +177,7 @@ class BilinearMLP(SelfExplaining):
             raise ValueError(f"layer is {layer}; expected 0 to {len(self.layers) - 1}")
         if direction.ndim != 2 or direction.shape[1] != self.head.in_features:
             raise ValueError(f"direction is {tuple(direction.shape)}; expected (n, {self.head.in_features})")
-        return interactions(forms(self.layers[layer], direction))
+        return bilinear.interactions(bilinear.forms(self.layers[layer], direction))
 
     def similarity(self, other: BilinearMLP) -> float:
         """Cosine of two models as functions of the input, class by class; their widths may differ.
@@ -217,7 +199,7 @@ class BilinearMLP(SelfExplaining):
         """
         if n < 0:
             raise ValueError(f"n is {n}; expected how many eigenvectors of each class to keep, 0 or more")
-        return truncate(self.encode(x), self._read().spectrum, n)
+        return bilinear.truncate(self.encode(x), self._read().spectrum, n)
 
     @torch.no_grad()
     def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
@@ -229,27 +211,17 @@ class BilinearMLP(SelfExplaining):
         same masks with their entries shuffled, mean over ``SHUFFLES`` fixed shuffles.
         """
         self.eval()
-        rows, moments = [], torch.zeros(3, dtype=torch.float64)
-        for batch in loader:
-            x = batch.x.to(self.device)
-            rows.append((self.encode(x), batch.y.to(self.device)))
-            moments += torch.tensor([x.numel(), float(x.double().sum()), float(x.double().square().sum())])
-        state, y = (torch.cat(column) for column in zip(*rows, strict=True))
-        whole = self._read().spectrum
-        told = {f"top {n} accuracy": _accuracy(truncate(state, whole, n).outputs, y) for n in TOP}
-        told["effective rank"] = float(effective_rank(whole.values).mean())
+        x, y = (torch.cat(t).to(self.device) for t in zip(*((b.x.flatten(1), b.y) for b in loader), strict=True))
+        state, whole = self.encode(x), self._read().spectrum
+        answers = {n: bilinear.truncate(state, whole, n).outputs.argmax(1) for n in TOP}
+        told = {f"top {n} accuracy": float((a == y).double().mean()) for n, a in answers.items()}
+        told["effective rank"] = float(bilinear.effective_rank(whole.values).mean())
         if len(self.layers) == 1 and self.embed.in_features > 1:
-            spread = (moments[2] / moments[0] - (moments[1] / moments[0]).square()).clamp_min(0).sqrt()
-            masks = selective(whole, self.embed.weight, top=10).to(state)
-            masks = masks / masks.std(1, correction=0, keepdim=True) * (MASK * float(spread))
-            masks = masks * torch.where(self.embed(masks) @ state.mean(0) < 0, -1, 1)[:, None]
-            g = torch.Generator().manual_seed(0)
-            shuffle = torch.stack([torch.randperm(masks.shape[1], generator=g) for _ in range(SHUFFLES)])
-            told["masked accuracy"] = self._accuracy_under(masks, state, y)
-            told["shuffled mask accuracy"] = self._accuracy_under(masks[:, shuffle].flatten(0, 1), state, y)
+            spread = float(x.std(correction=0))
+            masks = bilinear.masks(whole, self.embed.weight, state.mean(0), strength=MASK * spread).to(state)
+            for name, some in (("masked", masks), ("shuffled mask", bilinear.shuffled(masks, SHUFFLES))):
+                told[f"{name} accuracy"] = bilinear.accuracy_beside(self.embed(some), self.decide, state, y)
         return told
-
-    # Helpers.
 
     def _whole(self) -> None:
         if len(self.layers) > 1:
@@ -258,29 +230,15 @@ class BilinearMLP(SelfExplaining):
                 " quadratic forms of its input; take it layer by layer with interaction(layer, direction)"
             )
 
-    def _accuracy_under(self, masks: Tensor, state: Tensor, y: Tensor) -> float:
-        """Mean accuracy with each mask ``(n, e)`` added to all inputs, which the linear embedding lets pass apart."""
-        added, right = self.embed(masks), 0
-        for some, truth in zip(state.split(128), y.split(128), strict=True):
-            right += int((self.decide(some + added[:, None]).argmax(2) == truth).sum())
-        return right / (len(masks) * len(y))
-
     def _read(self) -> _Known:
         """The decomposition of the present weights: found once, found anew when they have moved."""
-        now = [self.embed.weight, *self.layers[-1].parameters(), *self.head.parameters()]
-        if self._known is None or not all(map(_same, now, self._known.weights)):
+        read = [self.embed.weight, *self.layers[-1].parameters(), *self.head.parameters()]
+        now = torch.cat([p.detach().flatten() for p in read])
+        was = None if self._known is None else self._known.weights
+        if was is None or (was.dtype, was.device) != (now.dtype, now.device) or not torch.equal(was, now):
             with torch.inference_mode(False), torch.no_grad():
-                told = spectrum(forms(self.layers[-1], self.head.weight, shift=self.head.bias))
+                told = bilinear.spectrum(bilinear.forms(self.layers[-1], self.head.weight, shift=self.head.bias))
                 values, vectors = (t[:, : self.patterns].flatten(0, 1) for t in told)
                 patterns = vectors[:, : self.embed.out_features] @ self.embed.weight.double()
-                units = [t.to(self.head.weight.dtype) for t in (values, vectors, patterns)]
-                self._known = _Known([p.detach().clone() for p in now], told, *units)
+                self._known = _Known(now, told, *(t.to(now.dtype) for t in (values, vectors, patterns)))
         return self._known
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
-
-
-def _accuracy(logits: Tensor, y: Tensor) -> float:
-    return float((logits.argmax(1) == y).double().mean())

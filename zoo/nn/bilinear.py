@@ -6,6 +6,7 @@ output of a bilinear layer is a quadratic form of the input. Letters here: n out
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -93,12 +94,26 @@ def interactions(of: Forms) -> Tensor:
 
 
 def spectrum(of: Forms) -> Spectrum:
-    """Eigenvalues and orthonormal eigenvectors of all forms: ``output = sum_i values_i (vectors_i . x)^2``."""
+    """Eigenvalues and orthonormal eigenvectors of all forms: ``output = sum_i values_i (vectors_i . x)^2``.
+
+    With fewer factors than inputs, all forms vanish outside the rows of left and right: they are decomposed inside that
+    space, and share the eigenvectors of value 0 outside it.
+    """
+    legs = torch.cat([of.left, of.right])
+    d, basis = legs.shape[1], None
+    if len(legs) < d:
+        _, size, basis = torch.linalg.svd(legs)
+        rank = max(1, int((size > size[0] * d * torch.finfo(size.dtype).eps).sum()))
+        basis, outside = basis[:rank], basis[rank:].expand(len(of.out), -1, -1)
+        of = Forms(of.out, of.left @ basis.T, of.right @ basis.T)
     values, vectors = torch.linalg.eigh(interactions(of))
+    vectors = vectors.mT
+    if basis is not None:
+        values, vectors = F.pad(values, (0, d - len(basis))), torch.cat([vectors @ basis, outside], dim=1)
     order = values.abs().argsort(dim=1, descending=True, stable=True)
-    vectors = vectors.mT.gather(1, order[:, :, None].expand_as(vectors))
-    largest = vectors.gather(2, vectors.abs().argmax(2, keepdim=True))
-    return Spectrum(values.gather(1, order), vectors * largest.sign())
+    vectors = vectors[torch.arange(len(order), device=order.device)[:, None], order]
+    low, high = vectors.aminmax(dim=2, keepdim=True)
+    return Spectrum(values.gather(1, order), vectors.mul_(torch.where(high < -low, -1, 1)))
 
 
 def effective_rank(values: Tensor) -> Tensor:
@@ -151,3 +166,33 @@ def selective(of: Spectrum, embed: Tensor, top: int) -> Tensor:
     vectors = of.vectors.gather(1, order[:, :, None].expand(-1, -1, of.vectors.shape[2]))[:, :, : len(embed)]
     first = (torch.arange(values.shape[1], device=values.device) == 0).expand_as(values)[values > 0]
     return torch.linalg.pinv(vectors[values > 0]).T[first] @ embed.to(vectors)
+
+
+def masks(of: Spectrum, embed: Tensor, mean: Tensor, *, strength: float, top: int = 10) -> Tensor:
+    """``selective`` inputs of standard deviation ``strength``, each signed to add to what the mean state excites.
+
+    Args:
+        of: the forms of an embedded input.
+        embed: ``(d, e)`` the embedding.
+        mean: ``(d,)`` the mean embedded input.
+        strength: standard deviation over the entries of a mask.
+        top: positive eigenvectors of each form that are kept apart.
+    """
+    found = selective(of, embed, top)
+    found = found / found.std(1, correction=0, keepdim=True) * strength
+    return found * torch.where(found @ embed.to(found).T @ mean.to(found) < 0, -1, 1)[:, None]
+
+
+def shuffled(rows: Tensor, times: int) -> Tensor:
+    """``rows`` ``(n, e)`` with their entries in ``times`` fixed random orders, ``(n * times, e)``."""
+    g = torch.Generator().manual_seed(0)
+    orders = torch.stack([torch.randperm(rows.shape[1], generator=g) for _ in range(times)])
+    return rows[:, orders.to(rows.device)].flatten(0, 1)
+
+
+def accuracy_beside(added: Tensor, decide: Callable[[Tensor], Tensor], state: Tensor, y: Tensor) -> float:
+    """Accuracy of ``decide`` on states ``(b, d)`` of classes ``y`` with each of ``added`` ``(n, d)`` added, mean."""
+    right = 0
+    for some, truth in zip(state.split(128), y.split(128), strict=True):
+        right += int((decide(some + added[:, None]).argmax(2) == truth).sum())
+    return right / (len(added) * len(y))
