@@ -19,6 +19,7 @@ from zoo.metrics import (
     Consistency,
     EffectiveUnits,
     Interventions,
+    Leakage,
     Stability,
 )
 from zoo.metrics.base import Score
@@ -30,7 +31,7 @@ B, U, K, P = 24, 7, 3, 4
 CONCEPTS = ConceptSchema(
     (*(Concept(f"c{i}") for i in range(4)), *(Concept(f"v{i}", "categorical", "v") for i in range(3)))
 )
-HEAD = torch.randn(5, U, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+HEAD = torch.randn(3, U, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
 
 
 def samples(seed=0):
@@ -46,10 +47,15 @@ def samples(seed=0):
     truth[:, 4:] = torch.eye(3)[torch.randint(0, 3, (B,), generator=g)]
     truth[::7, 1] = torch.nan
     strength = torch.rand(B, U, generator=g).half().float()  # so that nothing changes when it is made half again
-    concepts = {"strength": strength, "truth": truth, "low": torch.zeros(B, U), "high": torch.ones(B, U)}
+    concepts = {"predicted": strength, "truth": truth}
+    fixed = concepts | {
+        "strength": strength, "low": torch.zeros(B, U), "high": torch.ones(B, U), "index": torch.arange(B),
+        "y": torch.randint(0, 3, (B,), generator=g),
+    }  # fmt: skip
     return {
         "concept_accuracy": concepts,
-        "interventions": concepts | {"y": torch.randint(0, 5, (B,), generator=g), "index": torch.arange(B)},
+        "interventions": fixed,
+        "leakage": fixed | {"contribution": contribution, "features": torch.randn(B, 3, generator=g)},
         "consistency": {"hits": met, "visible": visible, "unit_ids": ids, "gate": gate, "sample_ids": torch.arange(B)},
         "stability": {
             "before": met, "after": after, "unit_ids": ids, "gate": gate, "gate_after": gate.flip(0),
@@ -72,14 +78,16 @@ def make(name):
 
 def feed(score, rows, order):
     rows = {key: value[order] for key, value in rows.items()}
-    score.update(**rows, **answering(score, rows))
+    if isinstance(score, Leakage):  # what is judged is also learnt from
+        score.update(**rows, **answers(rows), logits=rows["strength"].double() @ HEAD.T, learn=True)
+        score.update(**rows, **answers(rows), logits=rows["strength"].double() @ HEAD.T)
+    else:
+        score.update(**rows, **(answers(rows) if isinstance(score, Interventions) else {}))
     return score
 
 
-def answering(score, rows):
-    """What the interventions ask: the logits of a linear head with some strengths set."""
-    if not isinstance(score, Interventions):
-        return {}
+def answers(rows):
+    """What the concept scores ask: the logits of a linear head with some strengths set."""
     return {"decide": lambda mask, value: torch.where(mask, value, rows["strength"]).double() @ HEAD.T}
 
 
@@ -171,8 +179,9 @@ def test_states_survive_half_and_are_sums(name):
     assert isinstance(score, Score)
     assert score.full_state_update is False
     assert score.protocol
-    for state in score._defaults:
-        assert getattr(score, state).dtype in (torch.int64, torch.float64)
+    for state, start in score._defaults.items():
+        now = getattr(score, state)  # sums, or the rows of samples
+        assert now == [] if isinstance(start, list) else now.dtype in (torch.int64, torch.float64)
 
 
 @pytest.mark.parametrize("name", ["effective_units", "completeness"])
@@ -287,6 +296,5 @@ def test_two_processes_agree_with_one(tmp_path):
 
 
 def test_public_classes_are_the_suite_s():
-    assert {Accuracy, Completeness, Consistency, ConceptAccuracy, EffectiveUnits, Interventions, Stability} == set(
-        SCORES.values()
-    )
+    public = {Accuracy, Completeness, Consistency, ConceptAccuracy, EffectiveUnits, Interventions, Leakage, Stability}
+    assert public == set(SCORES.values())

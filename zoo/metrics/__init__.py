@@ -6,6 +6,7 @@ from zoo.metrics.completeness import Completeness
 from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
 from zoo.metrics.interventions import Interventions
+from zoo.metrics.leakage import Leakage
 from zoo.metrics.locate import hits, peak
 from zoo.metrics.perturb import Noise, gaussian_noise
 from zoo.metrics.result import Result
@@ -20,6 +21,7 @@ __all__ = [
     "Consistency",
     "EffectiveUnits",
     "Interventions",
+    "Leakage",
     "Noise",
     "Result",
     "Score",

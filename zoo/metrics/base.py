@@ -10,8 +10,10 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation
@@ -76,6 +78,23 @@ class Score(Metric):
 
     def _sum(self, name: str, *shape: int, dtype: torch.dtype = torch.int64) -> None:
         self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+
+    def _rows(self, name: str) -> None:
+        """A state that keeps the rows of samples: a list of tensors, of any type and width, one for each batch."""
+        self.add_state(name, [], dist_reduce_fx="cat")
+
+    def _sync_dist(self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any = None) -> None:
+        """Sums as torchmetrics does it; rows as objects: a process without samples knows neither type nor width."""
+        known, mine = self._reductions, {k: getattr(self, k) for k, v in self._defaults.items() if isinstance(v, list)}
+        self._reductions = {k: v for k, v in known.items() if k not in mine}
+        super()._sync_dist(dist_sync_fn, process_group)
+        self._reductions = known
+        if mine:
+            group = process_group or self.process_group
+            found: list[Any] = [None] * dist.get_world_size(group)
+            dist.all_gather_object(found, {k: [t.cpu() for t in v] for k, v in mine.items()}, group)
+            for name in mine:
+                setattr(self, name, [rows for one in found for rows in one[name]])
 
     def _variant(self, protocol: str, **arguments: float) -> str:
         """The protocol id with the arguments of the definition that are not at their defaults."""

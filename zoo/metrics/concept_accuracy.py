@@ -46,9 +46,9 @@ class ConceptAccuracy(Score):
         self._sum("known", len(concepts))
         self._sum("true", len(concepts))
         self._sum("exact")
-        self.add_state("amount", [], dist_reduce_fx="cat")
-        self.add_state("spoke", [], dist_reduce_fx="cat")
-        self.add_state("target", [], dist_reduce_fx="cat")
+        self._rows("amount")
+        self._rows("spoke")
+        self._rows("target")
 
     def update(self, predicted: Tensor, truth: Tensor) -> None:
         """Add a batch.

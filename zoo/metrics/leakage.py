@@ -9,6 +9,7 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concepts import ConceptSchema
 from zoo.metrics.base import Score, Seen, expect
@@ -58,8 +59,8 @@ class Leakage(Score):
         self.l2, self.schema = float(l2), concepts
         self.protocol = self._variant(type(self).protocol, l2=l2)
         for part in PARTS:
-            self.add_state(f"learnt_{part}", [], dist_reduce_fx="cat")
-            self.add_state(f"judged_{part}", [], dist_reduce_fx="cat")
+            self._rows(f"learnt_{part}")
+            self._rows(f"judged_{part}")
 
     def update(
         self, strength: Tensor, predicted: Tensor, truth: Tensor, y: Tensor, index: Tensor, low: Tensor, high: Tensor,
@@ -125,12 +126,14 @@ class Leakage(Score):
     def _whole(self, name: str) -> dict[str, np.ndarray]:
         """The columns of a split in the order of its samples, whatever the batches were."""
         found = {part: getattr(self, f"{name}_{part}") for part in PARTS}
-        columns = {k: v if isinstance(v, Tensor) else torch.cat(v) for k, v in found.items()}
+        columns = {k: dim_zero_cat(v) for k, v in found.items()}
         order = columns["index"].argsort(stable=True)
         return {k: v[order].numpy() for k, v in columns.items()}
 
     def compute(self) -> dict[str, Tensor]:
         """The gap and its read-outs; see the class."""
+        if not (self.learnt_index and self.judged_index):
+            return {"oracle gap": torch.tensor(torch.nan), "support": torch.zeros_like(self.samples)}
         here, there = self._whole("learnt"), self._whole("judged")
         linear = _affine(there["strength"], there["logits"])
         y, truth = here["y"], there["y"]
