@@ -15,12 +15,12 @@ README = Path(__file__).parent.parent / "README.md"
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), flags=re.S))
 LINES = SHELL.replace("\\\n", " ").splitlines()
 COMMANDS = [line.split("#")[0].strip() for line in LINES if line.startswith("zoo ")]
-DRY = ("train", "finetune", "evaluate", "explain")
+DRY = ("train", "finetune", "evaluate", "explain", "intervene")
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """A folder to work in, with the user's images that the README speaks of."""
+    """A folder to work in, with the user's images and tables that the README speaks of."""
     folder = tmp_path_factory.mktemp("desk")
     noise = np.random.default_rng(0)
     for kind in ("ant", "bee", "cow"):
@@ -28,12 +28,18 @@ def desk(tmp_path_factory):
         for i in range(12):
             pixels = noise.integers(0, 255, (20, 20, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "path/to/images" / kind / f"{i}.png")
+    concepts = [
+        f"{kind}/{i}.png,{i % 2},{('red', 'blue')[i % 3 == 0]}" for kind in ("ant", "bee", "cow") for i in range(12)
+    ]
+    (folder / "concepts.csv").write_text("file,wings,colour\n" + "\n".join(concepts))
+    rows = [f"{20 + i},{noise.normal(90, 9):.1f},{i % 2},{i // 2 % 2},{('no', 'yes')[i % 7 < 3]}" for i in range(60)]
+    (folder / "patients.csv").write_text("age,sugar,smokes,fever,ill\n" + "\n".join(rows))
     return folder
 
 
 def test_the_readme_has_commands_for_all_that_a_user_does():
     verbs = {command.split()[1] for command in COMMANDS}
-    assert verbs >= {"ls", "train", "finetune", "evaluate", "explain", "show", "cp", "validate"}
+    assert verbs >= {"ls", "train", "finetune", "evaluate", "explain", "show", "cp", "validate", "intervene"}
 
 
 def test_every_command_works(desk, monkeypatch, capsys):

@@ -156,3 +156,10 @@ def test_the_gate_on_trained_models():
     assert results["independent"].note == ""
     assert results["independent"].more["shuffled concepts"] > 0.5
     assert "LEAKING" in str(table(results))
+
+
+def test_families_whose_units_are_no_concepts_are_told_why():
+    model, data = build(load_config("bilinear_mlp/digits", ["data.limit=40"]))
+    found = score(model, data, "quick", progress=False)
+    for name in ("concept_accuracy", "interventions", "leakage"):
+        assert found[name].note == "n/a: eigenvectors are not the concepts of the data"

@@ -208,7 +208,8 @@ class Suite:
         nothing = Result(name, None, self.protocols[name], note=self.notes.get(name, "n/a: nothing was scored"))
         missing = [] if score is None else [split for split in score.studies if (name, split) not in self._studied]
         if score is None or missing:
-            return replace(nothing, note=f"n/a: no {missing[0]} samples were studied") if missing else nothing
+            unseen = bool(missing) and name not in self.notes
+            return replace(nothing, note=f"n/a: no {missing[0]} samples were studied") if unseen else nothing
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
             found = dict(score.compute())

@@ -236,8 +236,21 @@ def _yardstick(config: DictConfig, out: Path) -> list[ScoreRow]:
             found = metrics.get("scores", {}).get("accuracy")
             if found is None:
                 break
-            keys = [("model", k) for k in ("backbone", "backbone_level", "num_classes")]
-            same = all(theirs[a].get(b) == config[a].get(b) for a, b in [*keys, ("data", "name"), ("data", "size")])
-            note = "same backbone, ordinary head" if same else "another backbone or other data: no fair comparison"
+            note = _beside(theirs, config)
             return [ScoreRow("black-box accuracy", f"{found['value']:.4g}", found["protocol"], f"{note} ({name})")]
     return [ScoreRow("black-box accuracy", f"n/a: run `zoo train {config.yardstick}` first", "", "")]
+
+
+def _beside(theirs: Mapping[str, Any], config: DictConfig) -> str:
+    """What a comparison with a black box of configuration ``theirs`` is worth."""
+
+    def alike(part: str, *keys: str) -> bool:
+        return all(theirs[part].get(key) == config[part].get(key) for key in keys)
+
+    if not (alike("model", "num_classes") and alike("data", "name", "size")):
+        return "other data: no fair comparison"
+    return (
+        "same backbone, ordinary head"
+        if alike("model", "backbone", "backbone_level")
+        else "another network on the same data"
+    )
