@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     units = {n: {k: v.tolist() for k, v in r.per_unit.items()} for n, r in results.items() if r.per_unit}
     scores = {n: r.to_json() for n, r in results.items()}
     part = out / ".metrics.part"
-    part.write_text(json.dumps({"scores": scores, **facts, "units": units}, indent=1) + "\n")
+    part.write_text(json.dumps({"scores": scores, **facts, "seed": config.seed, "units": units}, indent=1) + "\n")
     os.replace(part, out / "metrics.json")
     page = write_page(out / "report.html", model, data, results, rows, facts, title=title)
     sys.stdout.write(f"metrics  {out / 'metrics.json'}\npage     {page}\n")

@@ -1,5 +1,6 @@
 """Verbs, exit codes and one-line errors."""
 
+import json
 import os
 
 import pytest
@@ -144,6 +145,9 @@ def test_evaluate(finished, here, capsys):
     assert main(argv) == 0
     assert "accuracy" in capsys.readouterr().out
     assert {p.name for p in (here / "scores").iterdir()} >= {"metrics.json", "report.html"}
+    found = json.loads((here / "scores" / "metrics.json").read_text())
+    assert {"seed", "data", "versions", "command", "units"} <= found.keys()
+    assert all(one["protocol"] and "support" in one for one in found["scores"].values())
     assert main(argv) == 2
     one_line(capsys.readouterr().err, "evaluate")
 

@@ -83,7 +83,7 @@ def test_broken_and_missing_files(cub_folder, tmp_path):
 def test_class_without_an_image(cub_folder):
     lines = [f"{i + 1} {int(i < 4)}" for i in range(8)]
     (cub_folder / "train_test_split.txt").write_text("\n".join(lines) + "\n")
-    with pytest.raises(ValueError, match="class 'Bird 1' has no image in train"):
+    with pytest.raises(ValueError, match="class 'Bird 1' has no sample in train"):
         small(cub_folder).setup()
 
 

@@ -126,7 +126,7 @@ class Data(pl.LightningDataModule):
             raise ValueError(f"{name} has labels up to {len(count) - 1}; there are only {self.num_classes} classes")
         if name == "train" and (count == 0).any():
             lost = self.class_names[int((count == 0).nonzero()[0])]
-            raise ValueError(f"class {lost!r} has no image in {name}; add one or remove the class")
+            raise ValueError(f"class {lost!r} has no sample in {name}; add one or remove the class")
         if split.points is not None:
             bad = ~torch.isfinite(split.points).all(-1) & split.visible
             if bad.any():
