@@ -17,6 +17,7 @@ EPILOG = """examples:
   zoo evaluate protopnet-digits              score a checkpoint
   zoo explain protopnet-digits 12            write the page of one input: an index of the test split, or a picture file
   zoo intervene cbm-digits 12 has_hole=1     correct a concept and see the answer change
+  zoo compare runs/first runs/second         match the units of two trainings, side by side
 """
 
 
@@ -74,6 +75,14 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("input", help="index of the test split, a picture file, or name=value,... for a table")
     p.add_argument("overrides", nargs="*", metavar="concept=value", help="such as has_hole=1 or wing=striped")
+    p = verb("compare", "match the units of several runs on the same data and show the pairs side by side", run=True)
+    p.add_argument(
+        "overrides", nargs="+", metavar="run", help="checkpoint or run folder, two or more; or data.key=value"
+    )
+    p.add_argument(
+        "--by", default="activations", choices=("activations", "directions", "parts"), help="what is compared"
+    )
+    p.add_argument("--shown", type=int, default=40, help="how many pairs to picture for each two runs")
     return top
 
 

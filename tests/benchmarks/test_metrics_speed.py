@@ -7,9 +7,9 @@ import cv2
 import pytest
 import torch
 
-from zoo.metrics import Consistency, gaussian_noise, hits, peak
+from zoo.metrics import AboveChance, Consistency, Interval, gaussian_noise, hits, peak
 
-UNITS, OWN, IMAGES, PARTS, SIDE, CELLS = 2000, 10, 6000, 15, 224, 7
+UNITS, OWN, IMAGES, PARTS, SIDE, CELLS = 2000, 10, 5800, 15, 224, 7
 
 
 def plain(where, points, visible):
@@ -28,7 +28,7 @@ def plain(where, points, visible):
 
 
 @pytest.mark.benchmark
-def test_consistency_of_2000_prototypes_on_6000_images():
+def test_consistency_of_2000_prototypes_on_5800_images():
     g = torch.Generator().manual_seed(0)
     where = torch.rand(IMAGES, OWN, CELLS, CELLS, generator=g)
     points = torch.rand(IMAGES, PARTS, 2, generator=g, dtype=torch.float64) * SIDE
@@ -49,6 +49,37 @@ def test_consistency_of_2000_prototypes_on_6000_images():
     torch.set_num_threads(threads)
     print(f"\nconsistency {found:.2f}: zoo {fast:.1f} s, plain loop {slow:.1f} s (from {some}): {slow / fast:.1f} x")
     assert fast < 120
+
+
+@pytest.mark.benchmark
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_interval_and_chance_of_2000_prototypes_on_5800_images():
+    """200 replicates against 200 scores fed sample by sample, and 99 permutations, of places that are known."""
+    g = torch.Generator().manual_seed(0)
+    places = torch.randint(0, SIDE, (IMAGES, OWN, 2), generator=g)
+    points = torch.rand(IMAGES, PARTS, 2, generator=g, dtype=torch.float64) * SIDE
+    visible = torch.rand(IMAGES, PARTS, generator=g) > 0.2
+    ids = torch.arange(IMAGES)[:, None] % (UNITS // OWN) * OWN + torch.arange(OWN)
+    met = hits(places, points, visible, size=SIDE)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    score, start = Interval(Consistency(UNITS, PARTS)), time.perf_counter()
+    for rows in torch.arange(IMAGES).split(64):
+        score.update(met[rows], visible[rows], ids[rows], sample_ids=rows)
+    score.compute()
+    fast = time.perf_counter() - start
+    some, plain, start = 100, Consistency(UNITS, PARTS), time.perf_counter()
+    for row in torch.arange(some).split(1):
+        plain.update(met[row], visible[row], ids[row])
+    slow = (time.perf_counter() - start) * IMAGES / some * 200
+    chance, start = AboveChance(Consistency(UNITS, PARTS)), time.perf_counter()
+    chance.update(places, points, visible, ids, sample_ids=torch.arange(IMAGES), size=(SIDE, SIDE))
+    chance.compute()
+    null = time.perf_counter() - start
+    torch.set_num_threads(threads)
+    print(f"\ninterval: zoo {fast:.1f} s, 200 scores of single samples {slow:.0f} s; 99 permutations {null:.1f} s")
+    assert fast < 60
+    assert null < 120
 
 
 @pytest.mark.benchmark

@@ -140,3 +140,63 @@ def test_threshold_of_nothing_still_asks_for_support():
 )
 def test_another_definition_has_another_id(how, protocol):
     assert Consistency(2, 2, **how).protocol == protocol
+
+
+def test_read_outs_by_hand():
+    """Unit 0 meets part 0 in 9 of 10 images; unit 1 claims 5 and meets part 1, which 4 show, in 2; unit 2 is dead."""
+    b = 10
+    visible = torch.ones(b, 2).bool()
+    visible[4:, 1] = False
+    met = torch.zeros(b, 3, 2).bool()
+    met[:9, 0, 0] = True
+    met[:2, 1, 1] = True
+    gate = torch.ones(b, 3).bool()
+    gate[5:, 1], gate[:, 2] = False, False
+    score = Consistency(3, 2, aligned=[0, 1, -1])
+    score.update(met, visible, gate=gate)
+    found = score.compute()
+    assert float(found["soft"]) == pytest.approx((0.9 + 0.5 + 0) / 3)
+    assert float(found["purity"]) == pytest.approx((0.9 + 0.4) / 2)
+    assert float(found["precision"]) == pytest.approx((0.9 + 0.5) / 2)
+    assert float(found["recall"]) == pytest.approx((0.9 + 0.5) / 2)
+    assert float(found["f1"]) == pytest.approx((18 / 20 + 4 / 9) / 2)
+    assert float(found["iou"]) == pytest.approx((9 / 11 + 2 / 7) / 2)
+    assert float(found["coverage"]) == pytest.approx((18 / 20 + 4 / 9) / 2)
+    assert float(found["aligned"]) == 50
+    assert [int(found[k]) for k in ("detectors", "labelled", "labels", "dead", "unevaluable")] == [2, 0, 0, 1, 1]
+    assert found["unit/consistent"].tolist() == [1, 0, 0]
+
+
+def test_read_outs_equal_a_loop():
+    g = torch.Generator().manual_seed(2)
+    b, u, p = 60, 6, 4
+    met, visible = torch.rand(b, u, p, generator=g) < 0.7, torch.rand(b, p, generator=g) < 0.8
+    met[:, 0, 0] = True
+    gate = torch.rand(b, u, generator=g) < torch.tensor([1, 0.8, 0.5, 0.2, 0.05, 0])
+    score = Consistency(u, p)
+    score.update(met, visible, gate=gate)
+    found = score.compute()
+    f1, iou, rate, pure, names = (torch.zeros(u, p, dtype=torch.float64) for _ in range(5))
+    for k in range(u):
+        for part in range(p):
+            rows = [i for i in range(b) if gate[i, k]]
+            n = sum(bool(visible[i, part]) for i in rows)
+            h = sum(bool(visible[i, part] and met[i, k, part]) for i in rows)
+            v, f = int(visible[:, part].sum()), len(rows)
+            f1[k, part], iou[k, part] = 2 * h / max(1, f + v), h / max(1, f + v - h)
+            rate[k, part], pure[k, part] = h / max(1, n), h / max(1, f)
+            names[k, part] = h >= 10 and h / n >= 0.95
+    alive = gate.any(0)
+    for name, table in (("f1", f1), ("iou", iou), ("purity", pure)):
+        assert float(found[name]) == pytest.approx(float(table[alive].amax(1).mean()))
+    assert float(found["coverage"]) == pytest.approx(float(f1.amax(0).mean()))
+    assert float(found["soft"]) == pytest.approx(float(rate.amax(1).mean()))
+    assert int(found["labels"]) == int(names.sum()) > 0
+    assert int(found["labelled"]) == int(names.any(1).sum())
+    assert int(found["detectors"]) == int((iou >= 0.04).any(1).sum())
+
+
+@pytest.mark.parametrize("wrong", [[0, 2], [0], [0.0, 1.0], [-2, 0]])
+def test_refuses_parts_that_are_not_there(wrong):
+    with pytest.raises(ValueError, match="aligned"):
+        Consistency(2, 2, aligned=wrong)

@@ -7,6 +7,7 @@ from worlds import keypoints, maps
 
 from zoo.explanation import upsample
 from zoo.metrics import hits, locate, peak
+from zoo.metrics.locate import cells, mask_hits
 
 KINDS = ["random", "constant", "levels", "integers", "peaks", "plateau", "mirrored"]
 
@@ -49,6 +50,9 @@ def test_peak_depends_on_neither_chunks_nor_neighbours_nor_layout(monkeypatch):
     loud = where.clone()
     loud[1:] *= 1e30
     assert torch.equal(peak(loud, 224)[0], whole[0])
+    for scale in (1e300, 1e-300):  # rounded, but as cv2 rounds
+        odd = where[:1, :2].double() * scale
+        assert torch.equal(peak(odd, 224), slow_peak(odd, 224))
     strided = where.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)
     assert not strided.is_contiguous()
     assert torch.equal(peak(strided, 224), whole)
@@ -104,3 +108,40 @@ def test_border_of_the_image(corner, x, hit):
 def test_missing_keypoint_is_no_hit():
     nowhere = torch.full((1, 1, 2), torch.nan)
     assert not hits(torch.zeros(1, 1, 2).long(), nowhere, torch.ones(1, 1, dtype=torch.bool), size=32).any()
+
+
+@pytest.mark.parametrize("half", [0, 3, 2.5, (4, 1), 100])
+def test_mask_hits_agree_with_a_loop(half):
+    g = torch.Generator().manual_seed(0)
+    b, k, p, height, width = 4, 5, 3, 11, 17
+    masks = torch.rand(b, p, height, width, generator=g) > 0.97
+    masks[:, 2] = False  # a part that is not there is never met
+    visible = torch.rand(b, p, generator=g) > 0.3
+    peaks = torch.stack([torch.randint(0, n, (b, k), generator=g) for n in (width, height)], -1)
+    reach = half if isinstance(half, tuple) else (half, half)
+    for seen in (None, visible):
+        found = mask_hits(peaks, masks, seen, half=half)
+        for i in range(b):
+            for j in range(k):
+                x, y = peaks[i, j].tolist()
+                for part in range(p):
+                    met = any(
+                        abs(row - y) <= reach[1] and abs(column - x) <= reach[0]
+                        for row, column in masks[i, part].nonzero().tolist()
+                    )
+                    assert bool(found[i, j, part]) is (met and (seen is None or bool(seen[i, part])))
+    assert not mask_hits(peaks, masks)[:, :, 2].any()
+
+
+def test_a_small_mask_is_met_as_a_keypoint_is():
+    masks = torch.zeros(1, 1, 224, 224, dtype=torch.bool)
+    masks[0, 0, 100, 136] = True
+    point, sees = torch.tensor([[[136, 100]]]).double(), torch.ones(1, 1).bool()
+    for x in range(90, 190):
+        at = torch.tensor([[[x, 100]]])
+        assert torch.equal(mask_hits(at, masks, half=36), hits(at, point, sees, size=224))
+
+
+def test_cells_are_centred():
+    assert cells(torch.arange(4)[None], (2, 2), (8, 12)).tolist() == [[[3, 2], [9, 2], [3, 6], [9, 6]]]
+    assert torch.equal(cells(torch.tensor([[5]]), (2, 2), 8), cells(torch.tensor([[1]]), (2, 2), 8))

@@ -1,9 +1,10 @@
 import pytest
 import torch
 from oracle import stability
-from worlds import keypoints, maps, own_class
+from worlds import Toy, batch, keypoints, maps, own_class, take
 
-from zoo.metrics import Stability, hits, peak
+from zoo.metrics import Stability, Suite, hits, peak
+from zoo.metrics.perturb_move import Flip, Shift
 
 OWNER = [0, 0, 0, 1, 1, 2, 3, 3]
 
@@ -92,3 +93,65 @@ def test_protocols_choose_the_noise():
         Stability(1, 1, protocol="v3")
     clips = [Stability(1, 1, protocol=f"huang2023-v{v}").perturbations[0][0].clip for v in (1, 2)]
     assert clips == [None, 0.25]
+
+
+class Follows(Toy):
+    """Prototypes that look at brightness with as many cells as pixels, so that they follow what moves."""
+
+    def explain(self, x, target=None, shown=10):
+        wide = torch.nn.functional.interpolate(x, scale_factor=8, mode="nearest")
+        return super().explain(wide, target, shown)
+
+
+def test_a_unit_that_follows_is_stable_under_what_moves():
+    """Flipped maps peak at the mirror image, so flips change nothing; a border that is filled in does."""
+    samples = batch(20)
+    for change, least, far in ((Flip(), 99, 1.01), (Shift(2), 85, 6)):
+        suite = Suite([{"score": "stability", "perturbation": change}], Follows().units, list("abcde"))
+        suite.update(Follows(), samples)
+        found = suite.compute()["stability"]
+        assert found.value > least
+        assert found.more["displacement"] < far
+        assert found.protocol == f"zoo-stability-v1/{change.label}"
+
+
+def test_parts_that_left_count_on_neither_side():
+    """Part 0 is always hit, part 1 is hit before and leaves: what is left is the same."""
+    model, change, samples = Toy().eval(), Shift(6), batch(13)
+    suite = Suite([{"score": "stability", "perturbation": {"name": "shift", "pixels": 6}}], model.units, list("abcde"))
+    suite.update(model, samples)
+    new = change(samples, 0)
+    shown = model.units.of_class(samples.y)
+    both = samples.visible & new.visible
+    one, two = (hits(peak(model.explain(b.x, b.y, shown).where, 32), b.points, both, size=32) for b in (samples, new))
+    score = Stability(6, 5)
+    score.update(one, two, shown)
+    found, wanted = suite.compute()["stability"], score.compute()
+    assert found.value == float(wanted["stability"])
+    assert found.more["vacuous"] == float(wanted["vacuous"])
+    assert not torch.equal(both, samples.visible)
+
+
+@pytest.mark.parametrize("perturbation", ["blur", "jpeg", "shift", "flip", "rotate", {"name": "noise", "std": 0.4}])
+def test_no_perturbation_depends_on_batches(perturbation):
+    found = []
+    for size in (13, 5):
+        suite = Suite([{"score": "stability", "perturbation": perturbation}], Toy().units, list("abcde"))
+        for rows in torch.arange(13).split(size):
+            suite.update(Toy(), take(batch(), rows))
+        found.append(suite.compute()["stability"])
+    assert found[0].value == found[1].value
+    assert found[0].more == pytest.approx(found[1].more, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"perturbation": "flip", "protocol": "huang2023-v1"}, "expected no perturbation"),
+        ({"perturbation": "flip", "draws": 2}, "draws is 2; flip has no chance in it"),
+        ({"perturbation": "flap"}, "did you mean flip"),
+    ],
+)
+def test_refuses_perturbations_that_make_no_sense(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        Stability(2, 2, **wrong)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -219,6 +219,10 @@ class Data(pl.LightningDataModule):
             ValueError: if it cannot be read.
         """
         raise ValueError(f"{type(self).__name__} cannot read an input of your own; give the index of a test sample")
+
+    def scenes(self, split: SplitName) -> Any:
+        """A split whose scenes can be rendered again without parts, as ``zoo.data.rendered``; None if they cannot."""
+        return None
 
     def picture(self, x: Tensor) -> Tensor | None:
         """Inputs ``(b, ...)`` as pictures ``(b, 3, s, s)`` in [0, 1]; None where inputs are no pictures."""

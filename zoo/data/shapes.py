@@ -16,6 +16,7 @@ from zoo.data.augment import Augment
 from zoo.data.base import SplitName
 from zoo.data.images import ImageData
 from zoo.data.pixels import Arrays
+from zoo.data.rendered import Rendered
 from zoo.data.shapes_draw import FINE, NAMES, VARIANTS, draw, hue, pose
 from zoo.data.split import Split
 
@@ -192,6 +193,10 @@ class Shapes(ImageData):
             masks=torch.from_numpy(masks),
             concepts=_concepts(variants),
         )
+
+    def scenes(self, split: SplitName) -> Rendered:
+        """A split whose scenes can be rendered again without parts, for scores that take parts away."""
+        return Rendered(self, split)
 
 
 def design(number: int) -> dict[str, str]:

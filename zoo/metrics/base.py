@@ -63,6 +63,10 @@ class Score(Metric):
         needs: what a suite must have for this score: "units", "parts", "concepts".
         perturbations: changed inputs that ``feed`` wants to see as well, each a function and a draw number.
         studies: names of splits that must be seen through ``study`` before anything is fed.
+        intervals: read-outs that can have an interval, most telling first: each with the per-unit read-out that it is
+            the mean of, in 0..1 (empty for none), and its least and largest value. A promise: they are made of nothing
+            but sums to which ``_add`` adds.
+        why: why nothing could be fed; empty if something was.
     """
 
     full_state_update = False
@@ -70,6 +74,8 @@ class Score(Metric):
     protocol: str = ""
     needs: ClassVar[frozenset[str]] = frozenset()
     studies: tuple[str, ...] = ()
+    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {}
+    why: str = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +84,24 @@ class Score(Metric):
 
     def _sum(self, name: str, *shape: int, dtype: torch.dtype = torch.int64) -> None:
         self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+
+    def _add(self, name: str, rows: Tensor, *, at: Tensor | None = None, by: Tensor | None = None) -> None:
+        """Add to a sum what each sample adds; ``Interval`` listens here.
+
+        Args:
+            name: of the sum.
+            rows: ``(b, *shape)``; with ``at`` ``(b, k, *rest)``; with ``by`` ``(b, u)``.
+            at: ``(b, k)`` int64 entries of the sum's first dimension to which the k rows of a sample go.
+            by: ``(b, p)`` whose product with ``rows``, ``(b, u, p)``, is added without being made.
+        """
+        old = getattr(self, name)
+        if by is not None:
+            new = (rows.double().T @ by.double()).to(old.dtype)
+        elif at is None:
+            new = rows.sum(0, dtype=old.dtype)
+        else:
+            new = torch.zeros_like(old).index_add_(0, at.flatten(), rows.flatten(0, 1).to(old.dtype))
+        setattr(self, name, old + new)
 
     def _rows(self, name: str) -> None:
         """A state that keeps the rows of samples: a list of tensors, of any type and width, one for each batch."""

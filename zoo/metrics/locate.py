@@ -109,6 +109,36 @@ def hits(
     return inside.all(-1) & visible.to(peaks.device)[:, None]
 
 
+def mask_hits(
+    peaks: Tensor, masks: Tensor, visible: Tensor | None = None, *, half: float | tuple[float, float] = 0
+) -> Tensor:
+    """Which parts, given as masks, the place of each unit meets. A part whose mask is empty is never met.
+
+    Args:
+        peaks: ``(b, k, 2)`` (x, y) pixel of each unit.
+        masks: ``(b, p, H, W)`` bool, pixels of each part, at the input's size.
+        visible: ``(b, p)`` bool, whether the part was annotated; None if wherever its mask holds a pixel.
+        half: half the side of the region around a peak, in pixels, or that of (x, y), both ends inside; 0 is the
+            peak alone.
+
+    Returns:
+        ``(b, k, p)`` bool.
+    """
+    b, p, height, width = masks.shape
+    table = torch.zeros(b, p, height + 1, width + 1, dtype=torch.int32, device=masks.device)
+    table[..., 1:, 1:] = masks.bool().cumsum(-1, dtype=torch.int32).cumsum(-2, dtype=torch.int32)
+    reach = torch.tensor(half if isinstance(half, tuple) else (half, half), device=masks.device).double()
+    side = torch.tensor([width, height], device=masks.device)
+    place = peaks.to(masks.device).double()
+    low = (place - reach).ceil().long().clamp_min(0).minimum(side)
+    high = ((place + reach).floor().long() + 1).clamp_min(0).minimum(side)
+    row = torch.arange(b, device=masks.device)[:, None]
+    (left, top), (right, bottom) = low.unbind(-1), high.unbind(-1)
+    inside = table[row, :, bottom, right] - table[row, :, top, right] - table[row, :, bottom, left]
+    met = (inside + table[row, :, top, left]) > 0
+    return met if visible is None else met & visible.to(met.device)[:, None]
+
+
 def cells(draw: Tensor, grid: tuple[int, int], size: int | tuple[int, int]) -> Tensor:
     """Pixels at the centres of grid cells.
 

@@ -37,11 +37,11 @@ def look(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) -> Seen:
 
 def touch(seen: Seen, model: Any) -> Seen:
     """The same with what interventions need: how units say 0 and 1, and the answer with some of them set."""
-    truth = seen.batch.concepts
-    if truth is None or (low := model.strengths_of(torch.zeros_like(truth))) is None:
+    truth, encoded = seen.batch.concepts, getattr(model, "strengths_of", None)
+    if truth is None or encoded is None or (low := encoded(torch.zeros_like(truth))) is None:
         return seen
     x = seen.batch.x
-    ends = low, model.strengths_of(torch.ones_like(truth))
+    ends = low, encoded(torch.ones_like(truth))
     predicted, decide = model.concepts_of(seen.explanation.strength), partial(model.decide, model.encode(x))
     return replace(seen, ends=ends, predicted=predicted, decide=decide, features=model.features(x))
 

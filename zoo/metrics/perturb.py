@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import zlib
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -70,7 +72,61 @@ def _normal(ids: Tensor, draw: int, size: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Change:
+    """A perturbation: new inputs, and the annotation mapped along, as pure functions of (sample id, draw).
+
+    A subclass is a frozen dataclass: it changes inputs in ``inputs`` and, if it moves things, says in ``place`` where
+    a place goes. Keypoints that it moves out of the image, or that were outside, are not visible any more.
+
+    Attributes:
+        random: whether draws differ.
+        moves: whether places move.
+        takes: what it can change: ``images``, ``tokens`` or ``numbers``.
+    """
+
+    random: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
+    takes: ClassVar[str] = "images"
+
+    def unfit(self, x: Tensor) -> str:
+        """Why it cannot change inputs ``(b, ...)``; empty if it can."""
+        real, tokens = x.is_floating_point(), not x.is_floating_point() and x.ndim == 2
+        able = {"images": real and x.ndim == 4, "tokens": tokens, "numbers": real}[self.takes]
+        return "" if able else f"{type(self).__name__.lower()} changes {self.takes}, and inputs are none"
+
+    def inputs(self, x: Tensor, ids: Tensor, draw: int) -> Tensor:
+        """The changed inputs ``(b, ...)`` of samples ``ids`` ``(b,)``."""
+        return x
+
+    def place(self, points: Tensor, ids: Tensor, draw: int, size: tuple[int, ...]) -> Tensor:
+        """Where places go: (x, y) ``(b, n, 2)`` in an image of (height, width), positions ``(b, n)`` in t tokens."""
+        return points
+
+    def __call__(self, batch: Batch, draw: int) -> Batch:
+        """The same samples, changed, with their keypoints moved."""
+        changed = replace(batch, x=self.inputs(batch.x, batch.index, draw))
+        if not self.moves or batch.points is None or batch.visible is None or batch.x.ndim != 4:
+            return changed
+        size = tuple(batch.x.shape[-2:])
+        side = torch.tensor([size[1], size[0]], device=batch.points.device)
+        points = self.place(batch.points, batch.index, draw, size)
+        inside = [((p >= 0) & (p < side)).all(-1) for p in (batch.points, points)]
+        return replace(changed, points=points, visible=batch.visible & inside[0] & inside[1])
+
+    @property
+    def label(self) -> str:
+        """Its name and the settings that are not at their defaults, as in ``shift/pixels8``; a long one as a hash."""
+        out = type(self).__name__.lower()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                long = isinstance(value, tuple)
+                out += f"/{field.name}" + (f"{zlib.crc32(repr(value).encode()):08x}" if long else str(value))
+        return out
+
+
+@dataclass(frozen=True)
+class Noise(Change):
     """Gaussian noise on the normalised image, as a perturbation; the annotation stays.
 
     Attributes:
@@ -78,9 +134,11 @@ class Noise:
         std: standard deviation.
     """
 
+    random: ClassVar[bool] = True
+    takes: ClassVar[str] = "numbers"
     clip: float | None = 0.25
     std: float = 0.2
 
-    def __call__(self, batch: Batch, draw: int) -> Batch:
-        """The same samples with noise added."""
-        return replace(batch, x=gaussian_noise(batch.x, batch.index, draw=draw, clip=self.clip, std=self.std))
+    def inputs(self, x: Tensor, ids: Tensor, draw: int) -> Tensor:
+        """The same inputs with noise added."""
+        return gaussian_noise(x, ids, draw=draw, clip=self.clip, std=self.std)

@@ -14,9 +14,9 @@ class EffectiveUnits(Score):
     """Fewest units that carry a share of the absolute contribution of an input, averaged over inputs.
 
     Further read-outs: ``gini`` mean Gini coefficient of the absolute contributions (0 all alike, towards 1 one unit
-    alone; inputs without any contribution are left out); ``dead`` share of units that never contribute. Per unit:
-    ``unit/used`` number of inputs to which the unit contributes, ``unit/mass`` mean share of the absolute
-    contribution.
+    alone) and ``entropy`` mean entropy of their shares, in nats (0 one unit alone, log u all alike), both without the
+    inputs that have no contribution; ``dead`` share of units that never contribute. Per unit: ``unit/used`` number of
+    inputs to which the unit contributes, ``unit/mass`` mean share of the absolute contribution.
 
     Args:
         num_units: u.
@@ -37,7 +37,8 @@ class EffectiveUnits(Score):
         self.protocol = self._variant(type(self).protocol, share=self.share)
         self._sum("count")
         self._sum("alive")
-        self._sum("gini", dtype=torch.float64)
+        for name in ("gini", "entropy"):
+            self._sum(name, dtype=torch.float64)
         self._sum("used", num_units)
         self._sum("mass", num_units, dtype=torch.float64)
 
@@ -63,7 +64,9 @@ class EffectiveUnits(Score):
         self.alive = self.alive + alive.sum()
         self.gini = self.gini + torch.where(alive, gini, 0).sum()
         self.used = self.used + (weight > 0).sum(0)
-        self.mass = self.mass + torch.where(alive[:, None], weight / total, 0).sum(0)
+        shares = torch.where(alive[:, None], weight / total, 0)
+        self.entropy = self.entropy - torch.special.xlogy(shares, shares).sum()
+        self.mass = self.mass + shares.sum(0)
         self.samples = self.samples + len(weight)
 
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
@@ -75,6 +78,7 @@ class EffectiveUnits(Score):
         return {
             "effective_units": self.count / self.samples.double(),
             "gini": self.gini / self.alive,
+            "entropy": self.entropy / self.alive,
             "dead": (self.used == 0).double().mean(),
             "support": self.samples,
             "unit/used": self.used,

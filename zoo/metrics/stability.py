@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Score, Seen, claims, count, expect
-from zoo.metrics.perturb import Noise
+from zoo.metrics.base import Perturbation, Score, Seen, claims, count, expect
+from zoo.metrics.perturb import Change, Noise
+from zoo.metrics.perturbations import check_draws, label
+from zoo.metrics.perturbations import perturbation as chosen
 
 
 class Stability(Score):
@@ -23,10 +26,13 @@ class Stability(Score):
     normalised by a standard deviation s gets noise of 0.2 s, about 0.045 with the ImageNet constants of the paper and
     0.1 with s = 0.5. Compare models only where their data share one normalisation.
 
+    Any other perturbation that maps the annotation is the same score with an id of its own, such as
+    ``zoo-stability-v1/shift/pixels8``: equal as in v2, over the parts visible on both sides.
+
     Further read-outs, in 0..1 unless said otherwise: ``vacuous`` share of pairs with no hit on either side, which
     count as stable above; ``nonvacuous`` stability without them, in per cent; ``jaccard`` mean overlap of the hit
-    parts without them; ``survival`` share of claims that are still made; ``displacement`` mean distance between the
-    two peaks, in pixels; ``draws`` and ``spread`` (standard deviation of the score over draws). All are means over
+    parts without them; ``survival`` share of claims that are still made; ``displacement`` mean distance from where the
+    peak should be, in pixels; ``draws`` and ``spread`` (standard deviation of the score over draws). All are means over
     units, each over its own instances. Per unit: ``unit/stability`` (NaN without a claim), ``unit/claims`` (per
     draw).
 
@@ -35,13 +41,16 @@ class Stability(Score):
         part_count: p.
         protocol: id printed with the score; chooses noise and equality.
         draws: number of perturbed copies of each input. More draws estimate the same quantity more precisely, so the
-            id stays; the read-out ``draws`` tells.
+            id stays; the read-out ``draws`` tells. One is all there is where a perturbation has no chance in it.
+        perturbation: one of ``perturbations.PERTURBATIONS``, by name or with its settings, as in
+            ``{name: shift, pixels: 8}``, or a function of (batch, draw); None for the noise of ``protocol``.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
+    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"stability": ("unit/stability", 0, 100)}
     noise: ClassVar[dict[str, Noise]] = {"huang2023-v2": Noise(clip=0.25), "huang2023-v1": Noise(clip=None)}
 
     def __init__(
@@ -51,15 +60,23 @@ class Stability(Score):
         *,
         protocol: Literal["huang2023-v2", "huang2023-v1"] = "huang2023-v2",
         draws: int = 1,
+        perturbation: str | Mapping[str, Any] | Perturbation | None = None,
     ) -> None:
         super().__init__()
         if protocol not in tuple(self.noise):
             raise ValueError(f"protocol is {protocol!r}; expected one of {', '.join(self.noise)}")
         self.num_units, self.part_count = count("num_units", num_units), count("part_count", part_count)
-        self.protocol, self.draws = protocol, count("draws", draws)
-        self.perturbations = [(self.noise[protocol], draw) for draw in range(self.draws)]
-        self._sum("equal", draws, num_units)
-        self._sum("fired", draws, num_units)
+        self.draws, self.by_count, self.change = count("draws", draws), protocol == "huang2023-v1", self.noise[protocol]
+        self.protocol = protocol
+        if perturbation is not None:
+            if self.by_count:
+                raise ValueError("protocol is 'huang2023-v1', which is defined for its noise; expected no perturbation")
+            self.change = chosen(perturbation)
+            self.protocol = f"zoo-stability-v1/{label(self.change)}"
+            check_draws(self.change, self.draws)
+        self.perturbations = [(self.change, draw) for draw in range(self.draws)]
+        for name in ("equal", "fired"):
+            self._sum(name, self.draws * num_units)
         for name in ("vacuous", "kept", "survived"):
             self._sum(name, num_units)
         for name in ("overlap", "moved"):
@@ -99,35 +116,36 @@ class Stability(Score):
         ids, real = claims(unit_ids, gate, before, self.num_units)
         still = real if gate_after is None else real & gate_after.to(self.device).bool()
         one, two, both = before.sum(-1), after.sum(-1), (before & after).sum(-1)
-        same = one == two if self.protocol == "huang2023-v1" else (one == both) & (two == both)
+        same = one == two if self.by_count else (one == both) & (two == both)
         empty = (one == 0) & (two == 0)
-        flat = ids.flatten()
-
-        def per_unit(values: Tensor) -> Tensor:
-            values = torch.where(real, values.to(self.device), 0).flatten()
-            values = values if values.is_floating_point() else values.long()
-            return values.new_zeros(self.num_units).index_add_(0, flat, values)
-
-        equal, fired, row = per_unit(same & still), per_unit(real), torch.arange(self.draws, device=self.device) == draw
-        self.equal = self.equal + row[:, None] * equal
-        self.fired = self.fired + row[:, None] * fired
-        self.vacuous = self.vacuous + per_unit(empty)
-        self.kept = self.kept + per_unit(same & still & ~empty)
-        self.survived = self.survived + per_unit(still)
-        self.overlap = self.overlap + per_unit(both.double() / (one + two - both).clamp_min(1))
-        self.moved = self.moved if moved is None else self.moved + per_unit(moved.double())
-        self.samples = self.samples + (len(before) if draw == 0 else 0)
+        self._add("equal", same & still & real, at=ids + draw * self.num_units)
+        self._add("fired", real, at=ids + draw * self.num_units)
+        self._add("vacuous", empty & real, at=ids)
+        self._add("kept", same & still & real & ~empty, at=ids)
+        self._add("survived", still & real, at=ids)
+        self._add("overlap", both.double() / (one + two - both).clamp_min(1) * real, at=ids)
+        if moved is not None:
+            self._add("moved", torch.where(real, moved.to(self.device).double(), 0), at=ids)
+        self._add("samples", torch.full((len(before),), int(draw == 0), device=self.device))
 
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
         """Count what a suite saw."""
-        moved = torch.linalg.vector_norm((changed.peaks - seen.peaks).double(), dim=-1)
-        shown, gate = seen.explanation.shown, seen.gate
-        self.update(seen.hits, changed.hits, shown, gate, gate_after=changed.gate, moved=moved, draw=draw)
+        batch = seen.batch
+        both = (batch.visible & changed.batch.visible)[:, None]
+        due = seen.peaks + 0.5  # the centre of a pixel
+        if isinstance(self.change, Change):
+            due = self.change.place(due, batch.index, draw, tuple(batch.x.shape[-2:]))
+        moved = torch.linalg.vector_norm((changed.peaks + 0.5 - due).double(), dim=-1)
+        self.update(
+            seen.hits & both, changed.hits & both, seen.explanation.shown, seen.gate,
+            gate_after=changed.gate, moved=moved, draw=draw,
+        )  # fmt: skip
 
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
-        scores = torch.stack([_mean(e, f) for e, f in zip(self.equal, self.fired, strict=True)])
-        fired = self.fired.sum(0)
+        equal, claimed = self.equal.view(self.draws, -1), self.fired.view(self.draws, -1)
+        scores = torch.stack([_mean(e, f) for e, f in zip(equal, claimed, strict=True)])
+        fired = claimed.sum(0)
         full = fired - self.vacuous
         return {
             "stability": 100 * scores.mean(),
@@ -139,8 +157,8 @@ class Stability(Score):
             "draws": torch.tensor(self.draws, device=self.device),
             "spread": 100 * scores.std(correction=0),
             "support": self.samples,
-            "unit/stability": self.equal.sum(0).double() / fired,
-            "unit/claims": self.fired[0],
+            "unit/stability": equal.sum(0).double() / fired,
+            "unit/claims": claimed[0],
         }
 
 

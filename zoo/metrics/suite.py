@@ -19,15 +19,30 @@ from zoo import paths
 from zoo.batch import Batch
 from zoo.concepts import Concept, ConceptSchema
 from zoo.explanation import Units
+from zoo.metrics.above_chance import AboveChance
 from zoo.metrics.accuracy import Accuracy
 from zoo.metrics.base import Score, Seen, count
 from zoo.metrics.completeness import Completeness
 from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
+from zoo.metrics.duplicates import Duplicates
+from zoo.metrics.explanation_stability import ExplanationStability
+from zoo.metrics.faithfulness import UnitCorrectness
+from zoo.metrics.intervals import Interval
 from zoo.metrics.interventions import Interventions
+from zoo.metrics.label_consistency import LabelConsistency
 from zoo.metrics.leakage import Leakage
 from zoo.metrics.look import elsewhere, evaluating, look, touch, why_no_place
+from zoo.metrics.maps import SCORES as MAP_SCORES
+from zoo.metrics.misalignment import Misalignment
+from zoo.metrics.part_interventions import PartInterventions
+from zoo.metrics.perturb import Change
+from zoo.metrics.purity import Purity
+from zoo.metrics.rerender import Scenes
 from zoo.metrics.result import Result
+from zoo.metrics.retention import Retention
+from zoo.metrics.sameness import SameAnswer
+from zoo.metrics.selection import Sufficiency, UnitCurves
 from zoo.metrics.size import EffectiveUnits
 from zoo.metrics.stability import Stability
 
@@ -35,8 +50,20 @@ SCORES: dict[str, type[Score]] = {
     "accuracy": Accuracy,
     "consistency": Consistency,
     "stability": Stability,
+    "label_consistency": LabelConsistency,
+    "explanation_stability": ExplanationStability,
     "completeness": Completeness,
     "effective_units": EffectiveUnits,
+    "duplicates": Duplicates,
+    "unit_correctness": UnitCorrectness,
+    "unit_curves": UnitCurves,
+    "sufficiency": Sufficiency,
+    "retention": Retention,
+    "same_answer": SameAnswer,
+    "purity": Purity,
+    "misalignment": Misalignment,
+    "part_interventions": PartInterventions,
+    **MAP_SCORES,
     "concept_accuracy": ConceptAccuracy,
     "interventions": Interventions,
     "leakage": Leakage,
@@ -53,12 +80,16 @@ class Suite:
 
     Args:
         scores: a list of mappings, each ``score`` (one of ``SCORES``), perhaps ``name``, and the score's own
-            arguments; or the name of such a list under ``configs/evaluate``, or the path of a YAML file that holds one.
+            arguments; ``interval: true`` adds bootstrap intervals (``Interval``), ``chance: permute`` (or a list) the
+            score above that null (``AboveChance``), under a name of its own; or the name of such a list under
+            ``configs/evaluate``, or the path of a YAML file that holds one.
         units: the vocabulary of the model.
         part_names: names of the annotated parts; None if the data have none.
         concepts: schema of the annotated concepts; None if the data have none.
         control: whether to add, for each part score, the same score of units that look at a random place.
         shown: units looked at in each input if they do not belong to classes.
+        scenes: the scored split as scenes that can be rendered again without parts (``Shapes.scenes``); None if they
+            cannot.
 
     Raises:
         ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
@@ -73,8 +104,9 @@ class Suite:
         concepts: ConceptSchema | None = None,
         control: bool = False,
         shown: int = 10,
+        scenes: Scenes | None = None,
     ) -> None:
-        self.concepts = concepts
+        self.concepts, self.scenes = concepts, scenes
         self.units, self.part_names, self.shown = units, tuple(part_names or ()), count("shown", shown)
         self.owned = units.owner is not None and len(units) > 0 and bool((units.owner >= 0).all())
         self.scores: dict[str, Score] = {}
@@ -102,29 +134,39 @@ class Suite:
             raise ValueError(f"the name of a {kind!r} score is {name!r}; expected a word")
         if name in self.protocols:
             raise ValueError(f"two scores are called {name!r}; give one of them a `name` of its own")
-        cls = SCORES[kind]
+        cls, interval, nulls = SCORES[kind], entry.pop("interval", False), entry.pop("chance", ())
+        if not isinstance(interval, bool):
+            raise ValueError(f"interval of score {name!r} is {interval!r}; expected true or false")
         known = inspect.signature(cls).parameters
         given: dict[str, Any] = {"num_units": max(1, len(self.units)), "part_count": max(1, len(self.part_names))}
-        given["concepts"] = self.concepts or NO_CONCEPTS
+        given |= {"concepts": self.concepts or NO_CONCEPTS, "scenes": self.scenes}
+        given["part_names"] = self.part_names or None
         free = [argument for argument in known if argument not in given]
         if unknown := [argument for argument in entry if argument not in free]:
             raise ValueError(f"score {name!r} has no argument {unknown[0]!r}; it takes {', '.join(free) or 'none'}")
         entry |= {argument: value for argument, value in given.items() if argument in known}
         try:
-            score = cls(**entry)
-        except ValueError as error:
+            score = Interval(cls(**entry)) if interval else cls(**entry)
+            chances = {
+                f"{name} above chance ({null})": AboveChance(cls(**entry), null)
+                for null in ([nulls] if isinstance(nulls, str) else nulls)
+            }
+        except (TypeError, ValueError) as error:
             raise ValueError(f"score {name!r}: {error}") from error
         self.protocols[name] = score.protocol
         if "units" in cls.needs and len(self.units) == 0:
             self.notes[name] = "n/a: the model has no units"
         elif "parts" in cls.needs and not self.part_names:
             self.notes[name] = "n/a: the data have no part annotations"
-        elif "concepts" in cls.needs and self.concepts is None:
+        elif cls.needs & {"concepts", "labels"} and self.concepts is None:
             self.notes[name] = "n/a: the data have no concepts"
+        elif "labels" in cls.needs and self.owned:
+            self.notes[name] = f"n/a: each {self.units.kind} belongs to a class, and so to what is true of the class"
         else:
-            self.scores[name] = score
+            self.scores |= {name: score} | chances
+            self.protocols |= {twin: chance.protocol for twin, chance in chances.items()}
             if "parts" in cls.needs and not self.owned:
-                self.protocols[name] += f"/top{self.shown}"
+                self.protocols |= {one: f"{self.protocols[one]}/top{self.shown}" for one in (name, *chances)}
             if "parts" in cls.needs and control:
                 twin = f"{name} (random {self.units.kind}s)"
                 self.controls[twin] = cls(**entry)
@@ -173,7 +215,7 @@ class Suite:
             seen = look(model, batch, self.units.of_class(batch.y) if self.owned else self.shown, owned=self.owned)
             if (found := len(seen.explanation.units)) != len(self.units):
                 raise ValueError(f"the model explains with {found} units; the suite was made for {len(self.units)}")
-            if any("concepts" in score.needs for score in self.scores.values()):
+            if any(score.needs & {"concepts", "labels"} for score in self.scores.values()):
                 seen = touch(seen, model)
             fed = self._able(seen)
             for name, score in fed.items():
@@ -198,6 +240,11 @@ class Suite:
             others = [name for name, score in self._all().items() if "concepts" in score.needs]
             self.notes |= dict.fromkeys(others, f"n/a: {self.units.kind}s are not the concepts of the data")
             unable += others
+        for name, score in self._all().items():
+            unfit = [change.unfit(seen.batch.x) for change, _ in score.perturbations if isinstance(change, Change)]
+            if any(unfit):
+                self.notes[name] = f"n/a: {unfit[0]}"
+                unable.append(name)
         return {name: score for name, score in self._all().items() if name not in unable}
 
     def compute(self) -> dict[str, Result]:
@@ -215,7 +262,7 @@ class Suite:
             found = dict(score.compute())
         support = int(found.pop("support"))
         if support == 0:
-            return nothing
+            return replace(nothing, note=f"n/a: {score.why}") if score.why else nothing
         vectors = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in found.items() if k.startswith("unit/")}
         curves = {k.removeprefix("curve/"): v.tolist() for k, v in found.items() if k.startswith("curve/")}
         (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith(("unit/", "curve/")))

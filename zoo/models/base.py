@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from zoo.batch import Batch
 from zoo.config import Phase
 from zoo.explanation import Explanation, Units
+from zoo.nn.directions import Directions
 from zoo.paths import did_you_mean
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -151,6 +152,10 @@ class SelfExplaining(pl.LightningModule, ABC):
 
     def portraits(self, units: Tensor) -> Tensor | None:
         """What each of these units ``(n,)`` looks for, signed, in the input's own coordinates ``(n, *input)``."""
+        return None
+
+    def directions(self) -> Directions | None:
+        """The units as directions of a space; None where a unit is more, or something else, than one direction."""
         return None
 
     def findings(self, loader: Iterable[Batch]) -> dict[str, float]:

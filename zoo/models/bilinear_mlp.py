@@ -20,6 +20,7 @@ from zoo.explanation import Explanation, Units, gather
 from zoo.models.base import SelfExplaining
 from zoo.nn import bilinear
 from zoo.nn.bilinear import Bilinear, Forms, Spectrum, Truncated, project
+from zoo.nn.directions import Directions, space_of
 from zoo.nn.tensor_gram import cosine
 from zoo.registry import register
 
@@ -134,6 +135,12 @@ class BilinearMLP(SelfExplaining):
     def portraits(self, units: Tensor) -> Tensor | None:
         """Eigenvectors as inputs ``(n, *input_shape)``; the sign is arbitrary. None for a deeper model."""
         return self._read().patterns[units].unflatten(1, self.input_shape) if len(self.layers) == 1 else None
+
+    def directions(self) -> Directions:
+        """The eigenvectors, of either sign: as inputs, which all runs share, or as states of a deeper model."""
+        if len(self.layers) == 1:
+            return Directions(self._read().patterns, f"inputs {self.input_shape}", signed=False)
+        return Directions(self._read().vectors, space_of(self.embed, *self.layers[:-1]), signed=False)
 
     def features(self, x: Tensor) -> Tensor:
         """What is projected on the eigenvectors, ``(b, width)``."""

@@ -19,6 +19,7 @@ from zoo.explanation import Explanation, Units
 from zoo.models.base import SelfExplaining, in_order
 from zoo.nn.backbone import Backbone
 from zoo.nn.concepts import ConceptSpace
+from zoo.nn.directions import Directions, space_of
 from zoo.nn.sparse_linear import fit_sparse_linear
 from zoo.registry import register
 
@@ -90,6 +91,10 @@ class CBM(SelfExplaining):
     def units(self) -> Units:
         """The concepts."""
         return Units("concept", self.schema.names, group=self.schema.groups)
+
+    def directions(self) -> Directions:
+        """The weights of the concept layer, in the space of the pooled features."""
+        return Directions(self.concepts.weight.detach(), space_of(self.backbone))
 
     def parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""

@@ -19,6 +19,7 @@ from zoo.batch import Batch, content_hash
 from zoo.explanation import Explanation, Units, gather
 from zoo.models.base import SelfExplaining, Sources, in_order
 from zoo.nn.backbone import Backbone
+from zoo.nn.directions import Directions, space_of
 from zoo.nn.prototypes import Similarity, addon_layers, distances, nearest_patches, similarities
 from zoo.nn.sparse_linear import fit_sparse_linear
 from zoo.registry import register
@@ -92,6 +93,10 @@ class ProtoPNet(SelfExplaining):
     def sources(self) -> Sources:
         """The training sample that each prototype was projected on."""
         return Sources(self.source_index, self.source_hash)
+
+    def directions(self) -> Directions:
+        """The prototypes, in the space of the add-on layers' patches."""
+        return Directions(self.prototypes.detach().flatten(1), space_of(self.backbone, self.addon))
 
     def parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``head``."""

@@ -44,6 +44,8 @@ class RunPair:
         pairs: units of the left run, their partners in the right, and how alike they are, most alike first.
         alone: names of the runs and their units that have no partner.
         figures: cells of the table's line: means and shares, already formatted.
+        marks: the two chance values, drawn on every bar.
+        note: one sentence on the pairs.
     """
 
     left: str
@@ -51,6 +53,8 @@ class RunPair:
     pairs: Sequence[tuple[UnitCard, UnitCard, float]]
     alone: Sequence[tuple[str, Sequence[UnitCard]]]
     figures: Sequence[str]
+    marks: tuple[float, float]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,16 @@ class How:
     Attributes:
         alike: when two units are alike.
         chance: how the chance value was found.
+        strict: how the strict chance was found, and what lies above it.
+        shared: what units have in common that reach the strict chance.
+        dead: what is the matter with units that are like none of the other run.
     """
 
     alike: str
     chance: str
+    strict: str
+    shared: str
+    dead: str
 
 
 WAYS: dict[str, How] = {
@@ -72,16 +82,29 @@ WAYS: dict[str, How] = {
         " the correlation of their strengths. 1 means that they always rise and fall together, 0 that one says"
         " nothing about the other, below 0 that one falls where the other rises.",
         "the samples of one run are shuffled, so that no resemblance is real",
+        "samples are shuffled only among those of the same class. Units that respond to a class, whatever they see in"
+        " it, reach this much; what lies above it says that they agree on more than the class",
+        "no more than their class",
+        "never change",
     ),
     "directions": How(
         "Two units are alike if they point in the same direction of a space that the runs share: the similarity is"
-        " the cosine of the angle between them. 1 means the same direction, 0 a right angle, below 0 opposite ways.",
+        " the cosine of the angle between them. 1 means the same direction, 0 a right angle, below 0 opposite ways"
+        " (which count as the same way where a unit works alike in both).",
         "both runs have random directions in their place",
+        "one run has random directions that keep to the same region of the space as its own. What lies above it says"
+        " that single units came back, and not only the region",
+        "no more than the region of the space that they lie in",
+        "have no direction",
     ),
     "parts": How(
         "Two units are alike if they look at the same parts of the object: the similarity is the cosine between the"
         " rates at which they look at each part. 1 means the same parts equally often, 0 no part in common.",
         "each unit of one run looks at parts drawn at random, at its own rates",
+        "each part is looked at as often as before, but by other units of its run. What lies above it says that single"
+        " units came back, and not only a liking for some parts",
+        "no more than a liking for some parts",
+        "look at no part",
     ),
 }
 
@@ -95,7 +118,7 @@ def ends(count: int, shown: int) -> tuple[range, range, range]:
 
 
 def compare_page(
-    path: str | Path, *, title: str, lead: str, by: str, runs: Sequence[tuple[str, Sequence[str]]],
+    path: str | Path, *, title: str, lead: str, by: str, runs: Sequence[tuple[str, str]],
     columns: Sequence[str], pairs: Sequence[RunPair], mean: Sequence[str], kinds: Sequence[Kind], shown: int = 40,
     facts: Mapping[str, str] | None = None,
 ) -> Path:  # fmt: skip
@@ -106,7 +129,7 @@ def compare_page(
         title: heading of the page.
         lead: one sentence under the title.
         by: how units were matched, one of ``WAYS``.
-        runs: each run's name and what there is to say of it, already formatted: its units, its accuracy.
+        runs: each run's name, and what there is to say of it.
         columns: names of the figures of a pair of runs.
         pairs: all pairs of runs.
         mean: the figures averaged over pairs of runs.
@@ -129,7 +152,7 @@ def compare_page(
     html = _template("compare.html").render(
         title=title, lead=lead, way=WAYS[by], by=by, word=word, runs=runs, columns=columns, mean=mean,
         sections=[(p, *ends(len(p.pairs), shown)) for p in pairs], facts=facts or {}, pictures=cache(_pictures),
-        level=_level, number=_number,
+        level=_level, number=_number, number_of={name: i for i, (name, _) in enumerate(runs, 1)},
     )  # fmt: skip
     return _write(Path(path), html)
 

@@ -44,7 +44,7 @@ def score(
     """
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     model.to("cuda" if gpu else "cpu")
-    scores = Suite(suite, model.units, data.part_names, concepts=data.concepts, control=True)
+    scores = Suite(suite, model.units, data.part_names, concepts=data.concepts, control=True, scenes=data.scenes(split))
 
     def batches(of: str) -> Iterator[Batch]:
         shown = tqdm(data.loader(of), desc=f"scoring on {of}", disable=_quiet(progress), leave=False)
