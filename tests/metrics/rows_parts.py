@@ -48,8 +48,21 @@ def _explanations():
     return {"before": before, "after": after, "moved": moved, "gate": torch.rand(B, K, generator=g) > 0.3}
 
 
+def _answers():
+    g = torch.Generator().manual_seed(6)
+    return {"logits": torch.randn(B, 5, generator=g), "y": torch.randint(0, 5, (B,), generator=g)}
+
+
+def _contributions():
+    g = torch.Generator().manual_seed(7)
+    return {"contribution": torch.randn(B, U, generator=g) * (torch.rand(B, U, generator=g) > 0.3)}
+
+
 ROWS = {"label_consistency": _labels, "explanation_stability": _explanations}
-WITH_INTERVALS = {"consistency": _consistency, "stability": _stability, **ROWS}
+WITH_INTERVALS = {
+    "consistency": _consistency, "stability": _stability, "accuracy": _answers,
+    "effective_units": _contributions, **ROWS,
+}  # fmt: skip
 
 
 def parts_make(name):

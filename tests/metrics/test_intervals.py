@@ -11,6 +11,7 @@ from zoo.metrics import Completeness, Consistency, Leakage, Stability, Suite
 from zoo.metrics.base import Score
 from zoo.metrics.estimate import Estimate, poisson
 from zoo.metrics.intervals import Interval
+from zoo.train.run import build, load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 B = 24
@@ -228,7 +229,25 @@ def test_a_suite_gives_intervals_where_asked():
     assert more["soft low"] <= more["soft high"]
 
 
-def test_scores_that_learn_first_have_none():
+@pytest.mark.parametrize("kind", ["unit_correctness", "unit_curves", "sufficiency", "retention"])
+def test_scores_that_learn_first_have_intervals_too(kind):
+    model, data = build(load_config("bilinear_mlp/digits", ["data.limit=60"]))
+    plain, sure = (Suite([{"score": kind, "interval": sure}], model.units) for sure in (False, True))
+    for _ in range(2):  # again after a reset, which forgets what was studied
+        for suite in (plain, sure):
+            for some in data.loader("train"):
+                suite.study(model, some, "train")
+            for some in data.loader("test"):
+                suite.update(model, some)
+        one, two = plain.compute()[kind], sure.compute()[kind]
+        assert one.value == two.value
+        low, high = (value for key, value in two.more.items() if key.endswith((" low", " high")))
+        assert low < high
+        plain.reset(), sure.reset()
+    assert plain.compute()[kind].note == "n/a: no train samples were studied"
+
+
+def test_scores_that_do_not_add_up_have_none():
     with pytest.raises(ValueError, match="Leakage can have no interval"):
         Interval(Leakage(CONCEPTS))
 

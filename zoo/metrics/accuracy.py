@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -16,6 +18,7 @@ class Accuracy(Score):
     """
 
     protocol = "top1"
+    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"accuracy": ("", 0, 1)}
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,9 +42,9 @@ class Accuracy(Score):
             raise ValueError(
                 f"y holds {int(y.min())} to {int(y.max())}; the logits have classes 0 to {logits.shape[1] - 1}"
             )
-        self.correct = self.correct + (logits.argmax(1) == y).sum()
-        self.loss = self.loss + cross_entropy(logits, y, reduction="sum")
-        self.samples = self.samples + len(y)
+        self._add("correct", logits.argmax(1) == y)
+        self._add("loss", cross_entropy(logits, y, reduction="none"))
+        self._add("samples", torch.ones_like(y))
 
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
         """Count what a suite saw."""

@@ -37,13 +37,13 @@ class Interval(Score):
 
     def __init__(self, score: Score, *, replicates: int = 200, level: float = 0.95) -> None:
         super().__init__()
-        if not score.intervals or score.studies:
+        if not score.intervals:
             raise ValueError(f"{type(score).__name__} can have no interval: its samples do not add up")
         self.score, self.replicates, self.level = score, count("replicates", replicates), fraction("level", level)
         if self.replicates < 2:
             raise ValueError("replicates is 1; expected a whole number, at least 2")
         self.needs = score.needs  # pyright: ignore[reportAttributeAccessIssue]
-        self.protocol, self.perturbations = score.protocol, score.perturbations
+        self.protocol, self.perturbations, self.studies = score.protocol, score.perturbations, score.studies
         for name, start in score._defaults.items():  # the states live here, where they synchronise and merge
             self.add_state(name, copy(start), dist_reduce_fx=score._reductions[name])
         self._weighed = [name for name, how in score._reductions.items() if how is dim_zero_sum]
@@ -52,9 +52,19 @@ class Interval(Score):
         self._sum("fingerprint")
         self.estimates: dict[str, Estimate] = {}
 
+    def study(self, seen: Seen, split: str) -> None:
+        """Let the score learn."""
+        self.score.study(seen, split)
+
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
         self._hear(lambda: self.score.feed(seen, changed, draw), seen.batch.index)
+        self.why = self.score.why
+
+    def reset(self) -> None:
+        """Forget what was fed."""
+        super().reset()
+        self.score.reset()
 
     def update(self, *rows: Any, sample_ids: Tensor, **named: Any) -> None:
         """Add a batch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -29,6 +30,7 @@ class EffectiveUnits(Score):
 
     needs: ClassVar[frozenset[str]] = frozenset({"units"})
     protocol = "zoo-size-v1"
+    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"effective_units": ("", 0, math.inf)}
     higher_is_better = False
 
     def __init__(self, num_units: int, *, share: float = 0.9) -> None:
@@ -60,14 +62,14 @@ class EffectiveUnits(Score):
         rank = torch.arange(1, self.num_units + 1, device=self.device) * 2 - self.num_units - 1
         gini = (ranked * rank).sum(1) / (self.num_units * total[:, 0])
         alive = total[:, 0] > 0
-        self.count = self.count + (short.sum(1) + alive).sum()
+        self._add("count", short.sum(1) + alive)
+        self._add("samples", torch.ones_like(alive, dtype=torch.int64))
         self.alive = self.alive + alive.sum()
         self.gini = self.gini + torch.where(alive, gini, 0).sum()
         self.used = self.used + (weight > 0).sum(0)
         shares = torch.where(alive[:, None], weight / total, 0)
         self.entropy = self.entropy - torch.special.xlogy(shares, shares).sum()
         self.mass = self.mass + shares.sum(0)
-        self.samples = self.samples + len(weight)
 
     def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""

@@ -25,6 +25,7 @@ from zoo.report.figure import figure
 from zoo.report.page import Chart, ScoreRow, UnitRow, chart, page, unit_picture
 from zoo.train.card import card
 from zoo.train.loggers import read_log
+from zoo.train.table import table
 
 
 def score(
@@ -178,50 +179,6 @@ def about(config: DictConfig, data: Data, command: str, *, log: Path | None = No
     facts["hardware"] = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
     facts["versions"] = f"zoo {__version__}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
     return facts
-
-
-MEANING = {
-    "accuracy": "share of samples answered rightly",
-    "completeness gap": "relative gap between a logit and the sum that explains it; 0 is exact",
-    "effective units": "units that carry 90 % of an answer",
-    "consistency": "per cent of units that keep to one part of the object",
-    "stability": "per cent of explanations that name the same parts after noise",
-    "concept accuracy": "share of known concepts judged rightly, mean over concepts",
-    "interventions": "mean accuracy while concept groups are corrected one by one",
-    "leakage": "accuracy above (+) or below what a head finds in the true concepts (ceiling)",
-}
-DETAILED = ("zoo-concepts", "zoo-interventions", "zoo-leakage")  # whose further read-outs have lines of their own
-
-
-def table(results: Mapping[str, Result]) -> list[ScoreRow]:
-    """Results as lines for people, each with what it means."""
-    rows = []
-    for r in results.values():
-        name = r.name.replace("_", " ")
-        meaning = "the same of units that look at random places" if "(random" in name else MEANING.get(name, "")
-        rows.append(ScoreRow(name, _text(r), r.protocol, r.note if r.note and r.value is not None else meaning))
-        if r.protocol.startswith(DETAILED):
-            rows += _details(r.more)
-    return rows
-
-
-def _details(more: Mapping[str, float]) -> list[ScoreRow]:
-    """A line for each read-out; those of one policy (its area, spread, gain and groups) share a line."""
-    rows = []
-    for key, value in more.items():
-        if key.rsplit(" ", 1)[0] in more and key.endswith((" spread", " gain", " groups")):
-            continue
-        spread, gain = more.get(f"{key} spread"), more.get(f"{key} gain")
-        text = f"{value:.4g}" if spread is None else f"{value:.3f} ± {spread:.3f}"
-        note = "" if gain is None else f"{gain:.0%} of the possible gain; 95 % of it after {more[f'{key} groups']:.0f}"
-        rows.append(ScoreRow(f"· {key.replace('_', ' ')}", text, "", note))
-    return rows
-
-
-def _text(result: Result) -> str:
-    if result.value is None:
-        return result.note or "n/a"
-    return f"{result.value:.2e}" if 0 < abs(result.value) < 1e-3 else f"{result.value:.4g}"
 
 
 def _yardstick(config: DictConfig, out: Path) -> list[ScoreRow]:
