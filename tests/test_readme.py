@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from zoo import paths
@@ -15,7 +16,7 @@ README = Path(__file__).parent.parent / "README.md"
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), flags=re.S))
 LINES = SHELL.replace("\\\n", " ").splitlines()
 COMMANDS = [line.split("#")[0].strip() for line in LINES if line.startswith("zoo ")]
-DRY = ("train", "finetune", "evaluate", "explain", "intervene")
+DRY = ("train", "finetune", "evaluate", "explain", "intervene", "compare")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def desk(tmp_path_factory):
 
 def test_the_readme_has_commands_for_all_that_a_user_does():
     verbs = {command.split()[1] for command in COMMANDS}
-    assert verbs >= {"ls", "train", "finetune", "evaluate", "explain", "show", "cp", "validate", "intervene"}
+    assert verbs >= {"ls", "train", "finetune", "evaluate", "explain", "show", "cp", "validate", "intervene", "compare"}
 
 
 def test_every_command_works(desk, monkeypatch, capsys):
@@ -56,7 +57,14 @@ def test_every_link_leads_somewhere():
         assert (paths.home() / target).exists(), target
 
 
-def test_python_example(capsys):
+def test_python_examples(capsys):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 4))
+    loader = [(torch.randn(5, 3, 8, 8), torch.arange(5) % 4) for _ in range(2)]
+    weight = net[1].weight.detach().unflatten(1, (3, 8, 8))
+    theirs = {"net": net, "loader": loader, "saliency": lambda x, y: (x * weight[y]).sum(1)}
     for block in re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S):
-        exec(compile(block, "README.md", "exec"), {})
-    assert "class" in capsys.readouterr().out
+        exec(compile(block, "README.md", "exec"), dict(theirs))
+    assert {"class", "Road_road", "Infidelity_infidelity", "MapComplexity_gini"} <= set(
+        re.findall(r"\w+", capsys.readouterr().out)
+    )
