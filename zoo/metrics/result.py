@@ -41,7 +41,8 @@ class Result:
         out = {"value": _finite(self.value), "protocol": self.protocol, "support": self.support}
         more = {key: _finite(value) for key, value in self.more.items()}
         out |= ({"note": self.note} if self.note else {}) | ({"more": more} if more else {})
-        return out | ({"curves": self.curves} if self.curves else {})
+        curves = {key: [_finite(value) for value in values] for key, values in self.curves.items()}
+        return out | ({"curves": curves} if curves else {})
 
 
 def _finite(value: float | None) -> float | None:

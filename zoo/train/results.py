@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -157,12 +158,30 @@ def least_reliable(
     return {"units": rows, "unit_scores": [HELD[name][1] for name in vectors]}
 
 
+# what the curves of a score are, and over what, by protocol
+AXES = {
+    "zoo-interventions": ("accuracy", "concept groups set"),
+    "zoo-unit-curves": ("probability of the answer", "steps, from no unit taken out or put in to all"),
+    "zoo-retention": ("share of the accuracy kept", "tenths of the units taken out"),
+    "petsiuk2018": ("probability of the true class", "steps, from no pixel deleted or inserted to all"),
+    "rong2022": ("accuracy", "steps of more pixels imputed"),
+    "adebayo2018": ("likeness to the trained model's map", "stages forgotten, from the answer on"),
+    "ancona2018": ("correlation", "steps of larger sets of pixels"),
+    "funnybirds2023": ("share of inputs", "steps of the threshold of importance"),
+}
+
+
 def charts(results: Mapping[str, Result]) -> list[Chart]:
-    """The curves of results, a drawing for each score that has any."""
-    return [
-        chart(r.curves, title=f"{r.name.replace('_', ' ')}: accuracy", x="concept groups set")
-        for r in results.values() if r.curves
-    ]  # fmt: skip
+    """The curves of results, a drawing for each score that has any of two points or more."""
+    found = []
+    for r in results.values():
+        curves = {
+            key: values for key, values in r.curves.items() if len(values) > 1 and all(map(math.isfinite, values))
+        }
+        y, x = next((axes for key, axes in AXES.items() if r.protocol.startswith(key)), ("value", "steps"))
+        if curves:
+            found.append(chart(curves, title=f"{r.name.replace('_', ' ')}: {y}", x=x))
+    return found
 
 
 def about(config: DictConfig, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
