@@ -65,14 +65,14 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--suite", default="quick", help="scores: a name under configs/evaluate, or a YAML file")
     p = verb("explain", "write the page that explains one input", what="checkpoint or run folder", run=True)
-    p.add_argument("input", help="index of the test split, or a picture file")
+    p.add_argument("input", help="index of the test split, a picture file, name=value,... for a table, or a text")
     p.add_argument("overrides", nargs="*", metavar="data.key=value", help="override a key of the data")
     p.add_argument("--shown", type=int, default=10, help="how many units to show")
     p = verb(
         "intervene", "correct concepts of one input by name and see the answer change", what="checkpoint or run folder",
         run=True,
     )  # fmt: skip
-    p.add_argument("input", help="index of the test split, a picture file, or name=value,... for a table")
+    p.add_argument("input", help="index of the test split, a picture file, name=value,... for a table, or a text")
     p.add_argument("overrides", nargs="*", metavar="concept=value", help="such as has_hole=1 or wing=striped")
     return top
 

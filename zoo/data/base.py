@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -220,6 +220,18 @@ class Data(pl.LightningDataModule):
         """
         raise ValueError(f"{type(self).__name__} cannot read an input of your own; give the index of a test sample")
 
+    def settled(self) -> dict[str, Any]:
+        """Arguments of this source that reading the data has settled, such as a vocabulary; kept in a run's config."""
+        return {}
+
+    def figures(self, model: Any) -> dict[str, float]:
+        """Figures that only this source can give of a model, such as its distance from a floor that is known."""
+        return {}
+
+    def pieces(self, x: Tensor) -> list[list[str]] | None:
+        """Contexts ``(b, t)`` as the texts of their tokens, b lists; None where inputs are no tokens."""
+        return None
+
     def picture(self, x: Tensor) -> Tensor | None:
         """Inputs ``(b, ...)`` as pictures ``(b, 3, s, s)`` in [0, 1]; None where inputs are no pictures."""
         return None
@@ -235,7 +247,7 @@ class Data(pl.LightningDataModule):
         digest = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
             digest.update("\n".join([name, *split.names]).encode())
-            tensors = (split.y, split.rows, split.points, split.visible, split.concepts, split.x)
+            tensors = (split.y, split.rows, split.points, split.visible, split.concepts, split.x, split.lengths)
             for tensor in (t for t in tensors if t is not None):
                 digest.update(tensor.numpy().tobytes())
         for source in {id(s.pixels): s.pixels for s in self.splits.values() if s.pixels is not None}.values():

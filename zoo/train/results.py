@@ -56,8 +56,11 @@ def score(
                 break
     for batch in batches(split):
         scores.update(model, batch)
-    found = {} if limit is not None else model.findings(data.loader(split))
-    own = {name: Result(name, value, model.name, support=len(data.splits[split])) for name, value in found.items()}
+    found = {} if limit is not None else {model.name: model.findings(data.loader(split))}
+    if limit is None and split == "test":
+        found[type(data).__name__.lower()] = data.figures(model)
+    support = len(data.splits[split])
+    own = {n: Result(n, value, by, support=support) for by, told in found.items() for n, value in told.items()}
     model.cpu()
     return scores.compute() | own
 
@@ -119,7 +122,7 @@ def write_page(
         file, title=title, lead=lead, explanation=told, also=also, pictures=data.picture(batch.x), truth=batch.y,
         class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
         notes=gallery.notes(model, data, batch.concepts, told, also), details=gallery.details(data, batch.x),
-        charts=charts(results), **least_reliable(model, data, results),
+        charts=charts(results), tokens=data.pieces(batch.x), **least_reliable(model, data, results),
     )  # fmt: skip
 
 
@@ -188,6 +191,12 @@ MEANING = {
     "stability": "per cent of explanations that name the same parts after noise",
     "concept accuracy": "share of known concepts judged rightly, mean over concepts",
     "interventions": "mean accuracy while concept groups are corrected one by one",
+    "nats per token": "mean loss over all positions of the test sequences",
+    "floor": "the least loss that is possible",
+    "gap to floor": "loss less that of the true chances, on the same sequences",
+    "token accuracy": "share of all positions of the test sequences whose next token is guessed",
+    "transition accuracy": "share of possible transitions in sampled sequences",
+    "first transition": "share of true successors among the likeliest after one state",
     "leakage": "accuracy above (+) or below what a head finds in the true concepts (ceiling)",
 }
 DETAILED = ("zoo-concepts", "zoo-interventions", "zoo-leakage")  # whose further read-outs have lines of their own
