@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data.detect import at_recall, best_by_f1, counts, judge
 from zoo.data.sampler import mix
 from zoo.data.sequences import SequenceData
 from zoo.data.split import Split
@@ -164,7 +165,42 @@ class TokFsm(SequenceData):
         begin = torch.full((100, 1), BEGIN, device=model.device)
         told["transition accuracy"] = self.possible(model.generate(begin, self.context).cpu())
         told["first transition"] = self.first_transition(model)
-        return told
+        return told | self.detectors(model)
+
+    def read_states(self, windows: Tensor) -> Tensor:
+        """The state ``(n, t)`` whose second digit is at each position of windows ``(n, t)``; -1 at other positions."""
+        before = torch.nn.functional.pad(windows[:, :-1], (1, 0))
+        whole = (torch.arange(windows.shape[1]) > 0) & (torch.arange(windows.shape[1]) % 2 == 0)
+        return torch.where(whole, before * 10 + windows, -1)
+
+    @torch.no_grad()
+    def detectors(self, model: Any, *, count: int = 100) -> dict[str, float]:
+        """How well single units tell that a state was just read: mean over states, best unit of each.
+
+        Units are chosen on ``count`` validation sequences and judged on as many test sequences. Codes are on or off;
+        beside them, the best hidden neuron of the same network at the recall of the code (either sign). Neurons that
+        are themselves the units are judged at recall .9.
+        """
+        if not len(model.units) or not hasattr(model, "hidden"):
+            return {}
+        x = {name: self.windows(name)[:count, :-1] for name in ("val", "test")}
+        truth = {name: self.read_states(some).flatten() for name, some in x.items()}
+        told, recall = {}, torch.full((self.states,), 0.9)
+        if model.units.kind == "code":
+            on = {name: self._all(model.activity, some) > 0 for name, some in x.items()}
+            found = {name: counts(on[name], truth[name], self.states) for name in x}
+            told = judge(best_by_f1(*found["val"]), *found["test"])
+            recall, told = told.recall, {"code precision": told.precision, "code recall": told.recall}
+        value = {name: self._all(model.hidden, some) for name, some in x.items()}
+        either = {name: torch.cat([v, -v], 1) for name, v in value.items()}
+        best = at_recall(either["val"], truth["val"], recall).nan_to_num(-1).argmax(1)
+        told["neuron precision"] = at_recall(either["test"], truth["test"], recall).gather(1, best[:, None])
+        return {name: float(v.nanmean()) for name, v in told.items()}
+
+    @staticmethod
+    def _all(ask: Any, x: Tensor) -> Tensor:
+        """``(n * t, u)`` of contexts ``(n, t)``, a few at a time."""
+        return torch.cat([ask(some).flatten(0, 1).cpu() for some in x.split(8)])
 
     def possible(self, digits: Tensor) -> float:
         """Share of possible transitions in sequences of digits ``(n, t)``, without the begin token."""

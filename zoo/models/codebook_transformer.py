@@ -7,7 +7,7 @@ named places of every block the vector is replaced by the mean of the k best cod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -146,6 +146,46 @@ class CodebookTransformer(Language, SelfExplaining):
             return snapped.value + torch.einsum("nbgc,gce->nbge", moved, codes) / self.k
 
         return self.visit(change=change)
+
+    def steer(self, x: Tensor, new: int, held: Mapping[int, bool], **options: Any) -> Tensor:
+        """``generate`` with codes held on or off from the last position of the context on.
+
+        A code that is on takes the place of the weakest choice of its book; one that is off is left out of the sum.
+
+        Args:
+            x: ``(b, t)`` contexts.
+            new: how many tokens to draw.
+            held: unit id -> on or off.
+            options: of ``generate``.
+
+        Raises:
+            ValueError: if an id is not in the vocabulary, or more codes of one book are on than it chooses.
+        """
+        self.check_values(dict.fromkeys(held, 0.0))
+        codes = self.hparams["codes"]
+        books: dict[int, tuple[list[int], list[int]]] = {}
+        for unit, on in held.items():
+            books.setdefault(unit // codes, ([], []))[0 if on else 1].append(unit % codes)
+        for book, (on, _) in books.items():
+            if len(on) > self.k:
+                name = self.units.names[book * codes].rpartition(".")[0]
+                raise ValueError(f"{len(on)} codes of {name} are to be on; it chooses {self.k} at a time")
+
+        def change(first: int, snapped: Snapped, table: Tensor) -> Tensor:
+            value = snapped.value.clone()
+            for group in range(len(table)):
+                on, off = (torch.tensor(ids, device=x.device, dtype=torch.int64) for ids in
+                           books.get(first // codes + group, ([], [])))  # fmt: skip
+                if len(on) + len(off) == 0:
+                    continue
+                ids = snapped.ids[..., group, :]
+                free = ~torch.isin(ids, on)
+                keep = free & (free.cumsum(-1) <= self.k - len(on)) & ~torch.isin(ids, off)
+                total = (table[group][ids] * keep[..., None]).sum(-2) + table[group][on].sum(0)
+                value[..., group, :] = total / self.k
+            return value
+
+        return self.generate(x, new, visit=self.visit(change=change), **options)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Cross-entropy; distance of the codes from what was wanted (``match``), of that from them (``commit``)."""

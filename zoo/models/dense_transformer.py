@@ -93,9 +93,7 @@ class DenseTransformer(Language, SelfExplaining):
 
     def activity(self, x: Tensor, units: Tensor | None = None) -> Tensor:
         """Strengths ``(b, t, n)`` of units ``(n,)`` (None for all) at every position of contexts ``(b, t)``."""
-        everywhere = Record("hidden")
-        self.begin_at(x, everywhere)
-        found = torch.cat(everywhere.found["hidden"], -1)
+        found = self.hidden(x)
         return found if units is None else found[..., units]
 
     def components(self, x: Tensor, target: Tensor | None = None) -> dict[str, Tensor]:

@@ -84,15 +84,30 @@ class Language:
         """
         return self.decoder(prompts(x, self.decoder)[0], self.touch)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """Hidden units of all MLPs ``(b, t, l * m)`` at every position of contexts ``(b, t)``, be they units or not."""
+        found: list[Tensor] = []
+
+        def visit(layer: int, place: str, value: Tensor) -> Tensor:
+            if place == "hidden":
+                found.append(value)
+            return self.touch(layer, place, value)
+
+        self.decoder.run(prompts(x, self.decoder)[0], visit)
+        return torch.cat(found, -1)
+
     def generate(
         self, x: Tensor, new: int, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
-        seed: int = 0,
+        seed: int = 0, visit: Visit | None = None,
     ) -> Tensor:  # fmt: skip
-        """``new`` further tokens ``(b, new)`` of contexts ``(b, t)``; see ``zoo.nn.sampling.generate``."""
+        """``new`` further tokens ``(b, new)`` of contexts ``(b, t)``; see ``zoo.nn.sampling.generate``.
+
+        ``visit`` takes the place of ``touch`` from the last position of the context on.
+        """
         tokens, length = prompts(x, self.decoder)
         g = torch.Generator(x.device).manual_seed(seed)
         options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": g}
-        return generate(self.decoder, tokens, length, new, visit=self.touch, **options)
+        return generate(self.decoder, tokens, length, new, visit=visit or self.touch, prompt=self.touch, **options)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Cross-entropy of the next token, mean over all positions of all sequences."""

@@ -52,8 +52,8 @@ def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -
 
 @torch.no_grad()
 def generate(
-    decoder: Decoder, tokens: Tensor, length: Tensor, new: int, *, visit: Visit = same, temperature: float = 1.0,
-    top_k: int | None = None, top_p: float | None = None, generator: torch.Generator | None = None,
+    decoder: Decoder, tokens: Tensor, length: Tensor, new: int, *, visit: Visit = same, prompt: Visit | None = None,
+    temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None, generator: torch.Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """``new`` further tokens ``(b, new)`` of prompts.
 
@@ -62,7 +62,8 @@ def generate(
         tokens: ``(b, t)`` prompts; what stands behind a prompt's length is not read.
         length: ``(b,)`` of each prompt, at least 1.
         new: how many tokens.
-        visit: of every pass.
+        visit: of the pass over each position from the prompt's last on.
+        prompt: of the pass over the prompt, if another than ``visit``.
         temperature: as for ``choose``.
         top_k: as for ``choose``.
         top_p: as for ``choose``.
@@ -81,7 +82,7 @@ def generate(
         )
     drawn: list[Tensor] = []
     if new:
-        _, seen = decoder.run(tokens[:, :longest], visit, keep=True)
+        _, seen = decoder.run(tokens[:, :longest], prompt or visit, keep=True)
         assert seen is not None
         past = Cache(*(F.pad(part, (0, 0, 0, new)) for part in seen))
         rows, at = torch.arange(len(tokens), device=tokens.device), length - 1
