@@ -6,7 +6,6 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from zoo import checkpoint
 from zoo.cli import main
 
 TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(300))

@@ -5,7 +5,7 @@ import math
 import torch
 
 from zoo.data import create_data
-from zoo.data.detect import at_recall, best_by_f1, counts, judge
+from zoo.data.detect import at_recall_of, best_by_f1, best_by_precision, counts, judge
 
 N, U, P = 60, 7, 4
 
@@ -32,7 +32,7 @@ def test_at_recall():
     value, truth = torch.randn(N, U, generator=g), torch.randint(-1, P, (N,), generator=g)
     truth[truth == 3] = -1
     recall = torch.tensor([0.9, 0.5, 0.01, 0.9])
-    told = at_recall(value, truth, recall)
+    told = at_recall_of(value, truth)(recall)
     assert told[3].isnan().all()
     for p in range(3):
         for u in range(U):
@@ -46,3 +46,11 @@ def test_at_recall():
 def test_states_read():
     data = create_data("tokfsm", n_train=4, n_val=4, n_test=4)
     assert data.read_states(torch.tensor([[10, 4, 2, 0, 7, 1]])).tolist() == [[-1, -1, 42, -1, 7, -1]]
+
+
+def test_best_by_precision():
+    both = torch.tensor([[1.0, 50.0, 30.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    unit, has = torch.tensor([1.0, 60.0, 30.0, 9.0]), torch.tensor([200.0, 10.0])
+    assert best_by_precision(both, unit, has).tolist()[0] == 2  # unit 0 is precise, but catches half a per cent
+    assert best_by_precision(both, unit, has, least=0.001).tolist()[0] == 2  # equally precise, and catches more
+    assert best_by_f1(both, unit, has).tolist()[0] == 1

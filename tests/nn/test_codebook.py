@@ -124,6 +124,21 @@ def test_start():
         book.fit(x[:39], rounds=1)
 
 
+def test_spread_out():
+    """Far clusters are all found, which random draws would not manage; nothing is drawn twice while others are left."""
+    g = torch.Generator().manual_seed(0)
+    centres = 100 * torch.randn(2, 30, E, dtype=torch.float64, generator=g)
+    pick = torch.cat([torch.zeros(600, dtype=torch.int64), torch.arange(30).repeat(2)])  # nearly all in one cluster
+    x = centres[:, pick].transpose(0, 1) + 0.01 * torch.randn(660, 2, E, dtype=torch.float64, generator=g)
+    found = codebook.spread_out(x, 30, seed=0)
+    for group in range(2):
+        near = torch.cdist(found[group], centres[group]).argmin(1)
+        assert near.unique().numel() >= 29
+    few = torch.arange(4.0).view(4, 1, 1)
+    assert sorted(codebook.spread_out(few, 4, seed=1).flatten().tolist()) == [0, 1, 2, 3]
+    assert codebook.spread_out(torch.ones(3, 1, 2), 3, seed=1).eq(1).all()  # no distances left
+
+
 def test_revival():
     book = build(1).train()
     optimizer = torch.optim.AdamW(book.parameters(), lr=1e-2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -42,21 +44,37 @@ def judge(best: Tensor, both: Tensor, unit: Tensor, has: Tensor) -> Found:
     return Found(best, hit / unit[best].clamp_min(1), hit / has.clamp_min(1))
 
 
-def at_recall(value: Tensor, truth: Tensor, recall: Tensor) -> Tensor:
-    """Precision ``(p, u)`` of units as detectors by a threshold that reaches the recall asked for.
+def best_by_precision(both: Tensor, unit: Tensor, has: Tensor, *, least: float = 0.01) -> Tensor:
+    """The unit ``(p,)`` with the highest precision for each property among those of a recall above ``least``.
+
+    Of equals, the one with the higher recall.
+    """
+    recall = both / has[:, None].clamp_min(1)
+    return torch.where(recall > least, both / unit.clamp_min(1) + 1e-4 * recall, recall - 1).argmax(1)
+
+
+def at_recall_of(value: Tensor, truth: Tensor) -> Callable[[Tensor], Tensor]:
+    """How precise units are as detectors by a threshold that reaches the recall asked for.
 
     Args:
         value: ``(n, u)``; a unit detects where it is at or above its threshold.
         truth: ``(n,)`` the property of each position, -1 for none.
-        recall: ``(p,)`` to be reached for each property; NaN where a property has no position.
+
+    Returns:
+        A function from the recalls ``(p,)`` wanted for properties to precisions ``(p, u)``, NaN for a property that has
+        no position.
     """
-    rank = torch.empty(value.shape, dtype=torch.int64)
+    rank = torch.empty(value.shape, dtype=torch.int32)
     order = value.argsort(0, descending=True)
-    rank.scatter_(0, order, torch.arange(1, len(value) + 1)[:, None].expand_as(order))
-    told = torch.full((len(recall), value.shape[1]), torch.nan)
-    for p, wanted in enumerate(recall.tolist()):
-        own = rank[truth == p]
-        if len(own):
-            reach = max(1, min(len(own), -int(-wanted * len(own) // 1)))
-            told[p] = reach / own.sort(0).values[reach - 1]
-    return told
+    rank.scatter_(0, order, torch.arange(1, len(value) + 1, dtype=torch.int32)[:, None].expand_as(order))
+
+    def precision(recall: Tensor) -> Tensor:
+        told = torch.full((len(recall), value.shape[1]), torch.nan)
+        for p, wanted in enumerate(recall.tolist()):
+            own = rank[truth == p]
+            if len(own):
+                reach = max(1, min(len(own), math.ceil(wanted * len(own) - 1e-6)))
+                told[p] = reach / own.sort(0).values[reach - 1]
+        return told
+
+    return precision

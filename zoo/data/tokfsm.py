@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.detect import at_recall, best_by_f1, counts, judge
+from zoo.data.detect import at_recall_of, best_by_f1, best_by_precision, counts, judge
 from zoo.data.sampler import mix
 from zoo.data.sequences import SequenceData
 from zoo.data.split import Split
@@ -174,54 +174,42 @@ class TokFsm(SequenceData):
         return torch.where(whole, before * 10 + windows, -1)
 
     @torch.no_grad()
-    def detectors(self, model: Any, *, count: int = 100) -> dict[str, float]:
-        """How well single units tell that a state was just read: mean over states, best unit of each.
+    def detectors(self, model: Any, *, count: int = 200) -> dict[str, float]:
+        """How well single units tell that a state was just read: mean over states, one unit for each.
 
-        Units are chosen on ``count`` validation sequences and judged on as many test sequences. Codes are on or off;
-        beside them, the best hidden neuron of the same network at the recall of the code (either sign). Neurons that
-        are themselves the units are judged at recall .9.
+        Units are chosen on ``count`` validation sequences and judged on as many test sequences. A code is on or off:
+        the one of highest precision among those that catch over 1 % of the state (as published), and the one of
+        highest F1. Beside each, the best hidden neuron of the same network, of either sign, by a threshold with the
+        same recall. Neurons that are themselves the units are judged at recall .9.
         """
         if not len(model.units) or not hasattr(model, "hidden"):
             return {}
         x = {name: self.windows(name)[:count, :-1] for name in ("val", "test")}
-        truth = {name: self.read_states(some).flatten() for name, some in x.items()}
-        told, recall = {}, torch.full((self.states,), 0.9)
-        if model.units.kind == "code":
-            on = {name: self._all(model.activity, some) > 0 for name, some in x.items()}
-            found = {name: counts(on[name], truth[name], self.states) for name in x}
-            told = judge(best_by_f1(*found["val"]), *found["test"])
-            recall, told = told.recall, {"code precision": told.precision, "code recall": told.recall}
-        value = {name: self._all(model.hidden, some) for name, some in x.items()}
-        either = {name: torch.cat([v, -v], 1) for name, v in value.items()}
-        best = at_recall(either["val"], truth["val"], recall).nan_to_num(-1).argmax(1)
-        told["neuron precision"] = at_recall(either["test"], truth["test"], recall).gather(1, best[:, None])
+        truth = {name: self.read_states(some) for name, some in x.items()}
+        ranks = {}
+        for name, some in x.items():
+            value = torch.cat([model.hidden(v).flatten(0, 1).cpu() for v in some.split(8)])
+            ranks[name] = at_recall_of(torch.cat([value, -value], 1), truth[name].flatten())
+
+        def neurons(recall: Tensor) -> Tensor:
+            best = ranks["val"](recall).nan_to_num(-1).argmax(1)
+            return ranks["test"](recall).gather(1, best[:, None])
+
+        if model.units.kind != "code":
+            return {"neuron precision": float(neurons(torch.full((self.states,), 0.9)).nanmean())}
+        met = {name: self._met(model, x[name], truth[name]) for name in x}
+        told = {}
+        for mark, choose in (("", best_by_precision), (" by F1", best_by_f1)):
+            found = judge(choose(*met["val"]), *met["test"])
+            told[f"code precision{mark}"], told[f"code recall{mark}"] = found.precision, found.recall
+            told[f"neuron precision{mark}"] = neurons(found.recall)
         return {name: float(v.nanmean()) for name, v in told.items()}
 
-    @staticmethod
-    def _all(ask: Any, x: Tensor) -> Tensor:
-        """``(n * t, u)`` of contexts ``(n, t)``, a few at a time."""
-        return torch.cat([ask(some).flatten(0, 1).cpu() for some in x.split(8)])
-
-    def possible(self, digits: Tensor) -> float:
-        """Share of possible transitions in sequences of digits ``(n, t)``, without the begin token."""
-        pairs = digits[:, : digits.shape[1] // 2 * 2].unflatten(1, (-1, 2))
-        state = pairs[..., 0] * 10 + pairs[..., 1]
-        real = (pairs < 10).all(2) & (state < self.states)
-        ok = real[:, :-1] & real[:, 1:]
-        inside = state.clamp_max(self.states - 1)
-        return float((ok & (self.transitions[inside[:, :-1], inside[:, 1:]] > 0)).double().mean())
-
-    @torch.no_grad()
-    def first_transition(self, model: Any) -> float:
-        """Share of the true successors among the likeliest next states after one state, mean over states."""
-        state = torch.arange(self.states)
-        one = torch.stack([torch.full_like(state, BEGIN), state // 10, state % 10], 1)
-        tens = model.predict(one.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
-        two = torch.cat([one.repeat_interleave(10, 0), torch.arange(10).repeat(self.states)[:, None]], 1)
-        ones = model.predict(two.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
-        joint = (tens[:, :, None] + ones.unflatten(0, (-1, 10))).flatten(1)[:, : self.states]
-        likely = joint.topk(self.branches, dim=1).indices
-        return float((self.transitions.gather(1, likely) > 0).double().mean())
+    def _met(self, model: Any, x: Tensor, truth: Tensor) -> tuple[Tensor, ...]:
+        """``counts`` of all units over contexts ``(n, t)``, a few at a time."""
+        some = zip(x.split(8), truth.split(8), strict=True)
+        each = [counts(model.activity(v).flatten(0, 1).cpu() > 0, t.flatten(), self.states) for v, t in some]
+        return tuple(torch.stack(part).sum(0) for part in zip(*each, strict=True))
 
     def pieces(self, x: Tensor) -> list[list[str]]:
         """Digits, with a space after each state."""

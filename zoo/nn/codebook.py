@@ -103,7 +103,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, rounds: int, seed: int = 0) -> None:
-        """Start as k-means of vectors ``(n, g, e)`` by the codebook's own score.
+        """Start as k-means of vectors ``(n, g, e)`` by the codebook's own score, from k-means++ seeds.
 
         First the norm's gain and shift become those that bring its output nearest to its input, so that codes put into
         a trained network speak on the scale that it is used to. A code that nothing is nearest to stays.
@@ -111,7 +111,7 @@ class Codebook(nn.Module):
         Args:
             x: at least as many vectors as codes.
             rounds: of assignment and mean.
-            seed: of the vectors that codes begin as.
+            seed: of the draws.
 
         Raises:
             ValueError: if there are fewer vectors than codes.
@@ -125,8 +125,7 @@ class Codebook(nn.Module):
         self.gain.copy_(((plain - centre) * (x - middle)).mean(0) / spread)
         self.shift.copy_(middle - self.gain * centre)
         wanted = self.normed(x)
-        order = torch.rand(groups, len(x), generator=torch.Generator().manual_seed(seed)).argsort(1)[:, :codes]
-        self.codes.copy_(wanted.transpose(0, 1).gather(1, order.to(x.device)[:, :, None].expand(-1, -1, width)))
+        self.codes.copy_(spread_out(wanted, codes, seed=seed))
         offset = codes * torch.arange(groups, device=x.device)
         for _ in range(rounds):
             rows = (self.nearest(wanted, 1)[:, :, 0] + offset).flatten()
@@ -134,6 +133,28 @@ class Codebook(nn.Module):
             total = wanted.new_zeros(groups * codes, width).index_add_(0, rows, wanted.flatten(0, 1))
             mean = torch.where(count > 0, total / count.clamp_min(1), self.codes.flatten(0, 1))
             self.codes.copy_(mean.view_as(self.codes))
+
+
+def spread_out(x: Tensor, count: int, *, seed: int) -> Tensor:
+    """``count`` vectors ``(g, count, e)`` out of ``x`` ``(n, g, e)``, each group for itself.
+
+    k-means++ (Arthur and Vassilvitskii, 2007): each next one is drawn in proportion to its squared distance from the
+    nearest of those already drawn.
+    """
+    g, x = torch.Generator().manual_seed(seed), x.transpose(0, 1).contiguous()
+    rows, size = torch.arange(len(x), device=x.device), x.square().sum(2)
+    pick = torch.randint(x.shape[1], (len(x),), generator=g).to(x.device)
+    drawn, left = [], torch.full_like(size, torch.inf)
+    for _ in range(count):
+        one = x[rows, pick]
+        drawn.append(one)
+        away = size + size[rows, pick][:, None] - 2 * torch.bmm(x, one[:, :, None])[:, :, 0]
+        left = torch.minimum(left, away.clamp_min(0))
+        left[rows, pick] = 0
+        chance = torch.where(left.sum(1, keepdim=True) > 0, left, 1)
+        at = torch.rand(len(x), 1, generator=g, dtype=torch.float64).to(x.device) * chance.double().sum(1, keepdim=True)
+        pick = torch.searchsorted(chance.double().cumsum(1), at).clamp_max(x.shape[1] - 1)[:, 0]
+    return torch.stack(drawn, 1)
 
 
 def matched(found: Snapped, real: Tensor | None = None) -> Tensor:

@@ -53,7 +53,8 @@ def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -
 @torch.no_grad()
 def generate(
     decoder: Decoder, tokens: Tensor, length: Tensor, new: int, *, visit: Visit = same, prompt: Visit | None = None,
-    temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None, generator: torch.Generator | None = None,
+    temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """``new`` further tokens ``(b, new)`` of prompts.
 

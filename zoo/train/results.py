@@ -196,9 +196,10 @@ MEANING = {
     "gap to floor": "loss less that of the true chances, on the same sequences",
     "token accuracy": "share of all positions of the test sequences whose next token is guessed",
     "transition accuracy": "share of possible transitions in sampled sequences",
-    "code precision": "share of right alarms of the best code for each state, mean over states",
-    "code recall": "share of each state that its code catches, mean over states",
-    "neuron precision": "the same of the best hidden neuron at that recall (.9 where neurons are the units)",
+    "code precision": "right alarms of the most precise code of each state, mean over states",
+    "code recall": "share of each state that this code catches, mean over states",
+    "neuron precision": "of the best hidden neuron at that recall (.9 where neurons are the units)",
+    "code precision by F1": "the same of the code of highest F1",
     "first transition": "share of true successors among the likeliest after one state",
     "leakage": "accuracy above (+) or below what a head finds in the true concepts (ceiling)",
 }
