@@ -17,7 +17,7 @@ class Revival(Callback):
     """Every so many steps, each code that was not chosen since becomes one of the vectors of the present batch.
 
     The optimiser forgets what it knew of that code. Which vectors are taken is a function of the step alone, and all
-    processes agree on them.
+    processes agree on them. This happens before the optimiser's step, so that what is saved behind a step is whole.
 
     Args:
         every: steps.
@@ -26,7 +26,7 @@ class Revival(Callback):
     def __init__(self, every: int) -> None:
         self.every = every
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Revive when it is time."""
         step = trainer.global_step
         if step and step % self.every == 0:
