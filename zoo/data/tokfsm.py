@@ -182,7 +182,7 @@ class TokFsm(SequenceData):
         highest F1. Beside each, the best hidden neuron of the same network, of either sign, by a threshold with the
         same recall. Neurons that are themselves the units are judged at recall .9.
         """
-        if not len(model.units) or not hasattr(model, "hidden"):
+        if not hasattr(model, "hidden") or not len(model.units):
             return {}
         x = {name: self.windows(name)[:count, :-1] for name in ("val", "test")}
         truth = {name: self.read_states(some) for name, some in x.items()}
@@ -210,6 +210,27 @@ class TokFsm(SequenceData):
         some = zip(x.split(8), truth.split(8), strict=True)
         each = [counts(model.activity(v).flatten(0, 1).cpu() > 0, t.flatten(), self.states) for v, t in some]
         return tuple(torch.stack(part).sum(0) for part in zip(*each, strict=True))
+
+    def possible(self, digits: Tensor) -> float:
+        """Share of possible transitions in sequences of digits ``(n, t)``, without the begin token."""
+        pairs = digits[:, : digits.shape[1] // 2 * 2].unflatten(1, (-1, 2))
+        state = pairs[..., 0] * 10 + pairs[..., 1]
+        real = (pairs < 10).all(2) & (state < self.states)
+        ok = real[:, :-1] & real[:, 1:]
+        inside = state.clamp_max(self.states - 1)
+        return float((ok & (self.transitions[inside[:, :-1], inside[:, 1:]] > 0)).double().mean())
+
+    @torch.no_grad()
+    def first_transition(self, model: Any) -> float:
+        """Share of the true successors among the likeliest next states after one state, mean over states."""
+        state = torch.arange(self.states)
+        one = torch.stack([torch.full_like(state, BEGIN), state // 10, state % 10], 1)
+        tens = model.predict(one.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
+        two = torch.cat([one.repeat_interleave(10, 0), torch.arange(10).repeat(self.states)[:, None]], 1)
+        ones = model.predict(two.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
+        joint = (tens[:, :, None] + ones.unflatten(0, (-1, 10))).flatten(1)[:, : self.states]
+        likely = joint.topk(self.branches, dim=1).indices
+        return float((self.transitions.gather(1, likely) > 0).double().mean())
 
     def pieces(self, x: Tensor) -> list[list[str]]:
         """Digits, with a space after each state."""
