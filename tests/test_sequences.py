@@ -69,6 +69,15 @@ def test_scores_again(run, capsys):
     assert one["nats per token"]["value"] == two["nats per token"]["value"]
 
 
+def test_finetuning_keeps_the_vocabulary(run, capsys):
+    (run / "shorter.txt").write_text(TEXT.replace("rained", "did") * 2)
+    argv = ["finetune", "dense.yaml", "finetune.from=dense", "data.file=shorter.txt", "--out", "tuned"]
+    code, told = say(capsys, *argv, "trainer.accelerator=cpu")
+    assert code == 0, told
+    one, two = (OmegaConf.load(run / name / "checkpoint" / "config.yaml").data for name in ("dense", "tuned"))
+    assert two.vocabulary == one.vocabulary == "".join(sorted(set(TEXT)))
+
+
 def test_explains_positions_and_prompts(run, capsys):
     for name, given in (("codes", "3"), ("dense", "it rained, s")):
         code, told = say(capsys, "explain", name, given, "--out", "pages")

@@ -92,6 +92,15 @@ def test_folders_and_gzip(tmp_path, monkeypatch):
     assert "".join(data.class_names[i] for i in data._tokens) == TEXT[:5000] + "\n" + TEXT[5000:]
 
 
+def test_line_ends(tmp_path, monkeypatch, text):
+    """Written on any system, cut anywhere, with or without a byte order mark: the same text."""
+    plain = make(text)
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    monkeypatch.setattr("zoo.data.text.CHUNK", 7)
+    assert (make(other)._tokens == plain._tokens).all()
+
+
 def test_relative_to_the_data_root(text, monkeypatch, tmp_path):
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     assert make("some.txt").files == [text]

@@ -171,6 +171,7 @@ def test_choose():
     assert near(share(top_p=0.5), 1, 0, 0, 0)
     assert near(share(top_p=0.51), 0.625, 0.375, 0, 0)
     assert near(share(top_p=1.0), 0.5, 0.3, 0.15, 0.05)
+    assert near(share(temperature=1e-30), 1, 0, 0, 0)
     sharp = torch.tensor([0.25, 0.09, 0.0225, 0.0025])
     assert near(share(temperature=0.5), *(sharp / sharp.sum()).tolist())
     for bad in ({"temperature": -1}, {"temperature": math.inf}, {"top_k": 0}, {"top_p": 0}, {"top_p": 1.1}):

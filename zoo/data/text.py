@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from zoo.data.split import Split
 from zoo.data.tokens import BytePairs, Characters, Tokens
 
 Kind = Literal["characters", "bytes"]
-CHUNK = 1 << 24  # bytes read at a time
+CHUNK = 1 << 24  # characters read at a time
 SUFFIXES = (".txt", ".txt.gz")
 
 
@@ -97,17 +97,15 @@ class Text(SequenceData):
     def _texts(self) -> Iterator[tuple[Path, str]]:
         """Pieces of text with the file that each is from, a line end between files."""
         for i, path in enumerate(self.files):
-            decoder, at, some = codecs.getincrementaldecoder("utf-8")(), 0, False
-            with (gzip.open if path.name.endswith(".gz") else open)(path, "rb") as raw:
+            some, open_ = False, gzip.open if path.name.endswith(".gz") else open
+            with open_(path, "rt", encoding="utf-8-sig", newline=None) as file:
                 try:
-                    while chunk := raw.read(CHUNK):
-                        text = decoder.decode(chunk).replace("\r\n", "\n")
-                        at, some = at + len(chunk), True
+                    while text := file.read(CHUNK):
+                        some = True
                         yield path, text
-                    decoder.decode(b"", final=True)
                 except UnicodeDecodeError as error:
-                    raise ValueError(f"{path} is no UTF-8 text (near byte {at + error.start}); convert it") from error
-                except (OSError, EOFError) as error:
+                    raise ValueError(f"{path} is no UTF-8 text ({error.reason}); convert it") from error
+                except (OSError, EOFError, zlib.error) as error:
                     raise ValueError(f"{path} is damaged: {error}") from error
             if not some:
                 raise ValueError(f"{path} is empty; expected text")

@@ -31,6 +31,7 @@ class Language:
 
     inputs = "tokens"
     decoder: Decoder
+    log: Any  # Lightning's
 
     def touch(self, layer: int, place: str, value: Tensor) -> Tensor:
         """The family's own change of what a pass computes at a place."""

@@ -30,7 +30,8 @@ def choose(
     check_sampling(temperature, top_k, top_p)
     if temperature == 0:
         return logits.argmax(-1)
-    ranked, order = (logits.float() / temperature).sort(dim=-1, descending=True, stable=True)
+    logits = logits.float() - logits.float().amax(-1, keepdim=True)  # a small temperature must not make infinity
+    ranked, order = (logits / temperature).sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
         ranked[:, top_k:] = -math.inf
     chance = ranked.softmax(-1)

@@ -47,6 +47,7 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     Raises:
         ValueError: if they do not fit each other.
     """
+    _keep_vocabulary(config)
     args = configs.plain(config)
     data = create_data(**args["data"])
     if not dry and args["model"]["num_classes"] not in (None, data.num_classes):
@@ -67,6 +68,16 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     if config.finetune is not None and config.finetune.source:
         checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
     return model, data
+
+
+def _keep_vocabulary(config: DictConfig) -> None:
+    """A run that starts from a checkpoint reads text with that checkpoint's tokens, where it keeps their embedding."""
+    if config.finetune is None or not config.finetune.source or "embed" in config.finetune.replace:
+        return
+    source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
+    for key in ("tokenizer", "vocabulary", "merges"):
+        if key in config.data and key in source["data"]:
+            config.data[key] = source["data"][key]
 
 
 def _made_up(config: DictConfig, key: str) -> Any:
