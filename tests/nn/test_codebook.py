@@ -40,9 +40,10 @@ def oracle(book, x):
 
 
 @pytest.mark.parametrize("k", [1, 2, C])
-@pytest.mark.parametrize("budget", [1 << 24, 1])
+@pytest.mark.parametrize("budget", [1 << 20, 1])
 def test_by_the_formula(x, k, budget, monkeypatch):
-    monkeypatch.setattr(codebook, "BUDGET", budget)
+    monkeypatch.setattr(codebook, "BUDGET", {"cpu": budget})
+    monkeypatch.setattr(codebook, "LEAST", 1)
     book = build(k)
     with torch.no_grad():
         found, (value, ids, wanted) = book(x), oracle(book, x)

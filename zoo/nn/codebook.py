@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BUDGET = 1 << 24  # scores held at a time
+BUDGET, LEAST = {"cpu": 1 << 20}, 256  # scores held at a time: on a CPU what its cache holds; vectors at least
+PLENTY = 1 << 26
 
 
 class Snapped(NamedTuple):
@@ -75,7 +76,8 @@ class Codebook(nn.Module):
         unit = F.normalize(self.codes.to(wide), dim=-1).mT
         found = []
         with torch.autocast(wanted.device.type, enabled=False):
-            for some in wanted.to(wide).split(max(1, BUDGET // (unit.shape[0] * unit.shape[2]))):
+            rows = BUDGET.get(wanted.device.type, PLENTY) // (unit.shape[0] * unit.shape[2])
+            for some in wanted.to(wide).split(max(LEAST, rows)):
                 score = torch.bmm(some.transpose(0, 1), unit)
                 best = score.argmax(-1, keepdim=True) if k == 1 else score.topk(k, dim=-1).indices
                 found.append(best.transpose(0, 1))
