@@ -13,12 +13,13 @@ from zoo.batch import Batch
 from zoo.cli import recipe
 from zoo.data import create_data
 from zoo.report.page import ScoreRow, page
+from zoo.report.words import visible
 from zoo.train.results import about
 from zoo.train.run import load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:
-    """Explain ``args.input``, an index of the test split or a picture file."""
+    """Explain ``args.input``, an index of the test split, a picture file, a row of a table or a text."""
     recipe("train").quiet()
     if args.shown < 0:
         raise ValueError(f"--shown is {args.shown}; expected 0 or more")
@@ -38,15 +39,17 @@ def main(args: argparse.Namespace) -> None:
     facts = about(config, data, f"zoo explain {args.name} {args.input}")
     kind = checkpoint.title(args.name)
     with tempfile.TemporaryDirectory() as folder:
-        file = f"{kind}-{name.replace('/', '-')}.html"
+        file = f"{kind}-{file_name(name)}.html"
         out = Path(folder) / file if args.dry_run else (args.out or Path("runs/explain")) / file
         page(
             out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
             class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
             notes=gallery.notes(model, data, known and known.concepts, *both), details=gallery.details(data, x),
+            tokens=data.pieces(x),
         )  # fmt: skip
     winner = int(told.target[0])
-    sys.stdout.write(f"{name}: {data.class_names[winner]}, logit {float(told.logits[0, winner]):.4g}\n")
+    answer = data.class_names[winner] if data.pieces(x) is None else visible(data.class_names[winner])
+    sys.stdout.write(f"{name}: {answer}, logit {float(told.logits[0, winner]):.4g}\n")
     if not args.dry_run:
         sys.stdout.write(f"page  {out}\n")
 
@@ -60,3 +63,8 @@ def read(text: str, data) -> tuple[torch.Tensor, Batch | None, str]:
         batch = data.samples("test", [int(text)])
         return batch.x, batch, data.name_of("test", int(text))
     return data.read_input(text)[None], None, text
+
+
+def file_name(name: str) -> str:
+    """A name as part of a file's: no slashes and line ends, not too long."""
+    return "_".join(name.replace("/", "-").splitlines())[:80]

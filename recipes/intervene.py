@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
     Console().print(sheet)
     command = " ".join(["zoo intervene", args.name, args.input, *args.overrides])
     kind, e = checkpoint.title(args.name), told["explanation"]
-    file = f"{kind}-{name.replace('/', '-')}-set.html"
+    file = f"{kind}-{recipe('explain').file_name(name)}-set.html"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / file if args.dry_run else (args.out or Path("runs/intervene")) / file
         used = {int(u) for u in e.shown.flatten() if u >= 0}
@@ -63,6 +63,7 @@ def main(args: argparse.Namespace) -> None:
             out, title=f"{kind} on {name}, corrected", explanation=e, pictures=data.picture(x), truth=known and known.y,
             class_names=data.class_names, sources=gallery.sources(model, data, used),
             facts=about(config, data, command), details=gallery.details(data, x), steps=steps,
+            tokens=data.pieces(x),
             notes=gallery.notes(model, data, known and known.concepts, e),
         )  # fmt: skip
     if not args.dry_run:

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
 
 def dry_run(config) -> None:
     """One batch through every phase, one explanation and one update of every score; nothing is left behind."""
-    config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
+    config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     for phase in config.phases.values():
         phase.cache = min(phase.cache, 1)
     model, data = build(config)

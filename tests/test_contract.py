@@ -28,12 +28,30 @@ VARIANTS = {
     ],
     "cem": [{}, {"backbone": "mlp"}],
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
+    "dense_transformer": [*({"mlp": m} for m in ("relu", "gelu", "swiglu")), {"depth": 3, "dropout": 0.5}],
+    "codebook_transformer": [{}, {"sites": ["mix", "mlp"], "k": 3}, {"sites": ["attention", "mlp"], "dropout": 0.5}],
 }
-COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}}
+TOKENS = {"input_shape": [9], "width": 16, "heads": 2}
+COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}, "dense_transformer": TOKENS}
+COMMON["codebook_transformer"] = {**TOKENS, "codes": 7}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
 COMMON["cem"] = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}, "width": 4}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]
+
+
+def draw(model, n, g=None):
+    """Inputs of the kind that the model takes: pictures, or contexts of all lengths."""
+    if model.inputs == "numbers":
+        return torch.randn(n, 3, SIZE, SIZE, generator=g)
+    length = torch.arange(n) % TOKENS["input_shape"][0] + 1
+    tokens = torch.randint(CLASSES, (n, *TOKENS["input_shape"]), generator=g)
+    return torch.where(torch.arange(tokens.shape[1]) < length[:, None], tokens, -1)
+
+
+def widened(x):
+    """Numbers in float64; tokens as they are."""
+    return x.double() if x.is_floating_point() else x
 
 
 def build(name, extra):
@@ -44,7 +62,7 @@ def build(name, extra):
     model = create_model(name, **{k: v for k, v in fallback.items() if k in known} | COMMON.get(name, {}) | extra)
     model.train()
     with torch.no_grad():
-        model(torch.randn(8, 3, SIZE, SIZE))  # moves running statistics
+        model(draw(model, 8))  # moves running statistics
         for parameter in model.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
     return model.eval()
@@ -56,12 +74,12 @@ def model(request):
 
 
 @pytest.fixture(scope="module")
-def batch():
+def batch(model):
     g = torch.Generator().manual_seed(1)
     n = 5
     points = torch.rand(n, 2, 2, generator=g, dtype=torch.float64) * SIZE
-    return Batch(torch.randn(n, 3, SIZE, SIZE, generator=g), torch.tensor([0, 1, 2, 3, 0]), torch.arange(n),
-                 points=points, visible=torch.ones(n, 2, dtype=torch.bool))  # fmt: skip
+    parts = {"points": points, "visible": torch.ones(n, 2, dtype=torch.bool)} if model.inputs == "numbers" else {}
+    return Batch(draw(model, n, g), torch.tensor([0, 1, 2, 3, 0]), torch.arange(n), **parts)
 
 
 def tensors(e):
@@ -111,7 +129,7 @@ def test_promises(model, batch):
 @torch.no_grad()
 def test_additive_in_float64(batch, model):
     wide = build_like(model)
-    e = wide.explain(batch.x.double(), target=batch.y)
+    e = wide.explain(widened(batch.x), target=batch.y)
     at = e.logits.gather(1, e.target[:, None])[:, 0]
     assert e.logits.dtype == torch.float64
     if e.method == "exact":
@@ -120,7 +138,7 @@ def test_additive_in_float64(batch, model):
 
 @torch.no_grad()
 def test_independent_of_the_batch(batch, model):
-    wide, x, y = build_like(model), batch.x.double(), batch.y
+    wide, x, y = build_like(model), widened(batch.x), batch.y
     whole, order = wide.explain(x, target=y), torch.tensor([3, 0, 4, 2, 1])
     alone = [wide.explain(x[i : i + 1], target=y[i : i + 1]) for i in range(len(x))]
     mixed = wide.explain(x[order], target=y[order])

@@ -34,6 +34,8 @@ def desk(tmp_path_factory):
     ]
     (folder / "concepts.csv").write_text("file,wings,colour\n" + "\n".join(concepts))
     rows = [f"{20 + i},{noise.normal(90, 9):.1f},{i % 2},{i // 2 % 2},{('no', 'yes')[i % 7 < 3]}" for i in range(60)]
+    (folder / "my_texts").mkdir()
+    (folder / "my_texts" / "one.txt").write_text("It was a dark and stormy night.\n" * 200)
     (folder / "patients.csv").write_text("age,sugar,smokes,fever,ill\n" + "\n".join(rows))
     return folder
 

@@ -18,6 +18,8 @@ EPILOG = """examples:
   zoo explain protopnet-digits 12            write the page of one input: an index of the test split, or a picture file
   zoo intervene cbm-digits 12 has_hole=1     correct a concept and see the answer change
   zoo compare runs/first runs/second         match the units of two trainings, side by side
+  zoo steer codebook_transformer-tokfsm "12 34" L1.H0.7=on
+                                             go on with a text while a code is held on
 """
 
 
@@ -66,14 +68,14 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--suite", default="quick", help="scores: a name under configs/evaluate, or a YAML file")
     p = verb("explain", "write the page that explains one input", what="checkpoint or run folder", run=True)
-    p.add_argument("input", help="index of the test split, or a picture file")
+    p.add_argument("input", help="index of the test split, a picture file, name=value,... for a table, or a text")
     p.add_argument("overrides", nargs="*", metavar="data.key=value", help="override a key of the data")
     p.add_argument("--shown", type=int, default=10, help="how many units to show")
     p = verb(
         "intervene", "correct concepts of one input by name and see the answer change", what="checkpoint or run folder",
         run=True,
     )  # fmt: skip
-    p.add_argument("input", help="index of the test split, a picture file, or name=value,... for a table")
+    p.add_argument("input", help="index of the test split, a picture file, name=value,... for a table, or a text")
     p.add_argument("overrides", nargs="*", metavar="concept=value", help="such as has_hole=1 or wing=striped")
     p = verb("compare", "match the units of several runs on the same data and show the pairs side by side", run=True)
     p.add_argument(
@@ -83,6 +85,14 @@ def parser() -> argparse.ArgumentParser:
         "--by", default="activations", choices=("activations", "directions", "parts"), help="what is compared"
     )
     p.add_argument("--shown", type=int, default=40, help="how many pairs to picture for each two runs")
+    p = verb("steer", "go on with a prompt while codes are held on or off", what="checkpoint or run folder")
+    p.add_argument("input", help="the prompt")
+    p.add_argument("overrides", nargs="*", metavar="code=on|off", help="such as L1.H2.417=on")
+    p.add_argument("--new", type=int, default=40, help="how many tokens to write")
+    p.add_argument("--temperature", type=float, default=1.0, help="0 writes the likeliest token each time")
+    p.add_argument("--top-k", type=int, help="draw among the k likeliest tokens only")
+    p.add_argument("--top-p", type=float, help="draw among the likeliest tokens that together reach this probability")
+    p.add_argument("--seed", type=int, default=0, help="of the draws")
     return top
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo.batch import content_hash
 from zoo.explanation import Explanation
+from zoo.report.cards import Card, cards
 from zoo.report.heat import box
 from zoo.report.source import Source
 
@@ -53,13 +54,15 @@ def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_si
 
 
 def unit_names(model: SelfExplaining, data: Data, origins: Mapping[int, Source]) -> list[str]:
-    """One line for each unit: what it argues for and, where known, which training sample it came from."""
-    units, lines = model.units, []
+    """One line for each unit: what it argues for, which training sample it came from, after which words it fires."""
+    units, lines, told = model.units, [], fires_after(model, data)
     for u, name in enumerate(units.names):
         owner = -1 if units.owner is None else int(units.owner[u])
         argues = f", for {data.class_names[owner]}" if owner >= 0 else ""
         lines.append(
-            f"{name}{argues}" + (f", from {origins[u].caption}" if u in origins and origins[u].caption else "")
+            f"{name}{argues}"
+            + (f", from {origins[u].caption}" if u in origins and origins[u].caption else "")
+            + (f", {told[u]}" if u in told else "")
         )
     return lines
 
@@ -75,7 +78,8 @@ def notes(model: SelfExplaining, data: Data, truth: Tensor | None, *told: Explan
         told: explanations of the b inputs.
     """
     ids = sorted({int(u) for e in told for u in e.shown.flatten() if u >= 0})
-    common = _weights_in_words(model, data, ids)
+    words = {u: str(card) for u, card in fires_after(model, data, ids).items()}
+    common = _weights_in_words(model, data, ids) | words
     found, schema = [dict(common) for _ in range(len(told[0]))], data.concepts
     true = None if truth is None or schema is None else model.strengths_of(truth)
     if true is None or schema is None or truth is None:
@@ -88,6 +92,39 @@ def notes(model: SelfExplaining, data: Data, truth: Tensor | None, *told: Explan
             known = f"truly {value:.3g}" if number else f"{right} truly {'yes' if value == 1 else 'no'}"
             row[u] = known if value == value else "truth unknown"
     return found
+
+
+@torch.no_grad()
+def fires_after(
+    model: SelfExplaining, data: Data, units: list[int] | None = None, *, texts: int = 100
+) -> dict[int, Card]:
+    """After which words units of a language model fire, on validation texts; empty for other models.
+
+    A code fires where it is on, a neuron where its activation is above half the largest.
+
+    Args:
+        model: in eval mode.
+        data: where the texts are from.
+        units: ids; None for all.
+        texts: how many to read, at most.
+    """
+    if model.inputs != "tokens" or not hasattr(model, "activity") or not hasattr(data, "windows"):
+        return {}
+    ids = torch.arange(len(model.units)) if units is None else torch.tensor(units, dtype=torch.int64)
+    x = data.windows("val")[:texts, :-1]
+    if not len(ids) or not len(x):
+        return {}
+    asked = None if units is None else ids
+    chunks = x.split(8)
+    top = torch.stack([model.activity(some, asked).amax((0, 1)) for some in chunks]).amax(0)
+    least = torch.where(top > 0, top / 2, torch.inf) if model.units.kind == "neuron" else torch.zeros_like(top)
+    found = []
+    for i, some in enumerate(chunks):
+        places = (model.activity(some, asked) > least).nonzero()
+        places[:, 0] += 8 * i
+        found.append(places)
+    told = cards(data.pieces(x), torch.cat(found), len(ids))
+    return {int(ids[u]): card for u, card in told.items()}
 
 
 def details(data: Data, x: Tensor) -> list[list[tuple[str, str]]]:

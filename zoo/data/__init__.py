@@ -20,6 +20,8 @@ SOURCES = {
     "mnist": "zoo.data.torchvision_sets:Mnist",
     "shapes": "zoo.data.shapes:Shapes",
     "table": "zoo.data.table:Table",
+    "text": "zoo.data.text:Text",
+    "tokfsm": "zoo.data.tokfsm:TokFsm",
     "toys": "zoo.data.toys:Toys",
 }
 

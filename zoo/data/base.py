@@ -224,6 +224,18 @@ class Data(pl.LightningDataModule):
         """A split whose scenes can be rendered again without parts, as ``zoo.data.rendered``; None if they cannot."""
         return None
 
+    def settled(self) -> dict[str, Any]:
+        """Arguments of this source that reading the data has settled, such as a vocabulary; kept in a run's config."""
+        return {}
+
+    def figures(self, model: Any) -> dict[str, float]:
+        """Figures that only this source can give of a model, such as its distance from a floor that is known."""
+        return {}
+
+    def pieces(self, x: Tensor) -> list[list[str]] | None:
+        """Contexts ``(b, t)`` as the texts of their tokens, b lists; None where inputs are no tokens."""
+        return None
+
     def picture(self, x: Tensor) -> Tensor | None:
         """Inputs ``(b, ...)`` as pictures ``(b, 3, s, s)`` in [0, 1]; None where inputs are no pictures."""
         return None
@@ -239,7 +251,7 @@ class Data(pl.LightningDataModule):
         digest = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
             digest.update("\n".join([name, *split.names]).encode())
-            tensors = (split.y, split.rows, split.points, split.visible, split.concepts, split.x)
+            tensors = (split.y, split.rows, split.points, split.visible, split.concepts, split.x, split.lengths)
             for tensor in (t for t in tensors if t is not None):
                 digest.update(tensor.numpy().tobytes())
         for source in {id(s.pixels): s.pixels for s in self.splits.values() if s.pixels is not None}.values():

@@ -28,11 +28,12 @@ class Split:
         names: n names, such as file names.
         y: ``(n,)`` int64 class.
         pixels: source of the images; None for a table.
-        rows: ``(n,)`` row of each sample in the source; None for a table.
+        rows: ``(n,)`` row of each sample in the source, or where its tokens begin; None for a table.
         concepts: ``(n, m)`` float32, NaN where unknown.
         points: ``(n, p, 2)`` float64 keypoints in pixels of the image served; without meaning where not visible.
         visible: ``(n, p)`` bool.
         x: ``(n, d)`` float32 rows of a table; None for images.
+        lengths: ``(n,)`` tokens of each context; None where samples are no contexts.
     """
 
     names: Sequence[str]
@@ -43,13 +44,14 @@ class Split:
     points: Tensor | None = None
     visible: Tensor | None = None
     x: Tensor | None = None
+    lengths: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, ids: Tensor) -> Split:
         """The samples at these positions."""
-        tensors = {k: getattr(self, k) for k in ("y", "rows", "concepts", "points", "visible", "x")}
+        tensors = {k: getattr(self, k) for k in ("y", "rows", "concepts", "points", "visible", "x", "lengths")}
         picked = {k: v[ids] for k, v in tensors.items() if v is not None}
         return replace(self, names=[self.names[i] for i in ids.tolist()], **picked)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -46,9 +46,11 @@ class SelfExplaining(pl.LightningModule, ABC):
     Attributes:
         name: under which the class is registered.
         terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase says otherwise.
+        inputs: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 behind their end.
     """
 
     name: ClassVar[str]
+    inputs: ClassVar[Literal["numbers", "tokens"]] = "numbers"
     terms: ClassVar[tuple[str, ...]] = ("task",)
 
     def __init__(self) -> None:
@@ -125,8 +127,9 @@ class SelfExplaining(pl.LightningModule, ABC):
                 raise ValueError("mask goes with a tensor of values; a mapping already says which units are set")
             self.check_values(values)
             ids = torch.tensor(list(values), dtype=torch.int64, device=x.device)
-            one = torch.tensor(list(values.values()), dtype=x.dtype, device=x.device)
-            mask, values = x.new_zeros(shape, dtype=torch.bool), x.new_zeros(shape)
+            kind = x.dtype if x.is_floating_point() else self.dtype  # tokens are no measure of strength
+            one = torch.tensor(list(values.values()), dtype=kind, device=x.device)
+            mask, values = x.new_zeros(shape, dtype=torch.bool), x.new_zeros(shape, dtype=kind)
             mask[:, ids], values[:, ids] = True, one
         if mask is None or mask.dtype != torch.bool or mask.shape != shape or values.shape != shape:
             found = "none" if mask is None else f"{tuple(mask.shape)} {mask.dtype}"

@@ -14,7 +14,7 @@ from zoo.explanation import Explanation
 from zoo.report import heat, view
 from zoo.report.chart import Chart, chart
 from zoo.report.source import Source, unit_picture
-from zoo.report.words import GLOSSARY
+from zoo.report.words import GLOSSARY, visible
 
 __all__ = ["Chart", "ScoreRow", "Source", "StepRow", "UnitRow", "chart", "page", "unit_picture"]
 
@@ -101,6 +101,7 @@ def page(
     charts: Sequence[Chart] = (),
     steps: Sequence[StepRow] = (),
     units: Sequence[UnitRow] = (),
+    tokens: Sequence[Sequence[str]] | None = None,
     unit_scores: Sequence[str] = (),
 ) -> Path:
     """Write a page that shows, for each input, what decided and how it adds up to the answer.
@@ -125,6 +126,7 @@ def page(
         charts: curves to draw under the scores.
         units: how single units fare, worst first.
         unit_scores: names of the scores that their ``values`` are of.
+        tokens: for each input that is a text, the texts of its tokens.
         steps: what a person set, one after another, and what the answer became; of the only input.
 
     Returns:
@@ -141,13 +143,16 @@ def page(
         ("class_names", len(class_names), c),
         ("notes", len(notes) or b, b),
         ("details", len(details) or b, b),
+        ("tokens", b if tokens is None else len(tokens), b),
     ):
         if found != expected:
             raise ValueError(f"page: {field} has {found} entries; expected {expected} to fit the explanation")
 
     explanations = [e.detach().to("cpu") for e in (explanation, also) if e is not None]
     shared = {"pictures": pictures, "class_names": class_names, "truth": truth, "sources": sources or {}}
-    shared |= {"notes": notes, "details": details}
+    shared |= {"notes": notes, "details": details, "tokens": tokens or ()}
+    if tokens is not None:
+        shared["class_names"] = [visible(name) for name in class_names]
     html = _template().render(
         title=title,
         lead=lead,
@@ -155,6 +160,7 @@ def page(
         kind=explanation.units.kind,
         method=explanation.method,
         placed=explanation.where is not None and pictures is not None,
+        read=tokens is not None and explanation.where is not None,
         cards=[view.card(i, explanations, **shared) for i in range(b)],
         fold=OPEN if b > 1 else None,
         scores=scores,

@@ -12,6 +12,7 @@ from zoo.explanation import Explanation, gather
 from zoo.report import heat
 from zoo.report.numbers import Bar, decimals, percent, show, spread, whole
 from zoo.report.source import Source
+from zoo.report.tokens import Span, spans
 from zoo.report.words import GLOSSARY
 
 RIVALS = 5  # classes whose scores are drawn beside the answer
@@ -19,7 +20,7 @@ RIVALS = 5  # classes whose scores are drawn beside the answer
 
 @dataclass(frozen=True)
 class Row:
-    """One shown unit: its words, its amount, the pictures that exist (data addresses or None), and a note on it."""
+    """One shown unit: its words, its amount, the pictures or the marked text that exist, and a note on it."""
 
     name: str
     owner: str | None
@@ -32,6 +33,7 @@ class Row:
     caption: str | None
     portrait: bool
     note: str | None
+    text: list[Span] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Card:
     cases: list[Why]
     rivals: list[Rival]
     details: Sequence[tuple[str, str]]
+    text: list[Span] | None = None
 
 
 def card(
@@ -81,6 +84,7 @@ def card(
     sources: Mapping[int, Source],
     notes: Sequence[Mapping[int, str]] = (),
     details: Sequence[Sequence[tuple[str, str]]] = (),
+    tokens: Sequence[Sequence[str]] = (),
 ) -> Card:
     """The card of input ``i``; a second explanation of the same class is left out.
 
@@ -93,6 +97,7 @@ def card(
         sources: where units came from, by unit id.
         notes: for each input, a few words on some of its units, by unit id.
         details: for each input that is a row of a table, names and values.
+        tokens: for each input that is a text, the texts of its tokens.
     """
     logits = explanations[0].logits[i].double()
     answer = int(logits.argmax())
@@ -126,6 +131,7 @@ def card(
                 sources=sources,
                 digits=digits,
                 notes=notes[i] if notes else {},
+                tokens=tokens[i] if tokens else None,
             )  # fmt: skip
             for c in order
         ],
@@ -134,6 +140,7 @@ def card(
             for c, bar in zip(top, bars, strict=True)
         ],
         details=details[i] if details else (),
+        text=spans(tokens[i]) if tokens else None,
     )
 
 
@@ -146,6 +153,7 @@ def why(
     sources: Mapping[int, Source],
     digits: int,
     notes: Mapping[int, str],
+    tokens: Sequence[str] | None = None,
 ) -> Why:
     """The case that one explanation makes for the class it explains, for input ``i``."""
     word, target = GLOSSARY[told.units.kind], int(told.target[i])
@@ -186,6 +194,9 @@ def why(
                 caption=source and source.caption,
                 portrait=source is not None and source.portrait,
                 note=notes.get(u),
+                text=spans(tokens, told.where[i, slot])
+                if tokens is not None and told.where is not None and told.where.ndim == 3
+                else None,
             )
         )
     signed = [(label, show(amount, digits, sign=True)) for label, amount in lines]

@@ -68,8 +68,8 @@ GLOSSARY: dict[Kind, Word] = {
     "neuron": Word(
         "neuron",
         "neurons",
-        "This model is built so that only a few of its neurons are active at a time. Every active neuron adds "
-        "points to a class or takes points away.",
+        "This model is a network whose inner cells are called neurons. Every neuron that is active adds points to a "
+        "class or takes points away.",
     ),
     "variable": Word(
         "variable",
@@ -84,3 +84,10 @@ GLOSSARY: dict[Kind, Word] = {
         " can say what it answered and how often it is right, and not why.",
     ),
 }
+
+SIGNS = str.maketrans({"\n": "⏎", " ": "␣", "\t": "⇥"})
+
+
+def visible(text: str) -> str:
+    """A token's text with spaces, tabs and line ends as signs."""
+    return text.translate(SIGNS)

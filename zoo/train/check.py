@@ -29,10 +29,10 @@ def check_run(model: SelfExplaining, data: Data, config: DictConfig) -> None:
     shape = tuple(model.hparams.get("input_shape") or data.input_shape)
     try:
         with torch.no_grad():
-            model(torch.zeros(1, *shape))
+            model(torch.zeros(1, *shape, dtype=torch.int64 if model.inputs == "tokens" else None))
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         reason, sides = str(error).splitlines()[0], " x ".join(map(str, shape[1:] or shape))
-        what = f"pictures of {sides} (data.size)" if len(shape) == 3 else f"rows of {sides} numbers"
+        what = f"pictures of {sides} (data.size)" if len(shape) == 3 else f"rows of {sides} {model.inputs}"
         raise ValueError(f"{model.name} cannot take {what}: {reason}") from error
 
 

@@ -58,8 +58,11 @@ def score(
                 break
     for batch in batches(split):
         scores.update(model, batch)
-    found = {} if limit is not None else model.findings(data.loader(split))
-    own = {name: Result(name, value, model.name, support=len(data.splits[split])) for name, value in found.items()}
+    found = {} if limit is not None else {model.name: model.findings(data.loader(split))}
+    if limit is None and split == "test":
+        found[type(data).__name__.lower()] = data.figures(model)
+    support = len(data.splits[split])
+    own = {n: Result(n, value, by, support=support) for by, told in found.items() for n, value in told.items()}
     model.cpu()
     return scores.compute() | own
 
@@ -121,7 +124,7 @@ def write_page(
         file, title=title, lead=lead, explanation=told, also=also, pictures=data.picture(batch.x), truth=batch.y,
         class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
         notes=gallery.notes(model, data, batch.concepts, told, also), details=gallery.details(data, batch.x),
-        charts=charts(results), **least_reliable(model, data, results),
+        charts=charts(results), tokens=data.pieces(batch.x), **least_reliable(model, data, results),
     )  # fmt: skip
 
 

@@ -30,15 +30,15 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return configs.load(name, overrides, classes=classes)
 
 
-FROM_DATA = ("concepts", "input_shape")
-MADE_UP = {"concepts": {"columns": {"this": None, "that": None}}, "input_shape": [4]}
+FROM_DATA = ("concepts", "input_shape", "num_classes")
+MADE_UP = {"concepts": {"columns": {"this": None, "that": None}}, "input_shape": [4], "num_classes": 4}
 
 
 def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
     """Model and data of a config, the model initialised from the seed.
 
-    What the model's ``__init__`` wants to know of the data (``concepts``, ``input_shape``) and the config leaves out is
-    filled in, in ``config`` too.
+    What the model's ``__init__`` wants to know of the data (``concepts``, ``input_shape``, ``num_classes``) and the
+    config leaves out is filled in, in ``config`` too; so is what reading the data settles, such as a vocabulary.
 
     Args:
         config: the run.
@@ -47,17 +47,20 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     Raises:
         ValueError: if they do not fit each other.
     """
+    _keep_vocabulary(config)
     args = configs.plain(config)
     data = create_data(**args["data"])
-    if not dry and data.num_classes != args["model"]["num_classes"]:
+    if not dry and args["model"]["num_classes"] not in (None, data.num_classes):
         raise ValueError(
             f"model.num_classes is {args['model']['num_classes']};"
             f" {args['data']['name']} has {data.num_classes} classes: set model.num_classes={data.num_classes}"
         )
+    for key, value in ({} if dry else data.settled()).items():
+        OmegaConf.update(config.data, key, value, force_add=True)
     for key in FROM_DATA:
         if key in args["model"] and args["model"][key] is None:
             unread = dry and not (key == "input_shape" and hasattr(data, "size"))  # pictures say their shape unread
-            args["model"][key] = MADE_UP[key] if unread else _told(data, key)
+            args["model"][key] = _made_up(config, key) if unread else _told(data, key)
             if not dry:
                 OmegaConf.update(config.model, key, args["model"][key], force_add=True)
     pl.seed_everything(config.seed, verbose=False)
@@ -67,7 +70,27 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     return model, data
 
 
+def _keep_vocabulary(config: DictConfig) -> None:
+    """A run that starts from a checkpoint reads text with that checkpoint's tokens, where it keeps their embedding."""
+    if config.finetune is None or not config.finetune.source or "embed" in config.finetune.replace:
+        return
+    source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
+    for key in ("tokenizer", "vocabulary", "merges"):
+        if key in config.data and key in source["data"]:
+            config.data[key] = source["data"][key]
+
+
+def _made_up(config: DictConfig, key: str) -> Any:
+    """In place of what is not read: as in the checkpoint that the run starts from, if it starts from one."""
+    if config.finetune is None or not config.finetune.source:
+        return MADE_UP[key]
+    source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
+    return source["model"].get(key) or MADE_UP[key]
+
+
 def _told(data: Data, key: str) -> Any:
+    if key == "num_classes":
+        return data.num_classes
     if key == "input_shape":
         return list(data.input_shape)
     return None if data.concepts is None else data.concepts.to_config()

@@ -36,6 +36,16 @@ MEANING = {
     "sensitivity n": "correlation of summed evidence and what the logit loses without it",
     "mprt": "likeness to the map of a model that forgot what it learnt; low is good",
     "dissection": "share of units that detect an annotated part",
+    "nats per token": "mean loss over all positions of the test sequences",
+    "floor": "the least loss that is possible",
+    "gap to floor": "loss less that of the true chances, on the same sequences",
+    "token accuracy": "share of all positions of the test sequences whose next token is guessed",
+    "transition accuracy": "share of possible transitions in sampled sequences",
+    "code precision": "right alarms of the most precise code of each state, mean over states",
+    "code recall": "share of each state that this code catches, mean over states",
+    "neuron precision": "of the best hidden neuron at that recall (.9 where neurons are the units)",
+    "code precision by F1": "the same of the code of highest F1",
+    "first transition": "share of true successors among the likeliest after one state",
 }
 DETAILED = ("zoo-concepts", "zoo-interventions", "zoo-leakage")  # whose further read-outs have lines of their own
 CHANCE = ("chance", "random", "area")  # read-outs that say what chance gives

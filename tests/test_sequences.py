@@ -1,0 +1,124 @@
+"""A language model from the command line: train, resume, score, explain a text, steer, and what goes wrong."""
+
+import json
+import re
+
+import pytest
+from omegaconf import OmegaConf
+
+from zoo.cli import main
+
+TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(300))
+CONFIG = """\
+model: {{name: {name}, width: 16, depth: 1, heads: 2{more}}}
+data: {{name: text, file: {file}, context: 24, batch_size: 16, limit: 64}}
+phases:
+  {start}joint: {{epochs: 2, lr: {{embed: 1e-2, blocks: 1e-2, norm: 1e-2, head: 1e-2{part}}}, loss: {{{loss}}}}}
+seed: 0
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    patch.chdir(folder)
+    (folder / "some.txt").write_text(TEXT)
+    common = {"file": folder / "some.txt"}
+    dense = {"name": "dense_transformer", "more": "", "start": "", "part": "", "loss": ""}
+    codes = {"name": "codebook_transformer", "more": ", codes: 12, k: 2, sites: [mix, mlp], revive: 3",
+             "start": "start: {then: {start_codes: {batches: 1}}}\n  ", "part": ", codebooks: 1e-2",
+             "loss": "match: 1.0"}  # fmt: skip
+    for name, of in (("dense", dense), ("codes", codes)):
+        (folder / f"{name}.yaml").write_text(CONFIG.format(**common, **of))
+        assert main(["train", f"{name}.yaml", "--out", name, "trainer.accelerator=cpu"]) == 0
+    yield folder
+    patch.undo()
+
+
+def say(capsys, *argv):
+    code = main(list(argv))
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+def test_dry_run(run, capsys):
+    code, told = say(capsys, "train", "codes.yaml", "--dry-run", "--out", "dry")
+    assert code == 0, told
+    assert not (run / "dry").exists()
+
+
+def test_what_a_run_leaves(run):
+    config = OmegaConf.load(run / "dense" / "checkpoint" / "config.yaml")
+    assert config.model.num_classes == len(set(TEXT)) == len(config.data.vocabulary)
+    assert list(config.model.input_shape) == [24]
+    scores = json.loads((run / "codes" / "checkpoint" / "metrics.json").read_text())["scores"]
+    assert scores["nats per token"]["protocol"] == "text"
+    assert scores["completeness_gap"]["value"] < 1e-5
+    assert "tokens, -1 behind the end" in (run / "dense" / "checkpoint" / "README.md").read_text()
+    names = OmegaConf.load(run / "codes" / "checkpoint" / "units" / "names.yaml")
+    assert len(names) == 36
+    assert any(re.search(r"L0\.\w+\.\d+, after “.+” \(precision", line) for line in names.values())
+
+
+def test_scores_again(run, capsys):
+    code, told = say(capsys, "evaluate", "codes", "--out", "scored", "trainer.accelerator=cpu")
+    assert code == 0, told
+    one, two = (json.loads((run / p / "metrics.json").read_text())["scores"] for p in ("codes/checkpoint", "scored"))
+    assert one["nats per token"]["value"] == two["nats per token"]["value"]
+
+
+def test_finetuning_keeps_the_vocabulary(run, capsys):
+    (run / "shorter.txt").write_text(TEXT.replace("rained", "did") * 2)
+    argv = ["finetune", "dense.yaml", "finetune.from=dense", "data.file=shorter.txt", "--out", "tuned"]
+    code, told = say(capsys, *argv, "trainer.accelerator=cpu")
+    assert code == 0, told
+    one, two = (OmegaConf.load(run / name / "checkpoint" / "config.yaml").data for name in ("dense", "tuned"))
+    assert two.vocabulary == one.vocabulary == "".join(sorted(set(TEXT)))
+
+
+def test_explains_positions_and_prompts(run, capsys):
+    for name, given in (("codes", "3"), ("dense", "it rained, s")):
+        code, told = say(capsys, "explain", name, given, "--out", "pages")
+        assert code == 0, told
+        html = (run / told.split("page  ")[1].strip()).read_text()
+        assert "What comes next" in html
+        assert "<mark" in html
+        assert "precision" in html
+
+
+def test_steers(run, capsys):
+    code, told = say(
+        capsys, "steer", "codes", "said the ", "L0.H1.3=on", "L0.M.0=off", "--new", "9", "--temperature", "0"
+    )
+    assert code == 0, told
+    assert re.match(r"as it is:  said the \|.{9}\nsteered:   said the \|.{9}\n", told, re.DOTALL)
+    code, told = say(capsys, "steer", "codes", "said", "--new", "3")
+    assert "nothing is held" in told
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("explain", "dense", "x" * 30), "'x' (place 1) is not in the vocabulary"),
+        (("explain", "dense", "it rained, it rained, it rained"), "has 31 tokens; the model reads 24 at most"),
+        (("explain", "dense", ""), "the prompt is empty"),
+        (("steer", "dense", "said"), "only the codes of a codebook_transformer"),
+        (("steer", "codes", "said", "L0.H1.33=on"), "there is no code 'L0.H1.33', did you mean"),
+        (("steer", "codes", "said", "L0.H1.3=maybe"), "says neither on nor off"),
+        (("steer", "codes", "said", "L0.H1.3=on", "L0.H1.3=off"), "is stated twice"),
+        (("steer", "codes", "said", "--new", "40"), "do not fit the context of 24"),
+        (("steer", "codes", "said", "--temperature", "-1"), "temperature is -1.0"),
+        (("evaluate", "dense", "data.file=other.txt"), "other.txt: character 'Z' (place 1)"),
+        (("train", "dense.yaml", "model.num_classes=7", "--out", "x"), "set model.num_classes="),
+        (("train", "dense.yaml", "data.file=empty.txt", "--out", "x"), "empty.txt is empty"),
+    ],
+)
+def test_mistakes(run, capsys, argv, words):
+    (run / "other.txt").write_text("Z" + TEXT)
+    (run / "empty.txt").write_text("")
+    code, told = say(capsys, *argv)
+    assert code == 2
+    assert words in told
+    assert told.count("\n") == 1
