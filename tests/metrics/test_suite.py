@@ -248,13 +248,13 @@ def test_mistakes_in_a_file_are_found_before_there_is_a_model(tmp_path, text, wo
     assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize("name", ["quick", "full", "evaluate/quick"])
+@pytest.mark.parametrize("name", ["quick", "units", "full", "evaluate/quick"])
 def test_shipped_suites_are_right(name):
     check(name)
-    assert read(name)[0] == {"score": "accuracy"}
+    assert read(name)[0]["score"] == "accuracy"
 
 
-@pytest.mark.parametrize(("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "Known: full, quick;")])
+@pytest.mark.parametrize(("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "Known: full, quick, units;")])
 def test_unknown_suites_are_named(name, words):
     with pytest.raises(ValueError, match=words):
         check(name)
