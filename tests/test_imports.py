@@ -4,7 +4,6 @@ import ast
 import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
