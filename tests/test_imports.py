@@ -1,9 +1,9 @@
 """Imports go one way, and asking what there is does not wait for torch."""
 
 import ast
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -78,19 +78,18 @@ def test_asking_is_quick_and_needs_no_torch(argv, tmp_path):
         "heavy = {'torch', 'timm', 'pytorch_lightning', 'sklearn', 'torchmetrics'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    best = 9.0
-    for attempt in range(3):
-        cwd = tmp_path / str(attempt)
-        cwd.mkdir()
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, cwd=cwd,
-                              env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""}, timeout=60)  # fmt: skip
-        best = min(best, time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
-        if best < 1.5:
-            return
-    pytest.fail(f"zoo {argv} takes {best:.2f} s")
+    start = spent()
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, cwd=tmp_path,
+                          env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""}, timeout=60)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert spent() - start < 1.5
+
+
+def spent():
+    """Seconds of processor time of all finished children: what waits for a busy machine does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_lazy_names():

@@ -8,7 +8,8 @@ from worlds import Toy, batch, take
 from zoo.explanation import Explanation, Units
 from zoo.metrics import Consistency, Result, Stability, Suite, hits, peak
 from zoo.metrics.perturb import Noise
-from zoo.metrics.suite import check, read
+from zoo.metrics.suite import check
+from zoo.metrics.suite_files import read
 
 PARTS = list("abcde")
 
@@ -248,13 +249,13 @@ def test_mistakes_in_a_file_are_found_before_there_is_a_model(tmp_path, text, wo
     assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize("name", ["quick", "full", "evaluate/quick"])
+@pytest.mark.parametrize("name", ["quick", "units", "full", "evaluate/quick"])
 def test_shipped_suites_are_right(name):
     check(name)
-    assert read(name)[0] == {"score": "accuracy"}
+    assert read(name)[0]["score"] == "accuracy"
 
 
-@pytest.mark.parametrize(("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "Known: full, quick;")])
+@pytest.mark.parametrize(("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "full, quick, units;")])
 def test_unknown_suites_are_named(name, words):
     with pytest.raises(ValueError, match=words):
         check(name)

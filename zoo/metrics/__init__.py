@@ -1,4 +1,19 @@
-"""Scores of explanations. Each reads nothing but the contract, so it means the same for every family."""
+"""Scores of explanations. Each reads nothing but the contract, so it means the same for every family.
+
+Where to look:
+    the answer: ``accuracy``, ``completeness``
+    parts and labels: ``consistency``, ``label_consistency``, ``stability``, ``explanation_stability``;
+        below them ``counts``, ``locate``
+    changes that should not matter: ``perturbations`` by name; ``perturb``, ``perturb_image``, ``_move``, ``_tokens``
+    how sure, and what chance gives: ``intervals``, ``estimate``; ``above_chance``, ``nulls``
+    faithfulness: ``faithfulness``, ``selection``, ``retention``, ``sameness`` on ``ablate``
+    size: ``size``, ``duplicates``
+    concepts: ``concept_accuracy``, ``interventions`` with ``policies``, ``leakage``
+    prototypes: ``purity``, ``misalignment``, ``part_interventions`` on ``patches``, ``attack``, ``rerender``
+    maps over the input: ``maps``
+    several trainings: ``matching``, ``activations``
+    how it runs: ``base``, ``look``, ``suite``, ``suite_files``, ``result``
+"""
 
 from zoo.metrics.above_chance import AboveChance
 from zoo.metrics.accuracy import Accuracy

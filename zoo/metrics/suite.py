@@ -7,13 +7,9 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from zoo import paths
 from zoo.batch import Batch
@@ -45,6 +41,7 @@ from zoo.metrics.sameness import SameAnswer
 from zoo.metrics.selection import Sufficiency, UnitCurves
 from zoo.metrics.size import EffectiveUnits
 from zoo.metrics.stability import Stability
+from zoo.metrics.suite_files import read, suite_file
 
 SCORES: dict[str, type[Score]] = {
     "accuracy": Accuracy,
@@ -114,7 +111,7 @@ class Suite:
         self.notes: dict[str, str] = {}
         self.protocols: dict[str, str] = {}
         self._studied: set[tuple[str, str]] = set()
-        origin, entries = (_file(scores), read(scores)) if isinstance(scores, str) else ("the list", scores)
+        origin, entries = (suite_file(scores), read(scores)) if isinstance(scores, str) else ("the list", scores)
         for row, entry in enumerate(entries, 1):
             try:
                 self._add(entry, control)
@@ -278,25 +275,6 @@ class Suite:
             score.reset()
 
 
-def read(name: str) -> list[Any]:
-    """The list of scores in a YAML file, not yet checked.
-
-    Args:
-        name: of a suite under ``configs/evaluate`` (``quick`` or ``evaluate/quick``), or the path of a YAML file.
-
-    Raises:
-        ValueError: if there is no such file, it is no YAML, or it does not hold a list.
-    """
-    path = _file(name)
-    try:
-        found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (YAMLError, OSError, UnicodeError, OmegaConfBaseException) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(found, list) or not found:
-        raise ValueError(f"{path} does not hold a list of scores; write lines such as `- {{score: accuracy}}`")
-    return found
-
-
 def check(name: str) -> None:
     """Check a suite before there is a model: every score, argument and value.
 
@@ -307,15 +285,3 @@ def check(name: str) -> None:
         ValueError: naming the file, the entry and the score.
     """
     Suite(name, Units("none", []))
-
-
-def _file(name: str) -> Path:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return path
-    folder, short = paths.configs() / "evaluate", name.removeprefix("evaluate/")
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
-    if short not in known:
-        near = paths.did_you_mean(short, known) or "."
-        raise ValueError(f"no suite {name!r}{near} Known: {', '.join(known)}; a path ends in .yaml and must exist")
-    return folder / f"{short}.yaml"
