@@ -58,6 +58,7 @@ def test_what_a_run_leaves(run):
     assert scores["completeness_gap"]["value"] < 1e-5
     assert "tokens, -1 behind the end" in (run / "dense" / "checkpoint" / "README.md").read_text()
     names = OmegaConf.load(run / "codes" / "checkpoint" / "units" / "names.yaml")
+    assert (run / "codes" / "checkpoint" / "explanation.png").is_file()
     assert len(names) == 36
     assert any(re.search(r"L0\.\w+\.\d+, after “.+” \(precision", line) for line in names.values())
 
