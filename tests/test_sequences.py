@@ -89,6 +89,13 @@ def test_explains_positions_and_prompts(run, capsys):
         assert "precision" in html
 
 
+def test_sets_a_code(run, capsys):
+    code, told = say(capsys, "intervene", "codes", "said the ", "L0.H1.3=1", "L0.M.0=0", "--out", "pages")
+    assert code == 0, told
+    assert "L0.H1.3" in told
+    assert "What changes when" in (run / told.split("page  ")[1].strip()).read_text()
+
+
 def test_steers(run, capsys):
     code, told = say(
         capsys, "steer", "codes", "said the ", "L0.H1.3=on", "L0.M.0=off", "--new", "9", "--temperature", "0"
