@@ -58,6 +58,7 @@ def test_what_a_run_leaves(run):
     assert scores["completeness_gap"]["value"] < 1e-5
     assert "tokens, -1 behind the end" in (run / "dense" / "checkpoint" / "README.md").read_text()
     names = OmegaConf.load(run / "codes" / "checkpoint" / "units" / "names.yaml")
+    assert (run / "codes" / "checkpoint" / "explanation.png").is_file()
     assert len(names) == 36
     assert any(re.search(r"L0\.\w+\.\d+, after “.+” \(precision", line) for line in names.values())
 
@@ -86,6 +87,13 @@ def test_explains_positions_and_prompts(run, capsys):
         assert "What comes next" in html
         assert "<mark" in html
         assert "precision" in html
+
+
+def test_sets_a_code(run, capsys):
+    code, told = say(capsys, "intervene", "codes", "said the ", "L0.H1.3=1", "L0.M.0=0", "--out", "pages")
+    assert code == 0, told
+    assert "L0.H1.3" in told
+    assert "What changes when" in (run / told.split("page  ")[1].strip()).read_text()
 
 
 def test_steers(run, capsys):

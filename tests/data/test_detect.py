@@ -2,10 +2,12 @@
 
 import math
 
+import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.detect import at_recall_of, best_by_f1, best_by_precision, counts, judge
+from zoo.data.detect import at_recall_of, best_by_f1, best_by_precision, counts, detectors, judge
+from zoo.explanation import Units
 
 N, U, P = 60, 7, 4
 
@@ -41,6 +43,34 @@ def test_at_recall():
             threshold = own.sort(descending=True).values[reach - 1]
             alarms = value[:, u] >= threshold
             assert abs(float(told[p, u]) - int((alarms & (truth == p)).sum()) / int(alarms.sum())) < 1e-6
+
+
+class Knowing:
+    """Unit 3 is on exactly at 2, unit 5 at 0 and 7; hidden neurons are noise and the opposite of unit 3."""
+
+    device, units = "cpu", Units("code", [f"u{i}" for i in range(U)])
+
+    def activity(self, x):
+        on = torch.zeros(*x.shape, U)
+        on[..., 3], on[..., 5] = (x == 2).float(), ((x == 0) | (x == 7)).float()
+        return on
+
+    def hidden(self, x):
+        noise = torch.rand(*x.shape, 2, generator=torch.Generator().manual_seed(0))
+        return torch.cat([noise, -(x == 2).float()[..., None]], -1)
+
+
+def test_detectors():
+    g = torch.Generator().manual_seed(3)
+    x = {name: torch.randint(8, (20, 30), generator=g) for name in ("val", "test")}
+    truth = {name: torch.where(v == 2, 1, torch.where(v == 0, 0, -1)) for name, v in x.items()}
+    told = detectors(Knowing(), x, truth, 2)
+    share = float((x["test"] == 0).sum() / ((x["test"] == 0) | (x["test"] == 7)).sum())
+    assert told["code precision"] == pytest.approx((1 + share) / 2)
+    assert told["code recall"] == 1
+    noise = float((x["test"] == 0).double().mean())
+    assert told["neuron precision"] == pytest.approx((1 + noise) / 2, abs=0.02)
+    assert {f"{name} by F1" for name in ("code precision", "code recall", "neuron precision")} <= set(told)
 
 
 def test_states_read():

@@ -7,6 +7,7 @@ import torch
 
 from zoo.explanation import Explanation, Units
 from zoo.report.page import page
+from zoo.report.text_figure import AGAINST, FOR, text_figure
 from zoo.report.tokens import Span, spans
 
 
@@ -40,3 +41,20 @@ def test_page(tmp_path):
     with pytest.raises(ValueError, match="tokens has 2 entries; expected 1"):
         page(tmp_path / "p.html", tokens=[["x"], ["y"]], **args)
     assert "Coloured text" not in page(tmp_path / "q.html", **args).read_text()
+
+
+def test_figure():
+    """The colours of a unit's line are where its evidence is, at the end of a text too long for the line."""
+    where = torch.zeros(1, 1, 200)
+    where[0, 0, 199], where[0, 0, 150], where[0, 0, 3] = 1, -1, 1
+    told = Explanation(
+        Units("neuron", ["L0.N0"]), torch.tensor([[1.0, 0.0]]), torch.tensor([0]), torch.tensor([[0.3]]),
+        torch.tensor([[0.4]]), torch.tensor([0.6]), torch.tensor([[0]]), where,
+    )  # fmt: skip
+    drawn = text_figure(told, 0, ["a"] * 200, class_names=["x", "y"], notes={0: "after “a”"})
+    found = {c: n for n, c in drawn.getcolors(1 << 16)}
+    tint = lambda full: tuple(round(255 + 0.62 * (c - 255)) for c in full)  # noqa: E731
+    assert found[tint(FOR)] > 50  # once: the other one is beyond the line
+    assert abs(found[tint(FOR)] / found[tint(AGAINST)] - 1) < 0.2
+    plain = text_figure(told, 0, ["a"] * 20, class_names=["x", "y"], count=0)
+    assert plain.height < drawn.height

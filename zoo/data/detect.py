@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -78,3 +78,48 @@ def at_recall_of(value: Tensor, truth: Tensor) -> Callable[[Tensor], Tensor]:
         return told
 
     return precision
+
+
+@torch.no_grad()
+def detectors(model: Any, x: Mapping[str, Tensor], truth: Mapping[str, Tensor], properties: int) -> dict[str, float]:
+    """How well single units tell a property of the position: mean over properties, one unit for each.
+
+    Units are chosen on ``val`` and judged on ``test``. A code is on or off: the one of highest precision among those
+    that catch over 1 % of the property (Tamkin et al., 2023), and the one of highest F1. Beside each, the best hidden
+    neuron of the same network, of either sign, by a threshold with the same recall. Neurons that are themselves the
+    units are judged at recall .9.
+
+    Args:
+        model: a language model; without units there is nothing to judge.
+        x: contexts ``(n, t)`` of ``val`` and of ``test``.
+        truth: ``(n, t)`` the property of each position, -1 for none.
+        properties: p.
+    """
+    if not hasattr(model, "hidden") or not len(model.units):
+        return {}
+    ranks = {}
+    for name in x:
+        value = torch.cat([model.hidden(v.to(model.device)).flatten(0, 1).cpu() for v in x[name].split(8)])
+        ranks[name] = at_recall_of(torch.cat([value, -value], 1), truth[name].flatten())
+
+    def neurons(recall: Tensor) -> Tensor:
+        best = ranks["val"](recall).nan_to_num(-1).argmax(1)
+        return ranks["test"](recall).gather(1, best[:, None])
+
+    if model.units.kind != "code":
+        return {"neuron precision": float(neurons(torch.full((properties,), 0.9)).nanmean())}
+    met, told = {name: _met(model, x[name], truth[name], properties) for name in x}, {}
+    for mark, choose in (("", best_by_precision), (" by F1", best_by_f1)):
+        found = judge(choose(*met["val"]), *met["test"])
+        told[f"code precision{mark}"], told[f"code recall{mark}"] = found.precision, found.recall
+        told[f"neuron precision{mark}"] = neurons(found.recall)
+    return {name: float(v.nanmean()) for name, v in told.items()}
+
+
+def _met(model: Any, x: Tensor, truth: Tensor, properties: int) -> tuple[Tensor, ...]:
+    """``counts`` of all units over contexts ``(n, t)``, a few at a time."""
+    some = zip(x.split(8), truth.split(8), strict=True)
+    each = [
+        counts(model.activity(v.to(model.device)).flatten(0, 1).cpu() > 0, t.flatten(), properties) for v, t in some
+    ]
+    return tuple(torch.stack(part).sum(0) for part in zip(*each, strict=True))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.detect import at_recall_of, best_by_f1, best_by_precision, counts, judge
+from zoo.data.detect import detectors
 from zoo.data.sampler import mix
 from zoo.data.sequences import SequenceData
 from zoo.data.split import Split
@@ -127,9 +127,8 @@ class TokFsm(SequenceData):
         that follow.
         """
         whole = torch.nn.functional.pad(self.transitions, (0, 100 - self.states)).unflatten(1, (10, 10))
-        start = torch.nn.functional.pad(
-            torch.full((1, self.states), 1 / self.states, dtype=torch.float64), (0, 100 - self.states)
-        )
+        start = torch.full((1, self.states), 1 / self.states, dtype=torch.float64)
+        start = torch.nn.functional.pad(start, (0, 100 - self.states))
         loss, best, at = 0.0, 0.0, torch.ones(1, dtype=torch.float64)
         table = start.unflatten(1, (10, 10))
         for token in range(self.context):
@@ -156,11 +155,8 @@ class TokFsm(SequenceData):
         windows = self.windows("test")
         loss, right = self.nats(model, windows)
         true = self.chances(windows[:, :-1]).gather(2, windows[:, 1:, None])[..., 0].log().neg()
-        told = {
-            "nats per token": float(loss.mean()),
-            "floor": self.floor[0],
-            "gap to floor": float((loss - true).mean()),
-        }
+        told = {"nats per token": float(loss.mean()), "floor": self.floor[0]}
+        told |= {"gap to floor": float((loss - true).mean())}
         told |= {"token accuracy": float(right.double().mean()), "best token accuracy": self.floor[1]}
         begin = torch.full((100, 1), BEGIN, device=model.device)
         told["transition accuracy"] = self.possible(model.generate(begin, self.context).cpu())
@@ -173,43 +169,10 @@ class TokFsm(SequenceData):
         whole = (torch.arange(windows.shape[1]) > 0) & (torch.arange(windows.shape[1]) % 2 == 0)
         return torch.where(whole, before * 10 + windows, -1)
 
-    @torch.no_grad()
     def detectors(self, model: Any, *, count: int = 200) -> dict[str, float]:
-        """How well single units tell that a state was just read: mean over states, one unit for each.
-
-        Units are chosen on ``count`` validation sequences and judged on as many test sequences. A code is on or off:
-        the one of highest precision among those that catch over 1 % of the state (as published), and the one of
-        highest F1. Beside each, the best hidden neuron of the same network, of either sign, by a threshold with the
-        same recall. Neurons that are themselves the units are judged at recall .9.
-        """
-        if not hasattr(model, "hidden") or not len(model.units):
-            return {}
+        """How well single units tell that a state was just read; see ``zoo.data.detect.detectors``."""
         x = {name: self.windows(name)[:count, :-1] for name in ("val", "test")}
-        truth = {name: self.read_states(some) for name, some in x.items()}
-        ranks = {}
-        for name, some in x.items():
-            value = torch.cat([model.hidden(v).flatten(0, 1).cpu() for v in some.split(8)])
-            ranks[name] = at_recall_of(torch.cat([value, -value], 1), truth[name].flatten())
-
-        def neurons(recall: Tensor) -> Tensor:
-            best = ranks["val"](recall).nan_to_num(-1).argmax(1)
-            return ranks["test"](recall).gather(1, best[:, None])
-
-        if model.units.kind != "code":
-            return {"neuron precision": float(neurons(torch.full((self.states,), 0.9)).nanmean())}
-        met = {name: self._met(model, x[name], truth[name]) for name in x}
-        told = {}
-        for mark, choose in (("", best_by_precision), (" by F1", best_by_f1)):
-            found = judge(choose(*met["val"]), *met["test"])
-            told[f"code precision{mark}"], told[f"code recall{mark}"] = found.precision, found.recall
-            told[f"neuron precision{mark}"] = neurons(found.recall)
-        return {name: float(v.nanmean()) for name, v in told.items()}
-
-    def _met(self, model: Any, x: Tensor, truth: Tensor) -> tuple[Tensor, ...]:
-        """``counts`` of all units over contexts ``(n, t)``, a few at a time."""
-        some = zip(x.split(8), truth.split(8), strict=True)
-        each = [counts(model.activity(v).flatten(0, 1).cpu() > 0, t.flatten(), self.states) for v, t in some]
-        return tuple(torch.stack(part).sum(0) for part in zip(*each, strict=True))
+        return detectors(model, x, {name: self.read_states(some) for name, some in x.items()}, self.states)
 
     def possible(self, digits: Tensor) -> float:
         """Share of possible transitions in sequences of digits ``(n, t)``, without the begin token."""

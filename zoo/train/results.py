@@ -24,6 +24,7 @@ from zoo.metrics.suite import Result, Suite
 from zoo.models.base import SelfExplaining
 from zoo.report.figure import figure
 from zoo.report.page import Chart, ScoreRow, UnitRow, chart, page, unit_picture
+from zoo.report.text_figure import text_figure
 from zoo.train.card import card
 from zoo.train.loggers import read_log
 from zoo.train.table import table
@@ -87,9 +88,13 @@ def finish(model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, 
     metrics = {"scores": {n: r.to_json() for n, r in results.items()}, **facts, "seed": config.seed}
     text = card(out.name, configs.plain(config), data, rows, facts, n_units=len(names))
     batch, told, _ = examples(model, data, count=1)
-    pictures = data.picture(batch.x)
+    pictures, texts = data.picture(batch.x), data.pieces(batch.x)
     picture = None if pictures is None else pictures[0]
-    drawn = figure(told, 0, picture, class_names=data.class_names, sources=origins) if names else None
+    if texts is not None:
+        notes = gallery.notes(model, data, None, told)
+        drawn = text_figure(told, 0, texts[0], class_names=data.class_names, notes=notes[0]) if names else None
+    else:
+        drawn = figure(told, 0, picture, class_names=data.class_names, sources=origins) if names else None
     checkpoint.save(
         out / "checkpoint", model, config=configs.plain(config), metrics=metrics, card=text, unit_names=names,
         unit_pictures={u: unit_picture(s) for u, s in origins.items()}, example=drawn,
