@@ -87,6 +87,12 @@ def test_frame_is_drawn_on_the_box():
     assert not drawn[60:130, 60:80].any()
 
 
+def test_a_photograph_with_clear_parts_stays_clear():
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 4), dtype=np.uint8)
+    read = Image.open(io.BytesIO(base64.b64decode(data_uri(Image.fromarray(pixels, "RGBA")).split(",")[1])))
+    assert np.array_equal(np.asarray(read), pixels)
+
+
 def test_data_uri_is_small_and_reads_back():
     few = data_uri(Image.new("RGB", (50, 40), (1, 2, 3)))
     many = data_uri(Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)))

@@ -134,8 +134,8 @@ def _framed(drawn: Image.Image, frame: Box, scale: float) -> Image.Image:
 
 
 def data_uri(drawn: Image.Image) -> str:
-    """The image as a ``data:`` address: PNG where few colours make it small and sharp, JPEG for photographs."""
+    """The image as a ``data:`` address: PNG for few colours or where parts of it are clear, JPEG for photographs."""
     buffer = io.BytesIO()
-    few = drawn.getcolors(300) is not None
-    drawn.save(buffer, "PNG", optimize=True) if few else drawn.save(buffer, "JPEG", quality=82, optimize=True)
-    return f"data:image/{'png' if few else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    exact = drawn.getcolors(300) is not None or "A" in drawn.getbands()
+    drawn.save(buffer, "PNG", optimize=True) if exact else drawn.save(buffer, "JPEG", quality=82, optimize=True)
+    return f"data:image/{'png' if exact else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode()}"
