@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
         page(
             out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
             class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
-            notes=gallery.notes(model, data, known and known.concepts, *both), details=gallery.details(data, x),
+            notes=gallery.notes(model, data, known and known.concepts, *both), details=gallery.details(model, data, x),
         )  # fmt: skip
     winner = int(told.target[0])
     sys.stdout.write(f"{name}: {data.class_names[winner]}, logit {float(told.logits[0, winner]):.4g}\n")
@@ -59,4 +59,5 @@ def read(text: str, data) -> tuple[torch.Tensor, Batch | None, str]:
             raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")
         batch = data.samples("test", [int(text)])
         return batch.x, batch, data.name_of("test", int(text))
-    return data.read_input(text)[None], None, text
+    x = data.read_input(text)
+    return x if x.ndim > len(data.input_shape) else x[None], None, text

@@ -28,8 +28,10 @@ VARIANTS = {
     ],
     "cem": [{}, {"backbone": "mlp"}],
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
+    "transformer_program": [{}, {"layers": 2, "causal": True, "chained": True}, {"pooled": True, "variables": 2}],
 }
-COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}}
+COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}, "transformer_program": {"restarts": 2}}
+SEQUENCE = {"tokens": list("abc"), "length": 5}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
 COMMON["cem"] = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}, "width": 4}
@@ -39,12 +41,13 @@ CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name,
 def build(name, extra):
     """A model whose state is not the initial one, in eval mode."""
     fallback = {"num_classes": CLASSES, "backbone": "resnet10t", "input_shape": [3, SIZE, SIZE], "concepts": CONCEPTS}
+    fallback["sequence"] = SEQUENCE
     known = inspect.signature(model_class(name)).parameters
     torch.manual_seed(0)
     model = create_model(name, **{k: v for k, v in fallback.items() if k in known} | COMMON.get(name, {}) | extra)
     model.train()
     with torch.no_grad():
-        model(torch.randn(8, 3, SIZE, SIZE))  # moves running statistics
+        model(inputs(model, torch.Generator().manual_seed(2), 8))  # moves running statistics
         for parameter in model.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
     return model.eval()
@@ -55,12 +58,22 @@ def model(request):
     return build(*request.param)
 
 
+def inputs(model, g, n):
+    """Pictures, or the family's own inputs."""
+    if getattr(model, "frame", None) is None:
+        return torch.randn(n, 3, SIZE, SIZE, generator=g)
+    length = len(SEQUENCE["tokens"]) - 1
+    codes = torch.randint(0, 3, (n, SEQUENCE["length"]), generator=g)
+    codes[:, length:] = torch.where(torch.rand(n, 1, generator=g) < 0.5, codes[:, length:], -1)
+    return codes if model.pooled else torch.cat([torch.randint(0, length, (n, 1), generator=g), codes], 1)
+
+
 @pytest.fixture(scope="module")
-def batch():
+def batch(model):
     g = torch.Generator().manual_seed(1)
     n = 5
     points = torch.rand(n, 2, 2, generator=g, dtype=torch.float64) * SIZE
-    return Batch(torch.randn(n, 3, SIZE, SIZE, generator=g), torch.tensor([0, 1, 2, 3, 0]), torch.arange(n),
+    return Batch(inputs(model, g, n), torch.tensor([0, 1, 2, 3, 0]), torch.arange(n),
                  points=points, visible=torch.ones(n, 2, dtype=torch.bool))  # fmt: skip
 
 

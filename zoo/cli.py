@@ -17,6 +17,7 @@ EPILOG = """examples:
   zoo evaluate protopnet-digits              score a checkpoint
   zoo explain protopnet-digits 12            write the page of one input: an index of the test split, or a picture file
   zoo intervene cbm-digits 12 has_hole=1     correct a concept and see the answer change
+  zoo export transformer_program-hist --to program -o hist.py    a trained program as one Python file
 """
 
 
@@ -74,6 +75,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("input", help="index of the test split, a picture file, or name=value,... for a table")
     p.add_argument("overrides", nargs="*", metavar="concept=value", help="such as has_hole=1 or wing=striped")
+    p = verb(
+        "export", "write a checkpoint in a form that needs no zoo", what="checkpoint or run folder", overrides=True
+    )
+    p.add_argument("--to", choices=["program"], default="program", help="program: one stand-alone Python file")
+    p.add_argument("-o", "--out", type=Path, help="file to write (default: the checkpoint's name)")
+    p.add_argument("--overwrite", action="store_true", help="replace the file")
     return top
 
 

@@ -90,12 +90,11 @@ def notes(model: SelfExplaining, data: Data, truth: Tensor | None, *told: Explan
     return found
 
 
-def details(data: Data, x: Tensor) -> list[list[tuple[str, str]]]:
-    """Rows of a table ``(b, d)`` as names and measured values; empty for other inputs."""
-    if not data.feature_names:
-        return []
-    rows = [[f"{round(v, 5) + 0.0:.5g}".replace("-", "−") for v in row] for row in data.values(x).tolist()]
-    return [list(zip(data.feature_names, row, strict=True)) for row in rows]
+def details(model: SelfExplaining, data: Data, x: Tensor) -> list[list[tuple[str, str]]]:
+    """What a page says of each of the inputs ``(b, ...)``: what they hold, and what the model computed on the way."""
+    held, computed = data.details(x), model.trace(x)
+    none = [[] for _ in x]
+    return [[*a, *b] for a, b in zip(held or none, computed or none, strict=True)] if held or computed else []
 
 
 def _weights_in_words(model: SelfExplaining, data: Data, units: list[int], *, most: int = 4) -> dict[int, str]:

@@ -18,6 +18,7 @@ SOURCES = {
     "fashion_mnist": "zoo.data.torchvision_sets:FashionMnist",
     "folder": "zoo.data.folder:Folder",
     "mnist": "zoo.data.torchvision_sets:Mnist",
+    "rasp": "zoo.data.rasp:Rasp",
     "shapes": "zoo.data.shapes:Shapes",
     "table": "zoo.data.table:Table",
     "toys": "zoo.data.toys:Toys",

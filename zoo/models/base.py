@@ -124,8 +124,9 @@ class SelfExplaining(pl.LightningModule, ABC):
                 raise ValueError("mask goes with a tensor of values; a mapping already says which units are set")
             self.check_values(values)
             ids = torch.tensor(list(values), dtype=torch.int64, device=x.device)
-            one = torch.tensor(list(values.values()), dtype=x.dtype, device=x.device)
-            mask, values = x.new_zeros(shape, dtype=torch.bool), x.new_zeros(shape)
+            dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()  # tokens are whole numbers
+            one = torch.tensor(list(values.values()), dtype=dtype, device=x.device)
+            mask, values = x.new_zeros(shape, dtype=torch.bool), x.new_zeros(shape, dtype=dtype)
             mask[:, ids], values[:, ids] = True, one
         if mask is None or mask.dtype != torch.bool or mask.shape != shape or values.shape != shape:
             found = "none" if mask is None else f"{tuple(mask.shape)} {mask.dtype}"
@@ -156,6 +157,10 @@ class SelfExplaining(pl.LightningModule, ABC):
     def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Figures that only this family can give, measured on the samples of ``loader``, printed with the scores."""
         return {}
+
+    def trace(self, x: Tensor) -> list[list[tuple[str, str]]]:
+        """What was computed on the way, in words: names and values for each input; empty if there is nothing."""
+        return []
 
     def sources(self) -> Sources | None:
         """The training sample that each unit was taken from; None for families whose units are not taken from data."""

@@ -30,14 +30,18 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return configs.load(name, overrides, classes=classes)
 
 
-FROM_DATA = ("concepts", "input_shape")
-MADE_UP = {"concepts": {"columns": {"this": None, "that": None}}, "input_shape": [4]}
+FROM_DATA = ("concepts", "input_shape", "sequence")
+MADE_UP = {
+    "concepts": {"columns": {"this": None, "that": None}},
+    "input_shape": [4],
+    "sequence": {"tokens": ["this", "that"], "length": 4},
+}
 
 
 def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
     """Model and data of a config, the model initialised from the seed.
 
-    What the model's ``__init__`` wants to know of the data (``concepts``, ``input_shape``) and the config leaves out is
+    What the model's ``__init__`` wants to know of the data (``FROM_DATA``) and the config leaves out is
     filled in, in ``config`` too.
 
     Args:
@@ -70,6 +74,8 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
 def _told(data: Data, key: str) -> Any:
     if key == "input_shape":
         return list(data.input_shape)
+    if key == "sequence":
+        return None if data.sequence is None else {**data.sequence.to_config(), "classes": list(data.class_names)}
     return None if data.concepts is None else data.concepts.to_config()
 
 

@@ -1,0 +1,231 @@
+"""Training, discretising, pruning, restarts: the family beyond the five promises."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import zoo
+from zoo import checkpoint
+from zoo.data import create_data
+from zoo.models.transformer_program import TransformerProgram
+from zoo.programs.interpreter import answer, logits
+from zoo.programs.network import Network, read_out, temperature
+from zoo.programs.shape import Shape
+
+SEQUENCE = {"tokens": ["a", "b", "<s>"], "length": 5, "before": ["<s>"], "classes": ["1", "2", "3", "4"]}
+SMALL = {"num_classes": 4, "sequence": SEQUENCE, "heads": 1, "counters": 1, "hidden": 8}
+CONFIG = """\
+model: {name: transformer_program, num_classes: 4, heads: 1, counters: 2, restarts: 4, anneal: 8, hidden: 16,
+        identity: 2.0}
+data: {name: rasp, task: hist, vocabulary: 5, length: 5, size: 200, batch_size: 16}
+phases:
+  race: {epochs: 3, lr: {network: 0.05, readout: 0.05}, clip: 1.0, then: {race: {keep: 2}}}
+  anneal: {epochs: 5, lr: {network: 0.05, readout: 0.05}, clip: 1.0, then: {discretise: {}}}
+  mend: {then: {improve: {seconds: 1}, prune: {cost: 0.01}}}
+trainer: {accelerator: cpu}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(processes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "tiny.yaml").write_text(CONFIG)
+    assert processes.run("cli", ["train", str(folder / "tiny.yaml"), "--out", str(folder / "run")], {}) == 0
+    return folder / "run"
+
+
+def test_trained_to_the_end(run):
+    model = zoo.load(str(run))
+    data = create_data("rasp", task="hist", vocabulary=5, length=5, size=200)
+    x = data.samples("test", range(len(data.splits["test"]))).x
+    told = model.explain(x)
+    assert float((told.target == data.splits["test"].y).float().mean()) > 0.9
+    assert model.network.restarts == 0, "a checkpoint holds the program, not the network"
+    assert 0 < len(model.program.nodes) <= 9
+    grain = model.readout.weight * 64
+    assert torch.equal(grain, grain.round())
+    names = model.units.names
+    for i in range(3):
+        at = int(told.shown[i, 0])
+        assert told.where[i, 0].any() == bool(told.strength[i, at]), names[at]
+    found = model.findings(data.loader("test"))
+    assert 0.8 < found["sequence accuracy"] <= 1
+    assert found["lines of the program"] > 20
+    log = (run / "log.csv").read_text()
+    assert "race/kept,2.0" in log
+    assert "val/accuracy" in log
+
+
+def test_export(run, tmp_path, capsys, monkeypatch):
+    from zoo.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(run), "--to", "program", "-o", "out/hist.py"]) == 0
+    assert "hist.py" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    model = zoo.load(str(run))
+    for words in ("0 1 1", "2", "2 2 2 0"):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "../out/hist.py", *words.split()], cwd="empty", capture_output=True, text=True
+        )
+        assert done.stdout.split() == answer(model.program, [words.split()])[0]
+    for wrong in ([], ["9"], ["0"] * 5):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "../out/hist.py", *wrong], cwd="empty", capture_output=True, text=True
+        )
+        assert "ValueError" in done.stderr
+        with pytest.raises(ValueError, match="empty|room|vocabulary"):
+            answer(model.program, [wrong])
+    assert main(["export", str(run), "-o", "out/hist.py"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["explain", str(run), "0 1 1"]) == 0
+
+
+def test_checkpoints_are_strict(run, tmp_path):
+    model = zoo.load(str(run))
+    again = TransformerProgram(**{k: v for k, v in model.config["model"].items() if k != "name"})
+    again.load_state_dict(model.state_dict())
+    assert again.program == model.program
+    x = torch.tensor([[1, 3, 0, 1, -1, -1]])
+    assert torch.equal(again(x), model(x))
+    broken = {k: v for k, v in model.state_dict().items() if k != "code"}
+    with pytest.raises(RuntimeError, match="code"):
+        again.load_state_dict(broken)
+    checkpoint.graft(again, model, ["readout"])
+
+
+@torch.no_grad()
+def test_hard_network_is_the_program():
+    torch.manual_seed(0)
+    model = TransformerProgram(**SMALL, layers=2, tables=2, restarts=3).double().eval()
+    codes = model.frame.pad([[2, 0, 1], [2, 1, 1, 0, 1]])
+    stream, numbers = model.network(codes, 0.01, hard=True)
+    out = read_out(model.readout.weight, model.readout.bias, stream, numbers).unflatten(2, codes.shape)
+    x = torch.cat([torch.tensor([[1], [2], [4]]), codes[[0, 0, 1]]], 1)
+    for leader in range(3):
+        model.accuracy.zero_()[leader] = 1.0
+        expected = torch.stack([out[leader, :, 0, 1], out[leader, :, 0, 2], out[leader, :, 1, 4]])
+        torch.testing.assert_close(model(x), expected)
+
+
+def test_restarts_do_not_mix():
+    """Two restarts in one run learn what each learns alone, clipping included."""
+    torch.manual_seed(0)
+    both = TransformerProgram(**SMALL, restarts=2, hot=1e-9, cold=1e-9)
+    codes = both.frame.pad([[2, 0, 1, 1], [2, 1]])
+    parameters = [*both.network.parameters(), *both.readout.parameters()]
+
+    def gradient(select):
+        net = Network(both.network.shape, restarts=len(select))
+        w, b = torch.nn.Parameter(both.readout.weight[select].detach()), both.readout.bias[select].detach()
+        with torch.no_grad():
+            for p, q in zip(net.parameters(), both.network.parameters(), strict=True):
+                p.copy_(q[select])
+        torch.manual_seed(1)
+        logits = read_out(w, b, *net(codes, 1.0, hard=True))
+        logits.square().mean((1, 2)).mean().backward()
+        return w.grad * len(select)
+
+    torch.testing.assert_close(gradient([0, 1])[:1], gradient([0]))
+    for p in parameters:
+        p.grad = torch.ones_like(p)
+        p.grad[1] *= 1e-6
+    both.configure_gradient_clipping(torch.optim.SGD(parameters, lr=0.1), 1.0)
+    norm = torch.stack([(p.grad * 2).flatten(1).square().sum(1) for p in parameters]).sum(0).sqrt()
+    assert float(norm[0]) == pytest.approx(1.0, rel=1e-4)
+    assert float(norm[1]) < 0.01
+    assert parameters[0].grad[1].flatten()[0] == pytest.approx(1e-6), "a small gradient is left alone"
+
+
+def test_best_of_each_restart_is_kept():
+    model = TransformerProgram(**SMALL, restarts=2)
+    first = model.network.gates.detach().clone()
+    every = [*model.network.parameters(), *model.readout.parameters()]
+    model.best.keep(every, torch.tensor([True, True]))
+    with torch.no_grad():
+        model.network.gates.add_(1)
+    model.best.keep(every, torch.tensor([False, True]))
+    model.best.restore(every)
+    torch.testing.assert_close(model.network.gates[0], first[0])
+    torch.testing.assert_close(model.network.gates[1], first[1] + 1)
+    model.accuracy.copy_(torch.tensor([0.2, 0.9]))
+    before = model.program
+    assert model.race([], keep=1)["kept"] == 1
+    assert model.network.restarts == 1
+    assert model.program == before, "the leader goes on"
+
+
+@torch.no_grad()
+def test_loss_by_hand(monkeypatch):
+    """Mean over sequences of the mean over their questions, where choices are hard: cold, and noise alike for all."""
+    monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, 0.5))
+    torch.manual_seed(0)
+    model = TransformerProgram(**SMALL, restarts=1, hot=1e-6, cold=1e-6).double()
+    codes = model.frame.pad([[2, 0, 1, 1], [2, 1]])
+    x = torch.cat([torch.tensor([[1], [2], [1]]), codes[[0, 0, 1]]], 1)
+    y = torch.tensor([0, 3, 1])
+    each = torch.nn.functional.cross_entropy(model(x), y, reduction="none")
+    found = model.loss(zoo.batch.Batch(x, y, torch.arange(3)), {})["task"]
+    torch.testing.assert_close(found, (each[:2].mean() + each[2]) / 2, rtol=1e-3, atol=1e-3)
+
+
+def test_temperature():
+    assert temperature(0, 3, 0.01) == 3
+    assert temperature(1, 3, 0.01) == pytest.approx(0.01)
+    assert temperature(0.5, 4, 0.01) == pytest.approx(0.2)
+    assert temperature(7, 3, 0.01) == pytest.approx(0.01)
+
+
+def test_trace_and_source():
+    model = TransformerProgram(**SMALL).eval()
+    x = torch.tensor([[1, 2, 0, 1, -1, -1], [2, 2, 0, 1, -1, -1]])
+    rows = model.trace(x)
+    assert rows[0] == rows[1]
+    assert rows[0][0] == ("token", "<s> a b")
+    assert "def run(words):" in model.source(x, name="hist")
+    program = model.program
+    torch.testing.assert_close(model(x), logits(program, x[:1, 1:], torch.tensor([[0, 1], [0, 2]])))
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        ({"sequence": None}, "reads sequences of tokens"),
+        ({"num_classes": 3}, "num_classes is 3; the sequences have 4 classes"),
+        ({"width": 4}, "width is 4; expected 5 or more"),
+        ({"layers": -1}, "layers is -1"),
+        ({"restarts": 0}, "restarts is 0"),
+        ({"cold": 5.0}, "cold is 5.0|cold 5.0"),
+        ({"sequence": {"tokens": ["a"], "lenght": 3}, "num_classes": 2}, "lenght"),
+    ],
+)
+def test_wrong_arguments(args, reason):
+    with pytest.raises(ValueError, match=reason):
+        TransformerProgram(**{**SMALL, **args})
+
+
+def test_wrong_inputs():
+    model = TransformerProgram(**SMALL)
+    with pytest.raises(ValueError, match="expected .b, 6.*asked in front"):
+        model(torch.zeros(2, 5))
+    with pytest.raises(ValueError, match="pooled program"):
+        TransformerProgram(**SMALL, pooled=True)(torch.zeros(2, 6))
+    with pytest.raises(ValueError, match="expected 0 to 2"):
+        model(torch.tensor([[1, 2, 0, 3, -1, -1]]))
+
+
+def test_a_shape_that_cannot_be_read():
+    """Chained counters over many layers count too far for a table."""
+    model = TransformerProgram(
+        num_classes=2, sequence={"tokens": ["a", "b"], "length": 16}, layers=3, chained=True, counters=2,
+        number_tables=2, restarts=1,
+    )  # fmt: skip
+    with torch.no_grad():
+        model.network.number_gates.fill_(-5.0)[:, :, -1] = 5.0
+        for layer, seen in enumerate((1, 3, 5)):
+            model.network.number_gates[:, 6 * layer : 6 * layer + 2, seen - 1] = 9.0
+    with pytest.raises(ValueError, match="entries; at most 4194304.*not chained"):
+        _ = model.program
+    assert Shape(2, 16, 2, 16, layers=3, chained=True).numbers(2, mid=True) == 7

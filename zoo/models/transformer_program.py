@@ -1,0 +1,360 @@
+"""Transformer program: trained as a transformer, read as a Python program.
+
+Friedman, Wettig, Chen, Learning Transformer Programs, NeurIPS 2023. Every variable has one value out of a list at each
+position; heads look for a value and copy or count, tables combine two values, a linear read-out answers. Choices are
+soft while it learns and become hard as the temperature falls; what is evaluated, explained and exported is the program.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.explanation import Explanation, Units
+from zoo.models.base import SelfExplaining
+from zoo.programs import stack
+from zoo.programs.compile import compile_network
+from zoo.programs.explain import places
+from zoo.programs.interpreter import run, strengths
+from zoo.programs.ir import Program
+from zoo.programs.network import Network, read_out, temperature
+from zoo.programs.printer import print_program
+from zoo.programs.prune import prune
+from zoo.programs.questions import Questions, read_rows
+from zoo.programs.readout import fit, rounded
+from zoo.programs.search import search
+from zoo.programs.shape import Shape
+from zoo.programs.simplify import simplify
+from zoo.registry import register
+from zoo.sequences import NOTHING, Frame
+
+
+class _Known(NamedTuple):
+    """The program of the tensors it was read off, each with its version."""
+
+    read: list[tuple[Tensor, int, torch.dtype]]
+    program: Program
+
+
+@register
+class TransformerProgram(SelfExplaining):
+    """Restarts of one network that are trained side by side, and in the end the program of the best.
+
+    Units are the values of the variables that the read-out reads. Strength: 1 where the variable has the value at the
+    position asked (for a number, the number); for a pooled program the mean over the sequence. ``where`` has the
+    positions: those that the value came from, or, pooled, those that have it. Setting a unit sets what the read-out
+    reads; the program is not run anew.
+
+    Inputs are ``zoo.data.sequences``: token codes ``(b, length)``, with the position asked in front unless ``pooled``.
+
+    Args:
+        num_classes: c.
+        sequence: what sequences look like, and the classes' names; filled in from the data.
+        width: values of each variable; None for as many as positions or tokens need.
+        variables: properties learned for each token; 0 to read tokens whole.
+        layers: each with the following.
+        heads: that copy.
+        counters: heads that count.
+        tables: of two categories.
+        number_tables: of two numbers.
+        chained: whether counters may add up counters.
+        table: how tables of categories learn: as a small network, or entry by entry.
+        hidden: width of those networks.
+        causal: a position sees only what comes before.
+        pooled: one answer for the sequence.
+        restarts: trained side by side.
+        identity: added to the diagonal of each predicate in the beginning: looks for the same value.
+        anneal: epochs, of all phases together, in which the temperature falls from ``hot`` to ``cold``.
+        hot: first temperature.
+        cold: last temperature.
+    """
+
+    terms = ("task",)
+    code: Tensor
+    accuracy: Tensor
+    progress: Tensor
+
+    def __init__(
+        self, *, num_classes: int, sequence: dict[str, Any] | None = None, width: int | None = None, variables: int = 0,
+        layers: int = 1, heads: int = 2, counters: int = 2, tables: int = 1, number_tables: int = 1,
+        chained: bool = False, table: Literal["network", "entries"] = "network", hidden: int = 64,
+        causal: bool = False, pooled: bool = False, restarts: int = 8, identity: float = 0.0, anneal: float = 100.0,
+        hot: float = 3.0, cold: float = 0.01,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if not sequence:
+            raise ValueError("a transformer program reads sequences of tokens; choose data that are, such as rasp")
+        if restarts < 1 or anneal <= 0 or not 0 < cold <= hot:
+            given = f"restarts is {restarts}, anneal {anneal}, cold {cold}, hot {hot}"
+            raise ValueError(f"{given}; expected 1 or more, above 0, and 0 < cold <= hot")
+        told = dict(sequence)
+        self.classes = tuple(map(str, told.pop("classes", None) or range(num_classes)))
+        if len(self.classes) != num_classes:
+            raise ValueError(f"num_classes is {num_classes}; the sequences have {len(self.classes)} classes")
+        self.frame = Frame.from_config(told)
+        self.save_hyperparameters()
+        self.pooled, self.anneal, self.range = pooled, anneal, (hot, cold)
+        self.hparams["input_shape"] = [self.frame.length + (not pooled)]
+        tokens = len(self.frame.tokens)
+        shape = Shape(
+            tokens, self.frame.length, num_classes, width or max(self.frame.length, 0 if variables else tokens),
+            variables, layers, heads, counters, tables, number_tables, chained, table == "entries", hidden, causal,
+            pooled,
+        )  # fmt: skip
+        self.network = Network(shape, restarts=restarts, identity=identity)
+        self.readout = nn.Module()
+        self.readout.weight = nn.Parameter(torch.randn(restarts, num_classes, shape.units) / num_classes**0.5)
+        self.readout.bias = nn.Parameter(torch.zeros(restarts, num_classes))
+        self.best = stack.Snapshot([*self.network.parameters(), *self.readout.parameters()])
+        self.register_buffer("accuracy", torch.full((restarts,), -1.0))  # of each restart's best, on validation data
+        self.register_buffer("progress", torch.zeros((), dtype=torch.float64))  # epochs done
+        self.register_buffer("code", torch.zeros(0, dtype=torch.uint8))  # the program, once there is one
+        self._known: _Known | None = None
+        self._tally: Tensor | None = None
+        self.register_load_state_dict_pre_hook(lambda module, state, prefix, *_: module.adopt(state, prefix))
+
+    @property
+    def program(self) -> Program:
+        """What the model computes now: the program found, or what the leading restart would be."""
+        tensors = [self.code, self.accuracy, *self.network.parameters(), *self.readout.parameters()]
+        read = [(t, t._version, t.dtype) for t in tensors]
+        same = self._known is not None and len(read) == len(self._known.read) and all(
+            a[0] is b[0] and a[1:] == b[1:] for a, b in zip(read, self._known.read, strict=True)
+        )  # fmt: skip
+        if not same:
+            leader = 0 if len(self.code) else int(self.accuracy.argmax())
+            self._known = _Known(read, self._compiled(leader))
+        assert self._known is not None
+        return self._known.program
+
+    @torch.no_grad()
+    def _compiled(self, restart: int) -> Program:
+        weight, bias = self.readout.weight[restart].detach(), self.readout.bias[restart].detach()
+        if len(self.code):
+            return Program.from_json(bytes(self.code.tolist()).decode(), weight, bias)
+        return compile_network(self.network, restart, self.frame, self.classes, weight, bias)
+
+    @property
+    def units(self) -> Units:
+        """Values of variables, those of one variable being a group."""
+        return Units("variable", self.program.unit_names, group=[name for name, _ in self.program.units])
+
+    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """``network``, all that becomes nodes of the program, and ``readout``."""
+        return {"network": self.network, "readout": self.readout}
+
+    def part_of(self, key: str) -> str:
+        """All but the read-out belongs to ``network``."""
+        return "readout" if key.startswith("readout.") else "network"
+
+    def adopt(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
+        """Take over the number of restarts, and the size of a program, of a state about to be loaded."""
+        stack.resize(self, {k.removeprefix(prefix): v.shape for k, v in state.items() if k.startswith(prefix)})
+
+    # The contract.
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Strength ``(b, u)`` of each unit."""
+        codes, asked = self._sequences(x)
+        program = self.program
+        found = run(program, codes)
+        whole = strengths(program, found, codes != NOTHING, None if self.pooled else asked)
+        return whole[asked[:, 0]] if self.pooled else whole
+
+    def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """The linear read-out."""
+        if mask is not None:
+            state = torch.where(mask, value, state)
+        return state @ self._weight.T + self.readout_bias
+
+    @property
+    def _weight(self) -> Tensor:
+        return self.program.weight if not len(self.code) else self.readout.weight[0]
+
+    @property
+    def readout_bias(self) -> Tensor:
+        """``(c,)`` what is added always."""
+        return self.program.bias if not len(self.code) else self.readout.bias[0]
+
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Weight times strength, exact."""
+        strength = self.encode(x)
+        logits = self.decide(strength)
+        target = self.choose(logits, target)
+        contribution = strength * self._weight[target]
+        shown = self.choose_shown(contribution, shown)
+        where = places(self.program, *self._sequences(x), strength, shown)
+        return Explanation(
+            self.units, logits, target, strength, contribution, self.readout_bias[target], shown, where
+        )  # fmt: skip
+
+    def trace(self, x: Tensor) -> list[list[tuple[str, str]]]:
+        """Every variable at every position of the sequence."""
+        (codes, asked), program = self._sequences(x), self.program
+        found, size = run(program, codes), (codes != NOTHING).sum(1).tolist()
+        rows = [
+            [(k, " ".join(program.domains[k].show(v) for v in found[k][i, : size[i]].tolist())) for k in found]
+            for i in range(len(codes))
+        ]
+        return [rows[i] for i in asked[:, 0].tolist()]
+
+    def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
+        """The program as a Python file, with the coverage of the inputs ``x``; see ``zoo.programs.printer``."""
+        return print_program(self.program, name=name, about=tuple(about), codes=self._sequences(x)[0], by=by)
+
+    def _sequences(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Each sequence once ``(s, length)``, and for each question its sequence and position ``(b, 2)``."""
+        return read_rows(self.frame, x, pooled=self.pooled)
+
+    # Training.
+
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Mean over sequences of the mean cross-entropy of their questions; of all restarts, the mean."""
+        if len(self.code):
+            return {"task": F.cross_entropy(self(batch.x), batch.y)}
+        codes, asked = self._sequences(batch.x)
+        tau = temperature(float(self.progress) / self.anneal, *self.range)
+        stream, numbers = self.network(codes, tau)
+        if self.pooled:
+            real = (codes != NOTHING).to(stream)
+            share = real / real.sum(1, keepdim=True)
+            stream, numbers = ((t.unflatten(-1, codes.shape) * share).sum(-1) for t in (stream, numbers))
+            logits = read_out(self.readout.weight, self.readout.bias, stream, numbers)[:, :, asked[:, 0]]
+        else:
+            logits = read_out(self.readout.weight, self.readout.bias, stream, numbers)
+            logits = logits[:, :, asked[:, 0] * codes.shape[1] + asked[:, 1]]
+        each = F.cross_entropy(logits, batch.y.expand(len(logits), -1), reduction="none")
+        questions = torch.bincount(asked[:, 0], minlength=len(codes))[asked[:, 0]]
+        return {"task": (each / questions).sum(1).mean() / len(codes)}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Each restart for itself, as if it were alone."""
+        if gradient_clip_val is not None:
+            stack.clip([p for g in optimizer.param_groups for p in g["params"]], gradient_clip_val)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Cool down."""
+        self.progress += 1 / self.trainer.num_training_batches
+
+    def on_validation_epoch_start(self) -> None:
+        """Read the program of every restart."""
+        self._programs = [self._compiled(r) for r in range(len(self.readout.weight))]
+        self._tally = torch.zeros(len(self._programs) + 1, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Right answers of every restart's program: what counts is what it does when every choice is hard."""
+        codes, asked = self._sequences(batch.x)
+        given = Questions(codes, None if self.pooled else asked, batch.y)
+        self._tally += torch.tensor([len(batch) * p for p in map(given.accuracy, self._programs)] + [len(batch)])
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep each restart as it was at its best."""
+        assert self._tally is not None
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(self._tally)
+        now = (self._tally[:-1] / self._tally[-1]).to(self.accuracy)
+        self.log("val/accuracy", now.max(), prog_bar=True)
+        self.log("val/median", now.median())
+        if not len(self.code):
+            self.best.keep([*self.network.parameters(), *self.readout.parameters()], now >= self.accuracy)
+        self.accuracy.copy_(torch.maximum(self.accuracy, now))
+
+    # Methods that a phase may name under ``then``.
+
+    @torch.no_grad()
+    def race(self, loader: Iterable[Batch], *, keep: int = 4) -> dict[str, float]:
+        """Go on with the restarts that have been best on validation data, as they are now."""
+        if len(self.code):
+            raise ValueError("the program is already found; race before discretise")
+        ids = self.accuracy.argsort(descending=True, stable=True)[:keep].sort().values
+        told = {"best": float(self.accuracy.max()), "median": float(self.accuracy.median()), "kept": float(len(ids))}
+        stack.take(self, ids)
+        return told
+
+    @torch.no_grad()
+    def discretise(self, loader: Iterable[Batch], *, l2: float = 1e-6, bits: int = 6) -> dict[str, float]:
+        """The best restart at its best becomes the program; its read-out is fitted anew, exactly, and rounded.
+
+        Weights are multiples of ``2 ** -bits``, so that scores add up to the same in every precision.
+        """
+        if len(self.code):
+            raise ValueError("the program is already found; discretise once")
+        spread = sorted(self.accuracy.tolist())
+        if max(spread) >= 0:
+            self.best.restore([*self.network.parameters(), *self.readout.parameters()])
+        given, leader = self._questions(loader), int(self.accuracy.argmax())
+        raw = self._compiled(leader)
+        refit = self._fitted(simplify(raw), given, l2=l2, bits=bits)
+        told = {f"restart {i + 1}": value for i, value in enumerate(spread)}
+        told |= {"accuracy": given.accuracy(raw), "accuracy refitted": given.accuracy(refit)}
+        self._become(refit)
+        return told
+
+    @torch.no_grad()
+    def improve(
+        self, loader: Iterable[Batch], *, seconds: float = 60.0, l2: float = 1e-6, bits: int = 6
+    ) -> dict[str, float]:
+        """Search for better gates, predicate rows and table entries, one change at a time; then fit the read-out."""
+        given = self._questions(loader)
+        before = given.accuracy(self.program)
+        refit = partial(self._fitted, l2=l2, bits=bits)
+        self._become(refit(simplify(search(self.program, given, refit=refit, seconds=seconds)), given))
+        return {"accuracy before": before, "accuracy": given.accuracy(self.program)}
+
+    @torch.no_grad()
+    def prune(
+        self, loader: Iterable[Batch], *, cost: float = 0.005, l2: float = 1e-6, bits: int = 6
+    ) -> dict[str, float]:
+        """Take out what costs no more accuracy than ``cost`` on a fifth of the training sequences; fit on the rest."""
+        given = self._questions(loader)
+        fitting, choosing = given.parted(5)
+        done = prune(self.program, fitting, choosing, cost=cost, l2=l2)
+        text = [len(print_program(p, name="p").splitlines()) for p in (self.program, done.program)]
+        self._become(self._fitted(done.program, given, l2=l2, bits=bits))
+        names = ("accuracy before", "accuracy", "variables before", "variables", "lines before", "lines")
+        return dict(zip(names, map(float, (*done.accuracy, *done.variables, *text)), strict=True))
+
+    def _fitted(self, program: Program, given: Questions, *, l2: float, bits: int) -> Program:
+        """With the read-out fitted, unless the one it has answers better, and rounded."""
+        fitted = fit(given.features(program), given.y, program.weight, program.bias, l2=l2)
+        both = [stack.with_readout(program, *rounded(*w, bits)) for w in (fitted, (program.weight, program.bias))]
+        return max(both, key=given.accuracy)
+
+    def _become(self, program: Program) -> None:
+        """From here on the model is this program; the network is gone."""
+        stack.take(self, torch.zeros(0, dtype=torch.int64, device=self.device))
+        self.readout.weight = nn.Parameter(program.weight[None].clone())
+        self.readout.bias = nn.Parameter(program.bias[None].clone())
+        self.code = torch.tensor(list(program.to_json().encode()), dtype=torch.uint8, device=self.device)
+        self.accuracy = torch.full((1,), -1.0, device=self.device)
+
+    def _questions(self, loader: Iterable[Batch]) -> Questions:
+        x, y = (torch.cat(c).to(self.device) for c in zip(*((b.x, b.y) for b in loader), strict=True))
+        codes, asked = self._sequences(x)
+        return Questions(codes, None if self.pooled else asked, y)
+
+    @torch.no_grad()
+    def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Whole sequences right, accuracy by length, and the size of the program."""
+        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y.cpu()) for b in loader]
+        x, right = (torch.cat(c) for c in zip(*rows, strict=True))
+        codes, asked = self._sequences(x)
+        wrong = torch.zeros(len(codes), dtype=torch.int64).index_add(0, asked[:, 0], (~right).long())
+        length = (codes != NOTHING).sum(1) - len(self.frame.before) - len(self.frame.after)
+        told = {"sequence accuracy": float((wrong == 0).double().mean())}
+        if not self.pooled:
+            by = length[asked[:, 0]]
+            told |= {f"accuracy at length {n}": float(right[by == n].double().mean()) for n in by.unique().tolist()}
+        kinds = Counter(type(node).__name__ for node in self.program.nodes)
+        told |= {"variables": float(len(self.program.nodes)), **{f"nodes {k}": float(v) for k, v in kinds.items()}}
+        return told | {"lines of the program": float(len(print_program(self.program, name="p").splitlines()))}
