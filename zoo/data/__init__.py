@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from zoo.data.base import Data
 
 SOURCES = {
+    "categories": "zoo.data.categories:Categories",
     "cifar10": "zoo.data.torchvision_sets:Cifar10",
+    "concept_words": "zoo.data.categories:ConceptWords",
     "cub200": "zoo.data.cub200:Cub200",
     "digits": "zoo.data.digits:Digits",
     "fashion_mnist": "zoo.data.torchvision_sets:FashionMnist",

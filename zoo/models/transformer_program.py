@@ -7,10 +7,9 @@ soft while it learns and become hard as the temperature falls; what is evaluated
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -25,23 +24,15 @@ from zoo.programs.compile import compile_network
 from zoo.programs.explain import places
 from zoo.programs.interpreter import run, strengths
 from zoo.programs.ir import Program
-from zoo.programs.network import Network, read_out, temperature
+from zoo.programs.network import Network, soft_loss, temperature
 from zoo.programs.printer import print_program
-from zoo.programs.prune import prune
-from zoo.programs.questions import Questions, read_rows
-from zoo.programs.readout import fit, rounded
+from zoo.programs.prune import fitted, prune
+from zoo.programs.questions import Questions, read_rows, shares
 from zoo.programs.search import search
 from zoo.programs.shape import Shape
 from zoo.programs.simplify import simplify
 from zoo.registry import register
 from zoo.sequences import NOTHING, Frame
-
-
-class _Known(NamedTuple):
-    """The program of the tensors it was read off, each with its version."""
-
-    read: list[tuple[Tensor, int, torch.dtype]]
-    program: Program
 
 
 @register
@@ -117,7 +108,7 @@ class TransformerProgram(SelfExplaining):
         self.register_buffer("accuracy", torch.full((restarts,), -1.0))  # of each restart's best, on validation data
         self.register_buffer("progress", torch.zeros((), dtype=torch.float64))  # epochs done
         self.register_buffer("code", torch.zeros(0, dtype=torch.uint8))  # the program, once there is one
-        self._known: _Known | None = None
+        self._known: stack.Read | None = None
         self._tally: Tensor | None = None
         self.register_load_state_dict_pre_hook(lambda module, state, prefix, *_: module.adopt(state, prefix))
 
@@ -125,14 +116,9 @@ class TransformerProgram(SelfExplaining):
     def program(self) -> Program:
         """What the model computes now: the program found, or what the leading restart would be."""
         tensors = [self.code, self.accuracy, *self.network.parameters(), *self.readout.parameters()]
-        read = [(t, t._version, t.dtype) for t in tensors]
-        same = self._known is not None and len(read) == len(self._known.read) and all(
-            a[0] is b[0] and a[1:] == b[1:] for a, b in zip(read, self._known.read, strict=True)
-        )  # fmt: skip
-        if not same:
+        if self._known is None or not self._known.still(tensors):
             leader = 0 if len(self.code) else int(self.accuracy.argmax())
-            self._known = _Known(read, self._compiled(leader))
-        assert self._known is not None
+            self._known = stack.Read(tensors, self._compiled(leader))
         return self._known.program
 
     @torch.no_grad()
@@ -220,20 +206,9 @@ class TransformerProgram(SelfExplaining):
         """Mean over sequences of the mean cross-entropy of their questions; of all restarts, the mean."""
         if len(self.code):
             return {"task": F.cross_entropy(self(batch.x), batch.y)}
-        codes, asked = self._sequences(batch.x)
         tau = temperature(float(self.progress) / self.anneal, *self.range)
-        stream, numbers = self.network(codes, tau)
-        if self.pooled:
-            real = (codes != NOTHING).to(stream)
-            share = real / real.sum(1, keepdim=True)
-            stream, numbers = ((t.unflatten(-1, codes.shape) * share).sum(-1) for t in (stream, numbers))
-            logits = read_out(self.readout.weight, self.readout.bias, stream, numbers)[:, :, asked[:, 0]]
-        else:
-            logits = read_out(self.readout.weight, self.readout.bias, stream, numbers)
-            logits = logits[:, :, asked[:, 0] * codes.shape[1] + asked[:, 1]]
-        each = F.cross_entropy(logits, batch.y.expand(len(logits), -1), reduction="none")
-        questions = torch.bincount(asked[:, 0], minlength=len(codes))[asked[:, 0]]
-        return {"task": (each / questions).sum(1).mean() / len(codes)}
+        codes, asked = self._sequences(batch.x)
+        return {"task": soft_loss(self.network, self.readout.weight, self.readout.bias, codes, asked, batch.y, tau)}
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -294,7 +269,7 @@ class TransformerProgram(SelfExplaining):
             self.best.restore([*self.network.parameters(), *self.readout.parameters()])
         given, leader = self._questions(loader), int(self.accuracy.argmax())
         raw = self._compiled(leader)
-        refit = self._fitted(simplify(raw), given, l2=l2, bits=bits)
+        refit = fitted(simplify(raw), given, l2=l2, bits=bits)
         told = {f"restart {i + 1}": value for i, value in enumerate(spread)}
         told |= {"accuracy": given.accuracy(raw), "accuracy refitted": given.accuracy(refit)}
         self._become(refit)
@@ -307,7 +282,7 @@ class TransformerProgram(SelfExplaining):
         """Search for better gates, predicate rows and table entries, one change at a time; then fit the read-out."""
         given = self._questions(loader)
         before = given.accuracy(self.program)
-        refit = partial(self._fitted, l2=l2, bits=bits)
+        refit = partial(fitted, l2=l2, bits=bits)
         self._become(refit(simplify(search(self.program, given, refit=refit, seconds=seconds)), given))
         return {"accuracy before": before, "accuracy": given.accuracy(self.program)}
 
@@ -320,15 +295,9 @@ class TransformerProgram(SelfExplaining):
         fitting, choosing = given.parted(5)
         done = prune(self.program, fitting, choosing, cost=cost, l2=l2)
         text = [len(print_program(p, name="p").splitlines()) for p in (self.program, done.program)]
-        self._become(self._fitted(done.program, given, l2=l2, bits=bits))
+        self._become(fitted(done.program, given, l2=l2, bits=bits))
         names = ("accuracy before", "accuracy", "variables before", "variables", "lines before", "lines")
         return dict(zip(names, map(float, (*done.accuracy, *done.variables, *text)), strict=True))
-
-    def _fitted(self, program: Program, given: Questions, *, l2: float, bits: int) -> Program:
-        """With the read-out fitted, unless the one it has answers better, and rounded."""
-        fitted = fit(given.features(program), given.y, program.weight, program.bias, l2=l2)
-        both = [stack.with_readout(program, *rounded(*w, bits)) for w in (fitted, (program.weight, program.bias))]
-        return max(both, key=given.accuracy)
 
     def _become(self, program: Program) -> None:
         """From here on the model is this program; the network is gone."""
@@ -346,15 +315,8 @@ class TransformerProgram(SelfExplaining):
     @torch.no_grad()
     def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Whole sequences right, accuracy by length, and the size of the program."""
-        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y.cpu()) for b in loader]
+        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
         x, right = (torch.cat(c) for c in zip(*rows, strict=True))
-        codes, asked = self._sequences(x)
-        wrong = torch.zeros(len(codes), dtype=torch.int64).index_add(0, asked[:, 0], (~right).long())
-        length = (codes != NOTHING).sum(1) - len(self.frame.before) - len(self.frame.after)
-        told = {"sequence accuracy": float((wrong == 0).double().mean())}
-        if not self.pooled:
-            by = length[asked[:, 0]]
-            told |= {f"accuracy at length {n}": float(right[by == n].double().mean()) for n in by.unique().tolist()}
-        kinds = Counter(type(node).__name__ for node in self.program.nodes)
-        told |= {"variables": float(len(self.program.nodes)), **{f"nodes {k}": float(v) for k, v in kinds.items()}}
-        return told | {"lines of the program": float(len(print_program(self.program, name="p").splitlines()))}
+        told = shares(self.frame, *self._sequences(x), right, pooled=self.pooled)
+        lines = len(print_program(self.program, name="p").splitlines())
+        return told | {"variables": float(len(self.program.nodes)), "lines of the program": float(lines)}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.programs.shape import Shape
@@ -198,6 +199,33 @@ def read_out(weight: Tensor, bias: Tensor, stream: Tensor, numbers: Tensor) -> T
     split = stream.shape[1] * stream.shape[2]
     out = weight[..., :split] @ stream.view(r, split, -1) + bias[..., None]
     return out + weight[..., split:] @ numbers if numbers.shape[1] else out
+
+
+def soft_loss(
+    network: Network, weight: Tensor, bias: Tensor, codes: Tensor, asked: Tensor, y: Tensor, tau: float
+) -> Tensor:
+    """Mean over sequences of the mean cross-entropy of their questions; of all restarts, the mean.
+
+    Args:
+        network: restarts.
+        weight: ``(r, c, u)`` their read-outs.
+        bias: ``(r, c)``
+        codes: ``(s, length)`` sequences.
+        asked: ``(q, 2)`` sequence and position of each question; of a pooled network the position is not read.
+        y: ``(q,)`` classes.
+        tau: temperature.
+    """
+    stream, numbers = network(codes, tau)
+    column = asked[:, 0] * codes.shape[1] + asked[:, 1]
+    if network.shape.pooled:
+        real = (codes != NOTHING).to(stream)
+        share = real / real.sum(1, keepdim=True)
+        stream, numbers = ((t.unflatten(-1, codes.shape) * share).sum(-1) for t in (stream, numbers))
+        column = asked[:, 0]
+    logits = read_out(weight, bias, stream, numbers)[:, :, column]
+    each = F.cross_entropy(logits, y.expand(len(logits), -1), reduction="none")
+    questions = torch.bincount(asked[:, 0], minlength=len(codes))[asked[:, 0]]
+    return (each / questions).sum(1).mean() / len(codes)
 
 
 def temperature(progress: float, start: float, end: float) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.programs.ir import Program
 from zoo.programs.questions import Questions
-from zoo.programs.readout import fit
+from zoo.programs.readout import fit, rounded
 from zoo.programs.simplify import forget_unused, simplify
 
 
@@ -92,3 +92,10 @@ def _without(program: Program, names: Sequence[str], features: Tensor) -> Progra
 def _refit(program: Program, questions: Questions, l2: float) -> Program:
     weight, bias = fit(questions.features(program), questions.y, program.weight, program.bias, l2=l2)
     return replace(program, weight=weight, bias=bias)
+
+
+def fitted(program: Program, given: Questions, *, l2: float = 1e-6, bits: int = 6) -> Program:
+    """With the read-out fitted, unless the one it has answers better; in multiples of ``2 ** -bits``."""
+    new = fit(given.features(program), given.y, program.weight, program.bias, l2=l2)
+    both = [rounded(*w, bits) for w in (new, (program.weight, program.bias))]
+    return max((replace(program, weight=w, bias=b) for w, b in both), key=given.accuracy)

@@ -83,3 +83,20 @@ def read_rows(frame: Frame, x: Tensor, *, pooled: bool) -> tuple[Tensor, Tensor]
     if len(x) and bool(((asked < 0) | (asked >= (codes != NOTHING).sum(1)[which])).any()):
         raise ValueError(f"positions {int(asked.min())} to {int(asked.max())} are asked; they must be in the sequence")
     return codes, torch.stack([which, asked], 1)
+
+
+def shares(frame: Frame, codes: Tensor, asked: Tensor, right: Tensor, *, pooled: bool) -> dict[str, float]:
+    """Share of the sequences that are answered rightly throughout, and of the questions by number of words.
+
+    Args:
+        frame: what sequences look like.
+        codes: ``(s, length)``
+        asked: ``(q, 2)`` sequence and position.
+        right: ``(q,)`` bool.
+        pooled: whether there is one question for each sequence.
+    """
+    wrong = torch.zeros(len(codes), dtype=torch.int64).index_add(0, asked[:, 0], (~right).long())
+    told = {} if pooled else {"sequence accuracy": float((wrong == 0).double().mean())}
+    words = ((codes != NOTHING).sum(1) - len(frame.before) - len(frame.after))[asked[:, 0]]
+    sizes = words.unique().tolist()
+    return told | {f"accuracy at length {n}": float(right[words == n].double().mean()) for n in sizes if len(sizes) > 1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +75,15 @@ def clip(parameters: Sequence[Tensor], most: float) -> None:
         g.mul_(scale.view(-1, *[1] * (g.ndim - 1)))
 
 
-def with_readout(program: Program, weight: Tensor, bias: Tensor) -> Program:
-    """The same program with another read-out."""
-    return replace(program, weight=weight, bias=bias)
+class Read:
+    """A program and the tensors that it was read off, to know when it must be read anew."""
+
+    def __init__(self, tensors: Sequence[Tensor], program: Program) -> None:
+        self.program, self._tensors = program, list(tensors)
+        self._then = [(t._version, t.dtype) for t in tensors]
+
+    def still(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether these are the same tensors, and none has been written to."""
+        if len(tensors) != len(self._tensors) or any(a is not b for a, b in zip(tensors, self._tensors, strict=True)):
+            return False
+        return self._then == [(t._version, t.dtype) for t in tensors]
