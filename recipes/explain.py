@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
 
 from zoo import checkpoint, gallery
 from zoo.batch import Batch
@@ -43,10 +45,18 @@ def main(args: argparse.Namespace) -> None:
         page(
             out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
             class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
-            notes=gallery.notes(model, data, known and known.concepts, *both), details=gallery.details(model, data, x),
+            notes=gallery.notes(model, data, known and known.concepts, *both),
+            details=data.details(x), traces=model.trace(x),
         )  # fmt: skip
-    winner = int(told.target[0])
-    sys.stdout.write(f"{name}: {data.class_names[winner]}, logit {float(told.logits[0, winner]):.4g}\n")
+    for i, winner in enumerate(told.target.tolist()):
+        said = f"{name}" if len(x) == 1 else f"{name}, answer {i + 1}"
+        sys.stdout.write(f"{said}: {data.class_names[winner]}, logit {float(told.logits[i, winner]):.4g}\n")
+    rows = next(iter(model.trace(x[:1])), [])
+    if rows:
+        sheet = Table(*(str(i) for i in range(-1, len(rows[0][1]))), box=None, show_header=False)
+        for label, values in rows[1:]:
+            sheet.add_row(label, *values)
+        Console().print(sheet)
     if not args.dry_run:
         sys.stdout.write(f"page  {out}\n")
 

@@ -90,13 +90,6 @@ def notes(model: SelfExplaining, data: Data, truth: Tensor | None, *told: Explan
     return found
 
 
-def details(model: SelfExplaining, data: Data, x: Tensor) -> list[list[tuple[str, str]]]:
-    """What a page says of each of the inputs ``(b, ...)``: what they hold, and what the model computed on the way."""
-    held, computed = data.details(x), model.trace(x)
-    none = [[] for _ in x]
-    return [[*a, *b] for a, b in zip(held or none, computed or none, strict=True)] if held or computed else []
-
-
 def _weights_in_words(model: SelfExplaining, data: Data, units: list[int], *, most: int = 4) -> dict[int, str]:
     """Portraits of units over a table, as its weightiest features: ``+0.61 alcohol  −0.40 ash``."""
     shapes = model.portraits(torch.tensor(units)) if units and data.feature_names else None

@@ -1,5 +1,6 @@
 """Simplifying, pruning, explaining, verifying, and the text of exported files."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from worlds import flip, hist, random_model, token
 
-from zoo.programs.conditions import condition, literal
+from zoo.programs.conditions import condition, literal, rule
 from zoo.programs.explain import as_text, trace
 from zoo.programs.interpreter import answer, logits, run
 from zoo.programs.ir import Count, Domain, Input, Program, Select, Table
@@ -16,7 +17,7 @@ from zoo.programs.prune import prune
 from zoo.programs.questions import Questions, read_rows
 from zoo.programs.reach import coverage, reachable
 from zoo.programs.readout import fit, rounded
-from zoo.programs.search import search
+from zoo.programs.search import _Judge, _moves, loss, search
 from zoo.programs.simplify import drop_dead, forget_unused, simplify
 from zoo.programs.verify import exhaust
 from zoo.programs.verify import search as look_for
@@ -147,7 +148,7 @@ def test_search_repairs_a_program():
     wrong = Select("other", "position", "position", "token", (4, 3, 2, 2, 0))
     broken = replace(right, nodes=(right.nodes[0], right.nodes[1], wrong, right.nodes[3]))
     assert given.accuracy(broken) < 0.99
-    mended = search(broken, given, refit=lambda p, q: p, seconds=20)
+    mended = search(broken, given, refit=lambda p, q: p, tries=500)
     assert given.accuracy(mended) == 1.0
     assert mended.node("other").wanted[3] == 1
 
@@ -202,3 +203,53 @@ def test_conditions():
     assert condition("x", [0, 2], range(3), names) == "x != 'b'"
     assert literal(names, 1) == "'b'"
     assert token(hist().frame).values == ("a", "b", "<s>")
+
+
+def test_rules():
+    ints, names = Domain(5, False), Domain(3, False, ("a", "b", "0"))
+    assert rule(ints, ints, {0: 1, 1: 2, 2: 3, 3: 4, 4: -1}) == ("x + 1", {0: 1, 1: 2, 2: 3, 3: 4, 4: -1})
+    assert rule(ints, ints, {0: 4, 1: 3, 2: 0, 4: 0})[0] == "4 - x"
+    assert rule(ints, ints, {0: -1, 2: 0, 3: 1})[0] == "x - 2"
+    assert rule(names, names, {0: 0, 1: 1, 2: 0}) == ("x", {0: 0, 1: 1, 2: 2})
+    assert rule(names, ints, {0: 0, 2: 3}) == ("x", {0: -1, 2: -1}), "a word is no number"
+
+
+def test_nearly_a_formula():
+    """An exception is said as one; pruning takes it out where it makes no difference."""
+    p = hist()
+    odd = replace(p, nodes=(p.nodes[0], replace(p.nodes[1], wanted=(0, 1, 1))))
+    text = print_program(odd, name="odd")
+    assert "if token == 'a'" in text, "two of three rows are no formula yet"
+    done = prune(odd, questions(p), questions(p, seed=1), cost=0.0)
+    assert done.program.node("count").wanted == (0, 1, 2)
+    right = flip()
+    wanted = (4, 3, 2, 2, 0)
+    odd = replace(right, nodes=(*right.nodes[:2], replace(right.nodes[2], wanted=wanted), right.nodes[3]))
+    text = print_program(odd, name="odd")
+    assert "if position == 3:\n        return 2" in text
+    assert "return 4 - position" in text
+    space = {"__name__": "odd"}
+    exec(text, space)
+    assert space["run"](list("abbab")) == answer(odd, [list("abbab")])[0]
+
+
+@pytest.mark.parametrize("seed", [0, 11, 12, 24, 26])
+def test_a_search_judges_as_a_full_run_does(seed):
+    """What is computed anew after a change gives the logits of the changed program run from the start."""
+    *_, program, words = random_model(seed)
+    given = questions_of(program, words)
+    judge, kept = _Judge(program, given), 0
+    for place, make in _moves(program, given, random.Random(0))[:300]:
+        kept += judge.keep_if_better(place, make)
+    assert kept > 3
+    now = judge.program()
+    torch.testing.assert_close(judge.logits, given.features(now) @ now.weight.T + now.bias)
+    assert loss(now, given) == pytest.approx(judge.least)
+    assert judge.least < loss(program, given)
+
+
+def questions_of(program, words):
+    codes = program.frame.pad(map(program.frame.encode, words))
+    asked = None if program.pooled else (codes >= 0).nonzero()
+    y = torch.randint(0, len(program.classes), (len(codes if asked is None else asked),))
+    return Questions(codes, asked, y)

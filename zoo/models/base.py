@@ -158,8 +158,8 @@ class SelfExplaining(pl.LightningModule, ABC):
         """Figures that only this family can give, measured on the samples of ``loader``, printed with the scores."""
         return {}
 
-    def trace(self, x: Tensor) -> list[list[tuple[str, str]]]:
-        """What was computed on the way, in words: names and values for each input; empty if there is nothing."""
+    def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
+        """What was computed on the way, in words: for each input names and values along it; empty for nothing."""
         return []
 
     def sources(self) -> Sources | None:

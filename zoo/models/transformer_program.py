@@ -182,15 +182,16 @@ class TransformerProgram(SelfExplaining):
             self.units, logits, target, strength, contribution, self.readout_bias[target], shown, where
         )  # fmt: skip
 
-    def trace(self, x: Tensor) -> list[list[tuple[str, str]]]:
-        """Every variable at every position of the sequence."""
+    def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
+        """Every variable at every position of the sequence, under a mark at the position asked."""
         (codes, asked), program = self._sequences(x), self.program
         found, size = run(program, codes), (codes != NOTHING).sum(1).tolist()
         rows = [
-            [(k, " ".join(program.domains[k].show(v) for v in found[k][i, : size[i]].tolist())) for k in found]
+            [(k, [program.domains[k].show(v) for v in found[k][i, : size[i]].tolist()]) for k in found]
             for i in range(len(codes))
         ]
-        return [rows[i] for i in asked[:, 0].tolist()]
+        marks = [["asked" if p == at and not self.pooled else "" for p in range(size[i])] for i, at in asked.tolist()]
+        return [[("", mark), *rows[i]] for mark, i in zip(marks, asked[:, 0].tolist(), strict=True)]
 
     def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
         """The program as a Python file, with the coverage of the inputs ``x``; see ``zoo.programs.printer``."""
@@ -277,13 +278,13 @@ class TransformerProgram(SelfExplaining):
 
     @torch.no_grad()
     def improve(
-        self, loader: Iterable[Batch], *, seconds: float = 60.0, l2: float = 1e-6, bits: int = 6
+        self, loader: Iterable[Batch], *, tries: int = 20_000, l2: float = 1e-6, bits: int = 6
     ) -> dict[str, float]:
         """Search for better gates, predicate rows and table entries, one change at a time; then fit the read-out."""
         given = self._questions(loader)
         before = given.accuracy(self.program)
         refit = partial(fitted, l2=l2, bits=bits)
-        self._become(refit(simplify(search(self.program, given, refit=refit, seconds=seconds)), given))
+        self._become(refit(simplify(search(self.program, given, refit=refit, tries=tries)), given))
         return {"accuracy before": before, "accuracy": given.accuracy(self.program)}
 
     @torch.no_grad()

@@ -29,20 +29,28 @@ def groups(label: dict[int, str]) -> list[tuple[str, list[int]]]:
     return sorted(found.items(), key=lambda g: len(g[1]))
 
 
-def rule(query: Domain, key: Domain, asks: dict[int, int]) -> str:
-    """A formula for what is asked for: the same value, so many further on, or the mirror image; else nothing."""
-    texts = {q: (literal(query, q), None if w == NOTHING else literal(key, w)) for q, w in asks.items()}
-    if all(a == b for a, b in texts.values()):
-        return "x"
-    if query.names is not None or key.names is not None:
-        return ""
-    for sign in (1, -1):
-        shifts = {w - sign * q for q, w in asks.items() if w != NOTHING}
-        if len(shifts) == 1 and len([w for w in asks.values() if w != NOTHING]) > 1:
-            shift = shifts.pop()
-            if all(w != NOTHING or not 0 <= sign * q + shift < key.size for q, w in asks.items()):
-                return f"{shift} - x" if sign < 0 else f"x {'+' if shift > 0 else '-'} {abs(shift)}"
-    return ""
+def rule(query: Domain, key: Domain, asks: dict[int, int]) -> tuple[str, dict[int, int]]:
+    """The formula that says best what is asked for: the same value, one so many further on, or the mirror image.
+
+    Args:
+        query: domain of the query.
+        key: domain of the key.
+        asks: the key wanted by each value of the query.
+
+    Returns:
+        The formula in ``x`` and the keys that it asks for; it may be wrong of some.
+    """
+    keys = {literal(key, k): k for k in range(key.size)}
+    same = {q: keys.get(literal(query, q), NOTHING) for q in asks}
+    found = [("x", same)]
+    if query.names is None and key.names is None:
+        inside = range(key.size)
+        for sign in (1, -1):
+            for shift in {w - sign * q for q, w in asks.items() if w != NOTHING}:
+                meant = {q: sign * q + shift if sign * q + shift in inside else NOTHING for q in asks}
+                text = f"{shift} - x" if sign < 0 else f"x {'+' if shift > 0 else '-'} {abs(shift)}" if shift else "x"
+                found.append((text, meant))
+    return max(found, key=lambda f: sum(f[1][q] == w for q, w in asks.items()))
 
 
 def condition(name: str, values: Sequence[int], every: Sequence[int], domain: Domain) -> str:

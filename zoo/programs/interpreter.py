@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.programs.ir import Count, Input, Program, Select, Table
+from zoo.programs.ir import Count, Input, Node, Program, Select, Table
 from zoo.sequences import NOTHING
 
 
@@ -41,25 +41,28 @@ def run(program: Program, codes: Tensor, *, check: bool = True) -> dict[str, Ten
     """
     if check:
         program.frame.check(codes)
-    real, found = codes != NOTHING, {}
+    found: dict[str, Tensor] = {}
     for node in program.nodes:
-        if isinstance(node, Input):
-            if node.table:
-                found[node.name] = _look_up(node.table, codes.clamp_min(0))
-            else:
-                found[node.name] = torch.arange(codes.shape[1], device=codes.device).expand(codes.shape)
-        elif isinstance(node, Table):
-            index = torch.zeros_like(codes)
-            for name in node.reads:
-                index = index * program.domains[name].size + found[name]
-            found[node.name] = _look_up(node.entries, index)
-        elif isinstance(node, Select):
-            found[node.name] = found[node.value].gather(1, attended(program, node, found, real))
-        else:
-            seen = matches(program, node, found, real)
-            value = seen if node.value is None else seen * found[node.value][:, None]
-            found[node.name] = value.sum(2)
+        found[node.name] = fill(program, node, found, codes)
     return found
+
+
+def fill(program: Program, node: Node, found: dict[str, Tensor], codes: Tensor) -> Tensor:
+    """The variable ``(b, length)`` of one node, from those that it reads."""
+    real = codes != NOTHING
+    if isinstance(node, Input):
+        if node.table:
+            return _look_up(node.table, codes.clamp_min(0))
+        return torch.arange(codes.shape[1], device=codes.device).expand(codes.shape)
+    if isinstance(node, Table):
+        index = torch.zeros_like(codes)
+        for name in node.reads:
+            index = index * program.domains[name].size + found[name]
+        return _look_up(node.entries, index)
+    if isinstance(node, Select):
+        return found[node.value].gather(1, attended(program, node, found, real))
+    seen = matches(program, node, found, real)
+    return (seen if node.value is None else seen * found[node.value][:, None]).sum(2)
 
 
 def matches(program: Program, node: Select | Count, found: dict[str, Tensor], real: Tensor) -> Tensor:
@@ -102,18 +105,21 @@ def strengths(program: Program, found: dict[str, Tensor], real: Tensor, asked: T
     Returns:
         ``(q, u)``, or ``(b, u)`` for a pooled program, of the type of the weights.
     """
-    kept = []
-    for name in program.reads:
-        domain, value = program.domains[name], found[name]
-        if not program.pooled:
-            assert asked is not None
-            value = value[asked[:, 0], asked[:, 1]]
-        one = value[..., None] if domain.number else F.one_hot(value.clamp(0, domain.size - 1), domain.size)
-        kept.append(one.to(program.weight))
-    whole = torch.cat(kept, -1) if kept else program.weight.new_zeros(*real.shape[: 1 + program.pooled], 0)
+    kept = [strength(program, name, found[name], real, asked) for name in program.reads]
+    if kept:
+        return torch.cat(kept, -1)
+    return program.weight.new_zeros(len(real) if asked is None or program.pooled else len(asked), 0)
+
+
+def strength(program: Program, name: str, value: Tensor, real: Tensor, asked: Tensor | None) -> Tensor:
+    """How present the units of one variable are, as ``strengths``."""
+    domain = program.domains[name]
     if not program.pooled:
-        return whole if kept else program.weight.new_zeros(len(asked), 0)
-    return (whole * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+        assert asked is not None
+        value = value[asked[:, 0], asked[:, 1]]
+    one = value[..., None] if domain.number else F.one_hot(value.clamp(0, domain.size - 1), domain.size)
+    one = one.to(program.weight)
+    return (one * real[..., None]).sum(1) / real.sum(1, keepdim=True) if program.pooled else one
 
 
 def logits(program: Program, codes: Tensor, asked: Tensor | None = None) -> Tensor:

@@ -106,8 +106,9 @@ def _constants(program: Program) -> list[str]:
             categories += [f"    {name!r}: {{", *rows, "    },"]
     if categories:
         out.append("\n".join(["SCORES = {  # what each value adds to each class", *categories, "}"]) + "\n")
-    if len(numbers) == 1 and len(numbers[0]) < WIDE - 40:
-        out.append(f"PER_UNIT = {{{numbers[0].strip(' ,')}}}  # what a number adds, times itself\n")
+    if len(numbers) == 1 and len(numbers[0]) < WIDE - 12:
+        note = "  # what a number adds, times itself" if len(numbers[0]) < WIDE - 48 else ""
+        out.append(f"PER_UNIT = {{{numbers[0].strip(' ,')}}}{note}\n")
     elif numbers:
         out.append(
             "\n".join(["PER_UNIT = {  # what each number adds to each class, times itself", *numbers, "}"]) + "\n"
@@ -189,10 +190,14 @@ def _write(program: Program, node, known: Reach, counts: list[int] | None) -> tu
         return [], f"{verb}([{want}] * len({node.key}), {rest})"
     query = program.domains[node.query]
     asks = {q: node.wanted[q] for q in sorted(known[node.query])}
-    if formula := rule(query, key, asks):
+    formula, meant = rule(query, key, asks)
+    if meant == asks:
         wanted = node.query if formula == "x" else f"[{formula} for x in {node.query}]"
         return [], f"{verb}({wanted}, {rest})"
+    agree = [q for q, w in asks.items() if meant[q] == w]
     label = {q: "None" if w == NOTHING else literal(key, w) for q, w in asks.items()}
+    if len(agree) > 2:
+        label |= dict.fromkeys(agree, formula.replace("x", node.query))
     what = {
         "copy_from": f"copies {node.value} from",
         "count_where": "counts",

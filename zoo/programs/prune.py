@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from zoo.programs.ir import Program
+from zoo.programs.conditions import rule
+from zoo.programs.ir import Input, Program, Table
 from zoo.programs.questions import Questions
+from zoo.programs.reach import reachable
 from zoo.programs.readout import fit, rounded
 from zoo.programs.simplify import forget_unused, simplify
 
@@ -35,7 +37,8 @@ def prune(program: Program, train: Questions, choose: Questions, *, cost: float 
     """Take variables out of the read-out as long as accuracy falls by no more than ``cost``; refit what is left.
 
     The variable whose loss, replaced by its mean, hurts least goes first. Then rows of tables and predicates that no
-    training sequence used are set to the most frequent answer, if accuracy stands that.
+    training sequence used are set to the most frequent answer, if accuracy stands that, and predicates that are nearly
+    a formula become it, if it costs nothing.
 
     Args:
         program: to prune.
@@ -63,8 +66,25 @@ def prune(program: Program, train: Questions, choose: Questions, *, cost: float 
             group = group[: len(group) // 2]
     unused = simplify(forget_unused(best, train.codes))
     best = unused if choose.accuracy(unused) >= least else best
+    best = _formulas(best, choose)
     live = len(before.nodes), len(best.nodes)
     return Pruned(best, (start, choose.accuracy(best)), live, tuple(dropped))
+
+
+def _formulas(program: Program, choose: Questions) -> Program:
+    """Predicates that are nearly a formula, such as the same value, become it where that costs no accuracy."""
+    known, at = reachable(program), choose.accuracy(program)
+    for place, node in enumerate(program.nodes):
+        if isinstance(node, (Input, Table)) or node.query is None:
+            continue
+        asks = {q: node.wanted[q] for q in known[node.query]}
+        _, meant = rule(program.domains[node.query], program.domains[node.key], asks)
+        wanted = tuple(meant.get(q, w) for q, w in enumerate(node.wanted))
+        nodes = [*program.nodes[:place], replace(node, wanted=wanted), *program.nodes[place + 1 :]]
+        tried = replace(program, nodes=tuple(nodes))
+        if wanted != node.wanted and choose.accuracy(tried) >= at:
+            program = tried
+    return simplify(program)
 
 
 def _harmless(program: Program, features: Tensor, y: Tensor) -> list[str]:

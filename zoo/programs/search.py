@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from zoo.programs.ir import Count, Input, Node, Program, Select, Table
+from zoo.programs.interpreter import fill, run, strength
+from zoo.programs.ir import Count, Input, Node, Program, Select, Table, reads_of
 from zoo.programs.questions import Questions
 from zoo.programs.reach import coverage
 from zoo.sequences import NOTHING
@@ -18,45 +20,79 @@ Refit = Callable[[Program, Questions], Program]
 
 
 def search(
-    program: Program, given: Questions, *, refit: Refit, seconds: float = 60.0, sample: int = 2000, seed: int = 0
+    program: Program, given: Questions, *, refit: Refit, tries: int = 20_000, sample: int = 1000, seed: int = 0
 ) -> Program:
     """Try changes of single choices in random order; keep each that lowers the loss on a sample of the sequences.
 
-    The read-out is held while choices change, and fitted again after each round.
+    The read-out is held while choices change, and fitted again after each round, in which every change is tried once.
+    Only what depends on a change is computed anew.
 
     Args:
         program: where to start.
         given: labelled questions.
         refit: fits the read-out of a program.
-        seconds: for all of it.
+        tries: changes to try in all.
         sample: sequences that judge a change; all of them judge a round.
         seed: of the order of the changes.
     """
-    end, draw = time.monotonic() + seconds, random.Random(seed)
-    few = given.some(sample, seed)
-    best, lowest = program, loss(program, given)
-    current = program
-    while time.monotonic() < end:
-        moves = _moves(current, few, draw)
-        at, changed = loss(current, few), 0
-        for place, make in moves:
-            if time.monotonic() > end:
-                break
-            nodes = list(current.nodes)
-            nodes[place] = make(nodes[place])
-            try:
-                tried = replace(current, nodes=tuple(nodes))
-                now = loss(tried, few)
-            except ValueError:  # a gate that reads a variable of another size
-                continue
-            if now < at - 1e-7:
-                current, at, changed = tried, now, changed + 1
-        current = refit(current, given)
+    draw, few = random.Random(seed), given.some(sample, seed)
+    current = best = program
+    lowest = loss(program, given)
+    while tries > 0:
+        judge, changed = _Judge(current, few), 0
+        for place, make in _moves(current, few, draw)[:tries]:
+            tries -= 1
+            changed += judge.keep_if_better(place, make)
+        current = refit(judge.program(), given)
         if (now := loss(current, given)) < lowest:
             best, lowest = current, now
         if not changed:
             break
     return best
+
+
+class _Judge:
+    """A program under change, with everything it computes on some questions."""
+
+    def __init__(self, program: Program, given: Questions) -> None:
+        self.start, self.given, self.nodes = program, given, list(program.nodes)
+        self.real = given.codes != NOTHING
+        self.found = run(program, given.codes, check=False)
+        self.parts = {name: self._part(name, self.found[name]) for name in program.reads}
+        self.logits = program.bias + sum(self.parts.values(), torch.zeros_like(program.bias))
+        self.least = float(F.cross_entropy(self.logits.expand(len(given.y), -1), given.y))
+
+    def _part(self, name: str, value: Tensor) -> Tensor:
+        """What a variable adds to the logits ``(q, c)``."""
+        p = self.start
+        return strength(p, name, value, self.real, self.given.asked) @ p.weight[:, p.columns(name)].T
+
+    def keep_if_better(self, place: int, make: Callable[[Node], Node]) -> bool:
+        """Change one node; whether the loss falls, and then the change stays."""
+        node = make(self.nodes[place])
+        if node == self.nodes[place] or not set(reads_of(node)) <= {n.name for n in self.nodes[:place]}:
+            return False
+        new: dict[str, Tensor] = {}
+        for i, other in enumerate(self.nodes[place:]):
+            if i == 0 or not new.keys().isdisjoint(reads_of(other)):
+                value = fill(self.start, node if i == 0 else other, {**self.found, **new}, self.given.codes)
+                if not torch.equal(value, self.found[other.name]):
+                    new[other.name] = value
+        parts = {name: self._part(name, value) for name, value in new.items() if name in self.parts}
+        if not parts:
+            return False
+        logits = self.logits + sum(part - self.parts[name] for name, part in parts.items())
+        now = float(F.cross_entropy(logits, self.given.y))
+        if now >= self.least - 1e-7:
+            return False
+        self.nodes[place], self.logits, self.least = node, logits, now
+        self.found |= new
+        self.parts |= parts
+        return True
+
+    def program(self) -> Program:
+        """With all changes that were kept."""
+        return replace(self.start, nodes=tuple(self.nodes))
 
 
 def loss(program: Program, given: Questions) -> float:

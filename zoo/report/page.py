@@ -98,6 +98,7 @@ def page(
     also: Explanation | None = None,
     notes: Sequence[Mapping[int, str]] = (),
     details: Sequence[Sequence[tuple[str, str]]] = (),
+    traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = (),
     charts: Sequence[Chart] = (),
     steps: Sequence[StepRow] = (),
     units: Sequence[UnitRow] = (),
@@ -122,6 +123,7 @@ def page(
             explains another class than the first.
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colours them.
         details: for each input that is a row of a table, names and values.
+        traces: for each input what was computed on the way: names and values along it.
         charts: curves to draw under the scores.
         units: how single units fare, worst first.
         unit_scores: names of the scores that their ``values`` are of.
@@ -141,13 +143,14 @@ def page(
         ("class_names", len(class_names), c),
         ("notes", len(notes) or b, b),
         ("details", len(details) or b, b),
+        ("traces", len(traces) or b, b),
     ):
         if found != expected:
             raise ValueError(f"page: {field} has {found} entries; expected {expected} to fit the explanation")
 
     explanations = [e.detach().to("cpu") for e in (explanation, also) if e is not None]
     shared = {"pictures": pictures, "class_names": class_names, "truth": truth, "sources": sources or {}}
-    shared |= {"notes": notes, "details": details}
+    shared |= {"notes": notes, "details": details, "traces": traces}
     html = _template().render(
         title=title,
         lead=lead,

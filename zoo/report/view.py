@@ -69,6 +69,7 @@ class Card:
     cases: list[Why]
     rivals: list[Rival]
     details: Sequence[tuple[str, str]]
+    trace: Sequence[tuple[str, Sequence[str]]] = ()
 
 
 def card(
@@ -81,6 +82,7 @@ def card(
     sources: Mapping[int, Source],
     notes: Sequence[Mapping[int, str]] = (),
     details: Sequence[Sequence[tuple[str, str]]] = (),
+    traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = (),
 ) -> Card:
     """The card of input ``i``; a second explanation of the same class is left out.
 
@@ -93,6 +95,7 @@ def card(
         sources: where units came from, by unit id.
         notes: for each input, a few words on some of its units, by unit id.
         details: for each input that is a row of a table, names and values.
+        traces: for each input what was computed on the way: names and values along it.
     """
     logits = explanations[0].logits[i].double()
     answer = int(logits.argmax())
@@ -134,6 +137,7 @@ def card(
             for c, bar in zip(top, bars, strict=True)
         ],
         details=details[i] if details else (),
+        trace=traces[i] if traces else (),
     )
 
 
