@@ -40,8 +40,10 @@ def whole(folder):
     assert not model.training
     with torch.no_grad():
         data = model.config["data"]
-        shape = model.config["model"].get("input_shape") or [data.get("channels", 3), data["size"], data["size"]]
-        assert model(torch.randn(1, *shape)).isfinite().all()
+        told = model.hparams.get("input_shape")
+        shape = told or [data.get("channels", 3), data["size"], data["size"]]
+        x = torch.zeros(1, *shape) if "sequence" in model.hparams else torch.randn(1, *shape)
+        assert model(x).isfinite().all()
     check(OmegaConf.create(model.config), where=str(folder), classes=classes)
     _, front, text = (folder / "README.md").read_text().split("---\n", 2)
     front = OmegaConf.to_container(OmegaConf.create(front))

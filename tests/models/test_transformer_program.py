@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import zoo
 from zoo import checkpoint
@@ -56,6 +57,28 @@ def test_trained_to_the_end(run):
     log = (run / "log.csv").read_text()
     assert "race/kept,2.0" in log
     assert "val/accuracy" in log
+
+
+@torch.no_grad()
+def test_trained_network_is_the_program(run):
+    """Every restart of the trained network, its choices hard, on 10 000 random sequences of all lengths."""
+    model = TransformerProgram(**{k: v for k, v in zoo.load(str(run)).config["model"].items() if k != "name"})
+    model.load_state_dict(load_file(run / "phases" / "0-race.safetensors"))
+    model.double()
+    g = torch.Generator().manual_seed(0)
+    codes = torch.randint(0, len(model.frame.tokens), (10_000, model.frame.length), generator=g)
+    size = 1 + torch.arange(len(codes)) % model.frame.length
+    codes[torch.arange(model.frame.length) >= size[:, None]] = -1
+    asked = (codes >= 0).nonzero()
+    out = read_out(model.readout.weight, model.readout.bias, *model.network(codes, 0.01, hard=True))
+    out = out.unflatten(2, codes.shape)
+    assert model.network.restarts == 2
+    for restart in range(2):
+        model.accuracy.zero_()[restart] = 1.0
+        theirs = out[restart][:, asked[:, 0], asked[:, 1]].T
+        mine = logits(model.program, codes, asked)
+        assert torch.equal(mine.argmax(1), theirs.argmax(1))
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9)
 
 
 def test_export(run, tmp_path, capsys, monkeypatch):

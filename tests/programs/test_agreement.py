@@ -4,6 +4,7 @@ The interpreter is also held to an oracle that loops over positions as the rules
 """
 
 import json
+import random
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ import pytest
 import torch
 from worlds import flip, hist, random_model
 
+import zoo
+from zoo import paths
 from zoo.programs.interpreter import answer, logits, order, run
 from zoo.programs.ir import Count, Input, Program, Select, Table
 from zoo.programs.network import read_out
@@ -112,6 +115,47 @@ def test_network_interpreter_and_file_agree(tmp_path):
             asked = [(i, start + p) for i, w in enumerate(words) for p in range(len(w))]
             mine = logits(program, program.frame.pad(map(program.frame.encode, words)), torch.tensor(asked))
         torch.testing.assert_close(torch.tensor(rows, dtype=torch.float64), mine, rtol=0, atol=1e-9)
+
+
+SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").glob("transformer_program-*/model.safetensors"))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda p: p.name)
+def test_shipped_programs_agree(folder, tmp_path):
+    """10 000 random inputs of all lengths: model, interpreter and exported file."""
+    model = zoo.load(str(folder))
+    program, draw = model.program, random.Random(0)
+    frame = program.frame
+    words = [t for t in frame.tokens if t not in frame.before + frame.after]
+    inputs = [[draw.choice(words) for _ in range(1 + i % frame.room)] for i in range(10_000)]
+    if program.pooled:  # a row has every column
+        inputs = [[draw.choice(some) for some in columns(frame)] for _ in inputs]
+    codes = frame.pad(map(frame.encode, inputs))
+    start = len(frame.before)
+    x = codes if program.pooled else torch.cat([
+        torch.tensor([[start + p] for w in inputs for p in range(len(w))]),
+        codes.repeat_interleave(torch.tensor([len(w) for w in inputs]), 0),
+    ], 1)  # fmt: skip
+    out = model(x)
+    said = [program.classes[c] for c in out.argmax(1).tolist()]
+    file = tmp_path / "program.py"
+    file.write_text(model.source(x[:100], name="program"))
+    [told] = exported([(str(file), inputs)], tmp_path)
+    answers = [a for a, _ in told] if program.pooled else [a for row, _ in told for a in row]
+    scores = [s for _, s in told] if program.pooled else [s for _, rows in told for s in rows]
+    assert answers == said
+    torch.testing.assert_close(torch.tensor(scores), out, rtol=1e-6, atol=1e-5 if program.pooled else 0)
+    by_words = answer(program, inputs)
+    assert answers == (by_words if program.pooled else [a for row in by_words for a in row])
+
+
+def columns(frame):
+    """The words of each column of a table."""
+    found = {}
+    for token in frame.tokens:
+        found.setdefault(token.partition("=")[0], []).append(token)
+    return list(found.values())
 
 
 def test_by_hand():

@@ -24,6 +24,7 @@ SOURCES = {
     "shapes": "zoo.data.shapes:Shapes",
     "table": "zoo.data.table:Table",
     "toys": "zoo.data.toys:Toys",
+    "trec6": "zoo.data.trec6:Trec6",
 }
 
 

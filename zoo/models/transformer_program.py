@@ -21,6 +21,7 @@ from zoo.explanation import Explanation, Units
 from zoo.models.base import SelfExplaining
 from zoo.programs import stack
 from zoo.programs.compile import compile_network
+from zoo.programs.embed import start, word_vectors
 from zoo.programs.explain import places
 from zoo.programs.interpreter import run, strengths
 from zoo.programs.ir import Program
@@ -246,6 +247,17 @@ class TransformerProgram(SelfExplaining):
         self.accuracy.copy_(torch.maximum(self.accuracy, now))
 
     # Methods that a phase may name under ``then``.
+
+    @torch.no_grad()
+    def embed(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Let words that stand near the same words begin with like properties; from the training sequences alone."""
+        s = self.network.shape
+        if not s.variables:
+            raise ValueError("the model reads tokens whole; embed needs model.variables, 1 or more")
+        codes = self._questions(loader).codes
+        vectors = word_vectors(codes, s.tokens).to(self.device)
+        self.network.embedding.copy_(start(vectors, s.variables, s.width, self.network.restarts))
+        return {"words": float(s.tokens)}
 
     @torch.no_grad()
     def race(self, loader: Iterable[Batch], *, keep: int = 4) -> dict[str, float]:
