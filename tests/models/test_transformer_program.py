@@ -1,5 +1,6 @@
 """Training, discretising, pruning, restarts: the family beyond the five promises."""
 
+import shutil
 import subprocess
 import sys
 
@@ -59,6 +60,20 @@ def test_trained_to_the_end(run):
     assert "val/accuracy" in log
 
 
+def test_resumed_after_the_race(run, processes, tmp_path):
+    """The phases after the first, done again from what it left on disk: fewer restarts than the config builds."""
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    for name in ("1-anneal.safetensors", "2-mend.safetensors"):
+        (again / "phases" / name).unlink()
+    shutil.rmtree(again / "checkpoint")
+    argv = ["train", str(run.parent / "tiny.yaml"), "--out", str(again), "--resume"]
+    assert processes.run("cli", argv, {}) == 0
+    old, new = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (run, again))
+    assert old.keys() == new.keys()
+    assert [k for k in old if not torch.equal(old[k], new[k])] == []
+
+
 @torch.no_grad()
 def test_trained_network_is_the_program(run):
     """Every restart of the trained network, its choices hard, on 10 000 random sequences of all lengths."""
@@ -116,7 +131,26 @@ def test_checkpoints_are_strict(run, tmp_path):
     broken = {k: v for k, v in model.state_dict().items() if k != "code"}
     with pytest.raises(RuntimeError, match="code"):
         again.load_state_dict(broken)
-    checkpoint.graft(again, model, ["readout"])
+
+
+def test_a_program_answers_another_question(run):
+    """Fine-tuning: the nodes are taken over, the read-out begins at zero for other classes and learns."""
+    source = zoo.load(str(run))
+    args = {k: v for k, v in source.config["model"].items() if k != "name"}
+    two = {**args, "num_classes": 2, "sequence": {**args["sequence"], "classes": ["once", "often"]}}
+    model = TransformerProgram(**two)
+    checkpoint.graft(model, source, ["readout"])
+    assert model.program.nodes == source.program.nodes
+    assert model.program.classes == ("once", "often")
+    assert not model.readout.weight.any()
+    data = create_data("rasp", task="hist", vocabulary=5, length=5, size=200)
+    batch = next(iter(data.loader("train")))
+    batch = zoo.batch.Batch(batch.x, (batch.y > 0).long(), batch.index)
+    before = model.loss(batch, {})["task"]
+    before.backward()
+    with torch.no_grad():
+        model.readout.weight -= model.readout.weight.grad
+    assert model.loss(batch, {})["task"] < before
 
 
 @torch.no_grad()

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
-from zoo.models.base import SelfExplaining
+from zoo.models.base import SelfExplaining, in_order
 from zoo.programs import stack
 from zoo.programs.compile import compile_network
 from zoo.programs.embed import start, word_vectors
-from zoo.programs.explain import places
+from zoo.programs.explain import along, places
 from zoo.programs.interpreter import run, strengths
 from zoo.programs.ir import Program
 from zoo.programs.network import Network, soft_loss, temperature
@@ -126,8 +126,12 @@ class TransformerProgram(SelfExplaining):
     def _compiled(self, restart: int) -> Program:
         weight, bias = self.readout.weight[restart].detach(), self.readout.bias[restart].detach()
         if len(self.code):
-            return Program.from_json(bytes(self.code.tolist()).decode(), weight, bias)
+            return Program.from_json(self._text, weight, bias, classes=self.classes)
         return compile_network(self.network, restart, self.frame, self.classes, weight, bias)
+
+    @property
+    def _text(self) -> str:
+        return bytes(self.code.tolist()).decode()
 
     @property
     def units(self) -> Units:
@@ -145,6 +149,11 @@ class TransformerProgram(SelfExplaining):
     def adopt(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
         """Take over the number of restarts, and the size of a program, of a state about to be loaded."""
         stack.resize(self, {k.removeprefix(prefix): v.shape for k, v in state.items() if k.startswith(prefix)})
+        code = state.get(f"{prefix}code")
+        if code is not None and len(code) and f"{prefix}readout.weight" not in state:  # the program answers anew
+            fresh = Program.from_json(bytes(code.tolist()).decode(), classes=self.classes)
+            self.readout.weight = nn.Parameter(fresh.weight[None].to(self.readout.weight))
+            self.readout.bias = nn.Parameter(fresh.bias[None].to(self.readout.bias))
 
     # The contract.
 
@@ -160,15 +169,14 @@ class TransformerProgram(SelfExplaining):
         """The linear read-out."""
         if mask is not None:
             state = torch.where(mask, value, state)
-        return state @ self._weight.T + self.readout_bias
+        return state @ self._weight.T + self._bias
 
     @property
     def _weight(self) -> Tensor:
         return self.program.weight if not len(self.code) else self.readout.weight[0]
 
     @property
-    def readout_bias(self) -> Tensor:
-        """``(c,)`` what is added always."""
+    def _bias(self) -> Tensor:
         return self.program.bias if not len(self.code) else self.readout.bias[0]
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
@@ -180,19 +188,12 @@ class TransformerProgram(SelfExplaining):
         shown = self.choose_shown(contribution, shown)
         where = places(self.program, *self._sequences(x), strength, shown)
         return Explanation(
-            self.units, logits, target, strength, contribution, self.readout_bias[target], shown, where
+            self.units, logits, target, strength, contribution, self._bias[target], shown, where
         )  # fmt: skip
 
     def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
         """Every variable at every position of the sequence, under a mark at the position asked."""
-        (codes, asked), program = self._sequences(x), self.program
-        found, size = run(program, codes), (codes != NOTHING).sum(1).tolist()
-        rows = [
-            [(k, [program.domains[k].show(v) for v in found[k][i, : size[i]].tolist()]) for k in found]
-            for i in range(len(codes))
-        ]
-        marks = [["asked" if p == at and not self.pooled else "" for p in range(size[i])] for i, at in asked.tolist()]
-        return [[("", mark), *rows[i]] for mark, i in zip(marks, asked[:, 0].tolist(), strict=True)]
+        return along(self.program, *self._sequences(x))
 
     def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
         """The program as a Python file, with the coverage of the inputs ``x``; see ``zoo.programs.printer``."""
@@ -321,7 +322,7 @@ class TransformerProgram(SelfExplaining):
         self.accuracy = torch.full((1,), -1.0, device=self.device)
 
     def _questions(self, loader: Iterable[Batch]) -> Questions:
-        x, y = (torch.cat(c).to(self.device) for c in zip(*((b.x, b.y) for b in loader), strict=True))
+        x, y = in_order((b.x.to(self.device), b.y.to(self.device), b.index.to(self.device)) for b in loader)
         codes, asked = self._sequences(x)
         return Questions(codes, None if self.pooled else asked, y)
 

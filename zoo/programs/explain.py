@@ -124,3 +124,14 @@ def places(program: Program, codes: Tensor, asked: Tensor, strength: Tensor, sho
     origin = sources(program, found, codes != NOTHING)
     at = torch.stack([origin[name] for name in program.reads], 1)[sequence, variable, asked[:, 1:]]
     return (at & real) * (strength.gather(1, ids) * (shown >= 0))[..., None]
+
+
+def along(program: Program, codes: Tensor, asked: Tensor) -> list[list[tuple[str, list[str]]]]:
+    """For each question ``(b, 2)`` every variable in words, position by position, under a mark where it asks."""
+    found, size = run(program, codes), (codes != NOTHING).sum(1).tolist()
+    rows = [
+        [(k, [program.domains[k].show(v) for v in found[k][i, : size[i]].tolist()]) for k in found]
+        for i in range(len(codes))
+    ]
+    marks = [["asked" if p == at and not program.pooled else "" for p in range(size[i])] for i, at in asked.tolist()]
+    return [[("", mark), *rows[i]] for mark, i in zip(marks, asked[:, 0].tolist(), strict=True)]

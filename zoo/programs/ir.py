@@ -18,6 +18,7 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from zoo.sequences import Frame
@@ -229,8 +230,10 @@ class Program:
         return json.dumps({"frame": asdict(self.frame), "nodes": nodes, **rest}, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str, weight: Tensor, bias: Tensor) -> Program:
-        """The program that ``to_json`` wrote, with its read-out.
+    def from_json(
+        cls, text: str, weight: Tensor | None = None, bias: Tensor | None = None, *, classes: tuple[str, ...] = ()
+    ) -> Program:
+        """The program that ``to_json`` wrote, with its read-out, or one of zeros; perhaps with other ``classes``.
 
         Raises:
             ValueError: if the text is no program.
@@ -243,6 +246,12 @@ class Program:
                 for row in told.pop("nodes")
             )
             told = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+            told |= {"classes": classes or told["classes"]}
+            c = len(told["classes"])
+            if weight is None or bias is None:
+                bare = cls(frame, nodes, (), told["classes"], torch.zeros(c, 0), torch.zeros(c))
+                sizes = (bare.domains[name] for name in told["reads"])
+                weight, bias = torch.zeros(c, sum(1 if d.number else d.size for d in sizes)), torch.zeros(c)
             return cls(frame=frame, nodes=nodes, weight=weight, bias=bias, **told)
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no program: {error}") from error
