@@ -124,12 +124,15 @@ def _variables(program: Program, calls: list[str]) -> str:
     before, after = ("".join(f"{t!r}, " for t in frame.before), "".join(f", {t!r}" for t in frame.after))
     if not any(isinstance(node, Input) and _is_token(node) for node in program.nodes):
         calls = ["    token = TOKEN", *calls]
-    pairs = ", ".join(f"{name!r}: {name}" for name in program.reads)
+    pairs = [f"{name!r}: {name}" for name in program.reads]
+    last = f"    return {{{', '.join(pairs)}}}"
+    if len(last) > WIDE:
+        last = "\n".join(["    return {", *(f"    {line}" for line in _fill(pairs).splitlines()), "    }"])
     lines = [
         "def variables(words):", '    """What the answer is read off, at every position."""',
         f"    if not 1 <= len(words) <= {frame.room}{wrong}:",
         f'        raise ValueError(f"{{words}}: expected 1 to {frame.room} words{" of {TOKENS}" if wrong else ""}")',
-        *(call.replace("= TOKEN", f"= [{before}{words}{after}]") for call in calls), f"    return {{{pairs}}}",
+        *(call.replace("= TOKEN", f"= [{before}{words}{after}]") for call in calls), last,
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from zoo.programs.conditions import rule
 from zoo.programs.ir import Input, Program, Table
 from zoo.programs.questions import Questions
-from zoo.programs.reach import reachable
+from zoo.programs.reach import coverage, reachable
 from zoo.programs.readout import fit, rounded
 from zoo.programs.simplify import forget_unused, simplify
 
@@ -66,7 +67,7 @@ def prune(program: Program, train: Questions, choose: Questions, *, cost: float 
             group = group[: len(group) // 2]
     unused = simplify(forget_unused(best, train.codes))
     best = unused if choose.accuracy(unused) >= least else best
-    best = _formulas(best, choose)
+    best = _tidy(_formulas(best, choose), train.codes, choose)
     live = len(before.nodes), len(best.nodes)
     return Pruned(best, (start, choose.accuracy(best)), live, tuple(dropped))
 
@@ -84,6 +85,36 @@ def _formulas(program: Program, choose: Questions) -> Program:
         tried = replace(program, nodes=tuple(nodes))
         if wanted != node.wanted and choose.accuracy(tried) >= at:
             program = tried
+    return simplify(program)
+
+
+def _tidy(program: Program, codes: Tensor, choose: Questions, *, most: int = 100) -> Program:
+    """Rows of predicates and small tables become what most others are, rarest first, where it costs no accuracy.
+
+    Predicates that are a formula stay.
+    """
+    counts, at, known = coverage(program, codes), choose.accuracy(program), reachable(program)
+    for place, node in enumerate(program.nodes):
+        if isinstance(node, Input) or len(counts[node.name]) > most:
+            continue
+        if not isinstance(node, Table) and node.query is not None:
+            asks = {q: node.wanted[q] for q in known[node.query]}
+            if rule(program.domains[node.query], program.domains[node.key], asks)[1] == asks:
+                continue
+        field = "entries" if isinstance(node, Table) else "wanted"
+        used = counts[node.name].tolist()
+        for row in sorted(range(len(used)), key=used.__getitem__):
+            rows = list(getattr(program.nodes[place], field))
+            votes = Counter({value: 0 for value in rows})
+            for value, many in zip(rows, used, strict=True):
+                votes[value] += many
+            if (common := votes.most_common(1)[0][0]) == rows[row]:
+                continue
+            rows[row] = common
+            new = replace(program.nodes[place], **{field: tuple(rows)})
+            tried = replace(program, nodes=(*program.nodes[:place], new, *program.nodes[place + 1 :]))
+            if choose.accuracy(tried) >= at:
+                program = tried
     return simplify(program)
 
 
