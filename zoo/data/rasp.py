@@ -105,7 +105,8 @@ class Rasp(Sequences):
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """Labels of the training split, and one for all others if there are others."""
-        seen = {name: {label for row in rows for label in row} - {None} for name, rows in self._labels.items()}
+        every = self._labels.items()
+        seen = {name: {label for row in rows for label in row if label is not None} for name, rows in every}
         others = (OTHER,) if (seen["val"] | seen["test"]) - seen["train"] else ()
         return (*sorted(seen["train"], key=lambda label: (len(label), label)), *others)
 
@@ -114,16 +115,14 @@ class Rasp(Sequences):
         return ANSWERS[self.task](words)
 
     def _read(self) -> dict[str, Split]:
-        place = {label: i for i, label in enumerate(self.class_names)}
+        place: dict[str | None, int] = {label: i for i, label in enumerate(self.class_names)}
         place[None] = -1
         assert self.sequence is not None
-        return {
-            name: as_split(
-                name, self.sequence, rows,
-                [[place.get(label, place.get(OTHER, -1)) for label in row] for row in self._labels[name]], whole=False,
-            )
-            for name, rows in self._drawn.items()
-        }  # fmt: skip
+        found = {}
+        for name, rows in self._drawn.items():
+            labels = [[place[label if label in place else OTHER] for label in row] for row in self._labels[name]]
+            found[name] = as_split(name, self.sequence, rows, labels, whole=False)
+        return found
 
     def _check_split(self, name: str, split: Split) -> None:
         if OTHER not in self.class_names:  # which no training sequence has, on purpose

@@ -23,7 +23,7 @@ from zoo.programs.explain import along, places
 from zoo.programs.interpreter import run, strengths
 from zoo.programs.ir import Program
 from zoo.programs.learning import Learning
-from zoo.programs.network import Network, soft_loss, temperature
+from zoo.programs.network import Network, ReadOut, soft_loss, temperature
 from zoo.programs.printer import print_program
 from zoo.programs.questions import Questions, read_rows, shares
 from zoo.programs.shape import Shape
@@ -97,9 +97,7 @@ class TransformerProgram(Learning, SelfExplaining):
             pooled,
         )  # fmt: skip
         self.network = Network(shape, restarts=restarts, identity=identity)
-        self.readout = nn.Module()
-        self.readout.weight = nn.Parameter(torch.randn(restarts, num_classes, shape.units) / num_classes**0.5)
-        self.readout.bias = nn.Parameter(torch.zeros(restarts, num_classes))
+        self.readout = ReadOut(restarts, num_classes, shape.units)
         self.best = stack.Snapshot([*self.network.parameters(), *self.readout.parameters()])
         self.register_buffer("accuracy", torch.full((restarts,), -1.0))  # of each restart's best, on validation data
         self.register_buffer("progress", torch.zeros((), dtype=torch.float64))  # epochs done
@@ -146,8 +144,7 @@ class TransformerProgram(Learning, SelfExplaining):
         code = state.get(f"{prefix}code")
         if code is not None and len(code) and f"{prefix}readout.weight" not in state:  # the program answers anew
             fresh = Program.from_json(bytes(code.tolist()).decode(), classes=self.classes)
-            self.readout.weight = nn.Parameter(fresh.weight[None].to(self.readout.weight))
-            self.readout.bias = nn.Parameter(fresh.bias[None].to(self.readout.bias))
+            self.readout.become(fresh.weight, fresh.bias)
 
     # The contract.
 
@@ -161,7 +158,7 @@ class TransformerProgram(Learning, SelfExplaining):
 
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """The linear read-out."""
-        if mask is not None:
+        if mask is not None and value is not None:
             state = torch.where(mask, value, state)
         return state @ self._weight.T + self._bias
 

@@ -14,7 +14,7 @@ from zoo.batch import Batch
 from zoo.programs import stack
 from zoo.programs.embed import start, word_vectors
 from zoo.programs.ir import Program
-from zoo.programs.network import Network
+from zoo.programs.network import Network, ReadOut
 from zoo.programs.printer import print_program
 from zoo.programs.prune import fitted, prune
 from zoo.programs.questions import Questions
@@ -22,7 +22,7 @@ from zoo.programs.search import search
 from zoo.programs.simplify import simplify
 
 
-class Learning:
+class Learning(nn.Module):
     """Part of ``zoo.models.transformer_program.TransformerProgram``, which has the tensors named here.
 
     Attributes:
@@ -36,7 +36,7 @@ class Learning:
     """
 
     network: Network
-    readout: nn.Module
+    readout: ReadOut
     best: stack.Snapshot
     accuracy: Tensor
     progress: Tensor
@@ -153,7 +153,6 @@ class Learning:
     def _become(self, program: Program) -> None:
         """From here on the model is this program; the network is gone."""
         stack.take(self, torch.zeros(0, dtype=torch.int64, device=self.device))
-        self.readout.weight = nn.Parameter(program.weight[None].clone())
-        self.readout.bias = nn.Parameter(program.bias[None].clone())
+        self.readout.become(program.weight, program.bias)
         self.code = torch.tensor(list(program.to_json().encode()), dtype=torch.uint8, device=self.device)
         self.accuracy = torch.full((1,), -1.0, device=self.device)

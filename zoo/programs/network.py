@@ -193,6 +193,27 @@ def _nearness(n: int) -> Tensor:
     return torch.where(i == j, -2.0, -far.to(torch.get_default_dtype()))
 
 
+class ReadOut(nn.Module):
+    """Linear read-outs of restarts: weight ``(r, c, u)``, bias ``(r, c)``.
+
+    Args:
+        restarts: r.
+        classes: c.
+        units: u.
+    """
+
+    def __init__(self, restarts: int, classes: int, units: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(restarts, classes, units) / classes**0.5)
+        self.bias = nn.Parameter(torch.zeros(restarts, classes))
+
+    @torch.no_grad()
+    def become(self, weight: Tensor, bias: Tensor) -> None:
+        """One read-out ``(c, u)`` and ``(c,)``, instead of those of the restarts."""
+        self.weight = nn.Parameter(weight[None].clone().to(self.weight))
+        self.bias = nn.Parameter(bias[None].clone().to(self.bias))
+
+
 def read_out(weight: Tensor, bias: Tensor, stream: Tensor, numbers: Tensor) -> Tensor:
     """Logits ``(r, c, p)`` at every position, from the variables of ``Network`` and weights ``(r, c, u)``."""
     r = len(stream)
