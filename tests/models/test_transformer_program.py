@@ -287,3 +287,23 @@ def test_a_shape_that_cannot_be_read():
     with pytest.raises(ValueError, match="entries; at most 4194304.*not chained"):
         _ = model.program
     assert Shape(2, 16, 2, 16, layers=3, chained=True).numbers(2, mid=True) == 7
+
+
+def test_rows_that_occur_twice(tmp_path, processes):
+    """A pooled program on a table: neighbours that are alike are one sequence and as many questions."""
+    rows = [("red", "foul", "no"), ("red", "none", "yes"), ("brown", "none", "yes"), ("brown", "foul", "no")]
+    every = [row for row in rows for _ in range(10)]
+    (tmp_path / "t.csv").write_text("colour,smell,edible\n" + "\n".join(map(",".join, every)) + "\n")
+    (tmp_path / "t.yaml").write_text(
+        "model: {name: transformer_program, num_classes: 2, pooled: true, heads: 1, counters: 1, restarts: 2, hidden: 4,"
+        " anneal: 6}\n"
+        f"data: {{name: categories, file: {tmp_path}/t.csv, target: edible, batch_size: 8}}\n"
+        "phases:\n  one: {epochs: 6, lr: {network: 0.05, readout: 0.05}, then: {discretise: {}, prune: {},"
+        " improve: {tries: 50}}}\n"
+    )
+    out = tmp_path / "run"
+    assert processes.run("cli", ["train", str(tmp_path / "t.yaml"), "--out", str(out)], {}) == 0
+    model, data = zoo.load(str(out)), create_data("categories", file=str(tmp_path / "t.csv"), target="edible")
+    x = torch.stack([data.read_input(f"colour={c},smell={s}") for c, s, _ in rows])
+    assert [model.classes[c] for c in model(x).argmax(1).tolist()] == [label for *_, label in rows]
+    assert torch.equal(model(x[[0, 0, 1]]), model(x)[[0, 0, 1]])

@@ -207,7 +207,7 @@ class TransformerProgram(Learning, SelfExplaining):
     def _questions(self, loader: Iterable[Batch]) -> Questions:
         x, y = in_order((b.x.to(self.device), b.y.to(self.device), b.index.to(self.device)) for b in loader)
         codes, asked = self._sequences(x)
-        return Questions(codes, None if self.pooled else asked, y)
+        return Questions(codes, asked, y)
 
     @torch.no_grad()
     def findings(self, loader: Iterable[Batch]) -> dict[str, float]:

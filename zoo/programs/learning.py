@@ -32,7 +32,6 @@ class Learning(nn.Module):
         accuracy: ``(r,)`` hard validation accuracy of that.
         progress: epochs done.
         code: the program as text, once there is one.
-        pooled: whether there is one question for each sequence.
     """
 
     network: Network
@@ -41,7 +40,6 @@ class Learning(nn.Module):
     accuracy: Tensor
     progress: Tensor
     code: Tensor
-    pooled: bool
     program: Any
     device: Any
     trainer: Any
@@ -69,7 +67,7 @@ class Learning(nn.Module):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Right answers of every restart's program: what counts is what it does when every choice is hard."""
         codes, asked = self._sequences(batch.x)
-        given = Questions(codes, None if self.pooled else asked, batch.y)
+        given = Questions(codes, asked, batch.y)
         self._tally += torch.tensor([len(batch) * p for p in map(given.accuracy, self._programs)] + [len(batch)])
 
     def on_validation_epoch_end(self) -> None:

@@ -18,8 +18,9 @@ class Questions:
 
     Attributes:
         codes: ``(s, length)`` sequences.
-        asked: ``(q, 2)`` sequence and position of each question; None for a pooled program.
-        y: ``(q,)`` class of each answer, or ``(s,)``.
+        asked: ``(q, 2)`` sequence and position of each question, the position without meaning for a pooled program;
+            None to ask a pooled program about each sequence once.
+        y: ``(q,)`` class of each answer.
     """
 
     codes: Tensor
@@ -28,7 +29,12 @@ class Questions:
 
     def features(self, program: Program) -> Tensor:
         """Strength ``(q, u)`` of each unit."""
-        return strengths(program, run(program, self.codes, check=False), self.codes != NOTHING, self.asked)
+        found = run(program, self.codes, check=False)
+        return self.answers_of(program, strengths(program, found, self.codes != NOTHING, self.asked))
+
+    def answers_of(self, program: Program, rows: Tensor) -> Tensor:
+        """One row for each question, from one for each sequence if the program is pooled."""
+        return rows[self.asked[:, 0]] if program.pooled and self.asked is not None else rows
 
     def accuracy(self, program: Program) -> float:
         """Share answered rightly."""

@@ -65,7 +65,8 @@ class _Judge:
     def _part(self, name: str, value: Tensor) -> Tensor:
         """What a variable adds to the logits ``(q, c)``."""
         p = self.start
-        return strength(p, name, value, self.real, self.given.asked) @ p.weight[:, p.columns(name)].T
+        part = strength(p, name, value, self.real, self.given.asked) @ p.weight[:, p.columns(name)].T
+        return self.given.answers_of(p, part)
 
     def keep_if_better(self, place: int, make: Callable[[Node], Node]) -> bool:
         """Change one node; whether the loss falls, and then the change stays."""
