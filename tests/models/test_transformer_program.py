@@ -295,8 +295,8 @@ def test_rows_that_occur_twice(tmp_path, processes):
     every = [row for row in rows for _ in range(10)]
     (tmp_path / "t.csv").write_text("colour,smell,edible\n" + "\n".join(map(",".join, every)) + "\n")
     (tmp_path / "t.yaml").write_text(
-        "model: {name: transformer_program, num_classes: 2, pooled: true, heads: 1, counters: 1, restarts: 2, hidden: 4,"
-        " anneal: 6}\n"
+        "model: {name: transformer_program, num_classes: 2, pooled: true, heads: 1, counters: 1, restarts: 2,"
+        " hidden: 4, anneal: 6}\n"
         f"data: {{name: categories, file: {tmp_path}/t.csv, target: edible, batch_size: 8}}\n"
         "phases:\n  one: {epochs: 6, lr: {network: 0.05, readout: 0.05}, then: {discretise: {}, prune: {},"
         " improve: {tries: 50}}}\n"

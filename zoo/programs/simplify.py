@@ -97,12 +97,12 @@ def _merge(program: Program) -> Program:
         else:
             first[same] = node.name
             nodes.append(node)
-    reads = tuple(dict.fromkeys(names.get(n, n) for n in program.reads))
-    blocks = {n: torch.zeros_like(program.weight[:, program.columns(n)]) for n in reads}
+    blocks: dict[str, Tensor] = {}  # weights of each variable read, those of its copies added
     for name in program.reads:
-        blocks[names.get(name, name)] += program.weight[:, program.columns(name)]
+        block, first_name = program.weight[:, program.columns(name)], names.get(name, name)
+        blocks[first_name] = blocks[first_name] + block if first_name in blocks else block
     weight = torch.cat([program.weight[:, :0], *blocks.values()], 1)
-    return replace(program, nodes=tuple(nodes), reads=reads, weight=weight)
+    return replace(program, nodes=tuple(nodes), reads=tuple(blocks), weight=weight)
 
 
 def _transposed(program: Program, node: Table) -> tuple[int, ...]:
