@@ -102,7 +102,7 @@ def _constants(program: Program) -> list[str]:
         if domain.number:
             numbers.append(f"    {name!r}: {_tuple(columns[0])},")
         else:
-            rows = [f"        {literal(domain, v)}: {_tuple(columns[v])}," for v in sorted(known[name])]
+            rows = [f"        {literal(domain, v)}: {_tuple(columns[v])}," for v in sorted(known[name]) if any(columns[v])]
             categories += [f"    {name!r}: {{", *rows, "    },"]
     if categories:
         out.append("\n".join(["SCORES = {  # what each value adds to each class", *categories, "}"]) + "\n")
@@ -141,7 +141,7 @@ def _scores(program: Program) -> str:
     kinds = {program.domains[name].number for name in program.reads}
     added = []
     if False in kinds:
-        added.append("*(table[found[name][i]] for name, table in SCORES.items())")
+        added.append("*(table[found[name][i]] for name, table in SCORES.items() if found[name][i] in table)")
     if True in kinds:
         added.append("*([u * found[name][i] for u in units] for name, units in PER_UNIT.items())")
     first, last = len(program.frame.before), len(program.frame.after)
