@@ -102,7 +102,8 @@ def _constants(program: Program) -> list[str]:
         if domain.number:
             numbers.append(f"    {name!r}: {_tuple(columns[0])},")
         else:
-            rows = [f"        {literal(domain, v)}: {_tuple(columns[v])}," for v in sorted(known[name]) if any(columns[v])]
+            kept = [v for v in sorted(known[name]) if any(columns[v])]
+            rows = [f"        {literal(domain, v)}: {_tuple(columns[v])}," for v in kept]
             categories += [f"    {name!r}: {{", *rows, "    },"]
     if categories:
         out.append("\n".join(["SCORES = {  # what each value adds to each class", *categories, "}"]) + "\n")
