@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-from worlds import flip, hist, random_model
+from program_worlds import flip, hist, random_model
 
 import zoo
 from zoo import paths

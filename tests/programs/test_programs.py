@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from worlds import flip, hist, random_model, token
+from program_worlds import flip, hist, random_model, token
 
 from zoo.programs.conditions import condition, literal, rule
 from zoo.programs.explain import as_text, trace
