@@ -7,7 +7,9 @@ from zoo.data.rasp import ANSWERS
 from zoo.programs.verify import exhaust
 
 
-@pytest.mark.parametrize(("task", "length", "inputs"), [("hist", 5, 9330), ("double_hist", 5, 9330), ("sort", 6, 19_530)])
+@pytest.mark.parametrize(
+    ("task", "length", "inputs"), [("hist", 5, 9330), ("double_hist", 5, 9330), ("sort", 6, 19_530)]
+)
 def test_every_input(task, length, inputs):
     model = zoo.load(f"transformer_program-{task}")
     words = [t for t in model.frame.tokens if t.isdigit()]
