@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
 
 from zoo import checkpoint, gallery
 from zoo.batch import Batch
@@ -44,12 +46,19 @@ def main(args: argparse.Namespace) -> None:
         page(
             out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
             class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
-            notes=gallery.notes(model, data, known and known.concepts, *both), details=gallery.details(data, x),
-            tokens=data.pieces(x),
+            notes=gallery.notes(model, data, known and known.concepts, *both), details=data.details(x),
+            traces=model.trace(x), tokens=data.pieces(x),
         )  # fmt: skip
-    winner = int(told.target[0])
-    answer = data.class_names[winner] if data.pieces(x) is None else visible(data.class_names[winner])
-    sys.stdout.write(f"{name}: {answer}, logit {float(told.logits[0, winner]):.4g}\n")
+    for i, winner in enumerate(told.target.tolist()):
+        said = name if len(x) == 1 else f"{name}, answer {i + 1}"
+        answer = data.class_names[winner] if data.pieces(x) is None else visible(data.class_names[winner])
+        sys.stdout.write(f"{said}: {answer}, logit {float(told.logits[i, winner]):.4g}\n")
+    rows = next(iter(model.trace(x[:1])), [])
+    if rows:
+        sheet = Table(*(str(i) for i in range(-1, len(rows[0][1]))), box=None, show_header=False)
+        for label, values in rows[1:]:
+            sheet.add_row(label, *values)
+        Console().print(sheet)
     if not args.dry_run:
         sys.stdout.write(f"page  {out}\n")
 
@@ -62,7 +71,8 @@ def read(text: str, data) -> tuple[torch.Tensor, Batch | None, str]:
             raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")
         batch = data.samples("test", [int(text)])
         return batch.x, batch, data.name_of("test", int(text))
-    return data.read_input(text)[None], None, text
+    x = data.read_input(text)
+    return x if x.ndim > len(data.input_shape) else x[None], None, text
 
 
 def file_name(name: str) -> str:

@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> None:
         page(
             out, title=f"{kind} on {name}, corrected", explanation=e, pictures=data.picture(x), truth=known and known.y,
             class_names=data.class_names, sources=gallery.sources(model, data, used),
-            facts=about(config, data, command), details=gallery.details(data, x), steps=steps,
+            facts=about(config, data, command), details=data.details(x), traces=model.trace(x), steps=steps,
             tokens=data.pieces(x),
             notes=gallery.notes(model, data, known and known.concepts, e),
         )  # fmt: skip

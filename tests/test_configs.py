@@ -218,7 +218,10 @@ def test_check_without_classes_leaves_sections_open():
     assert check(raw, where="here").model.anything == 1
 
 
-@pytest.mark.parametrize("name", ["protopnet/digits", "cbm/digits", "cem/digits", "bilinear_mlp/digits"])
+TRAINED = ("protopnet/digits", "cbm/digits", "cem/digits", "bilinear_mlp/digits", "transformer_program/hist")
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_golden(name, tmp_path):
     """The first 20 losses on the CPU, one thread, seed 0."""
     import pytorch_lightning as pl

@@ -30,10 +30,12 @@ VARIANTS = {
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
     "dense_transformer": [*({"mlp": m} for m in ("relu", "gelu", "swiglu")), {"depth": 3, "dropout": 0.5}],
     "codebook_transformer": [{}, {"sites": ["mix", "mlp"], "k": 3}, {"sites": ["attention", "mlp"], "dropout": 0.5}],
+    "transformer_program": [{}, {"layers": 2, "causal": True, "chained": True}, {"pooled": True, "variables": 2}],
 }
 TOKENS = {"input_shape": [9], "width": 16, "heads": 2}
 COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}, "dense_transformer": TOKENS}
-COMMON["codebook_transformer"] = {**TOKENS, "codes": 7}
+COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}
+SEQUENCE = {"tokens": list("abc"), "length": 5}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
 COMMON["cem"] = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}, "width": 4}
@@ -41,9 +43,14 @@ CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name,
 
 
 def draw(model, n, g=None):
-    """Inputs of the kind that the model takes: pictures, or contexts of all lengths."""
+    """Inputs of the kind that the model takes: pictures, questions about sequences, or contexts of all lengths."""
     if model.inputs == "numbers":
         return torch.randn(n, 3, SIZE, SIZE, generator=g)
+    if getattr(model, "frame", None) is not None:
+        words = len(SEQUENCE["tokens"]) - 1
+        codes = torch.randint(0, 3, (n, SEQUENCE["length"]), generator=g)
+        codes[:, words:] = torch.where(torch.rand(n, 1, generator=g) < 0.5, codes[:, words:], -1)
+        return codes if model.pooled else torch.cat([torch.randint(0, words, (n, 1), generator=g), codes], 1)
     length = torch.arange(n) % TOKENS["input_shape"][0] + 1
     tokens = torch.randint(CLASSES, (n, *TOKENS["input_shape"]), generator=g)
     return torch.where(torch.arange(tokens.shape[1]) < length[:, None], tokens, -1)
@@ -57,12 +64,13 @@ def widened(x):
 def build(name, extra):
     """A model whose state is not the initial one, in eval mode."""
     fallback = {"num_classes": CLASSES, "backbone": "resnet10t", "input_shape": [3, SIZE, SIZE], "concepts": CONCEPTS}
+    fallback["sequence"] = SEQUENCE
     known = inspect.signature(model_class(name)).parameters
     torch.manual_seed(0)
     model = create_model(name, **{k: v for k, v in fallback.items() if k in known} | COMMON.get(name, {}) | extra)
     model.train()
     with torch.no_grad():
-        model(draw(model, 8))  # moves running statistics
+        model(draw(model, 8, torch.Generator().manual_seed(2)))  # moves running statistics
         for parameter in model.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
     return model.eval()

@@ -72,7 +72,7 @@ def test_a_table_in_words(table):
     order = sorted(weights, key=lambda n: -abs(weights[n]))
     assert notes[0][unit] == ", ".join(f"{weights[n]:+.2f} {n}".replace("-", "−") for n in order)
     assert gallery.sources(model, table, range(8)) == {}
-    lines = gallery.details(table, batch.x)
+    lines = table.details(batch.x)
     measured = table.splits["test"].x[1].tolist()
     assert [name for name, _ in lines[1]] == ["age", "sugar", "height"]
     assert [float(v.replace("−", "-")) for _, v in lines[1]] == pytest.approx(measured, abs=1e-2)

@@ -12,16 +12,18 @@ from zoo import paths
 FILES = sorted(paths.PACKAGE.rglob("*.py"))
 NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("/", ".") for f in FILES}
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
-GROUND = {"explanation", "batch", "concepts", "config", "paths"}
+GROUND = {"explanation", "batch", "concepts", "sequences", "config", "paths"}
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
     "batch": set(),
     "concepts": {"paths"},
+    "sequences": {"paths"},
     "paths": set(),
     "config": {"paths"},
     "registry": {"paths", "config"},
     **dict.fromkeys(("data", "metrics", "report", "nn"), GROUND),
-    "models": GROUND | {"registry", "nn"},
+    "programs": GROUND,
+    "models": GROUND | {"registry", "nn", "programs"},
     "checkpoint": GROUND | {"registry", "models"},
     "gallery": GROUND | {"registry", "models", "data", "report", "nn"},
     "train": GROUND | {"registry", "models", "nn", "data", "metrics", "report", "checkpoint", "gallery"},

@@ -20,6 +20,7 @@ EPILOG = """examples:
   zoo compare runs/first runs/second         match the units of two trainings, side by side
   zoo steer codebook_transformer-tokfsm "12 34" L1.H0.7=on
                                              go on with a text while a code is held on
+  zoo export transformer_program-hist --to program -o hist.py    a trained program as one Python file
 """
 
 
@@ -93,6 +94,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--top-k", type=int, help="draw among the k likeliest tokens only")
     p.add_argument("--top-p", type=float, help="draw among the likeliest tokens that together reach this probability")
     p.add_argument("--seed", type=int, default=0, help="of the draws")
+    p = verb(
+        "export", "write a checkpoint in a form that needs no zoo", what="checkpoint or run folder", overrides=True
+    )
+    p.add_argument("--to", choices=["program"], default="program", help="program: one stand-alone Python file")
+    p.add_argument("-o", "--out", type=Path, help="file to write (default: the checkpoint's name)")
+    p.add_argument("--overwrite", action="store_true", help="replace the file")
     return top
 
 

@@ -127,14 +127,6 @@ def fires_after(
     return {int(ids[u]): card for u, card in told.items()}
 
 
-def details(data: Data, x: Tensor) -> list[list[tuple[str, str]]]:
-    """Rows of a table ``(b, d)`` as names and measured values; empty for other inputs."""
-    if not data.feature_names:
-        return []
-    rows = [[f"{round(v, 5) + 0.0:.5g}".replace("-", "−") for v in row] for row in data.values(x).tolist()]
-    return [list(zip(data.feature_names, row, strict=True)) for row in rows]
-
-
 def _weights_in_words(model: SelfExplaining, data: Data, units: list[int], *, most: int = 4) -> dict[int, str]:
     """Portraits of units over a table, as its weightiest features: ``+0.61 alcohol  −0.40 ash``."""
     shapes = model.portraits(torch.tensor(units)) if units and data.feature_names else None

@@ -12,17 +12,21 @@ if TYPE_CHECKING:
     from zoo.data.base import Data
 
 SOURCES = {
+    "categories": "zoo.data.categories:Categories",
     "cifar10": "zoo.data.torchvision_sets:Cifar10",
+    "concept_words": "zoo.data.categories:ConceptWords",
     "cub200": "zoo.data.cub200:Cub200",
     "digits": "zoo.data.digits:Digits",
     "fashion_mnist": "zoo.data.torchvision_sets:FashionMnist",
     "folder": "zoo.data.folder:Folder",
     "mnist": "zoo.data.torchvision_sets:Mnist",
+    "rasp": "zoo.data.rasp:Rasp",
     "shapes": "zoo.data.shapes:Shapes",
     "table": "zoo.data.table:Table",
     "text": "zoo.data.text:Text",
     "tokfsm": "zoo.data.tokfsm:TokFsm",
     "toys": "zoo.data.toys:Toys",
+    "trec6": "zoo.data.trec6:Trec6",
 }
 
 

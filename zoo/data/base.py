@@ -17,6 +17,7 @@ from zoo.concepts import ConceptSchema
 from zoo.data.concept_checks import check_concepts, warn_of_disguises
 from zoo.data.sampler import EpochSampler
 from zoo.data.split import Split, first_of_each, held_out
+from zoo.sequences import Frame
 
 SplitName = Literal["train", "val", "test"]
 
@@ -38,6 +39,7 @@ class Data(pl.LightningDataModule):
         class_names: one name for each class.
         part_names: one name for each keypoint; empty if there are none.
         concepts: what each column of the concepts means; None if there are none.
+        sequence: what sequences of tokens look like; None where inputs are no sequences.
         feature_names: one name for each number of a row; empty where inputs are no rows of numbers.
         licence: of the samples, in a few words.
         users_own: whether they are a user's, who is then warned of a concept that is the label in disguise.
@@ -49,6 +51,7 @@ class Data(pl.LightningDataModule):
     class_names: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
     concepts: ConceptSchema | None = None
+    sequence: Frame | None = None
     feature_names: tuple[str, ...] = ()
     licence: ClassVar[str] = ""
     users_own: ClassVar[bool] = False
@@ -174,13 +177,17 @@ class Data(pl.LightningDataModule):
         batch_size = batch_size or self.batch_size
         return DataLoader(
             dataset,
-            batch_sampler=EpochSampler(len(samples), batch_size, shuffle=shuffle, seed=self.seed, shard=shard),
+            batch_sampler=self._sampler(split, batch_size, shuffle=shuffle, shard=shard),
             collate_fn=_as_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+    def _sampler(self, split: SplitName, batch_size: int, *, shuffle: bool, shard: bool) -> EpochSampler:
+        """The order of the samples of a split."""
+        return EpochSampler(len(self._split(split)), batch_size, shuffle=shuffle, seed=self.seed, shard=shard)
 
     def resume_at(self, *, epoch: int, batch: int) -> None:
         """Let the next training loader begin there. Lightning makes the first iterator before it sets the epoch."""
@@ -213,7 +220,7 @@ class Data(pl.LightningDataModule):
         return self.loader(split).dataset.__getitems__([(0, int(i)) for i in ids])
 
     def read_input(self, text: str) -> Tensor:
-        """An input of the user's own, without the leading dimension.
+        """An input of the user's own, without the leading dimension; or, with it, several questions about one input.
 
         Raises:
             ValueError: if it cannot be read.
@@ -239,6 +246,10 @@ class Data(pl.LightningDataModule):
     def picture(self, x: Tensor) -> Tensor | None:
         """Inputs ``(b, ...)`` as pictures ``(b, 3, s, s)`` in [0, 1]; None where inputs are no pictures."""
         return None
+
+    def details(self, x: Tensor) -> list[list[tuple[str, str]]]:
+        """Names and values of each of the inputs ``(b, ...)``; empty where they say nothing beside the picture."""
+        return []
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change when a label, a name, a keypoint, an image or the division changes.

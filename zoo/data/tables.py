@@ -51,6 +51,11 @@ class TableData(Data):
         mean, std = (s.to(x.device) for s in self.scale)
         return (x * std + mean).to(x.dtype)
 
+    def details(self, x: Tensor) -> list[list[tuple[str, str]]]:
+        """Features and their measured values."""
+        rows = [[f"{round(v, 5) + 0.0:.5g}".replace("-", "−") for v in row] for row in self.values(x).tolist()]
+        return [list(zip(self.feature_names, row, strict=True)) for row in rows]
+
     def read_input(self, text: str) -> Tensor:
         """A row ``(d,)`` of the user's own, written ``name=value,name=value``; every feature once.
 

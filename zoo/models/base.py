@@ -165,6 +165,10 @@ class SelfExplaining(pl.LightningModule, ABC):
         """Figures that only this family can give, measured on the samples of ``loader``, printed with the scores."""
         return {}
 
+    def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
+        """What was computed on the way, in words: for each input names and values along it; empty for nothing."""
+        return []
+
     def sources(self) -> Sources | None:
         """The training sample that each unit was taken from; None for families whose units are not taken from data."""
         return None

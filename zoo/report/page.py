@@ -98,6 +98,7 @@ def page(
     also: Explanation | None = None,
     notes: Sequence[Mapping[int, str]] = (),
     details: Sequence[Sequence[tuple[str, str]]] = (),
+    traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = (),
     charts: Sequence[Chart] = (),
     steps: Sequence[StepRow] = (),
     units: Sequence[UnitRow] = (),
@@ -123,6 +124,7 @@ def page(
             explains another class than the first.
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colours them.
         details: for each input that is a row of a table, names and values.
+        traces: for each input what was computed on the way: names and values along it.
         charts: curves to draw under the scores.
         units: how single units fare, worst first.
         unit_scores: names of the scores that their ``values`` are of.
@@ -144,13 +146,14 @@ def page(
         ("notes", len(notes) or b, b),
         ("details", len(details) or b, b),
         ("tokens", b if tokens is None else len(tokens), b),
+        ("traces", len(traces) or b, b),
     ):
         if found != expected:
             raise ValueError(f"page: {field} has {found} entries; expected {expected} to fit the explanation")
 
     explanations = [e.detach().to("cpu") for e in (explanation, also) if e is not None]
     shared = {"pictures": pictures, "class_names": class_names, "truth": truth, "sources": sources or {}}
-    shared |= {"notes": notes, "details": details, "tokens": tokens or ()}
+    shared |= {"notes": notes, "details": details, "tokens": tokens or (), "traces": traces}
     if tokens is not None:
         shared["class_names"] = [visible(name) for name in class_names]
     html = _template().render(

@@ -72,6 +72,7 @@ class Card:
     rivals: list[Rival]
     details: Sequence[tuple[str, str]]
     text: list[Span] | None = None
+    trace: Sequence[tuple[str, Sequence[str]]] = ()
 
 
 def card(
@@ -85,6 +86,7 @@ def card(
     notes: Sequence[Mapping[int, str]] = (),
     details: Sequence[Sequence[tuple[str, str]]] = (),
     tokens: Sequence[Sequence[str]] = (),
+    traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = (),
 ) -> Card:
     """The card of input ``i``; a second explanation of the same class is left out.
 
@@ -98,6 +100,7 @@ def card(
         notes: for each input, a few words on some of its units, by unit id.
         details: for each input that is a row of a table, names and values.
         tokens: for each input that is a text, the texts of its tokens.
+        traces: for each input what was computed on the way: names and values along it.
     """
     logits = explanations[0].logits[i].double()
     answer = int(logits.argmax())
@@ -141,6 +144,7 @@ def card(
         ],
         details=details[i] if details else (),
         text=spans(tokens[i]) if tokens else None,
+        trace=traces[i] if traces else (),
     )
 
 

@@ -28,6 +28,7 @@ def card(
     mean, std = getattr(data, "mean", None), getattr(data, "std", None)
     scale = f"mean {list(mean)}, std {list(std)}" if mean and std else "standardised by the training split"
     scale = "tokens, -1 behind the end" if hasattr(data, "context") else scale
+    scale = scale if data.sequence is None else "whole numbers, as the data's read_input gives them"
     made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
     example = "\n![an input, its strongest units, and the sum](explanation.png)\n" if n_units else ""
     on = f" on `{model['backbone']}`" if model.get("backbone") else ""

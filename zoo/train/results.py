@@ -128,8 +128,9 @@ def write_page(
     return page(
         file, title=title, lead=lead, explanation=told, also=also, pictures=data.picture(batch.x), truth=batch.y,
         class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
-        notes=gallery.notes(model, data, batch.concepts, told, also), details=gallery.details(data, batch.x),
-        charts=charts(results), tokens=data.pieces(batch.x), **least_reliable(model, data, results),
+        notes=gallery.notes(model, data, batch.concepts, told, also), details=data.details(batch.x),
+        traces=model.trace(batch.x), tokens=data.pieces(batch.x), charts=charts(results),
+        **least_reliable(model, data, results),
     )  # fmt: skip
 
 

@@ -30,15 +30,20 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return configs.load(name, overrides, classes=classes)
 
 
-FROM_DATA = ("concepts", "input_shape", "num_classes")
-MADE_UP = {"concepts": {"columns": {"this": None, "that": None}}, "input_shape": [4], "num_classes": 4}
+FROM_DATA = ("concepts", "input_shape", "num_classes", "sequence")
+MADE_UP = {
+    "concepts": {"columns": {"this": None, "that": None}},
+    "input_shape": [4],
+    "num_classes": 4,
+    "sequence": {"tokens": ["this", "that"], "length": 4},
+}
 
 
 def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
     """Model and data of a config, the model initialised from the seed.
 
-    What the model's ``__init__`` wants to know of the data (``concepts``, ``input_shape``, ``num_classes``) and the
-    config leaves out is filled in, in ``config`` too; so is what reading the data settles, such as a vocabulary.
+    What the model's ``__init__`` wants to know of the data (``FROM_DATA``) and the config leaves out is filled in, in
+    ``config`` too; so is what reading the data settles, such as a vocabulary.
 
     Args:
         config: the run.
@@ -93,6 +98,8 @@ def _told(data: Data, key: str) -> Any:
         return data.num_classes
     if key == "input_shape":
         return list(data.input_shape)
+    if key == "sequence":
+        return None if data.sequence is None else {**data.sequence.to_config(), "classes": list(data.class_names)}
     return None if data.concepts is None else data.concepts.to_config()
 
 

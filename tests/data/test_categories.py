@@ -1,0 +1,94 @@
+"""Rows of words: a user's CSV and the concepts of other data."""
+
+import pytest
+import torch
+
+from zoo.data import create_data
+
+HEAD = "colour,smell,edible,part\n"
+ROWS = [("red", "foul", "no"), ("red", "none", "yes"), ("brown", "none", "yes"), ("", "foul", "no")]
+
+
+@pytest.fixture
+def table(tmp_path):
+    parts = ["train", "train", "val", "test"] * 5
+    rows = [",".join((*ROWS[(i + i // 4) % 4], parts[i])) for i in range(20)]
+    file = tmp_path / "table.csv"
+    file.write_text(HEAD + "\n".join(rows) + "\n")
+    return file
+
+
+def test_rows_of_a_table(table):
+    data = create_data("categories", file=str(table), target="edible", split="part")
+    assert data.sequence.tokens == ("colour=?", "colour=brown", "colour=red", "smell=foul", "smell=none")
+    assert data.input_shape == (2,)
+    assert data.class_names == ("no", "yes")
+    batch = data.samples("train", range(10))
+    for x, y, row in zip(batch.x.tolist(), batch.y.tolist(), data.details(batch.x), strict=True):
+        assert x[1] == (3 if y == 0 else 4)
+        assert [name for name, _ in row] == ["colour", "smell"]
+        assert row[1][1] == ("foul" if y == 0 else "none")
+    assert len(list(data.loader("train", batch_size=3))) == 4, "every row is a sequence of its own"
+
+
+def test_an_input_of_ones_own(table):
+    data = create_data("categories", file=str(table), target="edible", split="part")
+    assert data.read_input("smell=none, colour=red").tolist() == [2, 4]
+    for text, reason in (
+        ("smell=none", "'colour' is missing"),
+        ("smel=none,colour=red", "'smel' is no column, did you mean smell"),
+        ("smell=nine,colour=red", "never 'nine', did you mean none"),
+        ("smell=none,smell=none,colour=red", "'smell' is given twice"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            data.read_input(text)
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        ({"target": "edibel"}, "no column 'edibel' .data.target., did you mean edible"),
+        ({"most": 2}, "column 'colour' has 3 different values, more than data.most=2"),
+        ({"features": []}, "data.features is empty"),
+        ({"features": ["size"]}, "no column 'size'"),
+    ],
+)
+def test_wrong_tables(table, args, reason):
+    with pytest.raises(ValueError, match=reason):
+        create_data("categories", **{"file": str(table), "target": "edible", "split": "part"} | args).setup()
+
+
+def test_concepts_as_words():
+    data = create_data("concept_words", source="digits", source_args={"size": 8, "limit": 100})
+    source = data.source
+    assert len(data.splits["train"]) == len(source.splits["train"])
+    truth, x = source.splits["test"].concepts, data.splits["test"].x
+    assert data.input_shape == (len(source.concepts.group_names),)
+    for column, name in enumerate(source.concept_names):
+        said = [data.sequence.tokens[c] for c in x[:, column].tolist()]
+        assert said == [f"{name}={'yes' if v else 'no'}" for v in truth[:, column].tolist()]
+    assert torch.equal(data.splits["test"].y, source.splits["test"].y)
+    with pytest.raises(ValueError, match="digits has no concepts|has no concepts"):
+        create_data("concept_words", source="rasp").setup()
+
+
+def test_groups_of_concepts(table):
+    data = create_data(
+        "concept_words", source="table",
+        source_args={"file": str(table), "target": "edible", "split": "part", "concept_columns": ["colour", "smell"]},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="no column of numbers"):
+        data.setup()
+    text = table.read_text().splitlines()
+    table.write_text("\n".join([text[0] + ",size", *(f"{line},{i}" for i, line in enumerate(text[1:]))]))
+    data = create_data(
+        "concept_words", source="table",
+        source_args={"file": str(table), "target": "edible", "split": "part", "concept_columns": ["smell", "colour"]},
+    )  # fmt: skip
+    assert set(data._columns) == {"smell", "colour"}
+    rows = data.details(data.splits["train"].x)
+    for row, label in zip(rows, data.splits["train"].y.tolist(), strict=True):
+        found = dict(row)
+        assert found["colour"] in ("red", "brown", "?")
+        assert found["smell"] in ("foul", "none", "yes", "no")
+        assert label in (0, 1)

@@ -1,0 +1,66 @@
+"""Programs for tests: two written by hand, and random ones with the network that they were read off."""
+
+import random
+
+import torch
+
+from zoo.programs.compile import compile_network
+from zoo.programs.ir import Count, Input, Program, Select, Table
+from zoo.programs.network import Network
+from zoo.programs.shape import Shape
+from zoo.sequences import Frame
+
+LETTERS = "abcdefg"
+
+
+def token(frame):
+    return Input("token", len(frame.tokens), tuple(range(len(frame.tokens))), frame.tokens)
+
+
+def hist(length=5):
+    """How often each of a, b occurs: logits 2jn - j^2 of the count n are largest at j = n."""
+    frame = Frame(("a", "b", "<s>"), length, ("<s>",))
+    count = Count("count", "token", "token", None, (0, 1, 2))
+    j = torch.arange(1, length, dtype=torch.float64)
+    return Program(frame, (token(frame), count), ("count",), tuple(str(int(v)) for v in j), 2 * j[:, None], -j.square())
+
+
+def flip(length=5):
+    """The token at the mirrored position, where positions run to the last of the longest sequence."""
+    frame = Frame(("a", "b"), length)
+    nodes = (
+        token(frame),
+        Input("position", length),
+        Select("other", "position", "position", "token", tuple(length - 1 - i for i in range(length))),
+        Table("upper", ("other", "token"), 2, (0, 0, 0, 1)),
+    )
+    return Program(
+        frame, nodes, ("other", "upper"), ("A", "B", "BB"),
+        torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 5]], dtype=torch.float64),
+        torch.zeros(3, dtype=torch.float64),
+    )  # fmt: skip
+
+
+def random_model(seed):
+    """A network, its read-out, the program, and 40 sequences of words: any form that a config can ask for."""
+    draw = random.Random(seed)
+    torch.manual_seed(seed)
+    tokens = draw.randint(1, 6)
+    before = ("a",) if draw.random() < 0.4 else ()
+    after = ("b",) if before and tokens > 1 and draw.random() < 0.5 else ()
+    unknown = "a" if draw.random() < 0.2 else None
+    length = draw.randint(2, 6) + len(before + after)
+    variables, chained = draw.choice([0, 0, 1, 3]), draw.random() < 0.4
+    shape = Shape(
+        tokens, length, draw.randint(2, 4), max(length, 0 if variables else tokens) + draw.randint(0, 2), variables,
+        draw.randint(0, 2 if chained else 3), draw.randint(0, 3), draw.randint(0, 2), draw.randint(0, 2),
+        draw.randint(0, 2), chained, draw.random() < 0.5, 8, draw.random() < 0.5, draw.random() < 0.3,
+    )  # fmt: skip
+    network = Network(shape, identity=draw.choice([0.0, 4.0])).double()
+    weight = torch.randn(shape.classes, shape.units).double()
+    bias = torch.randn(shape.classes).double()
+    frame = Frame(tuple(LETTERS[:tokens]), length, before, after, unknown)
+    program = compile_network(network, 0, frame, tuple("WXYZ"[: shape.classes]), weight, bias)
+    known = [*frame.tokens, *(["?"] if unknown else [])]
+    words = [[draw.choice(known) for _ in range(draw.randint(1, frame.room))] for _ in range(40)]
+    return network, weight, bias, program, words

@@ -1,0 +1,26 @@
+"""The shipped programs are right on every input up to a length, not only on the test split."""
+
+import pytest
+
+import zoo
+from zoo.data.rasp import ANSWERS
+from zoo.programs.verify import exhaust
+
+
+@pytest.mark.parametrize(
+    ("task", "length", "inputs"), [("hist", 5, 9330), ("double_hist", 5, 9330), ("sort", 6, 19_530)]
+)
+def test_every_input(task, length, inputs):
+    model = zoo.load(f"transformer_program-{task}")
+    words = [t for t in model.frame.tokens if t.isdigit()]
+    told = exhaust(model.program, ANSWERS[task], words, length=length)
+    assert (told.checked, told.proven, told.counterexample) == (inputs, length, None)
+
+
+def test_a_class_that_training_never_had():
+    """Seven times the same token: its count has no class, so the program must be wrong, and the search says where."""
+    model = zoo.load("transformer_program-hist")
+    told = exhaust(model.program, ANSWERS["hist"], "0", length=7)
+    assert told.proven == 6
+    assert told.counterexample.words == ["0"] * 7
+    assert "7" not in model.classes

@@ -1,0 +1,127 @@
+"""What all sequences of tokens share: questions about positions, served sequence by sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from zoo.data.base import Data, SplitName
+from zoo.data.sampler import EpochSampler, mix
+from zoo.data.split import Split
+from zoo.data.tables import Rows
+from zoo.sequences import NOTHING, Frame
+
+
+class Sequences(Data):
+    """A source of labelled sequences. A sample is a question: a position of a sequence, or the sequence as a whole.
+
+    ``x`` is ``(b, 1 + length)`` int64: the position asked, counted from 0 at the first token, then the tokens' codes,
+    padded with -1. Where the whole sequence is asked (``whole``) it is ``(b, length)``. Questions about one sequence
+    follow one another and are served together; ``batch_size`` counts sequences.
+
+    A subclass has a ``frame`` and reads splits whose ``x`` are such rows.
+
+    Attributes:
+        whole: whether there is one question for each sequence.
+        even: whether training draws all lengths equally often, with replacement.
+    """
+
+    whole: bool = False
+    even: bool = False
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Length, and one for the position asked."""
+        assert self.sequence is not None
+        return (self.sequence.length + (not self.whole),)
+
+    def _serve(self, name: SplitName, *, augment: bool) -> Dataset:
+        split = self._split(name)
+        assert split.x is not None
+        return Rows(split, split.x)
+
+    def _sampler(self, split: SplitName, batch_size: int, *, shuffle: bool, shard: bool) -> EpochSampler:
+        x = self._split(split).x
+        assert x is not None
+        tokens = x if self.whole else x[:, 1:]
+        new = torch.ones(len(x), dtype=torch.bool)
+        new[1:] = True if self.whole else (tokens[1:] != tokens[:-1]).any(1)
+        first = new.nonzero()[:, 0]
+        length = (tokens[first] != NOTHING).sum(1) if self.even and shuffle else None
+        return SequenceSampler(first, len(x), batch_size, shuffle=shuffle, seed=self.seed, shard=shard, length=length)
+
+    def read_input(self, text: str) -> Tensor:
+        """Words with spaces between them: one question for each word ``(b, 1 + length)``, or the one ``(length,)``.
+
+        Raises:
+            ValueError: if there is no word, there are too many, or one is unknown.
+        """
+        assert self.sequence is not None
+        words = text.split()
+        codes = self.sequence.pad([self.sequence.encode(words)])
+        return codes[0] if self.whole else questions(codes, self.sequence, [len(words)])
+
+    def details(self, x: Tensor) -> list[list[tuple[str, str]]]:
+        """The sequence, the position asked in brackets."""
+        assert self.sequence is not None
+        rows = []
+        for row in x.long().tolist():
+            asked, codes = (None, row) if self.whole else (row[0], row[1:])
+            words = [self.sequence.tokens[c] for c in codes if c != NOTHING]
+            rows.append([("sequence", " ".join(f"[{w}]" if i == asked else w for i, w in enumerate(words)))])
+        return rows
+
+
+def questions(codes: Tensor, frame: Frame, words: list[int]) -> Tensor:
+    """A question about each word of sequences ``(s, length)`` that have so many ``words``, as ``(q, 1 + length)``."""
+    start = len(frame.before)
+    asked = torch.tensor([start + i for n in words for i in range(n)])
+    which = torch.arange(len(words)).repeat_interleave(torch.tensor(words))
+    return torch.cat([asked[:, None], codes[which]], 1)
+
+
+class SequenceSampler(EpochSampler):
+    """Batches of whole sequences: all questions about each.
+
+    Args:
+        first: ``(s,)`` first question of each sequence; its questions follow.
+        questions: number of all of them.
+        batch_size: sequences.
+        shuffle: as of ``EpochSampler``.
+        seed: as of ``EpochSampler``.
+        shard: as of ``EpochSampler``.
+        length: ``(s,)`` of each sequence, to draw all lengths equally often; None to take each sequence once.
+    """
+
+    def __init__(
+        self, first: Tensor, questions: int, batch_size: int, *, shuffle: bool, seed: int, shard: bool = True,
+        length: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(len(first), batch_size, shuffle=shuffle, seed=seed, shard=shard)
+        self.first, self.end = first.tolist(), [*first[1:].tolist(), questions]
+        self.weight = None if length is None else 1.0 / torch.bincount(length)[length]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        drawn = None
+        if self.weight is not None:
+            generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, 1))
+            drawn = torch.multinomial(self.weight, self.n, replacement=True, generator=generator).tolist()
+        for batch in super().__iter__():
+            ids = [i if drawn is None else drawn[i] for _, i in batch]
+            yield [(batch[0][0], q) for i in ids for q in range(self.first[i], self.end[i])]
+
+
+def as_split(name: str, frame: Frame, rows: list[list[str]], labels: list[list[int]], *, whole: bool) -> Split:
+    """A split of sequences of words and their labels: one for each word, -1 for none, or one for each sequence."""
+    codes = frame.pad(map(frame.encode, rows))
+    y = torch.tensor([label for row in labels for label in row])
+    if whole:
+        return Split([f"{name}/{i:05d}" for i in range(len(rows))], y, x=codes)
+    x, names = questions(codes, frame, [len(row) for row in rows]), []
+    for i, row in enumerate(rows):
+        names += [f"{name}/{i:05d}, word {p + 1}" for p in range(len(row))]
+    kept = (y >= 0).nonzero()[:, 0]
+    return Split(names, y, x=x).take(kept)

@@ -1,0 +1,156 @@
+"""How a transformer program learns, beside its loss: cooling, hard validation, and what phases call afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.programs import stack
+from zoo.programs.embed import start, word_vectors
+from zoo.programs.ir import Program
+from zoo.programs.network import Network, ReadOut
+from zoo.programs.printer import print_program
+from zoo.programs.prune import fitted, prune
+from zoo.programs.questions import Questions
+from zoo.programs.search import search
+from zoo.programs.simplify import simplify
+
+
+class Learning(nn.Module):
+    """Part of ``zoo.models.transformer_program.TransformerProgram``, which has the tensors named here.
+
+    Attributes:
+        network: restarts.
+        readout: their ``weight`` ``(r, c, u)`` and ``bias`` ``(r, c)``.
+        best: each restart as it was at its best.
+        accuracy: ``(r,)`` hard validation accuracy of that.
+        progress: epochs done.
+        code: the program as text, once there is one.
+    """
+
+    network: Network
+    readout: ReadOut
+    best: stack.Snapshot
+    accuracy: Tensor
+    progress: Tensor
+    code: Tensor
+    program: Any
+    device: Any
+    trainer: Any
+    log: Any
+    _sequences: Any
+    _questions: Any
+    _compiled: Any
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Each restart for itself, as if it were alone."""
+        if gradient_clip_val is not None:
+            stack.clip([p for g in optimizer.param_groups for p in g["params"]], gradient_clip_val)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Cool down."""
+        self.progress += 1 / self.trainer.num_training_batches
+
+    def on_validation_epoch_start(self) -> None:
+        """Read the program of every restart."""
+        self._programs = [self._compiled(r) for r in range(len(self.readout.weight))]
+        self._tally = torch.zeros(len(self._programs) + 1, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Right answers of every restart's program: what counts is what it does when every choice is hard."""
+        codes, asked = self._sequences(batch.x)
+        given = Questions(codes, asked, batch.y)
+        self._tally += torch.tensor([len(batch) * p for p in map(given.accuracy, self._programs)] + [len(batch)])
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep each restart as it was at its best."""
+        assert self._tally is not None
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(self._tally)
+        now = (self._tally[:-1] / self._tally[-1]).to(self.accuracy)
+        self.log("val/accuracy", now.max(), prog_bar=True)
+        self.log("val/median", now.median())
+        if not len(self.code):
+            self.best.keep([*self.network.parameters(), *self.readout.parameters()], now >= self.accuracy)
+        self.accuracy.copy_(torch.maximum(self.accuracy, now))
+
+    # Methods that a phase may name under ``then``.
+
+    @torch.no_grad()
+    def embed(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Let words that stand near the same words begin with like properties; from the training sequences alone."""
+        s = self.network.shape
+        if not s.variables:
+            raise ValueError("the model reads tokens whole; embed needs model.variables, 1 or more")
+        codes = self._questions(loader).codes
+        vectors = word_vectors(codes, s.tokens).to(self.device)
+        self.network.embedding.copy_(start(vectors, s.variables, s.width, self.network.restarts))
+        return {"words": float(s.tokens)}
+
+    @torch.no_grad()
+    def race(self, loader: Iterable[Batch], *, keep: int = 4) -> dict[str, float]:
+        """Go on with the restarts that have been best on validation data, as they are now."""
+        if len(self.code):
+            raise ValueError("the program is already found; race before discretise")
+        ids = self.accuracy.argsort(descending=True, stable=True)[:keep].sort().values
+        told = {"best": float(self.accuracy.max()), "median": float(self.accuracy.median()), "kept": float(len(ids))}
+        stack.take(self, ids)
+        return told
+
+    @torch.no_grad()
+    def discretise(self, loader: Iterable[Batch], *, l2: float = 1e-6, bits: int = 6) -> dict[str, float]:
+        """The best restart at its best becomes the program; its read-out is fitted anew, exactly, and rounded.
+
+        Weights are multiples of ``2 ** -bits``, so that scores add up to the same in every precision.
+        """
+        if len(self.code):
+            raise ValueError("the program is already found; discretise once")
+        spread = sorted(self.accuracy.tolist())
+        if max(spread) >= 0:
+            self.best.restore([*self.network.parameters(), *self.readout.parameters()])
+        given, leader = self._questions(loader), int(self.accuracy.argmax())
+        raw = self._compiled(leader)
+        refit = fitted(simplify(raw), given, l2=l2, bits=bits)
+        told = {f"restart {i + 1}": value for i, value in enumerate(spread)}
+        told |= {"accuracy": given.accuracy(raw), "accuracy refitted": given.accuracy(refit)}
+        self._become(refit)
+        return told
+
+    @torch.no_grad()
+    def improve(
+        self, loader: Iterable[Batch], *, tries: int = 20_000, l2: float = 1e-6, bits: int = 6
+    ) -> dict[str, float]:
+        """Search for better gates, predicate rows and table entries, one change at a time; then fit the read-out."""
+        given = self._questions(loader)
+        before = given.accuracy(self.program)
+        refit = partial(fitted, l2=l2, bits=bits)
+        self._become(refit(simplify(search(self.program, given, refit=refit, tries=tries)), given))
+        return {"accuracy before": before, "accuracy": given.accuracy(self.program)}
+
+    @torch.no_grad()
+    def prune(
+        self, loader: Iterable[Batch], *, cost: float = 0.005, l2: float = 1e-6, bits: int = 6
+    ) -> dict[str, float]:
+        """Take out what costs no more accuracy than ``cost`` on a fifth of the training sequences; fit on the rest."""
+        given = self._questions(loader)
+        fitting, choosing = given.parted(5)
+        done = prune(self.program, fitting, choosing, cost=cost, l2=l2)
+        text = [len(print_program(p, name="p").splitlines()) for p in (self.program, done.program)]
+        self._become(fitted(done.program, given, l2=l2, bits=bits))
+        names = ("accuracy before", "accuracy", "variables before", "variables", "lines before", "lines")
+        return dict(zip(names, map(float, (*done.accuracy, *done.variables, *text)), strict=True))
+
+    def _become(self, program: Program) -> None:
+        """From here on the model is this program; the network is gone."""
+        stack.take(self, torch.zeros(0, dtype=torch.int64, device=self.device))
+        self.readout.become(program.weight, program.bias)
+        self.code = torch.tensor(list(program.to_json().encode()), dtype=torch.uint8, device=self.device)
+        self.accuracy = torch.full((1,), -1.0, device=self.device)

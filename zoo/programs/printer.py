@@ -1,0 +1,319 @@
+"""Writes a program as one stand-alone Python file that computes the same and is meant to be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from textwrap import wrap
+
+from torch import Tensor
+
+from zoo.programs.conditions import blocks, condition, groups, literal, rule
+from zoo.programs.ir import Count, Domain, Input, Program, Select, Table
+from zoo.programs.reach import Reach, combinations, coverage, reachable
+from zoo.sequences import NOTHING
+
+WIDE = 116  # columns of a line
+MANY = 150  # blocks of a table beyond which it is written row by row
+
+SELECT = '''def copy_from(wanted, key, value):
+    """Copy from the nearest position with the wanted key: the earlier of two, itself last, the first if none."""
+    found = [[j for j, k in enumerate({key}) if k == w] for {w} in {wanted}]
+    return [value[min(js, key=lambda j: (j == i, abs(j - i), j), default=0)] for i, js in enumerate(found)]
+'''
+COUNT = '''def count_where(wanted, key):
+    """At how many positions{seen} the key is the wanted one."""
+    return [sum(k == w for k in {key}) for {w} in {wanted}]
+'''
+ADD = '''def sum_where(wanted, key, value):
+    """Sum of the values over the positions{seen} whose key is the wanted one."""
+    return [sum(v for k, v in zip({key}, value) if k == w) for {w} in {wanted}]
+'''
+ALL = {"key": "key", "w": "w", "wanted": "wanted", "seen": ""}
+CAUSAL = {"key": "key[: i + 1]", "w": "i, w", "wanted": "enumerate(wanted)", "seen": " up to its own"}
+
+
+def print_program(
+    program: Program, *, name: str, about: Sequence[str] = (), codes: Tensor | None = None, by: str = "zoo"
+) -> str:
+    """The source of a module with ``run(words)``, ``scores(words)`` and ``variables(words)``.
+
+    Args:
+        program: what to write.
+        name: of the file, without ``.py``.
+        about: lines for its docstring.
+        codes: ``(b, length)`` sequences whose coverage is written beside each branch.
+        by: who writes it.
+    """
+    known = reachable(program)
+    counts = {} if codes is None else {k: v.tolist() for k, v in coverage(program, codes).items()}
+    body, calls = [], []
+    for node in program.nodes:
+        text, call = _write(program, node, known, counts.get(node.name))
+        body += text
+        calls.append(f"    {node.name} = {call}")
+    kinds = {type(node) if not isinstance(node, Count) else ("count", node.value is None) for node in program.nodes}
+    uses = {Select: SELECT, ("count", True): COUNT, ("count", False): ADD}
+    helpers = [text.format(**(CAUSAL if program.causal else ALL)) for kind, text in uses.items() if kind in kinds]
+    parts = [_head(program, name, about, by, bool(body) and codes is not None), *_constants(program), *helpers, *body]
+    parts += [_variables(program, calls), _scores(program), _run(program)]
+    return "\n\n".join(part.strip("\n") + "\n" for part in _spaced(parts))
+
+
+def _spaced(parts: list[str]) -> list[str]:
+    """Constants stand one below the other, functions apart."""
+    out: list[str] = [parts[0]]
+    for part in parts[1:]:
+        if part[0].isupper() and not out[-1].startswith("def "):
+            out[-1] = out[-1].rstrip("\n") + ("\n" if len(out[-1]) > len(parts[0]) else "\n\n") + part
+        else:
+            out.append(part)
+    return out
+
+
+def _head(program: Program, name: str, about: Sequence[str], by: str, covered: bool) -> str:
+    frame, one = program.frame, "one answer for all words" if program.pooled else "one answer for each word"
+    some = [t for t in frame.tokens if t not in frame.before + frame.after][:3]
+    other = "any other input: ValueError" if frame.unknown is None else f"unknown ones are read as {frame.unknown!r}"
+    lines = [
+        *wrap(" ".join([f"{name}: {one}.", *about, f"Written by {by}."]), WIDE - 3),
+        f"Takes 1 to {frame.room} words of TOKENS; {other}. Run it: python {name}.py {' '.join(some)}",
+        *(["Behind # stands how often the training data took a branch."] if covered else []),
+    ]
+    text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
+    return f'"""{text}\n"""\n\nimport sys\n'
+
+
+def _constants(program: Program) -> list[str]:
+    frame, out = program.frame, []
+    words = [node for node in program.nodes if isinstance(node, Input) and node.table and not _is_token(node)]
+    if words:
+        names = ", ".join(node.name for node in words)
+        rows = [f"{t!r}: {tuple(n.table[i] for n in words)!r}" for i, t in enumerate(frame.tokens)]
+        out.append(f"TOKENS = {{  # {names} of each token\n{_fill(rows)}}}\n")
+    else:
+        out.append(_wrapped("TOKENS", [repr(t) for t in frame.tokens]))
+    out.append(_wrapped("CLASSES", [repr(c) for c in program.classes]))
+    out.append(f"BASE = {_tuple(program.bias.tolist())}\n")
+    known = reachable(program)
+    categories, numbers = [], []
+    for name in program.reads:
+        domain, columns = program.domains[name], program.weight[:, program.columns(name)].T.tolist()
+        if domain.number:
+            numbers.append(f"    {name!r}: {_tuple(columns[0])},")
+        else:
+            kept = [v for v in sorted(known[name]) if any(columns[v])]
+            rows = [f"        {literal(domain, v)}: {_tuple(columns[v])}," for v in kept]
+            categories += [f"    {name!r}: {{", *rows, "    },"]
+    if categories:
+        out.append("\n".join(["SCORES = {  # what each value adds to each class", *categories, "}"]) + "\n")
+    if len(numbers) == 1 and len(numbers[0]) < WIDE - 12:
+        note = "  # what a number adds, times itself" if len(numbers[0]) < WIDE - 48 else ""
+        out.append(f"PER_UNIT = {{{numbers[0].strip(' ,')}}}{note}\n")
+    elif numbers:
+        out.append(
+            "\n".join(["PER_UNIT = {  # what each number adds to each class, times itself", *numbers, "}"]) + "\n"
+        )
+    return out
+
+
+def _variables(program: Program, calls: list[str]) -> str:
+    frame = program.frame
+    words, wrong = "*words", " or not set(words) <= set(TOKENS)"
+    if frame.unknown is not None:
+        words, wrong = f"*(w if w in TOKENS else {frame.unknown!r} for w in words)", ""
+    before, after = ("".join(f"{t!r}, " for t in frame.before), "".join(f", {t!r}" for t in frame.after))
+    if not any(isinstance(node, Input) and _is_token(node) for node in program.nodes):
+        calls = ["    token = TOKEN", *calls]
+    pairs = [f"{name!r}: {name}" for name in program.reads]
+    last = f"    return {{{', '.join(pairs)}}}"
+    if len(last) > WIDE:
+        last = "\n".join(["    return {", *(f"    {line}" for line in _fill(pairs).splitlines()), "    }"])
+    lines = [
+        "def variables(words):", '    """What the answer is read off, at every position."""',
+        f"    if not 1 <= len(words) <= {frame.room}{wrong}:",
+        f'        raise ValueError(f"{{words}}: expected 1 to {frame.room} words{" of {TOKENS}" if wrong else ""}")',
+        *(call.replace("= TOKEN", f"= [{before}{words}{after}]") for call in calls), last,
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _scores(program: Program) -> str:
+    kinds = {program.domains[name].number for name in program.reads}
+    added = []
+    if False in kinds:
+        added.append("*(table[found[name][i]] for name, table in SCORES.items() if found[name][i] in table)")
+    if True in kinds:
+        added.append("*([u * found[name][i] for u in units] for name, units in PER_UNIT.items())")
+    first, last = len(program.frame.before), len(program.frame.after)
+    if program.pooled:
+        size = f"len(words) + {first + last}" if first + last else "len(words)"
+        says, every = "The score of each class: the mean over all positions.", f"range({size})"
+        end = "    return [sum(score) / len(rows) for score in zip(*(map(sum, zip(*row)) for row in rows))]"
+    else:
+        says, every = "For each word the score of each class.", f"range({first}, {first} + len(words))"
+        every = every if first else "range(len(words))"
+        end = "    return [[sum(score) for score in zip(*row)] for row in rows]"
+    lines = ["def scores(words):", f'    """{says}"""', f"    found, every = variables(words), {every}"]
+    if len(added) < 2:
+        lines.append(f"    rows = [[{', '.join(['BASE', *added])}] for i in every]")
+    else:
+        both = [f"        [BASE, {added[0]},", f"         {added[1]}]"]
+        lines += ["    rows = [", *both, "        for i in every", "    ]"]
+    return "\n".join([*lines, end]) + "\n"
+
+
+def _run(program: Program) -> str:
+    if program.pooled:
+        says = ["    row = scores(words)",
+                "    return CLASSES[row.index(max(row))]"]  # fmt: skip
+        show = "print(run(sys.argv[1:]))"
+    else:
+        says = ["    return [CLASSES[row.index(max(row))] for row in scores(words)]"]
+        show = "print(*run(sys.argv[1:]))"
+    return "\n".join(["def run(words):", *says, "", "", 'if __name__ == "__main__":', f"    {show}"]) + "\n"
+
+
+def _write(program: Program, node, known: Reach, counts: list[int] | None) -> tuple[list[str], str]:
+    """Functions that a node needs, and the expression that fills its variable."""
+    if isinstance(node, Input):
+        if not node.table:
+            return [], "list(range(len(token)))"
+        if _is_token(node):
+            return [], "TOKEN"
+        at = [n.name for n in program.nodes if isinstance(n, Input) and n.table and not _is_token(n)].index(node.name)
+        return [], f"[TOKENS[t][{at}] for t in token]"
+    if isinstance(node, Table):
+        return _write_table(program, node, known, counts)
+    values = [node.key] + ([node.value] if node.value is not None else [])
+    verb = "copy_from" if isinstance(node, Select) else "count_where" if node.value is None else "sum_where"
+    rest = ", ".join(values)
+    key = program.domains[node.key]
+    if node.query is None:
+        want = "None" if node.wanted[0] == NOTHING else literal(key, node.wanted[0])
+        return [], f"{verb}([{want}] * len({node.key}), {rest})"
+    query = program.domains[node.query]
+    asks = {q: node.wanted[q] for q in sorted(known[node.query])}
+    formula, meant = rule(query, key, asks)
+    if meant == asks:
+        wanted = node.query if formula == "x" else f"[{formula} for x in {node.query}]"
+        return [], f"{verb}({wanted}, {rest})"
+    agree = [q for q, w in asks.items() if meant[q] == w]
+    label = {q: "None" if w == NOTHING else literal(key, w) for q, w in asks.items()}
+    if len(agree) > 2:
+        label |= dict.fromkeys(agree, formula.replace("x", node.query))
+    what = {
+        "copy_from": f"copies {node.value} from",
+        "count_where": "counts",
+        "sum_where": f"adds up {node.value} over",
+    }
+    lines = [
+        f"def {node.name}_wants({node.query}):",
+        f'    """{node.name} {what[verb]} positions whose {node.key} is:"""',
+    ]
+    every = list(asks)
+    lines += _branches(
+        [(condition(node.query, qs, every, query), want, _sum(counts, qs)) for want, qs in groups(label)]
+    )
+    return ["\n".join(lines) + "\n"], f"{verb}([{node.name}_wants(x) for x in {node.query}], {rest})"
+
+
+def _write_table(program: Program, node: Table, known: Reach, counts: list[int] | None) -> tuple[list[str], str]:
+    if not node.reads:
+        return [], f"[{node.entries[0]}] * len(token)"
+    domains, reads = [program.domains[name] for name in node.reads], node.reads
+    width = domains[-1].size if len(reads) == 2 else 1
+    args = reads if len(set(reads)) == len(reads) else (reads[0], f"{reads[0]}_again")
+    call = f"[{node.name}_of(x) for x in {reads[0]}]"
+    if len(reads) == 2:
+        call = f"[{node.name}_of(*x) for x in zip({reads[0]}, {reads[1]})]"
+    head = [f"def {node.name}_of({', '.join(args)}):"]
+    cells = combinations(node, known)
+    place = {cell: cell[0] * width + cell[1] if len(cell) == 2 else cell[0] for cell in cells}
+    outputs = {cell: node.entries[i] for cell, i in place.items()}
+    if len(reads) == 1:
+        label = {cell[0]: str(o) for cell, o in outputs.items()}
+        rows = [(condition(args[0], vs, list(label), domains[0]), out, _sum(counts, vs)) for out, vs in groups(label)]
+        return ["\n".join([*head, *_branches(rows)]) + "\n"], call
+    every = min((blocks(outputs, flip) for flip in (False, True)), key=len)
+    default = _default(outputs, place, counts)
+    used = [b for b in every if b[0] != default]
+    if len(used) > MANY:
+        first = sorted({cell[0] for cell in cells})
+        by = {a: {c[1]: o for c, o in outputs.items() if c[0] == a} for a in first}
+        rows = [f"    {literal(domains[0], a)}: {_row(domains[1], row)}," for a, row in by.items()]
+        return ["\n".join([f"{node.name.upper()} = {{  # {reads[0]}, then {reads[1]}", *rows, "}"]) + "\n",
+                "\n".join([*head, f"    return {node.name.upper()}[{args[0]}][{args[1]}]"]) + "\n"], call  # fmt: skip
+    alls = [sorted({cell[i] for cell in cells}) for i in (0, 1)]
+    rows = []
+    for output in sorted({b[0] for b in used}):
+        tests = []
+        for _, one, two in (b for b in used if b[0] == output):
+            both = [condition(args[i], vs, alls[i], domains[i]) for i, vs in ((0, one), (1, two))]
+            tests.append(" and ".join(t for t in both if t))
+        many = None if counts is None else sum(counts[place[c]] for c, o in outputs.items() if o == output)
+        rows.append((tests, str(output), many))
+    rest = None if counts is None else sum(counts[place[c]] for c, o in outputs.items() if o == default)
+    lines = []
+    for tests, output, many in rows:
+        line = f"    if {' or '.join(tests)}:" if len(tests) == 1 else ""
+        whole = f"    if {' or '.join(f'({t})' if ' and ' in t else t for t in tests)}:"
+        if len(line or whole) <= WIDE:
+            lines.append(line or whole)
+        else:
+            lines += ["    if (", *(f"        {'' if i == 0 else 'or '}({t})" for i, t in enumerate(tests)), "    ):"]
+        lines.append(f"        return {output}{_times(many)}")
+    lines.append(f"    return {default}{_times(rest)}")
+    return ["\n".join([*head, *lines]) + "\n"], call
+
+
+def _row(domain: Domain, row: dict[int, int]) -> str:
+    """A row of a large table: a dictionary of its values."""
+    return "{" + ", ".join(f"{literal(domain, v)}: {o}" for v, o in row.items()) + "}"
+
+
+def _default(outputs: dict, place: dict, counts: list[int] | None) -> int:
+    weight: Counter[int] = Counter()
+    for cell, output in outputs.items():
+        weight[output] += 1 if counts is None else counts[place[cell]]
+    return max(weight, key=lambda o: (weight[o], -o))
+
+
+def _branches(rows: list[tuple[str, str, int | None]]) -> list[str]:
+    lines = []
+    for when, output, many in rows[:-1]:
+        lines += [f"    if {when}:", f"        return {output}{_times(many)}"]
+    _, output, many = rows[-1]
+    return [*lines, f"    return {output}{_times(many)}"]
+
+
+def _sum(counts: list[int] | None, values: Sequence[int]) -> int | None:
+    return None if counts is None else sum(counts[v] for v in values)
+
+
+def _times(many: int | None) -> str:
+    return "" if many is None else f"  # {many}"
+
+
+def _tuple(row: Sequence[float]) -> str:
+    texts = [repr(int(v)) if float(v).is_integer() and abs(v) < 1e15 else repr(float(v)) for v in row]
+    return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+
+
+def _wrapped(name: str, items: list[str]) -> str:
+    line = f"{name} = ({', '.join(items)}{',' if len(items) == 1 else ''})\n"
+    return line if len(line) <= WIDE else f"{name} = (\n{_fill(items)})\n"
+
+
+def _fill(items: list[str]) -> str:
+    lines, line = [], "   "
+    for item in items:
+        if len(line) + len(item) + 2 > WIDE and line.strip():
+            lines.append(line)
+            line = "   "
+        line += f" {item},"
+    return "\n".join([*lines, line]) + "\n"
+
+
+def _is_token(node: Input) -> bool:
+    return bool(node.values) and node.table == tuple(range(node.size))
