@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torchmetrics.utilities import dim_zero_sum
 from worlds import Toy, batch
 
 from zoo import metrics
@@ -186,17 +187,21 @@ def test_states_survive_half_and_are_sums(name):
         assert now == [] if isinstance(start, list) else now.dtype in (torch.int64, torch.float64)
 
 
-@pytest.mark.parametrize("name", ["effective_units", "completeness"])
-def test_other_samples_scale_does_not_reach_a_sample(name):
-    """The share of the first sample in the total is the same beside quiet and beside loud samples."""
+@every_score
+@pytest.mark.parametrize("scale", [1, 1e-6, 1e6])
+def test_other_samples_scale_does_not_reach_a_sample(name, scale):
+    """What the first sample adds to each sum is the same beside quiet and beside loud samples."""
     rows = samples()[name]
-    key = {"effective_units": "count", "completeness": "total"}[name]
-    alone = getattr(feed(name, make(name), rows, torch.arange(1)), key)
-    for scale in (1, 1e-6, 1e6):
-        loud = {k: torch.cat([v[:1], v[1:] * scale]) for k, v in rows.items()}
-        rest = getattr(feed(name, make(name), loud, torch.arange(1, B)), key)
-        both = getattr(feed(name, make(name), loud, torch.arange(B)), key)
-        assert float(both - rest) == pytest.approx(float(alone), rel=1e-9)
+    loud = {k: torch.cat([v[:1], v[1:] * scale]) if v.is_floating_point() else v for k, v in rows.items()}
+    alone, rest, both = (
+        feed(name, make(name), loud, some) for some in (torch.arange(1), torch.arange(1, B), slice(None))
+    )
+    sums = [state for state, how in alone._reductions.items() if how is dim_zero_sum]
+    assert sums
+    for state in sums:
+        one, others, whole = (getattr(score, state).double() for score in (alone, rest, both))
+        least = 1e-9 * max(1.0, float(others.abs().nan_to_num(posinf=0).amax())) if others.numel() else 0
+        torch.testing.assert_close(whole, one + others, rtol=1e-9, atol=least, equal_nan=True, msg=state)
 
 
 def test_completeness_of_known_gaps():

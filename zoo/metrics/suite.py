@@ -263,6 +263,8 @@ class Suite:
         vectors = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in found.items() if k.startswith("unit/")}
         curves = {k.removeprefix("curve/"): v.tolist() for k, v in found.items() if k.startswith("curve/")}
         (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith(("unit/", "curve/")))
+        if math.isnan(value) and dict(more).get("undefined") == 1:
+            return replace(nothing, note="n/a: undefined on every sample")
         note = score.remark(value, dict(more)) if math.isfinite(value) else f"not finite: {value}"
         return replace(
             nothing, value=value, support=support, note=note, more=dict(more), per_unit=vectors, curves=curves
