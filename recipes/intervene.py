@@ -21,21 +21,13 @@ from zoo.paths import did_you_mean
 from zoo.report.numbers import percent
 from zoo.report.page import StepRow, page
 from zoo.train.results import about
-from zoo.train.run import load_checkpoint
+from zoo.train.run import load_checkpoint, statements
 
 
 def main(args: argparse.Namespace) -> None:
     """Set ``args.overrides``, such as ``has_hole=1``, on the input ``args.input``; ``data.*`` go to the data."""
     recipe("train").quiet()
-    stated, overrides = {}, []
-    for text in args.overrides:
-        name, _, value = text.rpartition("=")
-        if name.startswith("data.") or name == "trainer.accelerator":
-            overrides.append(text)
-        elif name in stated:
-            raise ValueError(f"{name!r} is stated twice; state one value")
-        else:
-            stated[name] = value
+    stated, overrides = statements(args.overrides)
     if not stated:
         raise ValueError("nothing to set; add concepts and values, such as has_hole=1")
     model, config = load_checkpoint(args.name, overrides)

@@ -9,7 +9,7 @@ from zoo import checkpoint
 from zoo.cli import recipe
 from zoo.data import create_data
 from zoo.paths import did_you_mean
-from zoo.train.run import load_checkpoint
+from zoo.train.run import load_checkpoint, statements
 
 WORDS = {"on": True, "off": False}
 
@@ -17,17 +17,11 @@ WORDS = {"on": True, "off": False}
 def main(args: argparse.Namespace) -> None:
     """Write ``args.new`` tokens after the prompt ``args.input``, with ``args.overrides`` such as ``L1.H2.417=on``."""
     recipe("train").quiet()
-    stated, overrides = {}, []
-    for text in args.overrides:
-        name, _, word = text.rpartition("=")
-        if name.startswith("data.") or name == "trainer.accelerator":
-            overrides.append(text)
-        elif word not in WORDS:
-            raise ValueError(f"{text!r} says neither on nor off; write {name or text}=on")
-        elif name in stated:
-            raise ValueError(f"{name!r} is stated twice; state it once")
-        else:
-            stated[name] = WORDS[word]
+    stated, overrides = statements(args.overrides)
+    for name, word in stated.items():
+        if word not in WORDS:
+            text = f"{name}={word}" if name else word
+            raise ValueError(f"{text!r} says neither on nor off; write {name or word}=on")
     model, config = load_checkpoint(args.name, overrides)
     if not hasattr(model, "steer"):
         raise ValueError(f"{args.name} is a {model.name}; only the codes of a codebook_transformer are switched")
@@ -38,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     data = create_data(**OmegaConf.to_container(config.data))
     x = data.read_input(args.input)[None]
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
-    held = {names[name]: word for name, word in stated.items()}
+    held = {names[name]: WORDS[word] for name, word in stated.items()}
     told = {"as it is": model.generate(x, args.new, **options)}
     if held:
         told["steered"] = model.steer(x, args.new, held, **options)

@@ -100,7 +100,7 @@ def fires_after(
 ) -> dict[int, Card]:
     """After which words units of a language model fire, on validation texts; empty for other models.
 
-    A code fires where it is on, a neuron where its activation is above half the largest.
+    A unit fires where its activity is above what the model's ``firing`` says.
 
     Args:
         model: in eval mode.
@@ -117,7 +117,7 @@ def fires_after(
     asked = None if units is None else ids
     chunks = x.split(8)
     top = torch.stack([model.activity(some, asked).amax((0, 1)) for some in chunks]).amax(0)
-    least = torch.where(top > 0, top / 2, torch.inf) if model.units.kind == "neuron" else torch.zeros_like(top)
+    least = model.firing(top)
     found = []
     for i, some in enumerate(chunks):
         places = (model.activity(some, asked) > least).nonzero()

@@ -22,9 +22,8 @@ from zoo.metrics.maps import (
     sensitivity_n,
     squares,
 )
-from zoo.metrics.maps.base import CHOICE
 from zoo.metrics.maps.deletion import blur
-from zoo.metrics.perturb import random_bits
+from zoo.metrics.perturb import CHOICE, random_bits
 
 ZERO = torch.tensor([0])
 

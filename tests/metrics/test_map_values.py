@@ -8,8 +8,8 @@ from scipy import stats
 from worlds import keypoints
 
 from zoo.metrics import hits
+from zoo.metrics.correlation import pearson
 from zoo.metrics.maps import MapComplexity, MapLocalisation, entropy, gini, mass, pointing, rank, spearman
-from zoo.metrics.maps.correlation import pearson
 from zoo.metrics.maps.localisation import around
 
 BOTH = (gini, entropy)

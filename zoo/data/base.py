@@ -227,6 +227,12 @@ class Data(pl.LightningDataModule):
         """
         raise ValueError(f"{type(self).__name__} cannot read an input of your own; give the index of a test sample")
 
+    @property
+    def input_scale(self) -> str:
+        """What the numbers of an input are, in words for a card."""
+        mean, std = getattr(self, "mean", None), getattr(self, "std", None)
+        return f"mean {list(mean)}, std {list(std)}" if mean and std else "standardised by the training split"
+
     def scenes(self, split: SplitName) -> Any:
         """A split whose scenes can be rendered again without parts, as ``zoo.data.rendered``; None if they cannot."""
         return None

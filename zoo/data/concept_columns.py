@@ -60,11 +60,12 @@ class Labels:
     values: Tensor
     provenance: str
 
-    def schema(self, train: Tensor) -> ConceptSchema:
+    def schema(self, train: Tensor | None) -> ConceptSchema:
         """The schema, with mean and std of the concepts ``(n, m)`` of the training split.
 
         A continuous concept that is unknown there has mean 0 and std 1; one that does not vary there has std 1.
         """
+        assert train is not None
         found = []
         for concept, column in zip(self.columns, train.T.double(), strict=True):
             known = column[~column.isnan()]

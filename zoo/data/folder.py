@@ -101,11 +101,7 @@ class Folder(ImageData):
     @cached_property
     def concepts(self) -> ConceptSchema | None:
         """The columns of the CSV; mean and std are of the training split."""
-        if self._said is None:
-            return None
-        train = self._parted["train"].concepts
-        assert train is not None
-        return self._said.schema(train)
+        return None if self._said is None else self._said.schema(self._parted["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
         if self._said is None:

@@ -38,6 +38,11 @@ class Sequences(Data):
         assert self.sequence is not None
         return (self.sequence.length + (not self.whole),)
 
+    @property
+    def input_scale(self) -> str:
+        """Positions and tokens' codes."""
+        return "whole numbers, as the data's read_input gives them"
+
     def _serve(self, name: SplitName, *, augment: bool) -> Dataset:
         split = self._split(name)
         assert split.x is not None

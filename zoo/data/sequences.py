@@ -66,6 +66,11 @@ class SequenceData(Data):
         """``(context,)``."""
         return (self.context,)
 
+    @property
+    def input_scale(self) -> str:
+        """Tokens."""
+        return "tokens, -1 behind the end"
+
     def _windows(self, name: str, start: np.ndarray) -> Split:
         """Whole windows that begin at ``start`` ``(n,)``."""
         return self._contexts(name, start, np.full(len(start), self.context))

@@ -121,11 +121,7 @@ class Table(TableData):
     @cached_property
     def concepts(self) -> ConceptSchema | None:
         """The concept columns; mean and std are of the training split."""
-        if self._said is None:
-            return None
-        train = self._parted["train"].concepts
-        assert train is not None
-        return self._said.schema(train)
+        return None if self._said is None else self._said.schema(self._parted["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
         names, y = self._classes

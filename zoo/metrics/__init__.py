@@ -6,7 +6,7 @@ Where to look:
         below them ``counts``, ``locate``
     changes that should not matter: ``perturbations`` by name; ``perturb``, ``perturb_image``, ``_move``, ``_tokens``
     how sure, and what chance gives: ``intervals``, ``estimate``; ``above_chance``, ``nulls``
-    faithfulness: ``faithfulness``, ``selection``, ``retention``, ``sameness`` on ``ablate``
+    faithfulness: ``faithfulness``, ``selection``, ``retention``, ``sameness`` on ``ablate``, ``correlation``
     size: ``size``, ``duplicates``
     concepts: ``concept_accuracy``, ``interventions`` with ``policies``, ``leakage``
     prototypes: ``purity``, ``misalignment``, ``part_interventions`` on ``patches``, ``attack``, ``rerender``

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from zoo.explanation import upsample
 from zoo.metrics.look import evaluating
-from zoo.metrics.perturb import random_bits
 
 
 def attack(
@@ -61,11 +60,6 @@ def outside(maps: Tensor, size: tuple[int, int]) -> Tensor:
     (y, tall), (x, wide) = ((torch.arange(side, device=maps.device), 10 * side / 224) for side in size)
     rows, columns = (y >= top - tall) & (y <= bottom + tall), (x >= left - wide) & (x <= right + wide)
     return ~(rows[:, :, None] & columns[:, None])[:, None]
-
-
-def chosen(index: Tensor, share: float) -> Tensor:
-    """Whether each sample ``(b,)`` is among a share of all, by a hash of its id."""
-    return (random_bits(index, draw=0, count=1)[:, 0] & (2**52 - 1)) < share * 2**52
 
 
 def highest(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.explanation import gather
 from zoo.metrics.base import Perturbation, Score, Seen, count, expect
-from zoo.metrics.faithfulness import spearman
+from zoo.metrics.correlation import spearman
 from zoo.metrics.locate import peak
 from zoo.metrics.perturb import Change
 from zoo.metrics.perturbations import check_draws, label

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.metrics.ablate import CHUNK, Ablating, Ablation
 from zoo.metrics.base import count
+from zoo.metrics.correlation import spearman
 from zoo.metrics.policies import Decide
 
 
@@ -118,18 +119,6 @@ def drops(decide: Decide, ids: Tensor, value: Tensor, target: Tensor, claim: Ten
     size = whole[0].double().abs().amax(1, keepdim=True) + u**0.5 * claim.double().abs().amax(1, keepdim=True)
     at = whole[0].gather(1, target[:, None]).double()
     return at - torch.cat(left).T, 4 * torch.finfo(whole.dtype).eps * size
-
-
-def spearman(one: Tensor, two: Tensor) -> Tensor:
-    """Spearman's rank correlation ``(b,)`` of the rows of two ``(b, k)``; NaN where a row has one value alone."""
-    a, b = (r - r.mean(1, keepdim=True) for r in (_midrank(one), _midrank(two)))
-    return (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).sqrt()
-
-
-def _midrank(x: Tensor) -> Tensor:
-    ordered = x.contiguous().sort(1).values
-    below, upto = (torch.searchsorted(ordered, x.contiguous(), right=right) for right in (False, True))
-    return (below + upto - 1).double() / 2
 
 
 def _steps(x: Tensor, size: Tensor) -> Tensor:

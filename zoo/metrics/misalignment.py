@@ -7,8 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from zoo.metrics.attack import attack, chosen, highest, outside
+from zoo.metrics.attack import attack, highest, outside
 from zoo.metrics.base import Score, Seen, expect, fraction
+from zoo.metrics.perturb import chosen
 
 
 class Misalignment(Score):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.metrics.attack import chosen
 from zoo.metrics.base import Score, Seen, count, expect, fraction
-from zoo.metrics.faithfulness import spearman
+from zoo.metrics.correlation import spearman
+from zoo.metrics.perturb import chosen
 from zoo.metrics.rerender import THRESHOLDS, Scenes, probe
 
 NEGLIGIBLE = 0.05  # share of a logit: a part that takes less away does not matter

@@ -14,6 +14,7 @@ from zoo.batch import Batch
 
 GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)  # steps of a counter that visit every 64-bit number; as a signed number
 CHUNK = 1 << 18  # numbers made at a time, so that they stay in a processor's cache: five times as fast
+CHOICE = 0x5EED  # draw numbers from here on are not those of noise
 FIRST, SECOND = 0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64)
 
 
@@ -36,6 +37,12 @@ def random_bits(ids: Tensor, *, draw: int, count: int) -> Tensor:
     """
     key = _mix(_mix(ids * GOLDEN + FIRST) + (draw + 1) * SECOND % (1 << 63))
     return _mix(key[..., None] + torch.arange(1, count + 1, device=ids.device) * GOLDEN)
+
+
+def chosen(ids: Tensor, share: float) -> Tensor:
+    """Which samples ``(b,)`` belong to about a ``share`` of all, by a hash of their ids."""
+    bits = random_bits(ids, draw=CHOICE, count=1)[:, 0]
+    return ((bits >> 11) & ((1 << 53) - 1)).double() * 2.0**-53 < share
 
 
 def gaussian_noise(x: Tensor, sample_ids: Tensor, *, draw: int, clip: float | None, std: float = 0.2) -> Tensor:

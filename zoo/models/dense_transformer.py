@@ -96,6 +96,10 @@ class DenseTransformer(Language, SelfExplaining):
         found = self.hidden(x)
         return found if units is None else found[..., units]
 
+    def firing(self, top: Tensor) -> Tensor:
+        """Half of the largest activation; neurons that were never positive do not fire."""
+        return torch.where(top > 0, top / 2, torch.inf)
+
     def components(self, x: Tensor, target: Tensor | None = None) -> dict[str, Tensor]:
         """What embedding, each head and each MLP add directly to the logit of ``target``, ``(b,)`` each, exact.
 

@@ -7,6 +7,7 @@ token. So one input is one position of one sequence, and a model explains positi
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from zoo.nn.sampling import generate
 from zoo.nn.transformer import Cache, Decoder, Visit
 
 
-class Language:
+class Language(ABC):
     """A family of decoder language models; comes before ``SelfExplaining`` among the bases.
 
     A family sets ``decoder``, says in ``touch`` what happens at the places of every pass (nothing, unless it has a
@@ -37,9 +38,13 @@ class Language:
         """The family's own change of what a pass computes at a place."""
         return value
 
+    @abstractmethod
     def setting(self, mask: Tensor, value: Tensor) -> Visit:
         """``touch``, with units set where ``mask`` ``(n, b, u)`` is true to ``value`` ``(n, b, u)``."""
-        raise NotImplementedError
+
+    def firing(self, top: Tensor) -> Tensor:
+        """Activity above which units fire, of the largest that each was seen with ``(n,)``: 0, they are on or off."""
+        return torch.zeros_like(top)
 
     def part_of(self, key: str) -> str:
         """The part that a tensor of the state belongs to."""

@@ -25,10 +25,6 @@ def card(
     if (config.get("finetune") or {}).get("source"):
         start = f"fine-tuned from `{config['finetune']['source']}`, new {', '.join(config['finetune']['replace'])}"
     scores = "\n".join(f"| {r.name} | {r.value} | {r.protocol} | {r.note} |" for r in rows)
-    mean, std = getattr(data, "mean", None), getattr(data, "std", None)
-    scale = f"mean {list(mean)}, std {list(std)}" if mean and std else "standardised by the training split"
-    scale = "tokens, -1 behind the end" if hasattr(data, "context") else scale
-    scale = scale if data.sequence is None else "whole numbers, as the data's read_input gives them"
     made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
     example = "\n![an input, its strongest units, and the sum](explanation.png)\n" if n_units else ""
     on = f" on `{model['backbone']}`" if model.get("backbone") else ""
@@ -47,7 +43,7 @@ Licence of the data: {data.licence}.{told}
 ```python
 import zoo
 m = zoo.load("{name}")     # strict; eval mode
-e = m.explain(x)           # x: (b, {", ".join(map(str, data.input_shape))}), {scale}
+e = m.explain(x)           # x: (b, {", ".join(map(str, data.input_shape))}), {data.input_scale}
 ```
 {example}
 ## Scores on the test split

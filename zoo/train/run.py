@@ -150,6 +150,24 @@ def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [leaf for k, v in tree.items() for leaf in _leaves(v, f"{prefix}{k}.")]
 
 
+def statements(texts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What ``name=value`` texts say of a model's units, and those that override its data or accelerator.
+
+    Raises:
+        ValueError: if a name is stated twice.
+    """
+    stated, overrides = {}, []
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        if name.startswith("data.") or name == "trainer.accelerator":
+            overrides.append(text)
+        elif name in stated:
+            raise ValueError(f"{name!r} is stated twice; state one value")
+        else:
+            stated[name] = value
+    return stated, overrides
+
+
 def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining, DictConfig]:
     """A trained model and its config, whose ``data`` and ``trainer.accelerator`` may be overridden.
 

@@ -3,8 +3,8 @@
 Any attribution will do: a map of the zoo's own units through ``evidence``, or a user's ``(b, h, w)`` tensor.
 """
 
+from zoo.metrics.correlation import spearman
 from zoo.metrics.maps.complexity import MapComplexity, entropy, gini
-from zoo.metrics.maps.correlation import spearman
 from zoo.metrics.maps.deletion import MapDeletion, deletion
 from zoo.metrics.maps.dissect import Dissection, iou, overlap, thresholds
 from zoo.metrics.maps.evidence import attributor, evidence

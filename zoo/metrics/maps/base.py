@@ -15,7 +15,6 @@ from zoo.metrics.look import evaluating
 Forward = Callable[[Tensor], Tensor]  # x (b, ...) -> logits (b, c)
 Attribute = Callable[[Tensor, Tensor], Tensor]  # x (b, ...), target (b,) -> attribution (b, h, w)
 ROWS = 64  # inputs that a model is given at a time
-CHOICE = 0x5EED  # draw numbers from here on are not those of noise
 
 
 def checked(attribution: Tensor, x: Tensor | None = None) -> Tensor:

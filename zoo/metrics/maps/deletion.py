@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.metrics.base import Seen, count
-from zoo.metrics.maps.base import CHOICE, Forward, checked, classes, identity, probability, ranks, sweep
+from zoo.metrics.maps.base import Forward, checked, classes, identity, probability, ranks, sweep
 from zoo.metrics.maps.evidence import evidence
 from zoo.metrics.maps.score import MapScore
-from zoo.metrics.perturb import random_bits
+from zoo.metrics.perturb import CHOICE, random_bits
 
 
 def blur(x: Tensor, *, side: int = 11, sigma: float = 5.0) -> Tensor:

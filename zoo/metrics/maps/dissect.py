@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from zoo.metrics.base import Score, Seen, count, expect, fraction
 from zoo.metrics.maps.bits import pack, unpack
 from zoo.metrics.maps.localisation import NO_PARTS, around
-from zoo.metrics.maps.score import NO_MAP, chosen, take
+from zoo.metrics.maps.score import NO_MAP, take
+from zoo.metrics.perturb import chosen
 
 PIXELS = 1 << 22  # upsampled at a time: float32 products of 0 and 1 count exactly below 2 ** 24
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.metrics.base import expect
-from zoo.metrics.maps.base import CHOICE, identity
-from zoo.metrics.perturb import gaussian_noise
+from zoo.metrics.maps.base import identity
+from zoo.metrics.perturb import CHOICE, gaussian_noise
 
 CHECK = 8  # steps between two looks at whether all planes are solved
 

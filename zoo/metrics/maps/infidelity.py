@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Seen, count, fraction
-from zoo.metrics.maps.base import CHOICE, Forward, checked, classes, identity, logit, sweep
+from zoo.metrics.maps.base import Forward, checked, classes, identity, logit, sweep
 from zoo.metrics.maps.evidence import evidence
 from zoo.metrics.maps.score import MapScore
-from zoo.metrics.perturb import gaussian_noise, random_bits
+from zoo.metrics.perturb import CHOICE, gaussian_noise, random_bits
 
 Change = Callable[[Tensor, Tensor, int], Tensor]  # x (b, c, h, w), ids (b,), draw -> changed x
 

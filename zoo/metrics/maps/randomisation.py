@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.metrics.base import Seen, count
+from zoo.metrics.correlation import spearman
 from zoo.metrics.maps.base import checked, classes
-from zoo.metrics.maps.correlation import spearman
 from zoo.metrics.maps.evidence import attributor
 from zoo.metrics.maps.score import MapScore
 

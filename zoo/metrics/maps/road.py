@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Seen
-from zoo.metrics.maps.base import CHOICE, Forward, checked, classes, identity, ranks, sweep
+from zoo.metrics.maps.base import Forward, checked, classes, identity, ranks, sweep
 from zoo.metrics.maps.evidence import evidence
 from zoo.metrics.maps.impute import impute
 from zoo.metrics.maps.score import MapScore
-from zoo.metrics.perturb import random_bits
+from zoo.metrics.perturb import CHOICE, random_bits
 
 PERCENTAGES = (10, 20, 30, 40, 50, 70, 90)
 

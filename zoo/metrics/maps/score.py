@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, ClassVar
@@ -11,8 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Score, Seen, fraction
-from zoo.metrics.maps.base import CHOICE
-from zoo.metrics.perturb import random_bits
+from zoo.metrics.perturb import chosen
 
 NO_MAP = "the units have no place in an image"
 
@@ -77,8 +77,9 @@ class MapScore(Score):
             finally:
                 self._rows_fed = None
 
+    @abstractmethod
     def _feed(self, seen: Seen) -> None:
-        raise NotImplementedError
+        """Add the samples that were chosen."""
 
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
@@ -88,12 +89,6 @@ class MapScore(Score):
         found["support"] = self.samples
         curve = (self.curve_total / self.curve_count).reshape(len(self.curves), -1) if self.curves else ()
         return found | {f"curve/{name}": row for name, row in zip(self.curves, curve, strict=True)}
-
-
-def chosen(ids: Tensor, share: float) -> Tensor:
-    """Which samples ``(b,)`` belong to about a ``share`` of all, by a hash of their ids."""
-    bits = random_bits(ids, draw=CHOICE, count=1)[:, 0]
-    return ((bits >> 11) & ((1 << 53) - 1)).double() * 2.0**-53 < share
 
 
 def take(seen: Seen, rows: Tensor) -> Seen:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Seen, count, fraction
-from zoo.metrics.maps.base import CHOICE, Forward, checked, classes, identity, logit, sweep
-from zoo.metrics.maps.correlation import pearson
+from zoo.metrics.correlation import pearson
+from zoo.metrics.maps.base import Forward, checked, classes, identity, logit, sweep
 from zoo.metrics.maps.evidence import evidence
 from zoo.metrics.maps.score import MapScore
-from zoo.metrics.perturb import random_bits
+from zoo.metrics.perturb import CHOICE, random_bits
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 0.6)
 
