@@ -7,7 +7,7 @@ soft while it learns and become hard as the temperature falls; what is evaluated
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Literal
 
 import torch
@@ -23,9 +23,10 @@ from zoo.programs.explain import along, places
 from zoo.programs.interpreter import run, strengths
 from zoo.programs.ir import Program
 from zoo.programs.learning import Learning
-from zoo.programs.network import Network, ReadOut, soft_loss, temperature
+from zoo.programs.network import Network, ReadOut, soft_logits, soft_loss, temperature
 from zoo.programs.printer import print_program
 from zoo.programs.questions import Questions, read_rows, shares
+from zoo.programs.rivals import lottery, unpack
 from zoo.programs.shape import Shape
 from zoo.registry import register
 from zoo.sequences import NOTHING, Frame
@@ -68,6 +69,8 @@ class TransformerProgram(Learning, SelfExplaining):
     terms = ("task",)
     code: Tensor
     accuracy: Tensor
+    soft: Tensor
+    rivals: Tensor
     progress: Tensor
 
     def __init__(
@@ -101,6 +104,8 @@ class TransformerProgram(Learning, SelfExplaining):
         self.readout = ReadOut(restarts, num_classes, shape.units)
         self.best = stack.Snapshot([*self.network.parameters(), *self.readout.parameters()])
         self.register_buffer("accuracy", torch.full((restarts,), -1.0))  # of each restart's best, on validation data
+        self.register_buffer("soft", torch.full((restarts, 2), -1.0))  # of the same, as networks: with noise, without
+        self.register_buffer("rivals", torch.zeros(0, dtype=torch.uint8))  # the program of each restart, once chosen
         self.register_buffer("progress", torch.zeros((), dtype=torch.float64))  # epochs done
         self.register_buffer("code", torch.zeros(0, dtype=torch.uint8))  # the program, once there is one
         self._known: stack.Read | None = None
@@ -139,8 +144,10 @@ class TransformerProgram(Learning, SelfExplaining):
         """All but the read-out belongs to ``network``."""
         return "readout" if key.startswith("readout.") else "network"
 
-    def adopt(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
+    def adopt(self, state: MutableMapping[str, Tensor], prefix: str = "") -> None:
         """Take over the number of restarts, and the size of a program, of a state about to be loaded."""
+        for key in {"soft", "rivals"} if f"{prefix}code" in state else ():  # of before they were kept
+            state.setdefault(prefix + key, getattr(self, key).new_zeros(0, 2) if key == "soft" else self.rivals[:0])
         stack.resize(self, {k.removeprefix(prefix): v.shape for k, v in state.items() if k.startswith(prefix)})
         code = state.get(f"{prefix}code")
         if code is not None and len(code) and f"{prefix}readout.weight" not in state:  # the program answers anew
@@ -205,6 +212,10 @@ class TransformerProgram(Learning, SelfExplaining):
         codes, asked = self._sequences(batch.x)
         return {"task": soft_loss(self.network, self.readout.weight, self.readout.bias, codes, asked, batch.y, tau)}
 
+    def _soft_logits(self, codes: Tensor, asked: Tensor, *, noise: bool) -> Tensor:
+        weight, bias = self.readout.weight, self.readout.bias
+        return soft_logits(self.network, weight, bias, codes, asked, self.range[1], noise=noise)
+
     def _questions(self, loader: Iterable[Batch]) -> Questions:
         x, y = in_order((b.x.to(self.device), b.y.to(self.device), b.index.to(self.device)) for b in loader)
         codes, asked = self._sequences(x)
@@ -217,4 +228,5 @@ class TransformerProgram(Learning, SelfExplaining):
         x, right = (torch.cat(c) for c in zip(*rows, strict=True))
         told = shares(self.frame, *self._sequences(x), right, pooled=self.pooled)
         lines = len(print_program(self.program, name="p").splitlines())
+        told |= lottery(unpack(self.rivals), self._questions(loader))
         return told | {"variables": float(len(self.program.nodes)), "lines of the program": float(lines)}

@@ -18,6 +18,7 @@ from zoo.programs.network import Network, ReadOut
 from zoo.programs.printer import print_program
 from zoo.programs.prune import fitted, prune
 from zoo.programs.questions import Questions
+from zoo.programs.rivals import Rival, pack
 from zoo.programs.search import search
 from zoo.programs.simplify import simplify
 
@@ -30,6 +31,8 @@ class Learning(nn.Module):
         readout: their ``weight`` ``(r, c, u)`` and ``bias`` ``(r, c)``.
         best: each restart as it was at its best.
         accuracy: ``(r,)`` hard validation accuracy of that.
+        soft: ``(r, 2)`` validation accuracy of that as a network at the last temperature, with noise and without.
+        rivals: what all restarts were when the best was chosen; see ``zoo.programs.rivals``.
         progress: epochs done.
         code: the program as text, once there is one.
     """
@@ -38,6 +41,8 @@ class Learning(nn.Module):
     readout: ReadOut
     best: stack.Snapshot
     accuracy: Tensor
+    soft: Tensor
+    rivals: Tensor
     progress: Tensor
     code: Tensor
     program: Any
@@ -46,6 +51,7 @@ class Learning(nn.Module):
     log: Any
     _sequences: Any
     _questions: Any
+    _soft_logits: Any
     _compiled: Any
 
     def configure_gradient_clipping(
@@ -82,6 +88,29 @@ class Learning(nn.Module):
             self.best.keep([*self.network.parameters(), *self.readout.parameters()], now >= self.accuracy)
         self.accuracy.copy_(torch.maximum(self.accuracy, now))
 
+    @torch.no_grad()
+    def on_train_end(self) -> None:
+        """Validate each restart at its best once more, as the network it is at the last temperature."""
+        if len(self.code) or float(self.accuracy.max()) < 0:
+            return
+        every = [*self.network.parameters(), *self.readout.parameters()]
+        now = stack.Snapshot(every).to(self.device)
+        self.best.restore(every)
+        right = torch.zeros(len(self.accuracy), 2, dtype=torch.float64, device=self.device)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for batch in self.trainer.val_dataloaders:
+            y = batch.y.to(self.device)
+            codes, asked = self._sequences(batch.x.to(self.device))
+            for i, noise in enumerate((True, False)):
+                logits = self._soft_logits(codes, asked, noise=noise)
+                right[:, i] += (logits.argmax(1) == y).sum(1)
+            total += len(y)
+        now.restore(every)
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(right)
+            dist.all_reduce(total)
+        self.soft.copy_(right / total)
+
     # Methods that a phase may name under ``then``.
 
     @torch.no_grad()
@@ -117,11 +146,14 @@ class Learning(nn.Module):
         if max(spread) >= 0:
             self.best.restore([*self.network.parameters(), *self.readout.parameters()])
         given, leader = self._questions(loader), int(self.accuracy.argmax())
-        raw = self._compiled(leader)
+        rivals = [Rival(self._compiled(r), a, tuple(s)) for r, (a, s) in
+                  enumerate(zip(self.accuracy.tolist(), self.soft.tolist(), strict=True))]  # fmt: skip
+        raw = rivals[leader].program
         refit = fitted(simplify(raw), given, l2=l2, bits=bits)
         told = {f"restart {i + 1}": value for i, value in enumerate(spread)}
         told |= {"accuracy": given.accuracy(raw), "accuracy refitted": given.accuracy(refit)}
         self._become(refit)
+        self.rivals = pack(rivals).to(self.device)
         return told
 
     @torch.no_grad()
@@ -154,3 +186,4 @@ class Learning(nn.Module):
         self.readout.become(program.weight, program.bias)
         self.code = torch.tensor(list(program.to_json().encode()), dtype=torch.uint8, device=self.device)
         self.accuracy = torch.full((1,), -1.0, device=self.device)
+        self.soft = torch.full((1, 2), -1.0, device=self.device)

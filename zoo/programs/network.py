@@ -72,20 +72,21 @@ class Network(nn.Module):
         """Their number, r."""
         return len(self.gates)
 
-    def forward(self, codes: Tensor, tau: float, *, hard: bool = False) -> tuple[Tensor, Tensor]:
+    def forward(self, codes: Tensor, tau: float, *, hard: bool = False, noise: bool = True) -> tuple[Tensor, Tensor]:
         """Variables of all restarts.
 
         Args:
             codes: ``(b, n)`` tokens, padded with -1.
             tau: temperature of all choices.
             hard: take the largest instead of sampling.
+            noise: sample; else the plain softmax.
 
         Returns:
             Categories ``(r, v, k, b * n)`` and numbers ``(r, counters, b * n)``.
         """
         s, r = self.shape, self.restarts
         b, n = codes.shape
-        sample = _Sampler(tau, hard)
+        sample = _Sampler(tau, hard, noise)
         gates = sample(self.gates.masked_fill(~self.visible, OUT), -1)  # (r, g, v)
         number_gates = sample(self.number_gates.masked_fill(~self.visible_numbers, OUT), -1)
         predicates = sample(self.predicates, -1)
@@ -163,16 +164,18 @@ class Network(nn.Module):
 
 
 class _Sampler:
-    """Gumbel softmax at one temperature, or the largest."""
+    """Gumbel softmax at one temperature, plain softmax without ``noise``, or the largest."""
 
-    def __init__(self, tau: float, hard: bool) -> None:
-        self.tau, self.hard = tau, hard
+    def __init__(self, tau: float, hard: bool, noise: bool) -> None:
+        self.tau, self.hard, self.noise = tau, hard, noise
 
     def __call__(self, logits: Tensor, dim: int) -> Tensor:
         if not logits.numel():
             return logits
         if self.hard:
             return torch.zeros_like(logits).scatter_(dim, logits.argmax(dim, keepdim=True), 1.0)
+        if not self.noise:
+            return (logits / self.tau).softmax(dim)
         noise = torch.rand_like(logits).clamp_min_(TINY).log_().neg_().clamp_min_(TINY).log_()
         return ((logits - noise) / self.tau).softmax(dim)
 
@@ -236,17 +239,24 @@ def soft_loss(
         y: ``(q,)`` classes.
         tau: temperature.
     """
-    stream, numbers = network(codes, tau)
+    logits = soft_logits(network, weight, bias, codes, asked, tau)
+    each = F.cross_entropy(logits, y.expand(len(logits), -1), reduction="none")
+    questions = torch.bincount(asked[:, 0], minlength=len(codes))[asked[:, 0]]
+    return (each / questions).sum(1).mean() / len(codes)
+
+
+def soft_logits(
+    network: Network, weight: Tensor, bias: Tensor, codes: Tensor, asked: Tensor, tau: float, *, noise: bool = True
+) -> Tensor:
+    """Logits ``(r, c, q)`` of all restarts; arguments as of ``soft_loss``, ``noise`` as of ``Network``."""
+    stream, numbers = network(codes, tau, noise=noise)
     column = asked[:, 0] * codes.shape[1] + asked[:, 1]
     if network.shape.pooled:
         real = (codes != NOTHING).to(stream)
         share = real / real.sum(1, keepdim=True)
         stream, numbers = ((t.unflatten(-1, codes.shape) * share).sum(-1) for t in (stream, numbers))
         column = asked[:, 0]
-    logits = read_out(weight, bias, stream, numbers)[:, :, column]
-    each = F.cross_entropy(logits, y.expand(len(logits), -1), reduction="none")
-    questions = torch.bincount(asked[:, 0], minlength=len(codes))[asked[:, 0]]
-    return (each / questions).sum(1).mean() / len(codes)
+    return read_out(weight, bias, stream, numbers)[:, :, column]
 
 
 def temperature(progress: float, start: float, end: float) -> float:

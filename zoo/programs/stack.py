@@ -38,8 +38,8 @@ class Snapshot(nn.Module):
 
 @torch.no_grad()
 def take(model: nn.Module, ids: Tensor) -> None:
-    """Keep these restarts of a model, in its tensors ``PER_RESTART`` and its ``accuracy``."""
-    state = {k: v for k, v in model.state_dict().items() if k.startswith(PER_RESTART) or k == "accuracy"}
+    """Keep these restarts of a model, in its tensors ``PER_RESTART`` its ``accuracy`` and ``soft``."""
+    state = {k: v for k, v in model.state_dict().items() if k.startswith(PER_RESTART) or k in ("accuracy", "soft")}
     for key, value in state.items():
         _put(model, key, value[ids].clone())
 
