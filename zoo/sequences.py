@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -25,6 +26,8 @@ class Frame:
         after: tokens put behind.
         length: largest number of positions, ``before`` and ``after`` included.
         unknown: the token that stands for words outside the vocabulary; None to refuse them.
+        lower: whether words are read in lower case.
+        digits: what every run of digits in a word is read as; None to read them as they are.
 
     Raises:
         ValueError: if a token stands twice, is not in the vocabulary, or there is no room for a word.
@@ -35,8 +38,12 @@ class Frame:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     unknown: str | None = None
+    lower: bool = False
+    digits: str | None = None
 
     def __post_init__(self) -> None:
+        if self.digits is not None and re.search(r"\d|\\", self.digits):
+            raise ValueError(f"digits are read as {self.digits!r}; expected a text without digits and backslashes")
         if len(set(self.tokens)) < len(self.tokens) or not self.tokens:
             raise ValueError(f"a vocabulary of {len(self.tokens)} tokens has {len(set(self.tokens))} different ones")
         for token in (*self.before, *self.after, *([self.unknown] if self.unknown is not None else [])):
@@ -55,6 +62,11 @@ class Frame:
         """Code of each token."""
         return {token: code for code, token in enumerate(self.tokens)}
 
+    def spelt(self, word: str) -> str:
+        """A word as the vocabulary would have it."""
+        word = word.lower() if self.lower else word
+        return word if self.digits is None else re.sub(r"\d+", self.digits, word)
+
     def encode(self, words: Sequence[str]) -> list[int]:
         """Codes of the words with ``before`` and ``after`` around them.
 
@@ -65,6 +77,7 @@ class Frame:
             raise ValueError("the sequence is empty; give at least one word")
         if len(words) > self.room:
             raise ValueError(f"the sequence has {len(words)} words; there is room for {self.room}")
+        words = [self.spelt(word) for word in words]
         for i, word in enumerate(words, 1):
             if word not in self.codes and self.unknown is None:
                 near = did_you_mean(word, list(self.tokens))
@@ -110,4 +123,6 @@ class Frame:
         try:
             return cls(**{k: tuple(map(str, v)) if isinstance(v, list | tuple) else v for k, v in config.items()})
         except TypeError as error:
-            raise ValueError(f"a sequence is described by tokens, length, before, after, unknown: {error}") from error
+            raise ValueError(
+                f"a sequence is described by tokens, length, before, after, unknown, lower, digits: {error}"
+            ) from error

@@ -30,7 +30,8 @@ def test_questions(root):
     assert data.class_names[int(y[0])] == "LOC"
     assert data.input_shape == (8,)
     assert len(data.splits["val"]) > 0
-    assert torch.equal(data.read_input("Where is"), torch.tensor([0, 2, data.sequence.codes["is"], 1, -1, -1, -1, -1]))
+    where, is_ = data.sequence.codes["where"], data.sequence.codes["is"]
+    assert torch.equal(data.read_input("Where is Rome"), torch.tensor([0, where, is_, 2, 1, -1, -1, -1]))
 
 
 def test_wrong_files(root, tmp_path, monkeypatch):

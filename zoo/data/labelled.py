@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -27,10 +29,12 @@ class Sequences(Data):
     Attributes:
         whole: whether there is one question for each sequence.
         even: whether training draws all lengths equally often, with replacement.
+        alike: whether training puts sequences of like length together, so that little of a batch is padding.
     """
 
     whole: bool = False
     even: bool = False
+    alike: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -55,8 +59,9 @@ class Sequences(Data):
         new = torch.ones(len(x), dtype=torch.bool)
         new[1:] = True if self.whole else (tokens[1:] != tokens[:-1]).any(1)
         first = new.nonzero()[:, 0]
-        length = (tokens[first] != NOTHING).sum(1) if self.even and shuffle else None
-        return SequenceSampler(first, len(x), batch_size, shuffle=shuffle, seed=self.seed, shard=shard, length=length)
+        length = (tokens[first] != NOTHING).sum(1) if (self.even or self.alike) and shuffle else None
+        kind = {"length": length, "even": self.even, "alike": self.alike}
+        return SequenceSampler(first, len(x), batch_size, shuffle=shuffle, seed=self.seed, shard=shard, **kind)
 
     def read_input(self, text: str) -> Tensor:
         """Words with spaces between them: one question for each word ``(b, 1 + length)``, or the one ``(length,)``.
@@ -98,25 +103,55 @@ class SequenceSampler(EpochSampler):
         shuffle: as of ``EpochSampler``.
         seed: as of ``EpochSampler``.
         shard: as of ``EpochSampler``.
-        length: ``(s,)`` of each sequence, to draw all lengths equally often; None to take each sequence once.
+        length: ``(s,)`` of each sequence; needed for the following.
+        even: draw all lengths equally often instead of each sequence once.
+        alike: let the sequences of a batch be of like length.
     """
+
+    WINDOW = 50  # batches whose sequences change places to be among their like
 
     def __init__(
         self, first: Tensor, questions: int, batch_size: int, *, shuffle: bool, seed: int, shard: bool = True,
-        length: Tensor | None = None,
+        length: Tensor | None = None, even: bool = False, alike: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(len(first), batch_size, shuffle=shuffle, seed=seed, shard=shard)
         self.first, self.end = first.tolist(), [*first[1:].tolist(), questions]
-        self.weight = None if length is None else 1.0 / torch.bincount(length)[length]
+        self.length, self.alike = None if length is None else length.tolist(), alike and length is not None
+        self.weight = 1.0 / torch.bincount(length)[length] if even and length is not None else None
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        drawn = None
+        drawn = list(range(self.n))
         if self.weight is not None:
             generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, 1))
             drawn = torch.multinomial(self.weight, self.n, replacement=True, generator=generator).tolist()
-        for batch in super().__iter__():
-            ids = [i if drawn is None else drawn[i] for _, i in batch]
-            yield [(batch[0][0], q) for i in ids for q in range(self.first[i], self.end[i])]
+        skip, self._skip = (self._skip, 0) if self.alike else (0, self._skip)
+        batches = ([drawn[i] for _, i in batch] for batch in super().__iter__())
+        for batch in list(self._among_like(list(batches)))[skip:] if self.alike else batches:
+            yield [(self.epoch, q) for i in batch for q in range(self.first[i], self.end[i])]
+
+    def _among_like(self, batches: list[list[int]]) -> Iterator[list[int]]:
+        """As many batches of the same sizes, each of sequences of like length, in random order."""
+        assert self.length is not None
+        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, 2))
+        for start in range(0, len(batches), self.WINDOW):
+            window = batches[start : start + self.WINDOW]
+            ids = iter(sorted((i for batch in window for i in batch), key=self.length.__getitem__))
+            window = [[next(ids) for _ in batch] for batch in window]
+            yield from (window[i] for i in torch.randperm(len(window), generator=generator).tolist())
+
+
+def word_frame(rows: Iterable[list[str]], plain: Frame, *, words: int, least: int = 1) -> Frame:
+    """``plain``, a frame without words, with the words of sequences, most frequent first.
+
+    Args:
+        rows: the words of each training sequence, as they are written.
+        plain: special tokens, length, how words are read.
+        words: size of the vocabulary at most, special tokens included.
+        least: times that a word must occur.
+    """
+    count = Counter(plain.spelt(word) for row in rows for word in row)
+    common = [word for word, n in count.most_common() if n >= least and word not in plain.tokens]
+    return replace(plain, tokens=(*plain.tokens, *common[: words - len(plain.tokens)]))
 
 
 def as_split(name: str, frame: Frame, rows: list[list[str]], labels: list[list[int]], *, whole: bool) -> Split:

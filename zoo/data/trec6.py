@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
-from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from zoo import paths
-from zoo.data.labelled import Sequences, as_split
+from zoo.data.labelled import Sequences, as_split, word_frame
 from zoo.data.split import Split
 from zoo.sequences import Frame
 
@@ -62,15 +60,14 @@ class Trec6(Sequences):
             label, question = row.get("coarse"), row.get("text")
             if label not in self.class_names or not question:
                 raise ValueError(f"{file}, row {i}: expected a class in column 'coarse' and a question in 'text'")
-            found.append((label, _split(question)[: self.length - 2]))
+            found.append((label, question.split()[: self.length - 2]))
         return found
 
     @cached_property
     def sequence(self) -> Frame:  # pyright: ignore
         """Words by how often training has them."""
-        count = Counter(word for _, words in self._files["train"] for word in words)
-        common = [word for word, n in count.most_common(self.words - 3) if n >= self.least]
-        return Frame((BEGIN, END, UNKNOWN, *common), self.length, (BEGIN,), (END,), UNKNOWN)
+        plain = Frame((BEGIN, END, UNKNOWN), self.length, (BEGIN,), (END,), UNKNOWN, lower=True, digits="#")
+        return word_frame((w for _, w in self._files["train"]), plain, words=self.words, least=self.least)
 
     def _read(self) -> dict[str, Split]:
         place = {name: i for i, name in enumerate(self.class_names)}
@@ -78,7 +75,3 @@ class Trec6(Sequences):
             name: as_split(name, self.sequence, [w for _, w in rows], [[place[c]] for c, _ in rows], whole=True)
             for name, rows in self._files.items()
         }
-
-
-def _split(question: str) -> list[str]:
-    return re.sub(r"\d+", "#", question.lower()).split()

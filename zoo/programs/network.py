@@ -140,7 +140,8 @@ class Network(nn.Module):
         tokens = codes.clamp_min(0).flatten()
         position = eye[:, torch.arange(n, device=codes.device).repeat(b)].expand(r, 1, s.width, b * n)
         if s.variables:
-            return torch.cat([sample(self.embedding, 2)[..., tokens], position], 1)
+            used, which = tokens.unique(return_inverse=True)  # a word draws once for all its places
+            return torch.cat([sample(self.embedding[..., used], 2)[..., which], position], 1)
         return torch.cat([eye[:, tokens].expand(r, 1, s.width, b * n), position], 1)
 
     def _attend(self, match: Tensor, see: Tensor, sample: _Sampler) -> Tensor:
@@ -148,7 +149,7 @@ class Network(nn.Module):
         total = match.sum(4, keepdim=True)
         first = torch.relu(1 - total / (total + 1e-10))
         match = torch.cat([match[..., :1] + first, match[..., 1:]], 4)
-        logits = (match + TINY).log() + self.bias
+        logits = (match + TINY).log() + self.bias[: see.shape[1], : see.shape[1]]
         return sample(logits.masked_fill(~see, -1e30) / self.shape.width**0.5, 4)
 
     def _table(self, layer: int, kind: int, read: Tensor) -> Tensor:
@@ -249,6 +250,7 @@ def soft_logits(
     network: Network, weight: Tensor, bias: Tensor, codes: Tensor, asked: Tensor, tau: float, *, noise: bool = True
 ) -> Tensor:
     """Logits ``(r, c, q)`` of all restarts; arguments as of ``soft_loss``, ``noise`` as of ``Network``."""
+    codes = codes[:, : int((codes != NOTHING).sum(1).max())]
     stream, numbers = network(codes, tau, noise=noise)
     column = asked[:, 0] * codes.shape[1] + asked[:, 1]
     if network.shape.pooled:
