@@ -43,7 +43,7 @@ def test_codes_are_all_that_is_said(x, sites, k):
     assert (e.strength.sum(1) == books * k).all()
     assert set(e.strength.unique().tolist()) == {0, 1}
     adds = {"mix": [], "attention": [], "mlp": []}
-    seen = model.visit()
+    seen = model.codebooks.visit()
 
     def watch(layer, place, value):
         value = seen(layer, place, value)

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from zoo.nn import codebook
+from zoo.nn import kmeans, search
 from zoo.nn.codebook import Codebook, committed, matched
-from zoo.nn.revival import revive
+from zoo.nn.revival import count, revive
 
 G, C, E = 3, 9, 4
 
@@ -42,8 +42,8 @@ def oracle(book, x):
 @pytest.mark.parametrize("k", [1, 2, C])
 @pytest.mark.parametrize("budget", [1 << 20, 1])
 def test_by_the_formula(x, k, budget, monkeypatch):
-    monkeypatch.setattr(codebook, "BUDGET", {"cpu": budget})
-    monkeypatch.setattr(codebook, "LEAST", 1)
+    monkeypatch.setattr(search, "BUDGET", {"cpu": budget})
+    monkeypatch.setattr(search, "LEAST", 1)
     book = build(k)
     with torch.no_grad():
         found, (value, ids, wanted) = book(x), oracle(book, x)
@@ -95,15 +95,59 @@ def test_two_books_share_nothing(x):
     assert (one.k, two.k) == (1, 3)
 
 
-def test_eval_counts_nothing(x):
-    book = build(2)
-    book(x)
-    assert not book.hits.any()
-    assert book.wanted is None
+def test_only_training_is_noted(x):
+    """The pass itself changes nothing, evaluation notes nothing, padding does not count, batches add up."""
+    book, real = build(2), torch.rand(2, 5, generator=torch.Generator().manual_seed(2)) < 0.6
+    book.note(book(x), real)
+    assert book.noted is None
+    before = copy.deepcopy(book.state_dict())
     book.train()
     found = book(x)
-    expected = torch.stack([torch.bincount(found.ids[:, :, g].flatten(), minlength=C) for g in range(G)])
-    assert torch.equal(book.hits, expected)
+    assert book.noted is None
+    expected = torch.stack([torch.bincount(found.ids[:, :, g][real].flatten(), minlength=C) for g in range(G)])
+    book.note(found, real)
+    book.note(found, real)
+    assert torch.equal(book.noted.hits, 2 * expected)
+    assert torch.equal(book.noted.wanted, found.wanted[real])
+    assert all(torch.equal(v, before[name]) for name, v in book.state_dict().items())
+    [wanted] = count([book])
+    assert torch.equal(book.hits, 2 * expected)
+    assert torch.equal(wanted, found.wanted[real])
+    assert book.noted is None
+
+
+@pytest.mark.parametrize(("c", "k"), [(60, 1), (64, 1), (700, 1), (701, 1), (640, 10), (800, 8), (6400, 100)])
+def test_search_by_piles(c, k):
+    """The same codes in the same order as by sorting all scores, above and below what piles are used for."""
+    g = torch.Generator().manual_seed(c)
+    wanted, unit = torch.randn(7, 2, 5, generator=g), torch.randn(2, c, 5, generator=g)
+    score = torch.einsum("nge,gce->ngc", wanted.double(), unit.double())
+    assert torch.equal(search.search(wanted, unit, k), score.argsort(-1, descending=True)[..., :k])
+
+
+def test_precision(x):
+    """Autocast changes neither choice nor scale: norms and scores are in float32 even for lower inputs."""
+    book = build(2).float()
+    half = x.bfloat16()
+    expected = book(half.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = book(half)
+    assert torch.equal(found.ids, expected.ids)
+    assert torch.equal(found.value, expected.value)
+    assert found.value.dtype == torch.float32
+
+
+def test_halves_of_a_batch(x):
+    """Gradients of the loss terms over a batch are the means of those over its halves, as accumulation takes them."""
+
+    def gradient(some):
+        book = build(2)
+        found = book(some)
+        (matched(found) + committed(found) + found.value.square().mean()).backward()
+        return [p.grad for p in book.parameters()]
+
+    for whole, one, two in zip(gradient(x), gradient(x[:1]), gradient(x[1:]), strict=True):
+        torch.testing.assert_close(whole, (one + two) / 2)
 
 
 def test_start():
@@ -131,13 +175,13 @@ def test_spread_out():
     centres = 100 * torch.randn(2, 30, E, dtype=torch.float64, generator=g)
     pick = torch.cat([torch.zeros(600, dtype=torch.int64), torch.arange(30).repeat(2)])  # nearly all in one cluster
     x = centres[:, pick].transpose(0, 1) + 0.01 * torch.randn(660, 2, E, dtype=torch.float64, generator=g)
-    found = codebook.spread_out(x, 30, seed=0)
+    found = kmeans.spread_out(x, 30, seed=0)
     for group in range(2):
         near = torch.cdist(found[group], centres[group]).argmin(1)
         assert near.unique().numel() >= 29
     few = torch.arange(4.0).view(4, 1, 1)
-    assert sorted(codebook.spread_out(few, 4, seed=1).flatten().tolist()) == [0, 1, 2, 3]
-    assert codebook.spread_out(torch.ones(3, 1, 2), 3, seed=1).eq(1).all()  # no distances left
+    assert sorted(kmeans.spread_out(few, 4, seed=1).flatten().tolist()) == [0, 1, 2, 3]
+    assert kmeans.spread_out(torch.ones(3, 1, 2), 3, seed=1).eq(1).all()  # no distances left
 
 
 def test_revival():
@@ -146,14 +190,16 @@ def test_revival():
     x = torch.randn(6, G, E, dtype=torch.float64)
     for _ in range(2):
         optimizer.zero_grad()
-        book(x).value.square().sum().backward()
+        found = book(x[:, None])
+        book.note(found, torch.ones(6, 1, dtype=torch.bool))
+        found.value.square().sum().backward()
+        [wanted] = count([book])
         optimizer.step()
     dead, before = book.hits == 0, copy.deepcopy(book.state_dict())
     moments = {k: v.clone() for k, v in optimizer.state[book.codes].items()}
     assert 0 < int(dead.sum()) < G * C
-    assert revive(book, [optimizer], seed=0) == int(dead.sum())
+    assert revive(book, wanted, [optimizer], seed=0) == int(dead.sum())
     assert torch.equal(book.codes[~dead], before["codes"][~dead])
-    wanted = book.wanted
     for g, c in dead.nonzero().tolist():
         assert any(torch.equal(book.codes[g, c], v) for v in wanted[:, g])
     for name in ("exp_avg", "exp_avg_sq"):

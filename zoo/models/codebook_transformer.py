@@ -6,7 +6,7 @@ named places of every block the vector is replaced by the mean of the k best cod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
 from zoo.models.base import SelfExplaining
-from zoo.nn.codebook import Codebook, Snapped, committed, matched
+from zoo.nn.books import Books, Choices
+from zoo.nn.codebook import Snapped, committed, matched
+from zoo.nn.held import Held
 from zoo.nn.language import Language, following
 from zoo.nn.revival import Revival
 from zoo.nn.transformer import Activation, Decoder, Visit
 from zoo.registry import register
-
-SITES = ("mix", "attention", "mlp")
 
 
 @register
@@ -65,9 +65,6 @@ class CodebookTransformer(Language, SelfExplaining):
                 f"num_classes is {num_classes} and input_shape {input_shape}; expected the size of the vocabulary and"
                 " [the longest context]"
             )
-        sites = ["mix"] if sites is None else sites
-        if not sites or len(set(sites)) < len(sites) or not set(sites) <= set(SITES):
-            raise ValueError(f"sites is {list(sites)}; expected some of {', '.join(SITES)}, each once")
         if revive < 0:
             raise ValueError(f"revive is {revive}; expected a number of steps, or 0 for never")
         self.save_hyperparameters()
@@ -75,16 +72,10 @@ class CodebookTransformer(Language, SelfExplaining):
             num_classes, input_shape[0], width=width, depth=depth, heads=heads, hidden=hidden, activation=mlp,
             rotary_base=rotary_base, rotary_fastest=rotary_fastest, dropout=dropout,
         )  # fmt: skip
-        self.codebooks = nn.ModuleDict()
-        self.k, self.revive, self._offset, names = k, revive, {}, []
-        for i in range(depth):
-            for place in (site for site in SITES if site in sites):
-                groups = heads if place == "mix" else 1
-                self._offset[i, place] = len(names)
-                self.codebooks[f"{i}-{place}"] = Codebook(groups, codes, width // groups, k)
-                marks = [f"H{j}" for j in range(heads)] if place == "mix" else [place[0].upper()]
-                names += [f"L{i}.{mark}.{c}" for mark in marks for c in range(codes)]
-        self._units = Units("code", names)
+        places = ["mix"] if sites is None else sites
+        self.codebooks = Books(places, depth=depth, heads=heads, width=width, codes=codes, k=k)
+        self.k, self.revive = k, revive
+        self._units = Units("code", self.codebooks.names)
 
     @property
     def units(self) -> Units:
@@ -102,37 +93,9 @@ class CodebookTransformer(Language, SelfExplaining):
 
     # The pass.
 
-    def visit(
-        self,
-        note: Callable[[int, str, Snapped], None] | None = None,
-        change: Callable[[int, Snapped, Tensor], Tensor] | None = None,
-    ) -> Visit:
-        """The pass with its codebooks.
-
-        Args:
-            note: is told of every choice: layer, place, ``Snapped`` with g groups.
-            change: gives what is used in place of ``value``, from the id of the book's first code, the choice and the
-                codes ``(g, c, e)``.
-        """
-
-        def see(layer: int, place: str, found: Tensor) -> Tensor:
-            if (layer, place) not in self._offset:
-                return found
-            book = self.codebooks[f"{layer}-{place}"]
-            grouped = found if place == "mix" else found[..., None, :]
-            snapped = book(grouped)
-            if note is not None:
-                note(layer, place, snapped)
-            value = snapped.value
-            if change is not None:
-                value = change(self._offset[layer, place], snapped, book.codes)
-            return value.view_as(found)
-
-        return see
-
     def touch(self, layer: int, place: str, value: Tensor) -> Tensor:
         """The codes in place of what was found."""
-        return self.visit()(layer, place, value)
+        return self.codebooks.visit()(layer, place, value)
 
     def setting(self, mask: Tensor, value: Tensor) -> Visit:
         """Codes with their weights in the sum as set."""
@@ -145,53 +108,47 @@ class CodebookTransformer(Language, SelfExplaining):
             moved = torch.where(mask[..., own], value[..., own] - weight, 0).unflatten(-1, (groups, count))
             return snapped.value + torch.einsum("nbgc,gce->nbge", moved, codes) / self.k
 
-        return self.visit(change=change)
+        return self.codebooks.visit(change=change)
+
+    def holding(self, held: Mapping[int, bool]) -> Visit:
+        """Codes held on or off, at every position of the pass.
+
+        A code that is on takes the place of the weakest choice of its list; one that is off is left out of the sum.
+
+        Args:
+            held: unit id -> on or off.
+
+        Raises:
+            ValueError: if an id is not in the vocabulary, or more codes of one list are on than it chooses.
+        """
+        self.check_values(dict.fromkeys(held, 0.0))
+        change = Held(held, names=self.units.names, codes=self.hparams["codes"], k=self.k)
+        return self.codebooks.visit(change=change)
 
     def steer(self, x: Tensor, new: int, held: Mapping[int, bool], **options: Any) -> Tensor:
         """``generate`` with codes held on or off from the last position of the context on.
 
-        A code that is on takes the place of the weakest choice of its book; one that is off is left out of the sum.
-
         Args:
             x: ``(b, t)`` contexts.
             new: how many tokens to draw.
-            held: unit id -> on or off.
+            held: as for ``holding``.
             options: of ``generate``.
 
         Raises:
-            ValueError: if an id is not in the vocabulary, or more codes of one book are on than it chooses.
+            ValueError: as for ``holding`` and ``generate``.
         """
-        self.check_values(dict.fromkeys(held, 0.0))
-        codes = self.hparams["codes"]
-        books: dict[int, tuple[list[int], list[int]]] = {}
-        for unit, on in held.items():
-            books.setdefault(unit // codes, ([], []))[0 if on else 1].append(unit % codes)
-        for book, (on, _) in books.items():
-            if len(on) > self.k:
-                name = self.units.names[book * codes].rpartition(".")[0]
-                raise ValueError(f"{len(on)} codes of {name} are to be on; it chooses {self.k} at a time")
-
-        def change(first: int, snapped: Snapped, table: Tensor) -> Tensor:
-            value = snapped.value.clone()
-            for group in range(len(table)):
-                on, off = (torch.tensor(ids, device=x.device, dtype=torch.int64) for ids in
-                           books.get(first // codes + group, ([], [])))  # fmt: skip
-                if len(on) + len(off) == 0:
-                    continue
-                ids = snapped.ids[..., group, :]
-                free = ~torch.isin(ids, on)
-                keep = free & (free.cumsum(-1) <= self.k - len(on)) & ~torch.isin(ids, off)
-                total = (table[group][ids] * keep[..., None]).sum(-2) + table[group][on].sum(0)
-                value[..., group, :] = total / self.k
-            return value
-
-        return self.generate(x, new, visit=self.visit(change=change), **options)
+        return self.generate(x, new, visit=self.holding(held), **options)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Cross-entropy; distance of the codes from what was wanted (``match``), of that from them (``commit``)."""
         found: list[Snapped] = []
-        logits = self.decoder(batch.x.clamp_min(0), self.visit(lambda layer, place, snapped: found.append(snapped)))
         y, real = following(batch.x, batch.y), batch.x >= 0
+
+        def note(layer: int, place: str, snapped: Snapped) -> None:
+            found.append(snapped)
+            self.codebooks.at(layer, place).note(snapped, real)
+
+        logits = self.decoder(batch.x.clamp_min(0), self.codebooks.visit(note))
         terms = {"task": F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=-1)}
         for name, distance in (("match", matched), ("commit", committed)):
             if weights.get(name, 0):
@@ -209,7 +166,7 @@ class CodebookTransformer(Language, SelfExplaining):
         """
         self.eval()
         x = [batch.x.to(self.device) for batch, _ in zip(loader, range(batches), strict=False)]
-        for layer, place in self._offset:
+        for layer, place in self.codebooks.first:
             seen: list[Tensor] = []
 
             def catch(i: int, p: str, v: Tensor, at=(layer, place), seen=seen) -> Tensor:
@@ -220,7 +177,7 @@ class CodebookTransformer(Language, SelfExplaining):
             for some in x:
                 self.decoder.run(some.clamp_min(0), catch)
             vectors = torch.cat([v[some >= 0] for v, some in zip(seen, x, strict=True)])
-            book = self.codebooks[f"{layer}-{place}"]
+            book = self.codebooks.at(layer, place)
             book.fit(vectors if place == "mix" else vectors[:, None], rounds=rounds)
         return {}
 
@@ -228,8 +185,8 @@ class CodebookTransformer(Language, SelfExplaining):
 
     def chosen(self, x: Tensor) -> Tensor:
         """Unit ids ``(b, t, n)`` of all codes that are on at every position of contexts ``(b, t)``."""
-        note = _Ids(self)
-        self.begin_at(x, self.visit(note))
+        note = Choices(self.codebooks)
+        self.begin_at(x, self.codebooks.visit(note))
         return note.ids()
 
     def activity(self, x: Tensor, units: Tensor | None = None) -> Tensor:
@@ -241,9 +198,9 @@ class CodebookTransformer(Language, SelfExplaining):
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Codes that are on, times their direct effect on the logit, exact."""
-        everywhere, here = _Ids(self), _Ids(self)
-        state = self.begin_at(x, self.visit(everywhere))[1]
-        stream = self.finish_at(state, self.visit(here))
+        everywhere, here = Choices(self.codebooks), Choices(self.codebooks)
+        state = self.begin_at(x, self.codebooks.visit(everywhere))[1]
+        stream = self.finish_at(state, self.codebooks.visit(here))
         logits = self.decoder.read(stream)[0]
         target = self.choose(logits, target)
         strength = logits.new_zeros(len(x), len(self.units)).scatter(1, here.ids()[0], 1)
@@ -257,27 +214,10 @@ class CodebookTransformer(Language, SelfExplaining):
     def _effects(self, direction: Tensor) -> Tensor:
         """What each code that is on adds to the logit ``(b, u)``, from the read-out ``(b, d)``."""
         told = []
-        for layer, place in self._offset:
-            codes = self.codebooks[f"{layer}-{place}"].codes
+        for layer, place in self.codebooks.first:
+            codes = self.codebooks.at(layer, place).codes
             legs = direction[:, None]
             if place == "mix":
                 legs = (direction @ self.decoder.blocks[layer].attention.out.weight).unflatten(1, codes.shape[::2])
             told.append(torch.einsum("bge,gce->bgc", legs, codes).flatten(1) / self.k)
         return torch.cat(told, 1)
-
-
-class _Ids:
-    """Notes the choices of a pass, and tells them as unit ids."""
-
-    def __init__(self, model: CodebookTransformer) -> None:
-        self.first, self.codes = model._offset, model.hparams["codes"]
-        self.found: list[Tensor] = []
-
-    def __call__(self, layer: int, place: str, snapped: Snapped) -> None:
-        """Note a choice."""
-        group = self.codes * torch.arange(snapped.ids.shape[-2], device=snapped.ids.device)[:, None]
-        self.found.append((snapped.ids + group + self.first[layer, place]).flatten(-2))
-
-    def ids(self) -> Tensor:
-        """All codes that are on, ``(..., n)``."""
-        return torch.cat(self.found, -1)

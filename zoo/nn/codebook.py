@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BUDGET, LEAST = {"cpu": 1 << 20}, 256  # scores held at a time: on a CPU what its cache holds; vectors at least
-PLENTY = 1 << 26
+from zoo.nn.kmeans import means, spread_out
+from zoo.nn.search import search
 
 
 class Snapped(NamedTuple):
@@ -33,7 +33,9 @@ class Snapped(NamedTuple):
 class Codebook(nn.Module):
     """Layer norm, then ``(1/k) sum`` of the k codes with the largest inner product with the normalised code.
 
-    All groups are one batched operation. Nothing depends on the other vectors of a batch.
+    All groups are one batched operation. Nothing depends on the other vectors of a batch, and the pass changes nothing:
+    what training has to remember of it is told to ``note``. Norms and scores are in float32 or better, under autocast
+    too.
 
     Args:
         groups: g.
@@ -43,8 +45,8 @@ class Codebook(nn.Module):
 
     Attributes:
         codes: ``(g, c, e)``
-        hits: ``(g, c)`` how often each code was chosen in training since this was last set to 0.
-        wanted: ``(n, g, e)`` what was to be matched in the last training pass; None before.
+        hits: ``(g, c)`` how often each code was chosen in training since this was last set to 0; kept by ``Revival``.
+        noted: what ``note`` was told since the last step.
 
     Raises:
         ValueError: if a number is out of range.
@@ -62,46 +64,43 @@ class Codebook(nn.Module):
         self.gain, self.shift = nn.Parameter(torch.ones(groups, width)), nn.Parameter(torch.zeros(groups, width))
         self.codes = nn.Parameter(torch.randn(groups, codes, width))
         self.register_buffer("hits", torch.zeros(groups, codes, dtype=torch.int64))
-        self.wanted: Tensor | None = None
+        self.noted: Noted | None = None
 
     def normed(self, x: Tensor) -> Tensor:
         """``(..., g, e)`` of the same."""
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         return F.layer_norm(x, x.shape[-1:]) * self.gain + self.shift
 
     @torch.no_grad()
     def nearest(self, wanted: Tensor, k: int | None = None) -> Tensor:
-        """The ``(n, g, k)`` best codes for ``(n, g, e)``, by scores in float32 or better."""
-        k = k or self.k
-        wide = torch.promote_types(wanted.dtype, torch.float32)
-        unit = F.normalize(self.codes.to(wide), dim=-1).mT
-        found = []
-        with torch.autocast(wanted.device.type, enabled=False):
-            rows = BUDGET.get(wanted.device.type, PLENTY) // (unit.shape[0] * unit.shape[2])
-            for some in wanted.to(wide).split(max(LEAST, rows)):
-                score = torch.bmm(some.transpose(0, 1), unit)
-                best = score.argmax(-1, keepdim=True) if k == 1 else score.topk(k, dim=-1).indices
-                found.append(best.transpose(0, 1))
-        return torch.cat(found)
+        """The ``(n, g, k)`` best codes for ``(n, g, e)``."""
+        return search(wanted, F.normalize(self.codes.to(wanted.dtype), dim=-1), k or self.k)
 
     def forward(self, x: Tensor) -> Snapped:
         """Snap vectors ``(..., g, e)`` to codes."""
         wanted = self.normed(x)
-        flat = wanted.flatten(0, -3) if wanted.ndim > 3 else wanted
-        ids = self.nearest(flat.detach())
-        if self.training:
-            self._note(flat.detach(), ids)
-        groups, codes, width = self.codes.shape
-        rows = ids + codes * torch.arange(groups, device=ids.device)[:, None]
-        value = F.embedding_bag(rows.flatten(0, 1), self.codes.flatten(0, 1), mode="mean").view(wanted.shape)
-        value = value + (wanted - wanted.detach())
+        ids = self.nearest(wanted.detach().reshape(-1, *wanted.shape[-2:]))
+        value = F.embedding_bag(self.rows(ids).flatten(0, 1), self.codes.flatten(0, 1), mode="mean")
+        value = value.view(wanted.shape) + (wanted - wanted.detach())
         return Snapped(value, ids.view(*wanted.shape[:-1], self.k), wanted)
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """Choices ``(..., g, k)`` as rows of ``codes.flatten(0, 1)``."""
+        groups, codes, _ = self.codes.shape
+        return ids + codes * torch.arange(groups, device=ids.device)[:, None]
+
     @torch.no_grad()
-    def _note(self, wanted: Tensor, ids: Tensor) -> None:
-        self.wanted = wanted
-        groups, codes = self.hits.shape
-        rows = ids + codes * torch.arange(groups, device=ids.device)[:, None]
-        self.hits += torch.bincount(rows.flatten(), minlength=groups * codes).view(groups, codes)
+    def note(self, found: Snapped, real: Tensor) -> None:
+        """Remember, until ``Revival`` asks, which codes were chosen and what was wanted; nothing in eval mode.
+
+        Args:
+            found: of vectors ``(b, t, g, e)``.
+            real: ``(b, t)`` bool, which positions count.
+        """
+        if self.training:
+            many = torch.bincount(self.rows(found.ids[real]).flatten(), minlength=self.hits.numel())
+            before = 0 if self.noted is None else self.noted.hits
+            self.noted = Noted(before + many.view_as(self.hits), found.wanted[real])
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, rounds: int, seed: int = 0) -> None:
@@ -118,7 +117,7 @@ class Codebook(nn.Module):
         Raises:
             ValueError: if there are fewer vectors than codes.
         """
-        groups, codes, width = self.codes.shape
+        codes = self.codes.shape[1]
         if len(x) < codes:
             raise ValueError(f"{len(x)} vectors cannot start {codes} codes; take more batches")
         plain = F.layer_norm(x, x.shape[-1:])
@@ -127,36 +126,18 @@ class Codebook(nn.Module):
         self.gain.copy_(((plain - centre) * (x - middle)).mean(0) / spread)
         self.shift.copy_(middle - self.gain * centre)
         wanted = self.normed(x)
-        self.codes.copy_(spread_out(wanted, codes, seed=seed))
-        offset = codes * torch.arange(groups, device=x.device)
-        for _ in range(rounds):
-            rows = (self.nearest(wanted, 1)[:, :, 0] + offset).flatten()
-            count = torch.bincount(rows, minlength=groups * codes)[:, None]
-            total = wanted.new_zeros(groups * codes, width).index_add_(0, rows, wanted.flatten(0, 1))
-            mean = torch.where(count > 0, total / count.clamp_min(1), self.codes.flatten(0, 1))
-            self.codes.copy_(mean.view_as(self.codes))
+
+        def nearest(v: Tensor, centres: Tensor) -> Tensor:
+            return search(v, F.normalize(centres, dim=-1), 1)[:, :, 0]
+
+        self.codes.copy_(means(wanted, spread_out(wanted, codes, seed=seed), nearest, rounds=rounds))
 
 
-def spread_out(x: Tensor, count: int, *, seed: int) -> Tensor:
-    """``count`` vectors ``(g, count, e)`` out of ``x`` ``(n, g, e)``, each group for itself.
+class Noted(NamedTuple):
+    """``hits`` ``(g, c)`` since the last step, and what was ``wanted`` ``(n, g, e)`` in the last batch."""
 
-    k-means++ (Arthur and Vassilvitskii, 2007): each next one is drawn in proportion to its squared distance from the
-    nearest of those already drawn.
-    """
-    g, x = torch.Generator().manual_seed(seed), x.transpose(0, 1).contiguous()
-    rows, size = torch.arange(len(x), device=x.device), x.square().sum(2)
-    pick = torch.randint(x.shape[1], (len(x),), generator=g).to(x.device)
-    drawn, left = [], torch.full_like(size, torch.inf)
-    for _ in range(count):
-        one = x[rows, pick]
-        drawn.append(one)
-        away = size + size[rows, pick][:, None] - 2 * torch.bmm(x, one[:, :, None])[:, :, 0]
-        left = torch.minimum(left, away.clamp_min(0))
-        left[rows, pick] = 0
-        chance = torch.where(left.sum(1, keepdim=True) > 0, left, 1)
-        at = torch.rand(len(x), 1, generator=g, dtype=torch.float64).to(x.device) * chance.double().sum(1, keepdim=True)
-        pick = torch.searchsorted(chance.double().cumsum(1), at).clamp_max(x.shape[1] - 1)[:, 0]
-    return torch.stack(drawn, 1)
+    hits: Tensor
+    wanted: Tensor
 
 
 def matched(found: Snapped, real: Tensor | None = None) -> Tensor:
@@ -166,7 +147,8 @@ def matched(found: Snapped, real: Tensor | None = None) -> Tensor:
         found: of vectors ``(b, t, g, e)``.
         real: ``(b, t)`` bool, which positions count; None for all.
     """
-    return _mean((_codes_of(found) - found.wanted.detach()).square().sum(-1), real)
+    codes = found.value - (found.wanted - found.wanted.detach())  # without the way straight to the input
+    return _mean((codes - found.wanted.detach()).square().sum(-1), real)
 
 
 def committed(found: Snapped, real: Tensor | None = None) -> Tensor:
@@ -174,10 +156,7 @@ def committed(found: Snapped, real: Tensor | None = None) -> Tensor:
     return _mean((found.wanted - found.value.detach()).square().sum(-1), real)
 
 
-def _codes_of(found: Snapped) -> Tensor:
-    """The mean of the codes without the straight-through gradient to the input."""
-    return found.value - (found.wanted - found.wanted.detach())
-
-
 def _mean(distance: Tensor, real: Tensor | None) -> Tensor:
-    return distance.mean() if real is None else distance[real].mean()
+    if real is None:
+        return distance.mean()
+    return torch.where(real[..., None], distance, 0).sum() / (real.sum() * distance.shape[-1])
