@@ -5,6 +5,7 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader
 
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
@@ -152,7 +153,7 @@ def test_refuses_another_start():
     for args, source, words in (
         ({"hidden": 6}, {"mlp": "relu"}, "has 12 hidden units and each expert 6; .* set model.hidden=12"),
         ({}, {"mlp": "gelu"}, "the source's MLPs are gelu, the experts relu"),
-        ({"width": 32}, {"mlp": "relu"}, r"embed.weight is \(11, 16\) in the source and \(11, 32\)"),
+        ({"width": 32}, {"mlp": "relu"}, r"mlp.inner.weight is of width 16, the experts of 32"),
         ({}, {"mlp": "relu", "depth": 1}, "source has no tensor decoder.blocks.1"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -204,7 +205,7 @@ def test_learns_what_follows_and_logs_what_is_used(name):
         optimizer.step()
     assert model.loss(batch, {})["task"] < 0.02
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
-    logged = trainer.validate(model, [[batch]], verbose=False)[0]
+    logged = trainer.validate(model, DataLoader([batch], batch_size=None), verbose=False)[0]
     model.eval()
     hidden = model.activity(batch.x)
     dead = (hidden <= 0).all(0).all(0)

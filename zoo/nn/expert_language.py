@@ -114,13 +114,17 @@ class Expertise(Neurons):
             mine, theirs = self.experts()[0].activation, source.hparams.get("mlp")
             if theirs != mine:
                 raise ValueError(f"finetune: the source's MLPs are {theirs}, the experts {mine}; set both alike")
-            if value.T.shape != own[name].shape[1:]:
-                wide = value.shape[0] if name.endswith("inner") else value.shape[1]
+            (width, hidden), (wide, units) = (
+                pair if name.endswith("inner") else pair[::-1] for pair in (value.mT.shape, own[name].shape[1:])
+            )
+            if width != wide:
+                raise ValueError(f"finetune: {key} is of width {width}, the experts of {wide}; set model.width={width}")
+            if hidden != units:
                 raise ValueError(
-                    f"finetune: {key} has {wide} hidden units and each expert {self.experts()[0].inner.shape[2]};"
-                    f" an expert starts as a copy of the whole MLP: set model.hidden={wide}"
+                    f"finetune: {key} has {hidden} hidden units and each expert {units}; an expert starts as a copy of"
+                    f" the whole MLP: set model.hidden={hidden}"
                 )
-            told[name] = value.T.expand_as(own[name])
+            told[name] = value.mT.expand_as(own[name])
         return told | {k: v for k, v in own.items() if ".mlp.router." in k and k not in told}
 
 
