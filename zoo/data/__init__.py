@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SOURCES = {
     "categories": "zoo.data.categories:Categories",
+    "chess": "zoo.data.chess:Chess",
     "cifar10": "zoo.data.torchvision_sets:Cifar10",
     "concept_words": "zoo.data.categories:ConceptWords",
     "cub200": "zoo.data.cub200:Cub200",
@@ -20,6 +21,7 @@ SOURCES = {
     "fashion_mnist": "zoo.data.torchvision_sets:FashionMnist",
     "folder": "zoo.data.folder:Folder",
     "mnist": "zoo.data.torchvision_sets:Mnist",
+    "othello": "zoo.data.othello:Othello",
     "rasp": "zoo.data.rasp:Rasp",
     "shapes": "zoo.data.shapes:Shapes",
     "table": "zoo.data.table:Table",
