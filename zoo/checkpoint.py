@@ -182,7 +182,7 @@ def graft(model: SelfExplaining, source: SelfExplaining, replace: Sequence[str])
     model.adopt({k: v for k, v in other.items() if source.part_of(k) not in replace})
     own = model.state_dict()
     kept = {k: v for k, v in own.items() if model.part_of(k) in replace}
-    taken = {k: v for k, v in other.items() if source.part_of(k) not in replace}
+    taken = model.translate({k: v for k, v in other.items() if source.part_of(k) not in replace}, source)
     for key in sorted((set(own) - set(kept)) ^ set(taken)):
         side = "source has no" if key in own else "config has no"
         raise ValueError(

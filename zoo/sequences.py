@@ -1,4 +1,4 @@
-"""What sequences look like: vocabulary, length, the tokens around a user's words. Travels with data and checkpoint."""
+"""What sequences look like, and what may be known of their positions: travels with data and checkpoint."""
 
 from __future__ import annotations
 
@@ -14,6 +14,79 @@ from torch import Tensor
 from zoo.paths import did_you_mean
 
 NOTHING = -1  # the code of padding
+
+
+@dataclass(frozen=True)
+class Family:
+    """Questions of one kind about positions of sequences, such as what stands on each square of a board.
+
+    A property is a question with one of its answers: "there is a white pawn on e4".
+
+    Attributes:
+        name: of the family.
+        codes: ``(n, t, s)`` integer answer to each of s questions at each position; -1 where there is none.
+        questions: s names.
+        answers: names of the answers.
+        blank: the answer that says that nothing is there; None if every answer says something.
+        initial: ``(s,)`` answers before anything has happened; None if they tell nothing.
+
+    Raises:
+        ValueError: if the fields do not fit together.
+    """
+
+    name: str
+    codes: Tensor
+    questions: tuple[str, ...]
+    answers: tuple[str, ...]
+    blank: int | None = None
+    initial: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.codes.ndim != 3 or self.codes.shape[2] != len(self.questions) or self.codes.is_floating_point():
+            raise ValueError(
+                f"codes of {self.name} are {tuple(self.codes.shape)} {self.codes.dtype}; expected integers (n, t,"
+                f" {len(self.questions)}), one for each question"
+            )
+        if self.codes.numel() and not -1 <= int(self.codes.min()) <= int(self.codes.max()) < len(self.answers):
+            raise ValueError(
+                f"codes of {self.name} are {int(self.codes.min())} to {int(self.codes.max())}; expected -1 to"
+                f" {len(self.answers) - 1}"
+            )
+        if self.initial is not None and self.initial.shape != (len(self.questions),):
+            raise ValueError(f"initial is {tuple(self.initial.shape)}; expected ({len(self.questions)},)")
+
+    @cached_property
+    def masked(self) -> Tensor:
+        """``codes`` with -1 also where nothing is there, and where all is as it was initially."""
+        idle = torch.zeros_like(self.codes, dtype=torch.bool)
+        if self.blank is not None:
+            idle |= self.codes == self.blank
+        if self.initial is not None:
+            idle |= self.codes == self.initial.to(self.codes.device)
+        return self.codes.masked_fill(idle, -1)
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What is known of each position of n sequences.
+
+    Attributes:
+        x: ``(n, t)`` contexts, -1 behind their end.
+        look: ``(n, t)`` bool, the positions at which units are looked at.
+        families: what is known.
+    """
+
+    x: Tensor
+    look: Tensor
+    families: tuple[Family, ...]
+
+    def __post_init__(self) -> None:
+        if self.look.shape != self.x.shape or self.look.dtype != torch.bool:
+            raise ValueError(f"look is {tuple(self.look.shape)} {self.look.dtype}; expected bool {tuple(self.x.shape)}")
+        for family in self.families:
+            if family.codes.shape[:2] != self.x.shape:
+                found = tuple(family.codes.shape[:2])
+                raise ValueError(f"codes of {family.name} are of {found} positions; expected {tuple(self.x.shape)}")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Language models: codebook search, heads at once, generation with a cache, a training step beside dense.
+"""Language models: codebook search, heads and experts at once, generation with a cache, training beside dense.
 
 make benchmark, or pytest -m benchmark -s tests/benchmarks/test_sequence_speed.py
 """
@@ -7,10 +7,13 @@ import time
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from zoo import create_model
 from zoo.batch import Batch
 from zoo.nn.codebook import Codebook
+from zoo.nn.experts import Experts
+from zoo.nn.routing import SparsityGate
 from zoo.nn.sampling import choose
 
 pytestmark = pytest.mark.benchmark
@@ -76,6 +79,35 @@ def test_heads_at_once(heads, codes, tokens):
     print(f"\n{what}: {1e3 * f:.1f} ms, a loop over heads {1e3 * p:.1f} ms: {p / f:.1f}x")
 
 
+def by_expert(one, x):
+    """The usual form: expert after expert picks its vectors and adds what it makes of them."""
+    score, ids = one.router(x, one.inner).topk(one.k, dim=-1)
+    gate, y = score.softmax(-1), torch.zeros_like(x)
+    for e in range(len(one.inner)):
+        token, slot = (ids == e).nonzero(as_tuple=True)
+        made = F.relu(x[token] @ one.inner[e]) @ one.out[e]
+        y = y.index_add(0, token, made * gate[token, slot, None])
+    return y
+
+
+@pytest.mark.parametrize(("experts", "width", "hidden"), [(8, 128, 256), (32, 256, 256), (32, 256, 1024)])
+def test_experts_at_once(experts, width, hidden):
+    torch.manual_seed(0)
+    one, x = Experts(width, hidden, SparsityGate(), experts=experts, k=2), torch.randn(2048, width)
+    torch.testing.assert_close(one(x), by_expert(one, x), rtol=1e-3, atol=1e-4)
+
+    def fast():
+        one(x).sum().backward()
+
+    def plain():
+        by_expert(one, x).sum().backward()
+
+    f, p = seconds(fast, plain, repeat=3)
+    what = f"{experts} experts of {hidden}, width {width}, 2048 vectors"
+    print(f"\n{what}: {1e3 * f:.0f} ms, a loop over experts {1e3 * p:.0f} ms: {p / f:.1f}x")
+    assert experts < 32 or p > 1.5 * f
+
+
 @torch.no_grad()
 def test_generation():
     torch.manual_seed(0)
@@ -106,6 +138,9 @@ def test_training_step():
         "dense": create_model("dense_transformer", **common),
         "codes at heads": create_model("codebook_transformer", **common),
         "codes at heads and MLP": create_model("codebook_transformer", **common, sites=["mix", "mlp"]),
+        "MoE-X, as many neurons at work": create_model("moex", **common),
+        "Switch, as many neurons at work": create_model("switch_transformer", **common),
+        "MoE-X, 32 experts": create_model("moex", **common, experts=32),
     }
     runs = []
     for model in models.values():

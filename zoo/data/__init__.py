@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SOURCES = {
     "categories": "zoo.data.categories:Categories",
+    "chess": "zoo.data.chess:Chess",
     "cifar10": "zoo.data.torchvision_sets:Cifar10",
     "concept_words": "zoo.data.categories:ConceptWords",
     "conll2003": "zoo.data.conll2003:Conll2003",
@@ -21,6 +22,7 @@ SOURCES = {
     "fashion_mnist": "zoo.data.torchvision_sets:FashionMnist",
     "folder": "zoo.data.folder:Folder",
     "mnist": "zoo.data.torchvision_sets:Mnist",
+    "othello": "zoo.data.othello:Othello",
     "rasp": "zoo.data.rasp:Rasp",
     "shapes": "zoo.data.shapes:Shapes",
     "table": "zoo.data.table:Table",

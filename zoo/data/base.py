@@ -17,7 +17,7 @@ from zoo.concepts import ConceptSchema
 from zoo.data.concept_checks import check_concepts, warn_of_disguises
 from zoo.data.sampler import EpochSampler
 from zoo.data.split import Split, first_of_each, held_out
-from zoo.sequences import Frame
+from zoo.sequences import Frame, Properties
 
 SplitName = Literal["train", "val", "test"]
 
@@ -244,6 +244,10 @@ class Data(pl.LightningDataModule):
     def figures(self, model: Any) -> dict[str, float]:
         """Figures that only this source can give of a model, such as its distance from a floor that is known."""
         return {}
+
+    def properties(self, split: SplitName, count: int = 500) -> Properties | None:
+        """What is known of each position of the first ``count`` sequences of a split; None where nothing is."""
+        return None
 
     def pieces(self, x: Tensor) -> list[list[str]] | None:
         """Contexts ``(b, t)`` as the texts of their tokens, b lists; None where inputs are no tokens."""

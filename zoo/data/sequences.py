@@ -99,12 +99,15 @@ class SequenceData(Data):
 
     @torch.no_grad()
     def nats(self, model: Any, windows: Tensor, *, batch_size: int = 64) -> tuple[Tensor, Tensor]:
-        """Loss in nats and whether the first guess is right, ``(n, context)`` each, at every position of windows."""
+        """Loss in nats and whether the first guess is right, ``(n, context)`` each, at every position of windows.
+
+        Where no token follows the loss is NaN and no guess is right.
+        """
         told = []
         for some in windows.split(batch_size):
             logits, y = model.predict(some[:, :-1].to(model.device)).cpu().double(), some[:, 1:]
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
-            told.append((loss.view_as(y), logits.argmax(2) == y))
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.clamp_min(0).flatten(), reduction="none")
+            told.append((loss.view_as(y).masked_fill(y < 0, torch.nan), logits.argmax(2) == y))
         loss, right = (torch.cat(part) for part in zip(*told, strict=True))
         return loss, right
 

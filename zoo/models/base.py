@@ -106,6 +106,14 @@ class SelfExplaining(pl.LightningModule, ABC):
     def adopt(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
         """Take over the size of a vocabulary that training can change, before ``state`` is loaded."""
 
+    def translate(self, state: Mapping[str, Tensor], source: SelfExplaining) -> Mapping[str, Tensor]:
+        """Tensors taken over from a ``source`` of another family, as this family has them.
+
+        Raises:
+            ValueError: if what they compute could not be kept.
+        """
+        return state
+
     @abstractmethod
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Unweighted loss terms by name, ``task`` first; terms of weight 0 may be left out."""

@@ -115,14 +115,14 @@ class Language(ABC):
         options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": g}
         return generate(self.decoder, tokens, length, new, visit=visit or self.touch, prompt=self.touch, **options)
 
-    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Cross-entropy of the next token, mean over all positions of all sequences."""
-        logits = self.decoder(batch.x.clamp_min(0), self.touch)
+    def loss(self, batch: Batch, weights: Mapping[str, float], visit: Visit | None = None) -> dict[str, Tensor]:
+        """Cross-entropy of the next token, mean over all positions; ``visit`` in place of ``touch``."""
+        logits = self.decoder(batch.x.clamp_min(0), visit or self.touch)
         return {"task": F.cross_entropy(logits.flatten(0, 1), following(batch.x, batch.y).flatten(), ignore_index=-1)}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log cross-entropy and accuracy over all positions."""
-        logits, y = self.decoder(batch.x.clamp_min(0), self.touch), following(batch.x, batch.y)
+    def validation_step(self, batch: Batch, batch_idx: int, visit: Visit | None = None) -> None:
+        """Log cross-entropy and accuracy over all positions; ``visit`` in place of ``touch``."""
+        logits, y = self.decoder(batch.x.clamp_min(0), visit or self.touch), following(batch.x, batch.y)
         real = y >= 0
         known, size = {"sync_dist": True, "prog_bar": True}, int(real.sum())
         self.log("val/loss", F.cross_entropy(logits[real], y[real]), batch_size=size, **known)

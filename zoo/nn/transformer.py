@@ -7,6 +7,7 @@ and goes on with what that returns, so that recording, quantising and intervenin
 
 - ``mix`` ``(..., h, e)`` what each head gathered, before the output projection;
 - ``attention`` ``(..., d)`` what attention adds to the residual stream;
+- ``route`` ``(..., e)`` scores of the experts, where the MLP is made of experts;
 - ``hidden`` ``(..., m)`` hidden units of the MLP, after the activation;
 - ``mlp`` ``(..., d)`` what the MLP adds to the residual stream.
 """
@@ -32,6 +33,11 @@ def same(layer: int, place: str, value: Tensor) -> Tensor:
     return value
 
 
+def wants(visit: Visit, place: str) -> bool:
+    """Whether a visit wants to see a place that costs something to show: those of its ``places``, if it names them."""
+    return visit is not same and place in getattr(visit, "places", (place,))
+
+
 class Cache(NamedTuple):
     """``keys`` and ``values`` ``(b, l, h, t, e)`` of positions already computed."""
 
@@ -53,6 +59,15 @@ class Mlp(nn.Module):
         self.activation = activation
         self.inner = nn.Linear(width, (2 if activation == "swiglu" else 1) * hidden, bias=False)
         self.out = nn.Linear(hidden, width, bias=False)
+
+    @property
+    def out_features(self) -> int:
+        """Neurons: m."""
+        return self.out.in_features
+
+    def effects(self, direction: Tensor) -> Tensor:
+        """What one of each neuron ``(..., m)`` adds along a direction ``(..., d)`` of the output."""
+        return direction @ self.out.weight
 
     def hidden(self, x: Tensor) -> Tensor:
         """Hidden units ``(..., m)`` of ``(..., d)``."""
@@ -136,7 +151,7 @@ class Decoder(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
         for name, parameter in self.blocks.named_parameters():
-            if name.endswith("out.weight"):
+            if name.endswith(("out.weight", "mlp.out")):
                 parameter.data.mul_((2 * len(self.blocks)) ** -0.5)
         nn.init.normal_(self.embed.weight, std=0.5)
         nn.init.zeros_(self.head.weight)
