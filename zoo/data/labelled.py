@@ -26,11 +26,11 @@ class Sequences(Data):
 
     Attributes:
         whole: whether there is one question for each sequence.
-        even: whether training draws all lengths equally often, with replacement.
+        even: share of the training draws in which all lengths are equally likely; 0 for an ordinary epoch.
     """
 
     whole: bool = False
-    even: bool = False
+    even: float = 0.0
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -56,7 +56,8 @@ class Sequences(Data):
         new[1:] = True if self.whole else (tokens[1:] != tokens[:-1]).any(1)
         first = new.nonzero()[:, 0]
         length = (tokens[first] != NOTHING).sum(1) if self.even and shuffle else None
-        return SequenceSampler(first, len(x), batch_size, shuffle=shuffle, seed=self.seed, shard=shard, length=length)
+        return SequenceSampler(first, len(x), batch_size, shuffle=shuffle, seed=self.seed, shard=shard, length=length,
+                               even=self.even)  # fmt: skip
 
     def read_input(self, text: str) -> Tensor:
         """Words with spaces between them: one question for each word ``(b, 1 + length)``, or the one ``(length,)``.
@@ -98,16 +99,20 @@ class SequenceSampler(EpochSampler):
         shuffle: as of ``EpochSampler``.
         seed: as of ``EpochSampler``.
         shard: as of ``EpochSampler``.
-        length: ``(s,)`` of each sequence, to draw all lengths equally often; None to take each sequence once.
+        length: ``(s,)`` of each sequence, to draw with replacement; None to take each sequence once.
+        even: share of the draws in which all lengths are equally likely.
     """
 
     def __init__(
         self, first: Tensor, questions: int, batch_size: int, *, shuffle: bool, seed: int, shard: bool = True,
-        length: Tensor | None = None,
+        length: Tensor | None = None, even: float = 1.0,
     ) -> None:  # fmt: skip
         super().__init__(len(first), batch_size, shuffle=shuffle, seed=seed, shard=shard)
         self.first, self.end = first.tolist(), [*first[1:].tolist(), questions]
-        self.weight = None if length is None else 1.0 / torch.bincount(length)[length]
+        self.weight = None
+        if length is not None:
+            many = torch.bincount(length)
+            self.weight = (1 - even) / len(length) + even / (many[length] * (many > 0).sum())
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         drawn = None

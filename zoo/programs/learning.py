@@ -136,7 +136,9 @@ class Learning(nn.Module):
 
     @torch.no_grad()
     def discretise(self, loader: Iterable[Batch], *, l2: float = 1e-6, bits: int = 6) -> dict[str, float]:
-        """The best restart at its best becomes the program; its read-out is fitted anew, exactly, and rounded.
+        """The best restart at its best becomes the program, of equals the one that simplifies to the fewest variables.
+
+        Its read-out is fitted anew, exactly, and rounded.
 
         Weights are multiples of ``2 ** -bits``, so that scores add up to the same in every precision.
         """
@@ -145,11 +147,12 @@ class Learning(nn.Module):
         spread = sorted(self.accuracy.tolist())
         if max(spread) >= 0:
             self.best.restore([*self.network.parameters(), *self.readout.parameters()])
-        given, leader = self._questions(loader), int(self.accuracy.argmax())
+        given = self._questions(loader)
         rivals = [Rival(self._compiled(r), a, tuple(s)) for r, (a, s) in
                   enumerate(zip(self.accuracy.tolist(), self.soft.tolist(), strict=True))]  # fmt: skip
-        raw = rivals[leader].program
-        refit = fitted(simplify(raw), given, l2=l2, bits=bits)
+        best = [simplify(r.program) for r in rivals if r.val == max(r.val for r in rivals)]
+        raw = min(best, key=lambda p: len(p.nodes))
+        refit = fitted(raw, given, l2=l2, bits=bits)
         told = {f"restart {i + 1}": value for i, value in enumerate(spread)}
         told |= {"accuracy": given.accuracy(raw), "accuracy refitted": given.accuracy(refit)}
         self._become(refit)
