@@ -28,6 +28,7 @@ from zoo.programs.printer import print_program
 from zoo.programs.questions import Questions, read_rows, shares
 from zoo.programs.rivals import lottery, unpack
 from zoo.programs.shape import Shape
+from zoo.programs.shrink import lines
 from zoo.registry import register
 from zoo.sequences import NOTHING, Frame
 
@@ -228,6 +229,5 @@ class TransformerProgram(Learning, SelfExplaining):
         rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
         x, right = (torch.cat(c) for c in zip(*rows, strict=True))
         told = shares(self.frame, *self._sequences(x), right, pooled=self.pooled)
-        lines = len(print_program(self.program, name="p").splitlines())
         told |= lottery(unpack(self.rivals), self._questions(loader))
-        return told | {"variables": float(len(self.program.nodes)), "lines of the program": float(lines)}
+        return told | {"variables": float(len(self.program.nodes)), "lines of the program": float(lines(self.program))}
