@@ -5,7 +5,8 @@ import torch
 from program_worlds import LETTERS, random_model
 
 from zoo.programs.interpreter import answer, logits
-from zoo.programs.ir import Count, Input, Program, Select, Table
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Count, Input, Select, Table
 from zoo.programs.prune import refitted
 from zoo.programs.questions import Questions
 from zoo.programs.shrink import at_zero, changes, lines, shrink

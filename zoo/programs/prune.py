@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from zoo.programs.conditions import rule
-from zoo.programs.ir import Input, Program, Table
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Input, Table
 from zoo.programs.questions import Questions
 from zoo.programs.reach import coverage, reachable
 from zoo.programs.readout import fit, rounded

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.programs.ir import Input, Program, Table, with_reads
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Input, Table, with_reads
 from zoo.programs.printer import print_program
 from zoo.programs.prune import refitted, without
 from zoo.programs.questions import Questions
