@@ -90,7 +90,7 @@ class Plain:
                     total = match.sum(2, keepdim=True)
                     first = (1 - total / (total + 1e-10)).relu()
                     match = torch.cat([match[..., :1] + first, match[..., 1:]], 2)
-                    score = ((match + 1e-20).log() + self.net.bias).masked_fill(~see, -1e30) / k**0.5
+                    score = ((match + 1e-20).log() + self.net.bias[:, 0].T).masked_fill(~see, -1e30) / k**0.5
                     new.append(sample(score) @ read(stream, value[h]))
                 else:
                     weight = numbers[..., :1] @ sample(add[h - s.heads])[:, None]

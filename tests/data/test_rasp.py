@@ -132,7 +132,7 @@ def test_whole_sequences_are_served(drawn):
 
 
 def test_even_lengths():
-    data = create_data("rasp", task="hist", size=2000, even=True)
+    data = create_data("rasp", task="hist", size=2000, even=1.0)
     lengths = Counter()
     for batch in data.train_dataloader():
         for x in {tuple(row[1:]) for row in batch.x.tolist()}:
@@ -170,6 +170,7 @@ def test_an_input_of_ones_own(drawn):
     [
         ({"task": "add"}, "data.task is 'add'"),
         ({"vocabulary": 3}, "data.vocabulary is 3"),
+        ({"even": 1.5}, "data.even is 1.5"),
         ({"task": "induction", "length": 9}, "even one"),
         ({"size": 3}, "data.size is 3"),
         ({"length": 1}, "no room"),

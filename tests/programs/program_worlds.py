@@ -5,8 +5,9 @@ import random
 import torch
 
 from zoo.programs.compile import compile_network
-from zoo.programs.ir import Count, Input, Program, Select, Table
+from zoo.programs.ir import Program
 from zoo.programs.network import Network
+from zoo.programs.nodes import Count, Input, Select, Table
 from zoo.programs.shape import Shape
 from zoo.sequences import Frame
 

@@ -15,8 +15,9 @@ from program_worlds import flip, hist, random_model
 import zoo
 from zoo import paths
 from zoo.programs.interpreter import answer, logits, order, run
-from zoo.programs.ir import Count, Input, Program, Select, Table
+from zoo.programs.ir import Program
 from zoo.programs.network import read_out
+from zoo.programs.nodes import Count, Input, Select, Table
 from zoo.programs.printer import print_program
 from zoo.programs.simplify import simplify
 

@@ -11,7 +11,8 @@ from program_worlds import flip, hist, random_model, token
 from zoo.programs.conditions import condition, literal, rule
 from zoo.programs.explain import as_text, trace
 from zoo.programs.interpreter import answer, logits, run
-from zoo.programs.ir import Count, Domain, Input, Program, Select, Table
+from zoo.programs.ir import Domain, Program
+from zoo.programs.nodes import Count, Input, Select, Table
 from zoo.programs.printer import print_program
 from zoo.programs.prune import prune
 from zoo.programs.questions import Questions, read_rows

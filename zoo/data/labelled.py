@@ -28,12 +28,12 @@ class Sequences(Data):
 
     Attributes:
         whole: whether there is one question for each sequence.
-        even: whether training draws all lengths equally often, with replacement.
+        even: share of the training draws in which all lengths are equally likely; 0 for an ordinary epoch.
         alike: whether training puts sequences of like length together, so that little of a batch is padding.
     """
 
     whole: bool = False
-    even: bool = False
+    even: float = 0.0
     alike: bool = False
 
     @property
@@ -104,7 +104,7 @@ class SequenceSampler(EpochSampler):
         seed: as of ``EpochSampler``.
         shard: as of ``EpochSampler``.
         length: ``(s,)`` of each sequence; needed for the following.
-        even: draw all lengths equally often instead of each sequence once.
+        even: share of the draws, with replacement, in which all lengths are equally likely; 0 to take each sequence once.
         alike: let the sequences of a batch be of like length.
     """
 
@@ -112,12 +112,15 @@ class SequenceSampler(EpochSampler):
 
     def __init__(
         self, first: Tensor, questions: int, batch_size: int, *, shuffle: bool, seed: int, shard: bool = True,
-        length: Tensor | None = None, even: bool = False, alike: bool = False,
+        length: Tensor | None = None, even: float = 0.0, alike: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(len(first), batch_size, shuffle=shuffle, seed=seed, shard=shard)
         self.first, self.end = first.tolist(), [*first[1:].tolist(), questions]
         self.length, self.alike = None if length is None else length.tolist(), alike and length is not None
-        self.weight = 1.0 / torch.bincount(length)[length] if even and length is not None else None
+        self.weight = None
+        if even and length is not None:
+            many = torch.bincount(length)
+            self.weight = (1 - even) / len(length) + even / (many[length] * (many > 0).sum())
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         drawn = list(range(self.n))

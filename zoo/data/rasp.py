@@ -36,7 +36,7 @@ class Rasp(Sequences):
         length: of the longest sequence, special tokens included.
         least: of the shortest balanced string of dyck before it is cut to ``length``; None for ``length``.
         size: sequences drawn, at most; they are distinct.
-        even: let training draw all lengths equally often; most sequences are long.
+        even: share of the training draws in which all lengths are equally likely; most sequences are long.
         batch_size: sequences of one rank.
         common: the other arguments of ``Data``; ``val`` is not used: a tenth is for testing, a tenth of the rest for
             validation.
@@ -49,13 +49,15 @@ class Rasp(Sequences):
 
     def __init__(
         self, *, task: Task = "hist", vocabulary: int = 8, length: int = 8, least: int | None = None,
-        size: int = 20_000, even: bool = False, batch_size: int = 512, **common: Any,
+        size: int = 20_000, even: float = 0.0, batch_size: int = 512, **common: Any,
     ) -> None:  # fmt: skip
         super().__init__(batch_size=batch_size, **common)
         if task not in get_args(Task):
             raise ValueError(f"data.task is {task!r}; expected one of {', '.join(get_args(Task))}")
         if size < 50:
             raise ValueError(f"data.size is {size}; expected 50 or more")
+        if not 0 <= even <= 1:
+            raise ValueError(f"data.even is {even}; expected a share, 0 to 1")
         self.task, self.size, self.even, self.least = task, size, even, length if least is None else least
         special = 3 if task in ("reverse", "sort") else 2  # padding is one of them
         symbols = {"dyck1": 2, "dyck2": 4}.get(task, vocabulary - special)

@@ -28,6 +28,7 @@ from zoo.programs.printer import print_program
 from zoo.programs.questions import Questions, read_rows, shares
 from zoo.programs.rivals import lottery, unpack
 from zoo.programs.shape import Shape
+from zoo.programs.shrink import lines
 from zoo.registry import register
 from zoo.sequences import NOTHING, Frame
 
@@ -60,6 +61,7 @@ class TransformerProgram(Learning, SelfExplaining):
         pooled: one answer for the sequence.
         restarts: trained side by side.
         identity: added to the diagonal of each predicate in the beginning: looks for the same value.
+        previous: added below it, to where the value before is looked for: for positions, the one before.
         anneal: epochs, of all phases together, in which the temperature falls from ``hot`` to ``cold``.
         hot: first temperature.
         cold: last temperature.
@@ -77,8 +79,8 @@ class TransformerProgram(Learning, SelfExplaining):
         self, *, num_classes: int, sequence: dict[str, Any] | None = None, width: int | None = None, variables: int = 0,
         layers: int = 1, heads: int = 2, counters: int = 2, tables: int = 1, number_tables: int = 1,
         chained: bool = False, table: Literal["network", "entries"] = "network", hidden: int = 64,
-        causal: bool = False, pooled: bool = False, restarts: int = 8, identity: float = 0.0, anneal: float = 100.0,
-        hot: float = 3.0, cold: float = 0.01,
+        causal: bool = False, pooled: bool = False, restarts: int = 8, identity: float = 0.0, previous: float = 0.0,
+        anneal: float = 100.0, hot: float = 3.0, cold: float = 0.01,
     ) -> None:  # fmt: skip
         super().__init__()
         if not sequence:
@@ -100,7 +102,7 @@ class TransformerProgram(Learning, SelfExplaining):
             variables, layers, heads, counters, tables, number_tables, chained, table == "entries", hidden, causal,
             pooled,
         )  # fmt: skip
-        self.network = Network(shape, restarts=restarts, identity=identity)
+        self.network = Network(shape, restarts=restarts, identity=identity, previous=previous)
         self.readout = ReadOut(restarts, num_classes, shape.units)
         self.best = stack.Snapshot([*self.network.parameters(), *self.readout.parameters()])
         self.register_buffer("accuracy", torch.full((restarts,), -1.0))  # of each restart's best, on validation data
@@ -227,6 +229,5 @@ class TransformerProgram(Learning, SelfExplaining):
         rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
         x, right = (torch.cat(c) for c in zip(*rows, strict=True))
         told = shares(self.frame, *self._sequences(x), right, pooled=self.pooled)
-        lines = len(print_program(self.program, name="p").splitlines())
         told |= lottery(unpack(self.rivals), self._questions(loader))
-        return told | {"variables": float(len(self.program.nodes)), "lines of the program": float(lines)}
+        return told | {"variables": float(len(self.program.nodes)), "lines of the program": float(lines(self.program))}

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from zoo.programs.ir import LARGEST, Count, Input, Node, Program, Select, Table
+from zoo.programs.ir import LARGEST, Program
 from zoo.programs.network import OUT, Network
+from zoo.programs.nodes import Count, Input, Node, Select, Table
 from zoo.sequences import NOTHING, Frame
 
 

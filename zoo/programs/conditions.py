@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from zoo.programs.ir import Domain
 from zoo.sequences import NOTHING
 
+WIDE = 116  # columns of a line
+
 
 def blocks(outputs: dict[tuple[int, int], int], flip: bool) -> list[tuple[int, list[int], list[int]]]:
     """The table as blocks (output, first values, second values): rows, or columns, that agree are taken together."""

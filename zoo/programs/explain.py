@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from zoo.programs.interpreter import attended, matches, run, strengths
-from zoo.programs.ir import Count, Input, Program, Select, Table
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Count, Input, Select, Table
 from zoo.sequences import NOTHING
 
 

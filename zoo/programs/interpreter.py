@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.programs.ir import Count, Input, Node, Program, Select, Table
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Count, Input, Node, Select, Table
 from zoo.sequences import NOTHING
 
 

@@ -15,11 +15,11 @@ from zoo.programs import stack
 from zoo.programs.embed import start, word_vectors
 from zoo.programs.ir import Program
 from zoo.programs.network import Network, ReadOut
-from zoo.programs.printer import print_program
 from zoo.programs.prune import fitted, prune
 from zoo.programs.questions import Questions
 from zoo.programs.rivals import Rival, pack
 from zoo.programs.search import search
+from zoo.programs.shrink import lines, shrink
 from zoo.programs.simplify import simplify
 
 
@@ -136,7 +136,9 @@ class Learning(nn.Module):
 
     @torch.no_grad()
     def discretise(self, loader: Iterable[Batch], *, l2: float = 1e-6, bits: int = 6) -> dict[str, float]:
-        """The best restart at its best becomes the program; its read-out is fitted anew, exactly, and rounded.
+        """The best restart at its best becomes the program, of equals the one that simplifies to the fewest variables.
+
+        Its read-out is fitted anew, exactly, and rounded.
 
         Weights are multiples of ``2 ** -bits``, so that scores add up to the same in every precision.
         """
@@ -145,11 +147,12 @@ class Learning(nn.Module):
         spread = sorted(self.accuracy.tolist())
         if max(spread) >= 0:
             self.best.restore([*self.network.parameters(), *self.readout.parameters()])
-        given, leader = self._questions(loader), int(self.accuracy.argmax())
+        given = self._questions(loader)
         rivals = [Rival(self._compiled(r), a, tuple(s)) for r, (a, s) in
                   enumerate(zip(self.accuracy.tolist(), self.soft.tolist(), strict=True))]  # fmt: skip
-        raw = rivals[leader].program
-        refit = fitted(simplify(raw), given, l2=l2, bits=bits)
+        best = [simplify(r.program) for r in rivals if r.val == max(r.val for r in rivals)]
+        raw = min(best, key=lambda p: len(p.nodes))
+        refit = fitted(raw, given, l2=l2, bits=bits)
         told = {f"restart {i + 1}": value for i, value in enumerate(spread)}
         told |= {"accuracy": given.accuracy(raw), "accuracy refitted": given.accuracy(refit)}
         self._become(refit)
@@ -175,10 +178,24 @@ class Learning(nn.Module):
         given = self._questions(loader)
         fitting, choosing = given.parted(5)
         done = prune(self.program, fitting, choosing, cost=cost, l2=l2)
-        text = [len(print_program(p, name="p").splitlines()) for p in (self.program, done.program)]
+        text = [lines(p) for p in (self.program, done.program)]
         self._become(fitted(done.program, given, l2=l2, bits=bits))
         names = ("accuracy before", "accuracy", "variables before", "variables", "lines before", "lines")
         return dict(zip(names, map(float, (*done.accuracy, *done.variables, *text)), strict=True))
+
+    @torch.no_grad()
+    def shrink(
+        self, loader: Iterable[Batch], *, cost: float = 0.003, l2: float = 1e-6, bits: int = 6
+    ) -> dict[str, float]:
+        """Shorten the text by changes that cost no more accuracy than ``cost`` on a fifth of the training sequences."""
+        given = self._questions(loader)
+        fitting, choosing = given.parted(5)
+        done = fitted(shrink(self.program, fitting, choosing, cost=cost, l2=l2), given, l2=l2, bits=bits)
+        told = {"accuracy before": choosing.accuracy(self.program), "accuracy": choosing.accuracy(done)}
+        for name, program in ((" before", self.program), ("", done)):
+            told |= {f"variables{name}": float(len(program.nodes)), f"lines{name}": float(lines(program))}
+        self._become(done)
+        return told
 
     def _become(self, program: Program) -> None:
         """From here on the model is this program; the network is gone."""

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.programs.shape import Shape
+from zoo.programs.soft import Sampler
 from zoo.sequences import NOTHING
 
 OUT = -1e9  # logit of a choice that does not exist
-TINY = 1e-20
 
 
 class Network(nn.Module):
@@ -29,9 +29,10 @@ class Network(nn.Module):
         shape: sizes.
         restarts: r.
         identity: added to the diagonal of every predicate's initial logits.
+        previous: added to the places below it, value q looking for q - 1.
     """
 
-    def __init__(self, shape: Shape, *, restarts: int = 1, identity: float = 0.0) -> None:
+    def __init__(self, shape: Shape, *, restarts: int = 1, identity: float = 0.0, previous: float = 0.0) -> None:
         super().__init__()
         self.shape, s, r = shape, shape, restarts
         attend, tables = s.heads + s.counters, s.tables + s.number_tables
@@ -44,7 +45,8 @@ class Network(nn.Module):
         self.gates = nn.Parameter(_gate_logits(r, widths, s.seen(s.layers)))
         self.number_gates = nn.Parameter(_gate_logits(r, numbers, s.numbers(s.layers)))
         k = s.width
-        start = torch.randn(r, s.layers * attend, k, k) / k**0.5 + identity * torch.eye(k)
+        start = torch.randn(r, s.layers * attend, k, k) / k**0.5
+        start = start + identity * torch.eye(k) + previous * torch.ones(k, k).tril(-1).triu(-1)
         self.predicates = nn.Parameter(start)
         if s.variables:
             self.embedding = nn.Parameter(torch.randn(r, s.variables, k, s.tokens))
@@ -86,13 +88,14 @@ class Network(nn.Module):
         """
         s, r = self.shape, self.restarts
         b, n = codes.shape
-        sample = _Sampler(tau, hard, noise)
+        sample = Sampler(tau, hard=hard, noise=noise)
         gates = sample(self.gates.masked_fill(~self.visible, OUT), -1)  # (r, g, v)
         number_gates = sample(self.number_gates.masked_fill(~self.visible_numbers, OUT), -1)
         predicates = sample(self.predicates, -1)
-        see = (codes != NOTHING)[:, None] & torch.ones(n, n, dtype=torch.bool, device=codes.device).tril(
-            diagonal=0 if s.causal else n
-        )  # (b, i, j)
+        hidden = (codes == NOTHING).T[:, :, None].expand(n, b, n)  # (j, b, i)
+        if s.causal:
+            place = torch.arange(n, device=codes.device)
+            hidden = hidden | (place[:, None, None] > place)
         stream = self._start(codes, sample)  # (r, v, k, b * n)
         numbers = stream.new_ones(r, 1, b * n)
         gate, number_gate = 0, 0
@@ -102,20 +105,18 @@ class Network(nn.Module):
             gate += count
             query, key, value = got.split([self.attend, self.attend, s.heads], 1)
             wanted = predicates[:, layer * self.attend : (layer + 1) * self.attend].mT @ query
-            match = torch.einsum(
-                "rhkbi,rhkbj->rhbij", wanted.unflatten(3, (b, n)), key.unflatten(3, (b, n))
-            ).masked_fill(~see, 0)
-            heads, counts = match.split([s.heads, s.counters], 1)
+            match = torch.einsum("rhkbi,rhkbj->rhjbi", wanted.unflatten(3, (b, n)), key.unflatten(3, (b, n)))
+            heads, counts = match.masked_fill(hidden, 0).split([s.heads, s.counters], 1)
             new = []
             if s.heads:
-                attention = self._attend(heads, see, sample)
-                out = torch.einsum("rhbij,rhkbj->rhkbi", attention, value.unflatten(3, (b, n)))
+                attention = sample.attend(heads, self.bias[:n, :, :n], hidden, s.width**-0.5)
+                out = torch.einsum("rhjbi,rhkbj->rhkbi", attention, value.unflatten(3, (b, n)))
                 new.append(out.flatten(3))
             if s.counters:
                 rows = number_gates[:, number_gate : number_gate + s.counters, : numbers.shape[1]]
                 weight = (rows @ numbers).unflatten(2, (b, n))
                 number_gate += s.counters
-                added = (counts * weight[:, :, :, None]).sum(4).flatten(2)
+                added = torch.einsum("rhjbi,rhbj->rhbi", counts, weight).flatten(2)
                 numbers = torch.cat([numbers, added], 1)
             stream = torch.cat([stream, *new], 1)
             new = []
@@ -132,7 +133,7 @@ class Network(nn.Module):
             stream = torch.cat([stream, *new], 1)
         return stream, numbers[:, 1:]
 
-    def _start(self, codes: Tensor, sample: _Sampler) -> Tensor:
+    def _start(self, codes: Tensor, sample: Sampler) -> Tensor:
         """The token's variables and the position, ``(r, v, k, b * n)``."""
         s, r = self.shape, self.restarts
         b, n = codes.shape
@@ -144,14 +145,6 @@ class Network(nn.Module):
             return torch.cat([sample(self.embedding[..., used], 2)[..., which], position], 1)
         return torch.cat([eye[:, tokens].expand(r, 1, s.width, b * n), position], 1)
 
-    def _attend(self, match: Tensor, see: Tensor, sample: _Sampler) -> Tensor:
-        """Attention ``(r, h, b, i, j)``: nearest first, the first position where nothing matches."""
-        total = match.sum(4, keepdim=True)
-        first = torch.relu(1 - total / (total + 1e-10))
-        match = torch.cat([match[..., :1] + first, match[..., 1:]], 4)
-        logits = (match + TINY).log() + self.bias[: see.shape[1], : see.shape[1]]
-        return sample(logits.masked_fill(~see, -1e30) / self.shape.width**0.5, 4)
-
     def _table(self, layer: int, kind: int, read: Tensor) -> Tensor:
         """Logits ``(r, m, k, p)`` of the outputs of one layer's tables, from what they read."""
         m = read.shape[1]
@@ -160,25 +153,13 @@ class Network(nn.Module):
             one, two = read.unflatten(2, (2, -1)).unbind(2)
             both = (one[:, :, :, None] * two[:, :, None]).flatten(2, 3)
             return self.entries[:, rows] @ both
-        hidden = (self.first[kind][:, rows] @ read + self.first_bias[kind][:, rows]).relu()
-        return self.second[kind][:, rows] @ hidden + self.second_bias[kind][:, rows]
+        hidden = _affine(self.first[kind][:, rows], read, self.first_bias[kind][:, rows]).relu_()
+        return _affine(self.second[kind][:, rows], hidden, self.second_bias[kind][:, rows])
 
 
-class _Sampler:
-    """Gumbel softmax at one temperature, plain softmax without ``noise``, or the largest."""
-
-    def __init__(self, tau: float, hard: bool, noise: bool) -> None:
-        self.tau, self.hard, self.noise = tau, hard, noise
-
-    def __call__(self, logits: Tensor, dim: int) -> Tensor:
-        if not logits.numel():
-            return logits
-        if self.hard:
-            return torch.zeros_like(logits).scatter_(dim, logits.argmax(dim, keepdim=True), 1.0)
-        if not self.noise:
-            return (logits / self.tau).softmax(dim)
-        noise = torch.rand_like(logits).clamp_min_(TINY).log_().neg_().clamp_min_(TINY).log_()
-        return ((logits - noise) / self.tau).softmax(dim)
+def _affine(weight: Tensor, x: Tensor, bias: Tensor) -> Tensor:
+    """``weight @ x + bias`` over two leading dimensions, in one call."""
+    return torch.baddbmm(bias.flatten(0, 1), weight.flatten(0, 1), x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 def _gate_logits(restarts: int, widths: list[int], most: int) -> Tensor:
@@ -191,8 +172,8 @@ def _mask(widths: list[int], most: int) -> Tensor:
 
 
 def _nearness(n: int) -> Tensor:
-    """``(i, j)`` what is added to the logit of a match: falls in the order of ``zoo.programs.interpreter.order``."""
-    i, j = torch.arange(n)[:, None], torch.arange(n)[None]
+    """``(j, 1, i)`` what is added to the logit of a match: falls in the order of ``zoo.programs.interpreter.order``."""
+    i, j = torch.arange(n), torch.arange(n)[:, None, None]
     far = ((i - j).abs() - 1 + 0.5 * (j > i)) / max(1, n - 1)
     return torch.where(i == j, -2.0, -far.to(torch.get_default_dtype()))
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from zoo.programs.conditions import rule
-from zoo.programs.ir import Input, Program, Table
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Input, Table
 from zoo.programs.questions import Questions
 from zoo.programs.reach import coverage, reachable
 from zoo.programs.readout import fit, rounded
@@ -57,7 +58,7 @@ def prune(program: Program, train: Questions, choose: Questions, *, cost: float 
         order = [n for n in _harmless(best, features, train.y) if n not in refused]
         group = order[: max(1, len(order) // 4)]
         while group:  # the most harmless quarter at once; if that is too much, fewer
-            tried = simplify(_refit(_without(best, group, features), train, l2))
+            tried = simplify(refitted(_without(best, group, features), train, l2))
             if choose.accuracy(tried) >= least:
                 dropped += group
                 best = tried
@@ -129,24 +130,32 @@ def _harmless(program: Program, features: Tensor, y: Tensor) -> list[str]:
     return sorted(loss, key=lambda name: loss[name])
 
 
+def without(program: Program, name: str, mean: Tensor) -> Program:
+    """The read-out without a variable, in whose place the ``mean`` strength of its units is added to the bias."""
+    at = program.columns(name)
+    bias = program.bias + program.weight[:, at] @ mean
+    left = torch.cat([program.weight[:, : at.start], program.weight[:, at.stop :]], 1)
+    return replace(program, reads=tuple(n for n in program.reads if n != name), weight=left, bias=bias)
+
+
 def _without(program: Program, names: Sequence[str], features: Tensor) -> Program:
-    mean = features.mean(0)
-    for name in names:
-        at = program.columns(name)
-        bias = program.bias + program.weight[:, at] @ mean[at]
-        left = torch.cat([program.weight[:, : at.start], program.weight[:, at.stop :]], 1)
-        mean = torch.cat([mean[: at.start], mean[at.stop :]])
-        program = replace(program, reads=tuple(n for n in program.reads if n != name), weight=left, bias=bias)
+    means = {name: features[:, program.columns(name)].mean(0) for name in names}
+    for name, mean in means.items():
+        program = without(program, name, mean)
     return program
 
 
-def _refit(program: Program, questions: Questions, l2: float) -> Program:
-    weight, bias = fit(questions.features(program), questions.y, program.weight, program.bias, l2=l2)
+def refitted(program: Program, questions: Questions, l2: float) -> Program:
+    """With the read-out fitted; units that add nothing go on adding nothing, unless all do."""
+    kept = program.weight.any(0)
+    kept = kept if bool(kept.any()) else ~kept
+    weight = torch.zeros_like(program.weight)
+    features = questions.features(program)[:, kept]
+    weight[:, kept], bias = fit(features, questions.y, program.weight[:, kept], program.bias, l2=l2)
     return replace(program, weight=weight, bias=bias)
 
 
 def fitted(program: Program, given: Questions, *, l2: float = 1e-6, bits: int = 6) -> Program:
     """With the read-out fitted, unless the one it has answers better; in multiples of ``2 ** -bits``."""
-    new = fit(given.features(program), given.y, program.weight, program.bias, l2=l2)
-    both = [rounded(*w, bits) for w in (new, (program.weight, program.bias))]
+    both = [rounded(p.weight, p.bias, bits) for p in (refitted(program, given, l2), program)]
     return max((replace(program, weight=w, bias=b) for w, b in both), key=given.accuracy)

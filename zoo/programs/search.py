@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.programs.interpreter import fill, run, strength
-from zoo.programs.ir import Count, Input, Node, Program, Select, Table, reads_of
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Count, Input, Node, Select, Table, reads_of
 from zoo.programs.questions import Questions
 from zoo.programs.reach import coverage
 from zoo.sequences import NOTHING

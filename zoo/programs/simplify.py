@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zoo.programs.ir import Input, Node, Program, Table, reads_of, with_reads
+from zoo.programs.ir import Program
+from zoo.programs.nodes import Input, Node, Table, reads_of, with_reads
 from zoo.programs.reach import Reach, combinations, coverage, entries_in_use, reachable, wants
 from zoo.sequences import NOTHING
 
