@@ -249,7 +249,7 @@ class Suite:
             fresh: makes the same model with random weights, for the rows beside theirs; None for no such rows.
             sequences: of each split.
         """
-        keen = {name: score for name, score in self._all().items() if "properties" in score.needs}
+        keen: dict[str, Any] = {n: score for n, score in self._all().items() if "properties" in score.needs}
         if not keen:
             return
         why, ask = "", self.properties or (lambda split, count: None)
