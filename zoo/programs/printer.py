@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.programs.conditions import blocks, condition, groups, literal, rule
 from zoo.programs.ir import Count, Domain, Input, Program, Select, Table
 from zoo.programs.reach import Reach, combinations, coverage, reachable
-from zoo.sequences import NOTHING
+from zoo.sequences import NOTHING, Frame
 
 WIDE = 116  # columns of a line
 MANY = 150  # blocks of a table beyond which it is written row by row
@@ -81,7 +81,8 @@ def _head(program: Program, name: str, about: Sequence[str], by: str, covered: b
         *(["Behind # stands how often the training data took a branch."] if covered else []),
     ]
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
-    return f'"""{text}\n"""\n\nimport sys\n'
+    modules = "import sys\n" if frame.digits is None else "import re\nimport sys\n"
+    return f'"""{text}\n"""\n\n{modules}'
 
 
 def _constants(program: Program) -> list[str]:
@@ -122,6 +123,7 @@ def _variables(program: Program, calls: list[str]) -> str:
     words, wrong = "*words", " or not set(words) <= set(TOKENS)"
     if frame.unknown is not None:
         words, wrong = f"*(w if w in TOKENS else {frame.unknown!r} for w in words)", ""
+    spelt = [f"    words = [{_spelling(frame)} for w in words]"] if frame.lower or frame.digits is not None else []
     before, after = ("".join(f"{t!r}, " for t in frame.before), "".join(f", {t!r}" for t in frame.after))
     if not any(isinstance(node, Input) and _is_token(node) for node in program.nodes):
         calls = ["    token = TOKEN", *calls]
@@ -130,12 +132,18 @@ def _variables(program: Program, calls: list[str]) -> str:
     if len(last) > WIDE:
         last = "\n".join(["    return {", *(f"    {line}" for line in _fill(pairs).splitlines()), "    }"])
     lines = [
-        "def variables(words):", '    """What the answer is read off, at every position."""',
+        "def variables(words):", '    """What the answer is read off, at every position."""', *spelt,
         f"    if not 1 <= len(words) <= {frame.room}{wrong}:",
         f'        raise ValueError(f"{{words}}: expected 1 to {frame.room} words{" of {TOKENS}" if wrong else ""}")',
         *(call.replace("= TOKEN", f"= [{before}{words}{after}]") for call in calls), last,
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _spelling(frame: Frame) -> str:
+    """How a word ``w`` is read."""
+    word = "w.lower()" if frame.lower else "w"
+    return word if frame.digits is None else f're.sub(r"\\d+", {frame.digits!r}, {word})'
 
 
 def _scores(program: Program) -> str:

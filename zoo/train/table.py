@@ -45,6 +45,13 @@ MEANING = {
     "code recall": "share of each state that this code catches, mean over states",
     "neuron precision": "of the best hidden neuron at that recall (.9 where neurons are the units)",
     "code precision by F1": "the same of the code of highest F1",
+    "sequence accuracy": "share of sequences answered rightly throughout",
+    "accuracy at length": "share of the answers to sequences of so many words that are right",
+    "precision of spans": "share of the spans given that are right: beginning, end and kind",
+    "recall of spans": "share of the true spans that are found",
+    "F1 of": "harmonic mean of precision and recall of spans",
+    "F1 up to": "the same in sentences of up to so many words; published figures leave longer ones out",
+    "F1 by word alone": "the same of each word's most frequent tag in training",
     "first transition": "share of true successors among the likeliest after one state",
 }
 DETAILED = ("zoo-concepts", "zoo-interventions", "zoo-leakage")  # whose further read-outs have lines of their own
