@@ -11,6 +11,7 @@ from torch import Tensor
 from zoo.programs.conditions import blocks, condition, groups, literal, rule
 from zoo.programs.ir import Count, Domain, Input, Program, Select, Table
 from zoo.programs.reach import Reach, combinations, coverage, reachable
+from zoo.programs.words import by_value, is_token, word_call, word_lists
 from zoo.sequences import NOTHING, Frame
 
 WIDE = 116  # columns of a line
@@ -73,11 +74,12 @@ def _spaced(parts: list[str]) -> list[str]:
 
 def _head(program: Program, name: str, about: Sequence[str], by: str, covered: bool) -> str:
     frame, one = program.frame, "one answer for all words" if program.pooled else "one answer for each word"
+    known = "" if by_value(program) else " of TOKENS"
     some = [t for t in frame.tokens if t not in frame.before + frame.after][:3]
     other = "any other input: ValueError" if frame.unknown is None else f"unknown ones are read as {frame.unknown!r}"
     lines = [
         *wrap(" ".join([f"{name}: {one}.", *about, f"Written by {by}."]), WIDE - 3),
-        f"Takes 1 to {frame.room} words of TOKENS; {other}. Run it: python {name}.py {' '.join(some)}",
+        f"Takes 1 to {frame.room} words{known}; {other}. Run it: python {name}.py {' '.join(some)}",
         *(["Behind # stands how often the training data took a branch."] if covered else []),
     ]
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
@@ -87,8 +89,10 @@ def _head(program: Program, name: str, about: Sequence[str], by: str, covered: b
 
 def _constants(program: Program) -> list[str]:
     frame, out = program.frame, []
-    words = [node for node in program.nodes if isinstance(node, Input) and node.table and not _is_token(node)]
-    if words:
+    words = [node for node in program.nodes if isinstance(node, Input) and node.table and not is_token(node)]
+    if by_value(program):
+        out += word_lists(program)
+    elif words:
         names = ", ".join(node.name for node in words)
         rows = [f"{t!r}: {tuple(n.table[i] for n in words)!r}" for i, t in enumerate(frame.tokens)]
         out.append(f"TOKENS = {{  # {names} of each token\n{_fill(rows)}}}\n")
@@ -121,11 +125,13 @@ def _constants(program: Program) -> list[str]:
 def _variables(program: Program, calls: list[str]) -> str:
     frame = program.frame
     words, wrong = "*words", " or not set(words) <= set(TOKENS)"
-    if frame.unknown is not None:
+    if by_value(program):
+        words, wrong = "*words", ""
+    elif frame.unknown is not None:
         words, wrong = f"*(w if w in TOKENS else {frame.unknown!r} for w in words)", ""
     spelt = [f"    words = [{_spelling(frame)} for w in words]"] if frame.lower or frame.digits is not None else []
     before, after = ("".join(f"{t!r}, " for t in frame.before), "".join(f", {t!r}" for t in frame.after))
-    if not any(isinstance(node, Input) and _is_token(node) for node in program.nodes):
+    if not any(isinstance(node, Input) and is_token(node) for node in program.nodes):
         calls = ["    token = TOKEN", *calls]
     pairs = [f"{name!r}: {name}" for name in program.reads]
     last = f"    return {{{', '.join(pairs)}}}"
@@ -187,9 +193,11 @@ def _write(program: Program, node, known: Reach, counts: list[int] | None) -> tu
     if isinstance(node, Input):
         if not node.table:
             return [], "list(range(len(token)))"
-        if _is_token(node):
+        if is_token(node):
             return [], "TOKEN"
-        at = [n.name for n in program.nodes if isinstance(n, Input) and n.table and not _is_token(n)].index(node.name)
+        if by_value(program):
+            return [], word_call(program, node)
+        at = [n.name for n in program.nodes if isinstance(n, Input) and n.table and not is_token(n)].index(node.name)
         return [], f"[TOKENS[t][{at}] for t in token]"
     if isinstance(node, Table):
         return _write_table(program, node, known, counts)
@@ -321,7 +329,3 @@ def _fill(items: list[str]) -> str:
             line = "   "
         line += f" {item},"
     return "\n".join([*lines, line]) + "\n"
-
-
-def _is_token(node: Input) -> bool:
-    return bool(node.values) and node.table == tuple(range(node.size))
