@@ -75,7 +75,7 @@ def _spaced(parts: list[str]) -> list[str]:
 def _head(program: Program, name: str, about: Sequence[str], by: str, covered: bool) -> str:
     frame, one = program.frame, "one answer for all words" if program.pooled else "one answer for each word"
     known = "" if by_value(program) else " of TOKENS"
-    some = [t for t in frame.tokens if t not in frame.before + frame.after][:3]
+    some = [t for t in frame.tokens if t not in {*frame.before, *frame.after, frame.unknown}][:3]
     other = "any other input: ValueError" if frame.unknown is None else f"unknown ones are read as {frame.unknown!r}"
     lines = [
         *wrap(" ".join([f"{name}: {one}.", *about, f"Written by {by}."]), WIDE - 3),
