@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
-LARGE, SPARSE = 1 << 24, 0.2  # entries beyond which, and share of them below which, zeros are left out
+LARGE, SPARSE = 1 << 22, 0.2  # entries beyond which, and share of them below which, zeros are left out
 
 
 def fit(

@@ -61,7 +61,7 @@ def _distinct(names: list[str]) -> tuple[str, ...]:
 
 
 def forget_words(
-    program: Program, train: Questions, choose: Questions, *, cost: float = 0.0, tries: int = 300, least: int = 4
+    program: Program, train: Questions, choose: Questions, *, cost: float = 0.0, tries: int = 100, least: int = 8
 ) -> Program:
     """Words are given the properties of the unknown token, rarest first, as long as that costs no more than ``cost``.
 
