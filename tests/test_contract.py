@@ -29,6 +29,7 @@ VARIANTS = {
     "cem": [{}, {"backbone": "mlp"}],
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
     "dense_transformer": [*({"mlp": m} for m in ("relu", "gelu", "swiglu")), {"depth": 3, "dropout": 0.5}],
+    "dense_encoder": [{"dropout": 0.5}, {"causal": True, "depth": 2}, {"pooled": True}],
     "codebook_transformer": [{}, {"sites": ["mix", "mlp"], "k": 3}, {"sites": ["attention", "mlp"], "dropout": 0.5}],
     "moex": [{}, {"experts": 4, "k": 1, "gate_form": "neg_phi", "hidden": 5}, {"depth": 3, "dropout": 0.5}],
     "switch_transformer": [{}, {"k": 1, "mlp": "relu"}],
@@ -37,6 +38,7 @@ VARIANTS = {
 TOKENS = {"input_shape": [9], "width": 16, "heads": 2}
 COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}, "dense_transformer": TOKENS}
 COMMON |= {name: {**TOKENS, "experts": 3, "hidden": 8, "k": 2} for name in ("moex", "switch_transformer")}
+COMMON["dense_encoder"] = {"width": 16, "heads": 2}
 COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}
 SEQUENCE = {"tokens": list("abc"), "length": 5}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}

@@ -36,6 +36,9 @@ def desk(tmp_path_factory):
     rows = [f"{20 + i},{noise.normal(90, 9):.1f},{i % 2},{i // 2 % 2},{('no', 'yes')[i % 7 < 3]}" for i in range(60)]
     (folder / "my_texts").mkdir()
     (folder / "my_texts" / "one.txt").write_text("It was a dark and stormy night.\n" * 200)
+    (folder / "my_sentences").mkdir()
+    for split in ("train", "test"):
+        (folder / "my_sentences" / f"{split}.bio").write_text("Mr B-PER\nIto I-PER\nin O\nYork B-LOC\n\n" * 40)
     (folder / "patients.csv").write_text("age,sugar,smokes,fever,ill\n" + "\n".join(rows))
     return folder
 

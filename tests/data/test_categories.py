@@ -1,9 +1,13 @@
 """Rows of words: a user's CSV and the concepts of other data."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from zoo.concepts import ConceptSchema
 from zoo.data import create_data
+from zoo.data.split import Split
 
 HEAD = "colour,smell,edible,part\n"
 ROWS = [("red", "foul", "no"), ("red", "none", "yes"), ("brown", "none", "yes"), ("", "foul", "no")]
@@ -92,3 +96,26 @@ def test_groups_of_concepts(table):
         assert found["colour"] in ("red", "brown", "?")
         assert found["smell"] in ("foul", "none", "yes", "no")
         assert label in (0, 1)
+
+
+def test_groups_whose_concepts_do_not_stand_together():
+    """Words are those of their own column, in whatever order the source has its concepts."""
+    columns = {
+        "tall": {"kind": "binary", "group": "size"}, "hue: red": {"kind": "categorical", "group": "hue"},
+        "fast": {"kind": "binary", "group": "pace"}, "wide": {"kind": "binary", "group": "size"},
+        "hue: blue": {"kind": "categorical", "group": "hue"},
+    }  # fmt: skip
+    data = create_data("concept_words", source="digits", source_args={"size": 8, "limit": 100})
+    schema = ConceptSchema.from_config({"columns": columns})
+    truth = torch.tensor([[1.0, 0, 0, 0, 1], [0, 1, 1, float("nan"), 0]])
+    rows = Split(["x", "y"], torch.tensor([0, 1]), concepts=truth)
+    data.source = SimpleNamespace(concepts=schema, class_names=("a", "b"), splits={"train": rows})
+    assert [dict(row) for row in data.details(data._read()["train"].x)] == [
+        {"tall": "yes", "wide": "no", "hue": "blue", "fast": "no"},
+        {"tall": "no", "wide": "?", "hue": "red", "fast": "yes"},
+    ]
+    twice = create_data("concept_words", source="digits", source_args={"size": 8, "limit": 100})
+    both = {**columns, "hue": {"kind": "binary", "group": "other"}}
+    twice.source = SimpleNamespace(concepts=ConceptSchema.from_config({"columns": both}))
+    with pytest.raises(ValueError, match="'hue' of digits is a concept and a group"):
+        _ = twice.sequence

@@ -192,13 +192,17 @@ class ConceptWords(Rows):
 
     @cached_property
     def _columns(self) -> dict[str, list[str]]:  # pyright: ignore
-        found: dict[str, list[str]] = {}
-        for c in self._schema.concepts:
-            if c.kind == "binary":
-                found[c.name] = ["no", "yes", EMPTY]
+        found: list[tuple[str, list[str]]] = []
+        for group in self._schema.group_names:  # as in _words
+            members = [c for c in self._schema.concepts if c.group == group]
+            if members[0].kind == "binary":
+                found += [(c.name, ["no", "yes", EMPTY]) for c in members]
             else:
-                found.setdefault(c.group, [EMPTY]).insert(-1, c.name.removeprefix(f"{c.group}: "))
-        return found
+                found.append((group, [*(c.name.removeprefix(f"{group}: ") for c in members), EMPTY]))
+        names = [name for name, _ in found]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"data.source: {twice[0]!r} of {self.name} is a concept and a group of others; rename one")
+        return dict(found)
 
     def _read(self) -> dict[str, Split]:
         _ = self._schema  # which has a word to say if there are none

@@ -104,7 +104,7 @@ class SequenceSampler(EpochSampler):
         seed: as of ``EpochSampler``.
         shard: as of ``EpochSampler``.
         length: ``(s,)`` of each sequence; needed for the following.
-        even: share of the draws, with replacement, in which all lengths are equally likely; 0 to take each sequence once.
+        even: share of the draws, with replacement, in which all lengths are equally likely; 0: each sequence once.
         alike: let the sequences of a batch be of like length.
     """
 

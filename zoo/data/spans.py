@@ -84,3 +84,21 @@ def compare(truth: Spans, said: Spans, *, among: Tensor | None = None, kind: int
     right = int((true & given & (truth.size == said.size) & (truth.kind == said.kind)).sum())
     precision, recall = right / max(1, int(given.sum())), right / max(1, int(true.sum()))
     return Found(precision, recall, 2 * precision * recall / max(precision + recall, 1e-12))
+
+
+def figures(truth: Spans, said: Spans, begins: Tensor, *, kinds: Sequence[str], room: int) -> dict[str, float]:
+    """How well spans are found: all of them, those of each kind, those in sentences of up to ``room`` words.
+
+    Args:
+        truth: the true ones.
+        said: those given.
+        begins: ``(n,)`` bool, where a sentence begins.
+        kinds: names of the kinds.
+        room: the published figures leave longer sentences out.
+    """
+    which = begins.long().cumsum(0) - 1
+    short = torch.bincount(which)[which] <= room
+    every, some = compare(truth, said), compare(truth, said, among=short)
+    told = {"precision of spans": every.precision, "recall of spans": every.recall, "F1 of spans": every.f1}
+    told |= {f"F1 of {name}": compare(truth, said, kind=i).f1 for i, name in enumerate(kinds, 1)}
+    return told | {f"F1 up to {room} words": some.f1, f"sentences up to {room} words": float((begins & short).sum())}

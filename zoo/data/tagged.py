@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from zoo.data.bio import Sentence, beginnings, read_bio
 from zoo.data.labelled import Sequences, as_split, word_frame
-from zoo.data.spans import as_iob2, compare, kinds_of, spans
+from zoo.data.sampler import mix
+from zoo.data.spans import compare, figures, kinds_of, spans
 from zoo.data.split import Split
 from zoo.paths import did_you_mean
 from zoo.sequences import Frame
@@ -20,19 +21,11 @@ BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 FILES = {"train": "train", "val": "valid", "test": "test"}
 
 
-class Sentence(NamedTuple):
-    """One sentence of a file, or a piece of one."""
-
-    words: list[str]
-    tags: list[str]
-    number: int
-
-
 class Tagged(Sequences):
     """Sentences as sequences of words; the questions are the tags of all words.
 
-    In ``folder`` are ``train.bio``, ``test.bio`` and, or a share of train is held out, ``valid.bio``, each as it is or
-    with ``.gz``. A line is a word, a tab or spaces, and its tag: ``O``, or ``B-`` or ``I-`` and a kind; an empty line
+    In ``folder`` are ``train.bio``, ``test.bio`` and, or a share of the training sentences is held out, ``valid.bio``,
+    each as it is or with ``.gz``. A line is a word and its tag: ``O``, or ``B-`` or ``I-`` and a kind; an empty line
     ends a sentence. IOB1 is read as IOB2. Words are the most frequent ones of training, others ``<unk>``.
 
     What is scored, besides the tags: spans, strictly (see ``zoo.data.spans``), always over whole sentences.
@@ -63,8 +56,6 @@ class Tagged(Sequences):
         for name, value, low in (("length", length, 3), ("words", words, 4)):
             if value < low:
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
-        if long not in ("pieces", "drop"):
-            raise ValueError(f"data.long is {long!r}; expected pieces or drop")
         self.folder, self.length, self.long = Path(folder), length, long
         self.words, self.digits, self.alike = words, digits, alike
 
@@ -79,10 +70,16 @@ class Tagged(Sequences):
                 found[name] = read_bio(file)
             elif name != "val":
                 raise ValueError(f"{file} is missing (and so is {stem}.bio); {self._hint}")
+        if "val" not in found and self.val:
+            rows, generator = found["train"], torch.Generator().manual_seed(mix(self.seed))
+            held = set(torch.randperm(len(rows), generator=generator)[: round(self.val * len(rows))].tolist())
+            found["val"] = [s for i, s in enumerate(rows) if i in held]
+            found["train"] = [s for i, s in enumerate(rows) if i not in held]
         known = {tag for s in found["train"] for tag in s.tags}
+        kinds = kinds_of([*known])
         for name, rows in found.items():
             for s in rows:
-                if lost := [t for t in s.tags if t not in known and t[2:] not in kinds_of(list(known))]:
+                if lost := [tag for tag in s.tags if tag not in known and tag[2:] not in kinds]:
                     near = did_you_mean(lost[0], sorted(known))
                     raise ValueError(f"{name}, sentence {s.number} has {lost[0]!r}, a tag never seen in training{near}")
         return found
@@ -105,10 +102,13 @@ class Tagged(Sequences):
     def pieces_of(self) -> dict[str, list[Sentence]]:
         """What is read of each split: sentences, long ones in pieces or not at all."""
         room = self.sequence.room
-        return {
-            name: [piece for s in rows for piece in _pieces(s, room) if self.long == "pieces" or len(s.words) <= room]
-            for name, rows in self.sentences.items()
-        }
+        found = {}
+        for name, rows in self.sentences.items():
+            kept = [s for s in rows if self.long == "pieces" or len(s.words) <= room]
+            found[name] = [piece for s in kept for piece in s.pieces(room)]
+            if not found[name]:
+                raise ValueError(f"{name} has no sentence of up to {room} words; set data.length higher, or more in it")
+        return found
 
     def _read(self) -> dict[str, Split]:
         place, found = {name: i for i, name in enumerate(self.class_names)}, {}
@@ -118,17 +118,10 @@ class Tagged(Sequences):
         return found
 
     def _check_split(self, name: str, split: Split) -> None:
-        if not len(split):
-            raise ValueError(f"{name} has no sentence of up to {self.sequence.room} words; set data.length higher")
-
-    # What is known of a model.
+        """A kind may have no second word in training, and a split need not have all tags."""
 
     def figures(self, model: Any) -> dict[str, float]:
-        """Spans found in the test sentences, beside what a look at each word alone would find.
-
-        ``up to n words``: the same over the sentences that the published figures are of. ``by word alone``: each word's
-        most frequent tag in training.
-        """
+        """Spans found in the test sentences, beside ``by word alone``: each word's most frequent tag in training."""
         return self.entities(model, "test")
 
     @torch.no_grad()
@@ -137,22 +130,10 @@ class Tagged(Sequences):
         if self.limit is not None or name not in self.pieces_of:
             return {}
         said = torch.cat([model(b.x.to(model.device)).argmax(1).cpu() for b in self.loader(name)])
-        room, split, first, size = self.sequence.room, self._split(name), [], []
-        for piece, before in zip(self.pieces_of[name], [None, *self.pieces_of[name]], strict=False):
-            first += [before is None or piece.number != before.number, *[False] * (len(piece.words) - 1)]
-        begins = torch.tensor(first)
-        which = begins.long().cumsum(0) - 1
-        size = torch.bincount(which)[which]
-        truth, found = (spans(codes, self.class_names, begins) for codes in (split.y, said))
-        alone = compare(truth, spans(self._by_word(split), self.class_names, begins))
-        every, short = compare(truth, found), compare(truth, found, among=size <= room)
-        told = {"precision of spans": every.precision, "recall of spans": every.recall, "F1 of spans": every.f1}
-        told |= {f"F1 of {k}": compare(truth, found, kind=i).f1 for i, k in enumerate(kinds_of(self.class_names), 1)}
-        told |= {
-            f"F1 up to {room} words": short.f1,
-            f"sentences up to {room} words": float((begins & (size <= room)).sum()),
-        }
-        return told | {"sentences": float(len(self.sentences[name])), "F1 by word alone": alone.f1}
+        split, begins = self._split(name), beginnings(self.pieces_of[name])
+        truth, found, alone = (spans(c, self.class_names, begins) for c in (split.y, said, self._by_word(split)))
+        told = figures(truth, found, begins, kinds=kinds_of(self.class_names), room=self.sequence.room)
+        return told | {"sentences": float(len(self.sentences[name])), "F1 by word alone": compare(truth, alone).f1}
 
     def _by_word(self, split: Split) -> Tensor:
         """Each word's most frequent tag in training."""
@@ -166,38 +147,3 @@ def _asked(split: Split) -> Tensor:
     """The code of the word of each question."""
     assert split.x is not None
     return split.x.gather(1, split.x[:, :1] + 1)[:, 0]
-
-
-def _pieces(sentence: Sentence, room: int) -> list[Sentence]:
-    n = len(sentence.words)
-    count = -(-n // room)
-    cuts = [round(i * n / count) for i in range(count + 1)]
-    return [
-        Sentence(sentence.words[a:b], sentence.tags[a:b], sentence.number) for a, b in zip(cuts, cuts[1:], strict=False)
-    ]
-
-
-def read_bio(file: Path) -> list[Sentence]:
-    """The sentences of a file of words and tags, the tags as IOB2.
-
-    Raises:
-        ValueError: if it has no sentence or a line is not a word and a tag; file and line are named.
-    """
-    text = (gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()).decode("utf-8")
-    found, words, tags = [], [], []
-    for i, line in enumerate([*text.splitlines(), ""], 1):
-        if not line.strip():
-            if words:
-                found.append(Sentence(words, as_iob2(tags), len(found) + 1))
-            words, tags = [], []
-            continue
-        cells = line.split()
-        if len(cells) != 2 or not (cells[1] == "O" or (cells[1][:2] in ("B-", "I-") and cells[1][2:])):
-            raise ValueError(f"{file}, line {i}: {line!r}; expected a word and its tag: O, or B- or I- and a kind")
-        words.append(cells[0])
-        tags.append(cells[1])
-    if not found:
-        raise ValueError(
-            f"{file} has no sentence; expected a word and its tag a line, and empty lines between sentences"
-        )
-    return found

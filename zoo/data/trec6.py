@@ -27,6 +27,7 @@ class Trec6(Sequences):
         length: of the longest sequence, begin and end included.
         words: size of the vocabulary, special tokens included, at most.
         least: times that a word must occur in training.
+        alike: whether training puts questions of like length together, which takes half of the time.
         batch_size: questions of one rank.
         common: the other arguments of ``Data``.
 
@@ -39,13 +40,14 @@ class Trec6(Sequences):
     licence = "University of Illinois, for research"
 
     def __init__(
-        self, *, length: int = 32, words: int = 10_000, least: int = 2, batch_size: int = 128, **common: Any
-    ) -> None:
+        self, *, length: int = 32, words: int = 10_000, least: int = 2, alike: bool = True, batch_size: int = 128,
+        **common: Any,
+    ) -> None:  # fmt: skip
         super().__init__(batch_size=batch_size, **common)
         for name, value, low in (("length", length, 3), ("words", words, 4), ("least", least, 1)):
             if value < low:
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
-        self.length, self.words, self.least = length, words, least
+        self.length, self.words, self.least, self.alike = length, words, least, alike
 
     @cached_property
     def _files(self) -> dict[str, list[tuple[str, list[str]]]]:

@@ -9,6 +9,7 @@ from zoo.programs.conditions import WIDE, blocks, condition, groups, literal, ru
 from zoo.programs.ir import Domain, Program
 from zoo.programs.nodes import Input, Node, Select, Table
 from zoo.programs.reach import Reach, combinations
+from zoo.programs.words import by_value, is_token, word_call
 from zoo.sequences import NOTHING
 
 MANY = 150  # blocks of a table beyond which it is written row by row
@@ -21,6 +22,8 @@ def write(program: Program, node: Node, known: Reach, counts: list[int] | None) 
             return [], "list(range(len(token)))"
         if is_token(node):
             return [], "TOKEN"
+        if by_value(program):
+            return [], word_call(program, node)
         at = [n.name for n in program.nodes if isinstance(n, Input) and n.table and not is_token(n)].index(node.name)
         return [], f"[TOKENS[t][{at}] for t in token]"
     if isinstance(node, Table):
@@ -133,8 +136,3 @@ def _sum(counts: list[int] | None, values: Sequence[int]) -> int | None:
 
 def _times(many: int | None) -> str:
     return "" if many is None else f"  # {many}"
-
-
-def is_token(node: Input) -> bool:
-    """Whether an input is the token itself, by name."""
-    return bool(node.values) and node.table == tuple(range(node.size))

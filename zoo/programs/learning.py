@@ -21,6 +21,7 @@ from zoo.programs.rivals import Rival, pack
 from zoo.programs.search import search
 from zoo.programs.shrink import lines, shrink
 from zoo.programs.simplify import simplify
+from zoo.programs.words import forget_words, with_names, words_of_their_own
 
 
 class Learning(nn.Module):
@@ -155,7 +156,7 @@ class Learning(nn.Module):
         refit = fitted(raw, given, l2=l2, bits=bits)
         told = {f"restart {i + 1}": value for i, value in enumerate(spread)}
         told |= {"accuracy": given.accuracy(raw), "accuracy refitted": given.accuracy(refit)}
-        self._become(refit)
+        self._become(with_names(refit, given.codes))
         self.rivals = pack(rivals).to(self.device)
         return told
 
@@ -172,16 +173,25 @@ class Learning(nn.Module):
 
     @torch.no_grad()
     def prune(
-        self, loader: Iterable[Batch], *, cost: float = 0.005, l2: float = 1e-6, bits: int = 6
-    ) -> dict[str, float]:
-        """Take out what costs no more accuracy than ``cost`` on a fifth of the training sequences; fit on the rest."""
+        self, loader: Iterable[Batch], *, cost: float = 0.005, l2: float = 1e-6, bits: int = 6,
+        val: bool | Iterable[Batch] = False, some: int | None = None, words: bool = False,
+    ) -> dict[str, float]:  # fmt: skip
+        """Take out what costs no more accuracy than ``cost`` on sequences that choose; fit on the others.
+
+        Those that choose are a fifth of the training sequences, or, with ``val``, the validation sequences: better
+        where the network knows its training sequences by heart. ``some``: so many of each at most, where all would
+        take long. ``words``: words whose own properties matter to no answer are read as unknown ones.
+        """
         given = self._questions(loader)
-        fitting, choosing = given.parted(5)
+        fitting, choosing = given.parted(5) if isinstance(val, bool) else (given, self._questions(val))
+        fitting, choosing = (q if some is None else q.some(some) for q in (fitting, choosing))
         done = prune(self.program, fitting, choosing, cost=cost, l2=l2)
         text = [lines(p) for p in (self.program, done.program)]
-        self._become(fitted(done.program, given, l2=l2, bits=bits))
+        best = forget_words(done.program, fitting, choosing) if words else done.program
+        self._become(with_names(fitted(best, given, l2=l2, bits=bits), given.codes))
         names = ("accuracy before", "accuracy", "variables before", "variables", "lines before", "lines")
-        return dict(zip(names, map(float, (*done.accuracy, *done.variables, *text)), strict=True))
+        told = dict(zip(names, map(float, (*done.accuracy, *done.variables, *text)), strict=True))
+        return told | ({"words": float(words_of_their_own(self.program))} if words else {})
 
     @torch.no_grad()
     def shrink(

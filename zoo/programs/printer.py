@@ -8,10 +8,12 @@ from textwrap import wrap
 from torch import Tensor
 
 from zoo.programs.conditions import WIDE, literal
-from zoo.programs.functions import is_token, write
+from zoo.programs.functions import write
 from zoo.programs.ir import Program
 from zoo.programs.nodes import Count, Input, Select
 from zoo.programs.reach import coverage, reachable
+from zoo.programs.words import by_value, is_token, word_lists
+from zoo.sequences import Frame
 
 SELECT = '''def copy_from(wanted, key, value):
     """Copy from the nearest position with the wanted key: the earlier of two, itself last, the first if none."""
@@ -70,21 +72,25 @@ def _spaced(parts: list[str]) -> list[str]:
 
 def _head(program: Program, name: str, about: Sequence[str], by: str, covered: bool) -> str:
     frame, one = program.frame, "one answer for all words" if program.pooled else "one answer for each word"
-    some = [t for t in frame.tokens if t not in frame.before + frame.after][:3]
+    known = "" if by_value(program) else " of TOKENS"
+    some = [t for t in frame.tokens if t not in {*frame.before, *frame.after, frame.unknown}][:3]
     other = "any other input: ValueError" if frame.unknown is None else f"unknown ones are read as {frame.unknown!r}"
     lines = [
         *wrap(" ".join([f"{name}: {one}.", *about, f"Written by {by}."]), WIDE - 3),
-        f"Takes 1 to {frame.room} words of TOKENS; {other}. Run it: python {name}.py {' '.join(some)}",
+        f"Takes 1 to {frame.room} words{known}; {other}. Run it: python {name}.py {' '.join(some)}",
         *(["Behind # stands how often the training data took a branch."] if covered else []),
     ]
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
-    return f'"""{text}\n"""\n\nimport sys\n'
+    modules = "import sys\n" if frame.digits is None else "import re\nimport sys\n"
+    return f'"""{text}\n"""\n\n{modules}'
 
 
 def _constants(program: Program) -> list[str]:
     frame, out = program.frame, []
     words = [node for node in program.nodes if isinstance(node, Input) and node.table and not is_token(node)]
-    if words:
+    if by_value(program):
+        out += word_lists(program)
+    elif words:
         names = ", ".join(node.name for node in words)
         rows = [f"{t!r}: {tuple(n.table[i] for n in words)!r}" for i, t in enumerate(frame.tokens)]
         out.append(f"TOKENS = {{  # {names} of each token\n{_fill(rows)}}}\n")
@@ -117,8 +123,11 @@ def _constants(program: Program) -> list[str]:
 def _variables(program: Program, calls: list[str]) -> str:
     frame = program.frame
     words, wrong = "*words", " or not set(words) <= set(TOKENS)"
-    if frame.unknown is not None:
+    if by_value(program):
+        words, wrong = "*words", ""
+    elif frame.unknown is not None:
         words, wrong = f"*(w if w in TOKENS else {frame.unknown!r} for w in words)", ""
+    spelt = [f"    words = [{_spelling(frame)} for w in words]"] if frame.lower or frame.digits is not None else []
     before, after = ("".join(f"{t!r}, " for t in frame.before), "".join(f", {t!r}" for t in frame.after))
     if not any(isinstance(node, Input) and is_token(node) for node in program.nodes):
         calls = ["    token = TOKEN", *calls]
@@ -127,12 +136,18 @@ def _variables(program: Program, calls: list[str]) -> str:
     if len(last) > WIDE:
         last = "\n".join(["    return {", *(f"    {line}" for line in _fill(pairs).splitlines()), "    }"])
     lines = [
-        "def variables(words):", '    """What the answer is read off, at every position."""',
+        "def variables(words):", '    """What the answer is read off, at every position."""', *spelt,
         f"    if not 1 <= len(words) <= {frame.room}{wrong}:",
         f'        raise ValueError(f"{{words}}: expected 1 to {frame.room} words{" of {TOKENS}" if wrong else ""}")',
         *(call.replace("= TOKEN", f"= [{before}{words}{after}]") for call in calls), last,
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _spelling(frame: Frame) -> str:
+    """How a word ``w`` is read."""
+    word = "w.lower()" if frame.lower else "w"
+    return word if frame.digits is None else f're.sub(r"\\d+", {frame.digits!r}, {word})'
 
 
 def _scores(program: Program) -> str:

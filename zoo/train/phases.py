@@ -77,6 +77,8 @@ def run_phases(
             train = tqdm(
                 data.loader("train"), desc=f"{name}: {method}", disable=None if progress else True, leave=False
             )
+            if args.get("val"):  # asks for the validation samples
+                args |= {"val": data.loader("val")}
             numbers = getattr(model, method)(train, **args) or {}
             log.log_metrics({f"{method}/{k}": v for k, v in numbers.items()})
         model.begin(Phase())

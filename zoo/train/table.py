@@ -47,6 +47,13 @@ MEANING = {
     "board reconstruction": "F1 of all properties of a board that active units are signs of",
     "legal moves": "share of likeliest next moves that are legal",
     "legal moves sampled": "of those drawn at temperature 1",
+    "sequence accuracy": "share of sequences answered rightly throughout",
+    "accuracy at length": "share of the answers to sequences of so many words that are right",
+    "precision of spans": "share of the spans given that are right: beginning, end and kind",
+    "recall of spans": "share of the true spans that are found",
+    "F1 of": "harmonic mean of precision and recall of spans",
+    "F1 up to": "the same in sentences of up to so many words; published figures leave longer ones out",
+    "F1 by word alone": "the same of each word's most frequent tag in training",
     "first transition": "share of true successors among the likeliest after one state",
 }
 DETAILED = (
