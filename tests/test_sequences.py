@@ -86,7 +86,9 @@ def test_explains_positions_and_prompts(run, capsys):
         html = (run / told.split("page  ")[1].strip()).read_text()
         assert "What comes next" in html
         assert "<mark" in html
-        assert "precision" in html
+        assert "precision is the share of its firings" in html
+        assert ("L1.H2.17 is code 17" in html) == (name == "codes")
+        assert bool(re.search(r'class="quiet">picked<', html)) == (name == "codes")
 
 
 def test_byte_pairs_end_to_end(run, capsys):
