@@ -1,27 +1,41 @@
-"""Steer: go on with a prompt while units are held on or off, beside what the model would have written."""
+"""Steer: go on with a prompt while codes are held on or off; find the codes of a topic, and what holding them does."""
 
 import argparse
+import re
 import sys
 
+import torch
 from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
 
 from zoo import checkpoint
 from zoo.cli import recipe
 from zoo.data import create_data
 from zoo.paths import did_you_mean
 from zoo.train.run import load_checkpoint, statements
+from zoo.train.steering import Steered, likely, search, share, topic
 
 WORDS = {"on": True, "off": False}
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write ``args.new`` tokens after the prompt ``args.input``, with ``args.overrides`` such as ``L1.H2.417=on``."""
+    """Write ``args.new`` tokens after the prompt ``args.input``, with ``args.overrides`` such as ``L1.H2.417=on``.
+
+    With ``args.topic`` and nothing stated, the codes found for the topic are on; without a prompt they are only listed.
+    With ``args.samples``, how often the topic is written is told instead of what is written.
+    """
     recipe("train").quiet()
     stated, overrides = statements(args.overrides)
     for name, word in stated.items():
         if word not in WORDS:
             text = f"{name}={word}" if name else word
             raise ValueError(f"{text!r} says neither on nor off; write {name or word}=on")
+    if args.samples < 0:
+        raise ValueError(f"--samples is {args.samples}; expected how many texts to draw")
+    of = None if args.topic is None else topic(args.topic)
+    if of is None and (args.input is None or args.samples):
+        raise ValueError("nothing to do: give a prompt" if args.input is None else "--samples needs a --topic")
     model, config = load_checkpoint(args.name, overrides)
     if not hasattr(model, "steer"):
         raise ValueError(f"{args.name} is a {model.name}; only the codes of a codebook_transformer are switched")
@@ -30,9 +44,33 @@ def main(args: argparse.Namespace) -> None:
         if name not in names:
             raise ValueError(f"there is no {model.units.kind} {name!r}{did_you_mean(name, list(names))}")
     data = create_data(**OmegaConf.to_container(config.data))
-    x = data.read_input(args.input)[None]
-    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
     held = {names[name]: WORDS[word] for name, word in stated.items()}
+    x = None if args.input is None else data.read_input(args.input)[None]
+    if of is not None and not held:
+        held = {unit: True for unit in find(model, data, of, args.codes)}
+    if x is None:
+        return
+    if args.samples and of is not None:
+        rates(args, model, data, x[:, : int((x >= 0).sum())], held, of)
+    else:
+        write(args, model, data, x, held)
+
+
+def find(model, data, of: re.Pattern, count: int) -> list[int]:
+    """List the codes that fire where the topic follows; their ids."""
+    train, val = search(model, data, of, count=count)
+    title = f"codes that fire where {of.pattern} follows"
+    sheet = Table("code", "precision", "recall", "fired", "on validation texts", "", "", title=title, box=None)
+    for one, two in zip(train, val, strict=True):
+        row = [f"{v:.3f}" for v in one[1:3]] + [str(one.fired)] + [f"{v:.3f}" for v in two[1:3]] + [str(two.fired)]
+        sheet.add_row(model.units.names[one.unit], *row)
+    Console().print(sheet)
+    return [one.unit for one in train]
+
+
+def write(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, bool]) -> None:
+    """What the model writes, as it is and steered."""
+    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
     told = {"as it is": model.generate(x, args.new, **options)}
     if held:
         told["steered"] = model.steer(x, args.new, held, **options)
@@ -47,3 +85,18 @@ def main(args: argparse.Namespace) -> None:
         sys.stdout.write(
             f"nothing is held; {checkpoint.title(args.name)} has codes such as {example}: add {example}=on\n"
         )
+
+
+def rates(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, bool], of: re.Pattern) -> None:
+    """How often the topic is written, at what cost in perplexity and in loss on test texts."""
+    judge = model if args.judge is None else load_checkpoint(args.judge, [])[0]
+    if judge.decoder.vocabulary != model.decoder.vocabulary:
+        raise ValueError(f"--judge {args.judge} has another vocabulary than {args.name}")
+    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
+    x, test = x.repeat(args.samples, 1), data.windows("test")
+    sheet = Table("", f"share of {args.samples} texts with {of.pattern}", "perplexity", "loss on test texts", box=None)
+    for title, now in (("as it is", {}), ("steered", held)):
+        new = model.steer(x, args.new, now, **options)
+        loss = data.nats(Steered(model, now), test)[0].mean()
+        sheet.add_row(title, f"{share(data, new, of):.3f}", f"{likely(judge, x, new):.2f}", f"{float(loss):.3f}")
+    Console().print(sheet)

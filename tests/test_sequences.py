@@ -86,7 +86,29 @@ def test_explains_positions_and_prompts(run, capsys):
         html = (run / told.split("page  ")[1].strip()).read_text()
         assert "What comes next" in html
         assert "<mark" in html
-        assert "precision" in html
+        assert "precision is the share of its firings" in html
+        assert ("L1.H2.17 is code 17" in html) == (name == "codes")
+        assert bool(re.search(r'class="quiet">picked<', html)) == (name == "codes")
+
+
+def test_byte_pairs_end_to_end(run, capsys):
+    """Train on byte pairs, then take the text away: prompts are still explained, steered and refused."""
+    (run / "pairs.txt").write_text(TEXT)
+    more = ["data.file=pairs.txt", "data.tokenizer=bytes", "data.size=280", "trainer.accelerator=cpu"]
+    code, told = say(capsys, "train", "codes.yaml", *more, "--out", "pairs")
+    assert code == 0, told
+    config = OmegaConf.load(run / "pairs" / "checkpoint" / "config.yaml")
+    assert len(config.data.merges) == config.model.num_classes - 256 > 10
+    (run / "pairs.txt").unlink()
+    for argv in (
+        ("explain", "pairs", "the dog", "--out", "pages"),
+        ("steer", "pairs", "the ", "L0.H1.3=on", "--new", "9"),
+    ):
+        code, told = say(capsys, *argv)
+        assert code == 0, told
+    code, told = say(capsys, "explain", "pairs", "3")
+    assert code == 2
+    assert "no text 'pairs.txt'" in told
 
 
 def test_sets_a_code(run, capsys):
@@ -106,6 +128,25 @@ def test_steers(run, capsys):
     assert "nothing is held" in told
 
 
+def test_steers_by_topic(run, capsys):
+    """Codes are listed, held on, and judged; those listed can be stated instead."""
+    code, told = say(capsys, "steer", "codes", "--topic", "dog", "--codes", "2")
+    assert code == 0, told
+    found = re.findall(r"^ *(L0\.\w+\.\d+) ", told, re.MULTILINE)
+    assert len(found) == 2
+    code, told = say(capsys, "steer", "codes", "said the ", "--topic", "dog", "--codes", "2", "--new", "9")
+    assert "steered:   said the |" in told
+    argv = ["steer", "codes", "said the ", "--topic", "dog", "--new", "9", "--judge", "dense", "--samples", "6"]
+    code, told = say(capsys, *argv, "--codes", "2")
+    assert code == 0, told
+    assert "share of 6 texts with dog" in told
+    rows = [told.splitlines()[-2].split(), told.splitlines()[-1].split()]
+    assert [row[:-3] for row in rows] == [["as", "it", "is"], ["steered"]]
+    assert all(0 <= float(row[-3]) <= 1 < float(row[-2]) for row in rows)
+    code, stated = say(capsys, *argv, *(f"{name}=on" for name in found))
+    assert stated.splitlines()[-2:] == told.splitlines()[-2:]
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
@@ -117,6 +158,13 @@ def test_steers(run, capsys):
         (("steer", "codes", "said", "L0.H1.3=maybe"), "says neither on nor off"),
         (("steer", "codes", "said", "L0.H1.3=on", "L0.H1.3=off"), "is stated twice"),
         (("steer", "codes", "said", "--new", "40"), "do not fit the context of 24"),
+        (("steer", "codes"), "nothing to do: give a prompt"),
+        (("steer", "codes", "said", "--samples", "3"), "--samples needs a --topic"),
+        (("steer", "codes", "said", "--topic", "do["), "'do[' is no regular expression"),
+        (("steer", "codes", "said", "--topic", "d*"), "'d*' matches the empty text"),
+        (("steer", "codes", "said", "--topic", "wolf"), "'wolf' is nowhere in "),
+        (("steer", "codes", "said", "--topic", "dog", "--codes", "0"), "--codes is 0"),
+        (("steer", "codes", "said", "--topic", "dog", "--samples", "-1"), "--samples is -1"),
         (("steer", "codes", "said", "--temperature", "-1"), "temperature is -1.0"),
         (("evaluate", "dense", "data.file=other.txt"), "other.txt: character 'Z' (place 1)"),
         (("train", "dense.yaml", "model.num_classes=7", "--out", "x"), "set model.num_classes="),

@@ -108,7 +108,7 @@ def fires_after(
         units: ids; None for all.
         texts: how many to read, at most.
     """
-    if model.inputs != "tokens" or not hasattr(model, "activity") or not hasattr(data, "windows"):
+    if model.inputs != "tokens" or not hasattr(model, "activity") or not hasattr(data, "windows") or not data.here:
         return {}
     ids = torch.arange(len(model.units)) if units is None else torch.tensor(units, dtype=torch.int64)
     x = data.windows("val")[:texts, :-1]

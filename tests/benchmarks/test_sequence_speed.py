@@ -1,6 +1,17 @@
 """Language models: codebook search, heads and experts at once, generation with a cache, training beside dense.
 
 make benchmark, or pytest -m benchmark -s tests/benchmarks/test_sequence_speed.py
+
+Codebooks are timed forward and backward with the distance to their codes among the losses, as they are trained, in
+turns with two other forms. ``plain`` gathers the chosen codes and leaves the rest to autograd. ``published`` computes
+what the published code is known to compute: norms inside the score, the largest of all scores in sorted order even for
+k=1, gathered codes, a straight-through function whose backward asks for two more gradients, a loop over heads.
+
+What bounds the ratios. Every exact search multiplies all vectors with all codes, and that product is the same in all
+forms: with c codes of width e, 2 c e operations a vector beside some 3 k e numbers that gathering moves and
+``embedding_bag`` does not. So the gain at k=100 shrinks towards 1 as c / k grows. In the same way heads in one
+operation save what a loop pays for each call: much where the products of a head are small, nothing where they fill the
+time.
 """
 
 import time
@@ -11,7 +22,7 @@ import torch.nn.functional as F
 
 from zoo import create_model
 from zoo.batch import Batch
-from zoo.nn.codebook import Codebook
+from zoo.nn.codebook import Codebook, matched
 from zoo.nn.experts import Experts
 from zoo.nn.routing import SparsityGate
 from zoo.nn.sampling import choose
@@ -32,51 +43,107 @@ def seconds(*runs, repeat=5):
     return best
 
 
-def gathered(book, x):
-    """The plain form: norms in the score, all scores, then the k codes of every vector side by side."""
-    h = book.normed(x)[:, 0]
-    codes = book.codes[0]
-    score = h @ codes.T / codes.norm(dim=1)
-    ids = score.topk(book.k, dim=1).indices
-    value = codes[ids].mean(1)
-    return value + (h - h.detach())
+def plain(books, x):
+    """Heads one by one: all scores, the k codes of every vector side by side."""
+    said, loss = [], 0.0
+    for i, book in enumerate(books):
+        h, codes = book.normed(x[:, i : i + 1])[:, 0], book.codes[0]
+        score = h @ codes.T / codes.norm(dim=1)
+        ids = score.topk(book.k, dim=1).indices if book.k > 1 else score.argmax(1, keepdim=True)
+        value = codes[ids].mean(1)
+        loss = loss + (value - h.detach()).square().sum(1).mean()
+        said.append(value + (h - h.detach()))
+    return torch.stack(said, 1), loss / len(books)
 
 
-def test_search_at_k_100():
+class Published(torch.autograd.Function):
+    """Straight through to the input; codes get the task's gradient and, whatever the loss, that of the distance."""
+
+    @staticmethod
+    def forward(ctx, h, codes, k):
+        score = h[:, None] @ (codes / codes.norm(dim=1, keepdim=True)).T
+        ids = score.topk(k, dim=-1).indices[:, 0]
+        value = codes[ids].sum(1) / k
+        ctx.save_for_backward(h, codes, ids)
+        ctx.k = k
+        return value
+
+    @staticmethod
+    def backward(ctx, gradient):
+        h, codes, ids = ctx.saved_tensors
+        with torch.enable_grad():
+            leaf = codes.detach().requires_grad_()
+            value = leaf[ids].sum(1) / ctx.k
+            task = torch.autograd.grad(value, leaf, gradient, retain_graph=True)[0]
+            distance = (value - h.detach()).square().sum(1).mean()
+            return gradient, task + torch.autograd.grad(distance, leaf)[0], None
+
+
+def published(books, x):
+    """Heads one by one."""
+    return torch.stack(
+        [Published.apply(b.normed(x[:, i : i + 1])[:, 0], b.codes[0], b.k) for i, b in enumerate(books)], 1
+    )
+
+
+def compare(heads, codes, width, k, vectors, *, repeat):
+    """Times of ours, plain and published, and how often ours and plain choose alike."""
     torch.manual_seed(0)
-    book = Codebook(1, 10000, 512, 100).eval()
-    x = torch.randn(2048, 1, 512)
+    book, x = Codebook(heads, codes, width, k).eval(), torch.randn(vectors, heads, width)
+    books = [Codebook(1, codes, width, k).eval() for _ in range(heads)]
+    for i, one in enumerate(books):
+        one.codes.data.copy_(book.codes[i : i + 1])
 
-    def fast():
-        book(x).value.sum().backward()
+    def ours():
+        book.zero_grad()
+        found = book(x[:, None])
+        (found.value.sum() + matched(found)).backward()
 
-    def plain():
-        gathered(book, x).sum().backward()
+    def loop(form):
+        def run():
+            for one in books:
+                one.zero_grad()
+            said = form(books, x)
+            (said[0].sum() + said[1] if isinstance(said, tuple) else said.sum()).backward()
 
-    with torch.no_grad():
-        near = (book(x).value[:, 0] - gathered(book, x)).abs().amax(1) < 1e-4
-        assert near.float().mean() > 0.99  # rounding may make the 100th code another one
-    f, p = seconds(fast, plain, repeat=3)
-    print(f"\nsearch, 2048 x 512, 10 000 codes, k=100: {f:.2f} s, gathered {p:.2f} s: {p / f:.1f}x")
-    assert p > 1.5 * f
+        return run
+
+    ours()
+    loop(plain)()
+    near = (book(x[:, None]).value[:, 0] - plain(books, x)[0]).abs().amax((1, 2)) < 1e-4
+    assert near.float().mean() > 0.98  # rounding may make the last code another one
+    if near.all():
+        whole = torch.cat([one.codes.grad for one in books])
+        ratio = torch.ones(heads)  # the distance is a mean over heads in both
+        torch.testing.assert_close(book.codes.grad * ratio[:, None, None], whole, rtol=1e-3, atol=1e-4)
+    told = seconds(ours, loop(plain), loop(published), repeat=repeat)
+    o, p, q = told
+    what = f"{heads} x {codes} codes of {width}, k={k}, {vectors} vectors, {torch.get_num_threads()} thread(s)"
+    print(f"\n{what}: {1e3 * o:.1f} ms, plain {p / o:.1f}x, published {q / o:.1f}x", end="")
+    return told
 
 
-@pytest.mark.parametrize(("heads", "codes", "tokens"), [(4, 1000, 4096), (16, 256, 512), (32, 64, 128)])
-def test_heads_at_once(heads, codes, tokens):
-    torch.manual_seed(0)
-    book = Codebook(heads, codes, 32, 1).eval()
-    books = [Codebook(1, codes, 32, 1).eval() for _ in range(heads)]
-    x = torch.randn(tokens, heads, 32)
+THREADS = pytest.mark.parametrize("threads", [1, 2])
 
-    def once():
-        book(x).value.sum().backward()
 
-    def loop():
-        torch.cat([one(x[:, i : i + 1]).value for i, one in enumerate(books)], 1).sum().backward()
+@THREADS
+@pytest.mark.parametrize(
+    ("codes", "width", "least"), [(10000, 512, 2.0), (4000, 512, 2.5), (1000, 512, 3.0), (10000, 128, 1.2)]
+)
+def test_search_at_k_100(codes, width, least, threads):
+    torch.set_num_threads(threads)
+    o, p, _ = compare(1, codes, width, 100, 1024, repeat=3)
+    assert p > least * o
 
-    f, p = seconds(once, loop)
-    what = f"{heads} heads, {codes} codes, {tokens} vectors"
-    print(f"\n{what}: {1e3 * f:.1f} ms, a loop over heads {1e3 * p:.1f} ms: {p / f:.1f}x")
+
+@THREADS
+@pytest.mark.parametrize(
+    ("heads", "codes", "vectors", "least"), [(4, 1000, 4096, 1.0), (16, 256, 512, 1.5), (32, 64, 128, 3.0)]
+)
+def test_heads_at_once(heads, codes, vectors, least, threads):
+    torch.set_num_threads(threads)
+    o, p, _ = compare(heads, codes, 32, 1, vectors, repeat=20)
+    assert p > least * o
 
 
 def by_expert(one, x):

@@ -1,6 +1,7 @@
 """A user's own text: windows, vocabularies, and every way in which a file can be wrong."""
 
 import gzip
+import sys
 
 import numpy as np
 import pytest
@@ -176,7 +177,6 @@ def test_an_empty_folder(tmp_path):
 
 
 def test_byte_pairs(text):
-    pytest.importorskip("tokenizers")
     data = make(text, tokenizer="bytes", size=300)
     assert 256 < data.num_classes <= 300
     assert "".join(data.class_names[i] for i in data._tokens) == TEXT
@@ -188,3 +188,44 @@ def test_byte_pairs(text):
     assert len(of.encode("naïve", "here")) >= 6  # any text can be written
     with pytest.raises(ValueError, match="merge 1 is 'zz q'"):
         BytePairs(["zz q"])
+
+
+def merged(word, merges):
+    """Byte pairs of a word (bytes as characters) by their definition: while any is there, the one learnt first."""
+    pieces, rank = list(word), {tuple(m.split(" ")): i for i, m in enumerate(merges)}
+    while pairs := [(rank[p], i) for i, p in enumerate(zip(pieces, pieces[1:], strict=False)) if p in rank]:
+        first = min(pairs)[0]
+        i = next(i for r, i in pairs if r == first)
+        pieces[i : i + 2] = [pieces[i] + pieces[i + 1]]
+    return pieces
+
+
+def test_byte_pairs_by_definition(text):
+    """Words as the package cuts them, against merging by hand; what is no whole character shows its bytes."""
+    merges = make(text, tokenizer="bytes", size=300).settled()["merges"]
+    of = BytePairs(merges)
+    for word in ("rained", "dogs", "zebra", "cat"):
+        assert [of.names[i] for i in of.encode(word, "here")] == merged(word, merges)
+    assert [of.names[i] for i in of.encode("ï", "here")] == ["<Ã>", "<¯>"]
+    some = "said the dog. it rained\n\n  and Rained"
+    assert "".join(of.names[i] for i in of.encode(some, "here")) == some
+
+
+def test_byte_pairs_without_the_text(text):
+    """What a checkpoint keeps is enough for prompts and names; only samples need the text."""
+    known = make(text, tokenizer="bytes", size=300)
+    tokens = known.read_input("the dog")
+    data = make("nowhere.txt", tokenizer="bytes", **known.settled())
+    assert data.class_names == known.class_names
+    assert torch.equal(data.read_input("the dog"), tokens)
+    assert known.here
+    assert not data.here
+    with pytest.raises(ValueError, match=r"no text 'nowhere.txt'"):
+        data.setup()
+
+
+def test_byte_pairs_without_the_package(text, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)  # what Python does where it is not installed
+    with pytest.raises(ValueError, match=r"need the package tokenizers: pip install 'zoo-interpretable\[text\]'"):
+        make(text, tokenizer="bytes").setup()
+    assert make(text).num_classes == len(set(TEXT))

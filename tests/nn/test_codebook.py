@@ -116,7 +116,7 @@ def test_only_training_is_noted(x):
     assert book.noted is None
 
 
-@pytest.mark.parametrize(("c", "k"), [(60, 1), (64, 1), (700, 1), (701, 1), (640, 10), (800, 8), (6400, 100)])
+@pytest.mark.parametrize(("c", "k"), [(60, 1), (256, 1), (700, 1), (701, 1), (640, 10), (800, 8), (6400, 100)])
 def test_search_by_piles(c, k):
     """The same codes in the same order as by sorting all scores, above and below what piles are used for."""
     g = torch.Generator().manual_seed(c)

@@ -17,7 +17,9 @@ from zoo.cli import main
 from zoo.data import create_data
 from zoo.models.base import _gather_rows
 from zoo.models.protopnet import ProtoPNet
+from zoo.nn.codebook import Codebook
 from zoo.nn.prototypes import nearest_patches
+from zoo.nn.revival import count, revive
 from zoo.train import callbacks, phases
 
 torch.set_num_threads(1)
@@ -114,3 +116,22 @@ def reload(checkpoint, x, expected):
     assert isinstance(model, ProtoPNet)
     with torch.no_grad():
         return 0 if torch.equal(model(torch.load(x)), torch.load(expected)) else 3
+
+
+def revived(folder):
+    """Two ranks choose codes of their own in two micro-batches and a step, DDP copying buffers from the first rank."""
+    rank, world = int(os.environ["LOCAL_RANK"]), int(os.environ["WORLD_SIZE"])
+    dist.init_process_group("gloo", rank=rank, world_size=world)
+    torch.manual_seed(0)
+    book = torch.nn.parallel.DistributedDataParallel(Codebook(2, 40, 4, 1).train())
+    known, state = load_file(folder / "x.safetensors"), {}
+    for step in range(2):
+        for x in known[f"{step}.{rank}"]:
+            found = book(x)
+            found.value.sum().backward()
+            book.module.note(found, torch.ones(x.shape[:2], dtype=torch.bool))
+        [wanted] = count([book.module])
+        state[f"hits.{step}"] = book.module.hits.clone()
+    revive(book.module, wanted, [], seed=0)
+    save_file({**state, "codes": book.module.codes.detach()}, folder / f"book.{rank}")
+    dist.destroy_process_group()

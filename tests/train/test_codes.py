@@ -4,7 +4,9 @@ import signal
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+
+from zoo.nn.codebook import Codebook
 
 CONFIG = """\
 model: {name: codebook_transformer, width: 16, depth: 1, heads: 2, codes: 30, sites: [mix, mlp], revive: 3}
@@ -50,3 +52,22 @@ def test_two_processes_agree(processes, config, tmp_path):
     assert processes.ranks("cli", argv, {"dump": tmp_path / "dump", "bare": True}) == [0, 0]
     one, two = (load_file(tmp_path / "dump" / f"1-joint.{rank}") for rank in (0, 1))
     assert [k for k in one if not torch.equal(one[k], two[k])] == []
+
+
+def test_processes_count_together(processes, tmp_path):
+    """Hits are those of all processes, steps and micro-batches; what only the second rank chose is not revived."""
+    g = torch.Generator().manual_seed(1)
+    x = {f"{step}.{rank}": torch.randn(2, 3, 2, 2, 4, generator=g) for step in range(2) for rank in range(2)}
+    save_file(x, tmp_path / "x.safetensors")
+    assert processes.ranks("revived", tmp_path) == [0, 0]
+    one, two = (load_file(tmp_path / f"book.{rank}") for rank in (0, 1))
+    torch.manual_seed(0)
+    book, expected = Codebook(2, 40, 4, 1), torch.zeros(2, 40, dtype=torch.int64)
+    for step in range(2):
+        for rank in range(2):
+            ids = book(x[f"{step}.{rank}"].flatten(0, 2)).ids[..., 0]
+            expected += torch.stack([torch.bincount(ids[:, i], minlength=40) for i in range(2)])
+        assert torch.equal(one[f"hits.{step}"], expected)
+        assert torch.equal(two[f"hits.{step}"], expected)
+    assert torch.equal(one["codes"], two["codes"])
+    assert torch.equal((one["codes"] == book.codes).all(2), expected > 0)

@@ -87,6 +87,11 @@ class Data(pl.LightningDataModule):
         """Shape of one input."""
         return tuple(self.samples("train", [0]).x.shape[1:])
 
+    @property
+    def here(self) -> bool:
+        """Whether the samples can be read; what a user gives can be explained without them."""
+        return True
+
     def _read(self) -> dict[str, Split]:
         """The splits ``train``, ``test`` and, where the source has one, ``val``."""
         raise ValueError(f"{type(self).__name__} does not say how its splits are read; give it a _read method")

@@ -76,6 +76,14 @@ class Text(SequenceData):
         self.file, self.tokenizer, self.size, self.test = file, tokenizer, size, test
         self._vocabulary, self._merges = vocabulary, merges
 
+    @property
+    def here(self) -> bool:
+        """Whether the texts are here; the vocabulary is known without them once it was learnt."""
+        try:
+            return bool(self.files)
+        except ValueError:
+            return False
+
     @cached_property
     def files(self) -> list[Path]:
         """The files of text.

@@ -34,8 +34,7 @@ class Codebook(nn.Module):
     """Layer norm, then ``(1/k) sum`` of the k codes with the largest inner product with the normalised code.
 
     All groups are one batched operation. Nothing depends on the other vectors of a batch, and the pass changes nothing:
-    what training has to remember of it is told to ``note``. Norms and scores are in float32 or better, under autocast
-    too.
+    what training must remember of it is told to ``note``. Norms and scores are float32 or better, under autocast too.
 
     Args:
         groups: g.
@@ -45,8 +44,7 @@ class Codebook(nn.Module):
 
     Attributes:
         codes: ``(g, c, e)``
-        hits: ``(g, c)`` how often each code was chosen in training since this was last set to 0; kept by ``Revival``.
-        noted: what ``note`` was told since the last step.
+        hits: ``(g, c)`` how often each code was chosen in training since ``Revival`` last set this to 0.
 
     Raises:
         ValueError: if a number is out of range.
@@ -104,15 +102,10 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, rounds: int, seed: int = 0) -> None:
-        """Start as k-means of vectors ``(n, g, e)`` by the codebook's own score, from k-means++ seeds.
+        """Start as k-means of vectors ``(n, g, e)`` by the codebook's own score, ``rounds`` from k-means++ seeds.
 
         First the norm's gain and shift become those that bring its output nearest to its input, so that codes put into
         a trained network speak on the scale that it is used to. A code that nothing is nearest to stays.
-
-        Args:
-            x: at least as many vectors as codes.
-            rounds: of assignment and mean.
-            seed: of the draws.
 
         Raises:
             ValueError: if there are fewer vectors than codes.
@@ -122,15 +115,11 @@ class Codebook(nn.Module):
             raise ValueError(f"{len(x)} vectors cannot start {codes} codes; take more batches")
         plain = F.layer_norm(x, x.shape[-1:])
         centre, middle = plain.mean(0), x.mean(0)
-        spread = (plain - centre).square().mean(0).clamp_min(torch.finfo(x.dtype).tiny)
+        spread = plain.var(0, correction=0).clamp_min(torch.finfo(x.dtype).tiny)
         self.gain.copy_(((plain - centre) * (x - middle)).mean(0) / spread)
         self.shift.copy_(middle - self.gain * centre)
         wanted = self.normed(x)
-
-        def nearest(v: Tensor, centres: Tensor) -> Tensor:
-            return search(v, F.normalize(centres, dim=-1), 1)[:, :, 0]
-
-        self.codes.copy_(means(wanted, spread_out(wanted, codes, seed=seed), nearest, rounds=rounds))
+        self.codes.copy_(means(wanted, spread_out(wanted, codes, seed=seed), rounds=rounds))
 
 
 class Noted(NamedTuple):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from zoo.nn.search import search
 
 
 def spread_out(x: Tensor, count: int, *, seed: int) -> Tensor:
@@ -30,19 +31,18 @@ def spread_out(x: Tensor, count: int, *, seed: int) -> Tensor:
     return torch.stack(drawn, 1)
 
 
-def means(x: Tensor, start: Tensor, nearest: Callable[[Tensor, Tensor], Tensor], *, rounds: int) -> Tensor:
-    """Centres ``(g, c, e)``: each the mean of the vectors ``x`` ``(n, g, e)`` that it is nearest to.
+def means(x: Tensor, start: Tensor, *, rounds: int) -> Tensor:
+    """Centres ``(g, c, e)``: each the mean of those vectors that have the largest inner product with its direction.
 
     Args:
-        x: what is to be represented.
-        start: ``(g, c, e)``; a centre that nothing is nearest to stays.
-        nearest: centre ``(n, g)`` of each vector, from the vectors and the centres.
+        x: ``(n, g, e)`` what is to be represented.
+        start: ``(g, c, e)``; a centre that no vector falls to stays.
         rounds: of assignment and mean.
     """
     groups, count, width = start.shape
     offset = count * torch.arange(groups, device=x.device)
     for _ in range(rounds):
-        rows = (nearest(x, start) + offset).flatten()
+        rows = (search(x, F.normalize(start, dim=-1), 1)[:, :, 0] + offset).flatten()
         size = torch.bincount(rows, minlength=groups * count)[:, None]
         total = x.new_zeros(groups * count, width).index_add_(0, rows, x.flatten(0, 1))
         start = torch.where(size > 0, total / size.clamp_min(1), start.flatten(0, 1)).view_as(start)

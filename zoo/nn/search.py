@@ -37,12 +37,12 @@ def _plainly(score: Tensor, k: int) -> Tensor:
 def _by_piles(score: Tensor, k: int) -> Tensor:
     """The same by way of the largest of piles, which a CPU finds some ten times as fast as the place of the largest.
 
-    The k largest of all lie in the k piles with the largest tops. Where there are few more codes than that, or no even
-    piles, this would gain nothing.
+    The k largest of all lie in the k piles with the largest tops. Where there are few codes, or no even piles, this
+    would gain nothing.
     """
     c = score.shape[-1]
     count = next((p for p in range(PILES, 3, -1) if c % p == 0), 1)  # codes of a pile
-    if count == 1 or c < 64 * k:
+    if count == 1 or c < max(256, 64 * k):
         return _plainly(score, k)
     piles = c // count
     best = _plainly(score.unflatten(-1, (count, piles)).amax(-2), k)

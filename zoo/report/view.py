@@ -187,7 +187,7 @@ def why(
             Row(
                 name=told.units.names[u],
                 owner=class_names[owner] if owner >= 0 else None,
-                strength=f"{told.strength[i, u].item():.3g}".replace("-", "−"),
+                strength=present(told.strength[i, u].item(), told.units.kind),
                 amount=show(amount, digits, sign=True),
                 bar=bar,
                 here=place(told.where[i, slot], picture, signed=word.signed)
@@ -205,6 +205,13 @@ def why(
         )
     signed = [(label, show(amount, digits, sign=True)) for label, amount in lines]
     return Why(class_names[target], rows, signed, show(total, digits), told.method == "exact" and rounding)
+
+
+def present(strength: float, kind: str) -> str:
+    """How present a unit is, in words: a code is there or not."""
+    if kind == "code" and strength in (0, 1):
+        return "picked" if strength else "not picked"
+    return f"strength {strength:.3g}".replace("-", "−")
 
 
 def place(evidence: Tensor, picture: Tensor, *, signed: bool) -> str | None:

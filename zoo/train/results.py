@@ -210,7 +210,7 @@ def about(config: DictConfig, data: Data, command: str, *, log: Path | None = No
     """Facts printed with every result: model, data and its hash, command, training time, hardware, versions."""
     facts = {
         "model": config.model.name + (f" on {config.model.backbone}" if config.model.get("backbone") else ""),
-        "data": f"{config.data.name} ({data.licence}), hash {data.fingerprint()}",
+        "data": f"{config.data.name} ({data.licence}), {f'hash {data.fingerprint()}' if data.here else 'not here'}",
         "command": command,
     }
     if log is not None:

@@ -1,0 +1,150 @@
+"""Codes that speak of a topic, and what holding them on does to what a model writes.
+
+The search is that of Tamkin, Taufeeque, Goodman (2023): a regular expression marks positions of the texts, and codes
+are ranked by how precisely they fire there, among those that catch more than 1 % of the places.
+Letters: b texts, t positions, u units.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WINDOWS, AT_ONCE, LEAST = 4000, 16, 0.01  # texts searched at most, texts of a pass, recall that is asked for
+
+
+class Found(NamedTuple):
+    """A code that fires where a topic is about to be written.
+
+    Attributes:
+        unit: id.
+        precision: share of the positions where it fires that the topic follows.
+        recall: share of the positions that the topic follows where it fires.
+        fired: at how many positions.
+    """
+
+    unit: int
+    precision: float
+    recall: float
+    fired: int
+
+
+def topic(pattern: str) -> re.Pattern[str]:
+    """A regular expression.
+
+    Raises:
+        ValueError: if it is none, or matches the empty text.
+    """
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    if found.search("") is not None:
+        raise ValueError(f"{pattern!r} matches the empty text; give words such as '\\bdragons?\\b'")
+    return found
+
+
+def marked(texts: Sequence[Sequence[str]], of: re.Pattern[str]) -> Tensor:
+    """Which tokens of texts (t tokens each) are of a match, wholly or in part: ``(b, t)`` bool."""
+    found = torch.zeros(len(texts), len(texts[0]) if texts else 0, dtype=torch.bool)
+    for row, tokens in enumerate(texts):
+        ends = np.cumsum([len(token) for token in tokens])
+        for match in of.finditer("".join(tokens)):
+            first, last = np.searchsorted(ends, match.start(), "right"), np.searchsorted(ends, match.end(), "left")
+            found[row, first : last + 1] = True
+    return found
+
+
+@torch.no_grad()
+def measure(model: Any, windows: Tensor, marks: Tensor) -> tuple[Tensor, Tensor, int]:
+    """How often every code fires, and how often where ``marks`` is true, ``(u,)`` each; how many places are marked.
+
+    Args:
+        model: with ``chosen``; in eval mode.
+        windows: ``(b, t)`` tokens.
+        marks: ``(b, t)`` bool.
+    """
+    fired, hits = (torch.zeros(len(model.units), dtype=torch.int64) for _ in range(2))
+    for some, here in zip(windows.split(AT_ONCE), marks.split(AT_ONCE), strict=True):
+        ids = model.chosen(some.to(model.device)).cpu()
+        fired += torch.bincount(ids.flatten(), minlength=len(fired))
+        hits += torch.bincount(ids[here].flatten(), minlength=len(hits))
+    return fired, hits, int(marks.sum())
+
+
+def search(model: Any, data: Any, of: re.Pattern[str], *, count: int) -> tuple[list[Found], list[Found]]:
+    """The codes that fire most precisely where the topic follows, as found on training and met on validation texts.
+
+    Of ``WINDOWS`` training texts spread over all. To rank, two false alarms are added to those of every code, so that
+    one that fired a few times by chance does not win; of one list, no more codes are taken than it chooses at a time.
+
+    Args:
+        model: of codes, in eval mode.
+        data: where the texts are from.
+        of: the topic.
+        count: how many codes.
+
+    Raises:
+        ValueError: if no training text is of the topic, or ``count`` is less than 1.
+    """
+    if count < 1:
+        raise ValueError(f"--codes is {count}; expected 1 or more")
+    told = []
+    for split in ("train", "val"):
+        windows = data.windows(split)
+        windows = windows[:: max(1, len(windows) // WINDOWS)]
+        marks = marked(data.pieces(windows), of)[:, 1:]  # what follows each position
+        if split == "train" and not marks.any():
+            raise ValueError(f"{of.pattern!r} is nowhere in {len(windows)} training texts")
+        told.append(measure(model, windows[:, :-1], marks))
+    fired, hits, marks = told[0]
+    rank = torch.where(hits > LEAST * marks, hits / (fired + 2), -1)
+    units, room = [], dict.fromkeys(range(len(rank) // model.hparams["codes"]), model.k)
+    for unit in rank.argsort(descending=True).tolist():
+        own = unit // model.hparams["codes"]
+        if rank[unit] > 0 and room[own] and len(units) < count:
+            room[own] -= 1
+            units.append(unit)
+    return tuple([_found(u, *seen) for u in units] for seen in told)
+
+
+def _found(unit: int, fired: Tensor, hits: Tensor, marks: int) -> Found:
+    both, own = int(hits[unit]), int(fired[unit])
+    return Found(unit, both / own if own else float("nan"), both / marks if marks else float("nan"), own)
+
+
+@dataclass
+class Steered:
+    """A model with codes held on or off at every position; what ``Data.nats`` asks of a model."""
+
+    model: Any
+    held: Mapping[int, bool]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.model.device
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits ``(b, t, c)`` after every position of whole contexts."""
+        return self.model.decoder(x, self.model.holding(self.held))
+
+
+@torch.no_grad()
+def likely(judge: Any, x: Tensor, new: Tensor) -> float:
+    """Perplexity under ``judge`` of tokens ``new`` ``(b, n)`` behind prompts ``x`` ``(b, t)`` of one length."""
+    whole = torch.cat([x, new], 1)
+    logits = judge.predict(whole[:, :-1].to(judge.device))[:, x.shape[1] - 1 :].cpu()
+    return float(F.cross_entropy(logits.flatten(0, 1).double(), new.flatten()).exp())
+
+
+def share(data: Any, new: Tensor, of: re.Pattern[str]) -> float:
+    """Share of texts ``new`` ``(b, n)`` that are of the topic."""
+    return sum(of.search("".join(data.class_names[i] for i in row)) is not None for row in new.tolist()) / len(new)
