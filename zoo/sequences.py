@@ -55,14 +55,15 @@ class Family:
             raise ValueError(f"initial is {tuple(self.initial.shape)}; expected ({len(self.questions)},)")
 
     @cached_property
-    def masked(self) -> Tensor:
-        """``codes`` with -1 also where nothing is there, and where all is as it was initially."""
-        idle = torch.zeros_like(self.codes, dtype=torch.bool)
+    def telling(self) -> Tensor:
+        """``(s, k)`` bool: answers that say more than that nothing is there, or that all is as it was initially."""
+        out = torch.ones(len(self.questions), len(self.answers), dtype=torch.bool)
         if self.blank is not None:
-            idle |= self.codes == self.blank
+            out[:, self.blank] = False
         if self.initial is not None:
-            idle |= self.codes == self.initial.to(self.codes.device)
-        return self.codes.masked_fill(idle, -1)
+            known = self.initial.cpu() >= 0
+            out[known.nonzero()[:, 0], self.initial.cpu().long()[known]] = False
+        return out
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_files_of_every_kind(games, tmp_path):
 def test_properties_are_the_boards(games):
     data = make(games)
     told = data.properties("test", 5)
-    (family,) = told.families
+    family, corners = told.families
     assert family.codes.shape == (5, 60, 64)
     for x, look, codes in zip(told.x.tolist(), told.look, family.codes, strict=True):
         moves = [SQUARES.index(data.class_names[i]) for i in x[1:] if i >= 0]
@@ -172,7 +172,8 @@ def test_properties_are_the_boards(games):
             own = player if can(board, player) else 1
             wanted = [0 if s not in board else 1 if board[s] == own else 2 for s in range(64)]
             assert codes[place].tolist() == wanted
-    assert (family.masked == torch.where(family.codes == 0, -1, family.codes)).all()
+    assert family.telling.tolist() == [[False, True, True]] * 64
+    assert torch.equal(corners.codes, family.codes[..., [0, 7, 56, 63]])
 
 
 def test_legal_moves_of_models(games):

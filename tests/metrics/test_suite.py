@@ -27,7 +27,9 @@ def test_quick_scores_all_apply_to_prototypes():
     assert list(results) == [
         "accuracy", "completeness_gap", "effective_units", "consistency", "consistency (random prototypes)",
         "stability", "stability (random prototypes)", "concept_accuracy", "interventions", "leakage",
+        "detectors",
     ]  # fmt: skip
+    assert results.pop("detectors").note == "n/a: nothing was scored"
     for name in ("concept_accuracy", "interventions", "leakage"):
         assert results.pop(name).note == "n/a: the data have no concepts"
     for result in results.values():
@@ -62,7 +64,9 @@ def test_batch_size_and_order_do_not_matter(size):
     order = torch.randperm(13, generator=torch.Generator().manual_seed(0))
     for samples in (batch(), take(batch(), order)):
         parts = run(samples=samples, size=size, control=True).compute()
-        assert [name for name in whole if whole[name].value is None] == ["concept_accuracy", "interventions", "leakage"]
+        assert [name for name in whole if whole[name].value is None] == [
+            "concept_accuracy", "interventions", "leakage", "detectors",
+        ]  # fmt: skip
         for name in (name for name in whole if whole[name].value is not None):
             assert parts[name].value == pytest.approx(whole[name].value, rel=1e-6, abs=1e-7)
             assert parts[name].support == 13

@@ -59,8 +59,8 @@ class Chess(Games):
         self.code = {text: i for i, text in enumerate(self.class_names)}
 
     def _table(self) -> np.ndarray:
-        path = self.path
-        games = list(lines(path)) if self.file is None else _package("files").read_games(path, san=self.spelt)
+        path, files = self.path, _package("files")  # without it boards would be missed after hours of training
+        games = list(lines(path)) if self.file is None else files.read_games(path, san=self.spelt)
         table = np.full((len(games), self.context), self.begin, np.uint8 if self.spelt else np.uint16)
         for row, game in zip(table, games, strict=True):
             words = notation(game.split())[: self.context] if self.spelt else game.split()[: self.context]

@@ -73,11 +73,16 @@ class Othello(Games):
             yield squares(own) + np.int8(2) * squares(other), squares(can)
 
     def properties(self, split: Any, count: int = 500) -> Properties:
-        """The discs, own and the other's, after every move."""
+        """The discs, own and the other's, after every move; those of the corners by themselves too."""
         x = self.windows(split)[:count, :-1]
         codes = torch.from_numpy(np.stack([discs for discs, _ in self.boards(x)], 1))
         look = (x >= 0) & (x != self.begin)
-        return Properties(x, look, (Family("discs", codes, SQUARES, ("none", "own", "other's"), blank=0),))
+        answers, corners = ("none", "own", "other's"), [0, 7, 56, 63]
+        families = (
+            Family("discs", codes, SQUARES, answers, blank=0),
+            Family("corners", codes[..., corners], tuple(SQUARES[i] for i in corners), answers, blank=0),
+        )
+        return Properties(x, look, families)
 
     def figures(self, model: Any) -> dict[str, float]:
         """Loss and accuracy at every position of the test games; in how many of them the next move would be legal.

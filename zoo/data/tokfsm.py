@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.detect import detectors
 from zoo.data.sampler import mix
 from zoo.data.sequences import SequenceData
 from zoo.data.split import Split
+from zoo.sequences import Family, Properties
 
 BEGIN = 10
 ROUNDS = 50
@@ -161,7 +161,7 @@ class TokFsm(SequenceData):
         begin = torch.full((100, 1), BEGIN, device=model.device)
         told["transition accuracy"] = self.possible(model.generate(begin, self.context).cpu())
         told["first transition"] = self.first_transition(model)
-        return told | self.detectors(model)
+        return told
 
     def read_states(self, windows: Tensor) -> Tensor:
         """The state ``(n, t)`` whose second digit is at each position of windows ``(n, t)``; -1 at other positions."""
@@ -169,10 +169,11 @@ class TokFsm(SequenceData):
         whole = (torch.arange(windows.shape[1]) > 0) & (torch.arange(windows.shape[1]) % 2 == 0)
         return torch.where(whole, before * 10 + windows, -1)
 
-    def detectors(self, model: Any, *, count: int = 200) -> dict[str, float]:
-        """How well single units tell that a state was just read; see ``zoo.data.detect.detectors``."""
-        x = {name: self.windows(name)[:count, :-1] for name in ("val", "test")}
-        return detectors(model, x, {name: self.read_states(some) for name, some in x.items()}, self.states)
+    def properties(self, split: Any, count: int = 500) -> Properties:
+        """The state that was just read, where one was."""
+        x = self.windows(split)[:count, :-1]
+        codes, states = self.read_states(x)[..., None].to(torch.int8), tuple(f"{i:02d}" for i in range(self.states))
+        return Properties(x, torch.ones_like(x, dtype=torch.bool), (Family("states", codes, ("state",), states),))
 
     def possible(self, digits: Tensor) -> float:
         """Share of possible transitions in sequences of digits ``(n, t)``, without the begin token."""

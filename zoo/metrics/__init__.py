@@ -11,6 +11,7 @@ Where to look:
     concepts: ``concept_accuracy``, ``interventions`` with ``policies``, ``leakage``
     prototypes: ``purity``, ``misalignment``, ``part_interventions`` on ``patches``, ``attack``, ``rerender``
     maps over the input: ``maps``
+    units that fire: ``dead``; what they tell of positions: ``board``, ``detectors`` on ``watch``, ``detect``
     several trainings: ``matching``, ``activations``
     how it runs: ``base``, ``look``, ``suite``, ``suite_files``, ``result``
 """
@@ -19,9 +20,12 @@ from zoo.metrics.above_chance import AboveChance
 from zoo.metrics.accuracy import Accuracy
 from zoo.metrics.activations import Activations
 from zoo.metrics.base import Score, Seen
+from zoo.metrics.board import BoardCoverage, BoardReconstruction
 from zoo.metrics.completeness import Completeness
 from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
+from zoo.metrics.dead import DeadUnits
+from zoo.metrics.detectors import Detectors
 from zoo.metrics.duplicates import Duplicates
 from zoo.metrics.explanation_stability import ExplanationStability
 from zoo.metrics.faithfulness import UnitCorrectness
@@ -57,9 +61,13 @@ __all__ = [
     "AboveChance",
     "Accuracy",
     "Activations",
+    "BoardCoverage",
+    "BoardReconstruction",
     "Completeness",
     "ConceptAccuracy",
     "Consistency",
+    "DeadUnits",
+    "Detectors",
     "Dissection",
     "Duplicates",
     "EffectiveUnits",

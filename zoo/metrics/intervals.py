@@ -61,6 +61,11 @@ class Interval(Score):
         self._hear(lambda: self.score.feed(seen, changed, draw), seen.batch.index)
         self.why = self.score.why
 
+    def examine(self, watch: Any) -> None:
+        """Let a score of positions ask a model."""
+        for rows, ids in self.score.asked(watch):  # pyright: ignore[reportAttributeAccessIssue]
+            self.update(*rows, sample_ids=ids)
+
     def reset(self) -> None:
         """Forget what was fed."""
         super().reset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +18,12 @@ from zoo.explanation import Units
 from zoo.metrics.above_chance import AboveChance
 from zoo.metrics.accuracy import Accuracy
 from zoo.metrics.base import Score, Seen, count
+from zoo.metrics.board import BoardCoverage, BoardReconstruction, PositionScore
 from zoo.metrics.completeness import Completeness
 from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
+from zoo.metrics.dead import DeadUnits
+from zoo.metrics.detectors import Detectors
 from zoo.metrics.duplicates import Duplicates
 from zoo.metrics.explanation_stability import ExplanationStability
 from zoo.metrics.faithfulness import UnitCorrectness
@@ -42,6 +45,7 @@ from zoo.metrics.selection import Sufficiency, UnitCurves
 from zoo.metrics.size import EffectiveUnits
 from zoo.metrics.stability import Stability
 from zoo.metrics.suite_files import read, suite_file
+from zoo.metrics.watch import Ask, Watch
 
 SCORES: dict[str, type[Score]] = {
     "accuracy": Accuracy,
@@ -64,6 +68,10 @@ SCORES: dict[str, type[Score]] = {
     "concept_accuracy": ConceptAccuracy,
     "interventions": Interventions,
     "leakage": Leakage,
+    "dead_units": DeadUnits,
+    "detectors": Detectors,
+    "board_coverage": BoardCoverage,
+    "board_reconstruction": BoardReconstruction,
 }
 NO_CONCEPTS = ConceptSchema((Concept("none"),))  # stands in where a score is made and not fed
 
@@ -87,6 +95,7 @@ class Suite:
         shown: units looked at in each input if they do not belong to classes.
         scenes: the scored split as scenes that can be rendered again without parts (``Shapes.scenes``); None if they
             cannot.
+        properties: what is known of positions of sequences (``Data.properties``); None if nothing is.
 
     Raises:
         ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
@@ -102,8 +111,9 @@ class Suite:
         control: bool = False,
         shown: int = 10,
         scenes: Scenes | None = None,
+        properties: Ask | None = None,
     ) -> None:
-        self.concepts, self.scenes = concepts, scenes
+        self.concepts, self.scenes, self.properties = concepts, scenes, properties
         self.units, self.part_names, self.shown = units, tuple(part_names or ()), count("shown", shown)
         self.owned = units.owner is not None and len(units) > 0 and bool((units.owner >= 0).all())
         self.scores: dict[str, Score] = {}
@@ -164,6 +174,9 @@ class Suite:
             self.protocols |= {twin: chance.protocol for twin, chance in chances.items()}
             if "parts" in cls.needs and not self.owned:
                 self.protocols |= {one: f"{self.protocols[one]}/top{self.shown}" for one in (name, *chances)}
+            if issubclass(cls, PositionScore) and cls.control and control:
+                twin = f"{name} (random weights)"
+                self.controls[twin], self.protocols[twin] = cls(**entry), f"{self.protocols[name]}/random"
             if "parts" in cls.needs and control:
                 twin = f"{name} (random {self.units.kind}s)"
                 self.controls[twin] = cls(**entry)
@@ -226,6 +239,31 @@ class Suite:
                         pair = (elsewhere(seen, 0), elsewhere(changed, draw + 1)) if random else (seen, changed)
                         score.feed(*pair, draw)
 
+    @torch.no_grad()
+    def examine(self, model: Any, fresh: Callable[[], Any] | None = None, *, sequences: int = 500) -> None:
+        """Let the scores of positions look at whole sequences of which something is known.
+
+        Args:
+            model: as for ``update``.
+            fresh: makes the same model with random weights, for the rows beside theirs; None for no such rows.
+            sequences: of each split.
+        """
+        keen = {name: score for name, score in self._all().items() if "properties" in score.needs}
+        if not keen:
+            return
+        why = "" if hasattr(model, "activity") else "the model does not say what its units do at each position"
+        if self.properties is None or self.properties("test", 1) is None:
+            why = "the data tell nothing of the positions of sequences"
+        self.notes |= dict.fromkeys(keen, f"n/a: {why}") if why else {}
+        random = [name for name in keen if name in self.controls]
+        for who, names in ((lambda: model, [name for name in keen if name not in random]), (fresh, random)):
+            if why or who is None or not names:
+                continue
+            with evaluating(asked := who()):
+                watch = Watch(asked, self.properties, count=sequences)
+                for name in names:
+                    keen[name].examine(watch)
+
     def _all(self) -> dict[str, Score]:
         return self.scores | self.controls
 
@@ -238,6 +276,8 @@ class Suite:
             self.notes |= dict.fromkeys(others, f"n/a: {self.units.kind}s are not the concepts of the data")
             unable += others
         for name, score in self._all().items():
+            if "properties" in score.needs:
+                unable.append(name)
             unfit = [change.unfit(seen.batch.x) for change, _ in score.perturbations if isinstance(change, Change)]
             if any(unfit):
                 self.notes[name] = f"n/a: {unfit[0]}"

@@ -22,6 +22,7 @@ from zoo.data.base import Data, SplitName
 from zoo.explanation import Explanation
 from zoo.metrics.suite import Result, Suite
 from zoo.models.base import SelfExplaining
+from zoo.registry import create_model
 from zoo.report.figure import figure
 from zoo.report.page import Chart, ScoreRow, UnitRow, chart, page, unit_picture
 from zoo.report.text_figure import text_figure
@@ -47,7 +48,10 @@ def score(
     """
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     model.to("cuda" if gpu else "cpu")
-    scores = Suite(suite, model.units, data.part_names, concepts=data.concepts, control=True, scenes=data.scenes(split))
+    scores = Suite(
+        suite, model.units, data.part_names, concepts=data.concepts, control=True, scenes=data.scenes(split),
+        properties=data.properties,
+    )  # fmt: skip
 
     def batches(of: str) -> Iterator[Batch]:
         shown = tqdm(data.loader(of), desc=f"scoring on {of}", disable=_quiet(progress), leave=False)
@@ -59,6 +63,8 @@ def score(
                 break
     for batch in batches(split):
         scores.update(model, batch)
+    if split == "test":
+        scores.examine(model, lambda: _random(model), sequences=500 if limit is None else 4)
     found = {} if limit is not None else {model.name: model.findings(data.loader(split))}
     if limit is None and split == "test":
         found[type(data).__name__.lower()] = data.figures(model)
@@ -66,6 +72,13 @@ def score(
     own = {n: Result(n, value, by, support=support) for by, told in found.items() for n, value in told.items()}
     model.cpu()
     return scores.compute() | own
+
+
+def _random(model: SelfExplaining) -> SelfExplaining:
+    """The same model as it was before it learnt anything."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return create_model(model.name, **model.hparams).to(model.device)
 
 
 def _quiet(progress: bool) -> bool | None:

@@ -41,13 +41,21 @@ MEANING = {
     "gap to floor": "loss less that of the true chances, on the same sequences",
     "token accuracy": "share of all positions of the test sequences whose next token is guessed",
     "transition accuracy": "share of possible transitions in sampled sequences",
-    "code precision": "right alarms of the most precise code of each state, mean over states",
-    "code recall": "share of each state that this code catches, mean over states",
-    "neuron precision": "of the best hidden neuron at that recall (.9 where neurons are the units)",
-    "code precision by F1": "the same of the code of highest F1",
+    "dead units": "share of units that never fire",
+    "detectors": "right alarms of the unit that tells each property best, mean over properties",
+    "board coverage": "F1 of the unit that tells each property best, mean over properties",
+    "board reconstruction": "F1 of all properties of a board that active units are signs of",
+    "legal moves": "share of likeliest next moves that are legal",
+    "legal moves sampled": "of those drawn at temperature 1",
     "first transition": "share of true successors among the likeliest after one state",
 }
-DETAILED = ("zoo-concepts", "zoo-interventions", "zoo-leakage")  # whose further read-outs have lines of their own
+DETAILED = (
+    "zoo-concepts",
+    "zoo-interventions",
+    "zoo-leakage",
+    "zoo-detectors",
+    "karvonen2024",
+)  # whose further read-outs have lines of their own
 CHANCE = ("chance", "random", "area")  # read-outs that say what chance gives
 
 
@@ -68,6 +76,8 @@ def table(results: Mapping[str, Result]) -> list[ScoreRow]:
 def _note(name: str, r: Result) -> str:
     if r.note and r.value is not None:
         return r.note
+    if "(random weights" in name:
+        return "the same of the model before it learnt anything"
     if "(random" in name:
         return "the same of units that look at random places"
     if " above chance " in name:

@@ -5,17 +5,31 @@ import math
 import pytest
 import torch
 
+from zoo.checkpoint import load
 from zoo.data import create_data
-from zoo.data.detect import at_recall_of, best_by_f1, best_by_precision, counts, detectors, judge
 from zoo.explanation import Units
+from zoo.metrics import Detectors, Suite
+from zoo.metrics.detect import at_recall_of, best_by_f1, best_by_precision, counts, judge
+from zoo.metrics.watch import Watch
+from zoo.sequences import Family, Properties
 
 N, U, P = 60, 7, 4
+SHIPPED = {
+    "precision": 0.9999173879623413, "recall": 0.7544474601745605, "neuron precision": 0.7276922464370728,
+    "precision by F1": 0.9623228311538696, "recall by F1": 0.8137825727462769,
+    "neuron precision by F1": 0.7131999135017395, "support": 100,
+}  # fmt: skip
+
+
+def known(truth, properties):
+    """Properties ``(n, p)`` of their numbers ``(n,)``, -1 for none."""
+    return torch.stack([truth == p for p in range(properties)], 1)
 
 
 def test_counts_and_judgement():
     g = torch.Generator().manual_seed(0)
     on, truth = torch.rand(N, U, generator=g) < 0.3, torch.randint(-1, P, (N,), generator=g)
-    told = counts(on, truth, P)
+    told = counts(on, known(truth, P))
     best = best_by_f1(*told)
     found = judge(best, *told)
     for p in range(P):
@@ -34,7 +48,7 @@ def test_at_recall():
     value, truth = torch.randn(N, U, generator=g), torch.randint(-1, P, (N,), generator=g)
     truth[truth == 3] = -1
     recall = torch.tensor([0.9, 0.5, 0.01, 0.9])
-    told = at_recall_of(value, truth)(recall)
+    told = at_recall_of(value, known(truth, P))(recall)
     assert told[3].isnan().all()
     for p in range(3):
         for u in range(U):
@@ -63,14 +77,44 @@ class Knowing:
 def test_detectors():
     g = torch.Generator().manual_seed(3)
     x = {name: torch.randint(8, (20, 30), generator=g) for name in ("val", "test")}
-    truth = {name: torch.where(v == 2, 1, torch.where(v == 0, 0, -1)) for name, v in x.items()}
-    told = detectors(Knowing(), x, truth, 2)
-    share = float((x["test"] == 0).sum() / ((x["test"] == 0) | (x["test"] == 7)).sum())
-    assert told["code precision"] == pytest.approx((1 + share) / 2)
-    assert told["code recall"] == 1
-    noise = float((x["test"] == 0).double().mean())
-    assert told["neuron precision"] == pytest.approx((1 + noise) / 2, abs=0.02)
-    assert {f"{name} by F1" for name in ("code precision", "code recall", "neuron precision")} <= set(told)
+    look = {name: torch.rand(v.shape, generator=g) < 0.9 for name, v in x.items()}
+
+    def ask(split, count):
+        truth = torch.where(x[split] == 2, 1, torch.where(x[split] == 0, 0, -1))
+        return Properties(x[split], look[split], (Family("digits", truth[..., None], ("digit",), ("0", "2")),))
+
+    score = Detectors()
+    score.examine(Watch(Knowing(), ask))
+    told = score.compute()
+    seen = x["test"][look["test"]]
+    share = float((seen == 0).sum() / ((seen == 0) | (seen == 7)).sum())
+    assert float(told["precision"]) == pytest.approx((1 + share) / 2)
+    assert float(told["recall"]) == 1
+    noise = float((seen == 0).double().mean())
+    assert float(told["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
+    assert {f"{name} by F1" for name in ("precision", "recall", "neuron precision")} <= set(told)
+    neurons = Knowing()
+    neurons.units = Units("neuron", ["a", "b", "c"])
+    alone = Detectors()
+    alone.examine(Watch(neurons, ask))
+    assert list(alone.compute()) == ["neuron precision", "support"]
+    assert float(alone.compute()["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
+    few = Detectors(most=1)
+    few.examine(Watch(Knowing(), ask))
+    assert "more than 1 properties" in few.why
+    suite = Suite([{"score": "detectors", "most": 1}], Knowing().units, properties=ask)
+    suite.examine(Knowing())
+    assert suite.compute()["detectors"].note.startswith("n/a: every family has more than 1 properties")
+
+
+@pytest.mark.slow
+def test_codes_of_the_shipped_checkpoint():
+    """As they were before this was a score of every source of data."""
+    model, data = load("codebook_transformer-tokfsm"), create_data("tokfsm")
+    score = Detectors()
+    score.examine(Watch(model, data.properties))
+    told = {key: float(value) for key, value in score.compute().items()}
+    assert told == pytest.approx(SHIPPED, abs=1e-6)
 
 
 def test_states_read():
