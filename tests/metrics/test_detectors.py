@@ -43,9 +43,11 @@ def test_counts_and_judgement():
         assert abs(float(found.recall[p]) - hit / int((truth == p).sum())) < 1e-6
 
 
-def test_at_recall():
+@pytest.mark.parametrize("ties", [False, True])
+def test_at_recall(ties):
     g = torch.Generator().manual_seed(1)
     value, truth = torch.randn(N, U, generator=g), torch.randint(-1, P, (N,), generator=g)
+    value = value.relu().round(decimals=1) if ties else value
     truth[truth == 3] = -1
     recall = torch.tensor([0.9, 0.5, 0.01, 0.9])
     told = at_recall_of(value, known(truth, P))(recall)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.metrics.watch import product
+
 
 class Found(NamedTuple):
     """The best unit ``(p,)`` for each of p properties, with its precision and recall ``(p,)``."""
@@ -28,7 +30,7 @@ def counts(on: Tensor, has: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         ``(p, u)`` both together, ``(u,)`` the unit, ``(p,)`` the property.
     """
-    return has.float().T @ on.float(), on.float().sum(0), has.float().sum(0)
+    return product(has.T.contiguous(), on).float(), on.sum(0).float(), has.sum(0).float()
 
 
 def best_by_f1(both: Tensor, unit: Tensor, has: Tensor) -> Tensor:
@@ -62,17 +64,17 @@ def at_recall_of(value: Tensor, has: Tensor) -> Callable[[Tensor], Tensor]:
         A function from the recalls ``(p,)`` wanted for properties to precisions ``(p, u)``, NaN for a property that has
         no position.
     """
-    rank = torch.empty(value.shape, dtype=torch.int32)
-    order = value.argsort(0, descending=True)
-    rank.scatter_(0, order, torch.arange(1, len(value) + 1, dtype=torch.int32)[:, None].expand_as(order))
+    ordered = value.T.contiguous().sort(1).values
 
     def precision(recall: Tensor) -> Tensor:
         told = torch.full((len(recall), value.shape[1]), torch.nan)
         for p, wanted in enumerate(recall.tolist()):
-            own = rank[has[:, p] > 0]
-            if len(own):
-                reach = max(1, min(len(own), math.ceil(wanted * len(own) - 1e-6)))
-                told[p] = reach / own.sort(0).values[reach - 1]
+            own = value[has[:, p] > 0].T.contiguous()
+            if n := own.shape[1]:
+                reach = max(1, min(n, math.ceil(wanted * n - 1e-6)))
+                cut = own.kthvalue(n - reach + 1, 1, keepdim=True).values
+                alarms = len(value) - torch.searchsorted(ordered, cut)[:, 0]  # equal values are alarms, all of them
+                told[p] = (own >= cut).sum(1) / alarms
         return told
 
     return precision
