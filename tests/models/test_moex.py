@@ -160,6 +160,9 @@ def test_refuses_another_start():
             checkpoint.graft(build(**args), build("dense_transformer", **source), [])
     with pytest.raises(ValueError, match="spread is -1"):
         build().diverge([], spread=-1)
+    switch, dense = build("switch_transformer"), build("dense_transformer", mlp="swiglu")
+    checkpoint.graft(switch, dense, ["blocks"])  # with other blocks any dense model will do
+    assert torch.equal(switch.decoder.embed.weight, dense.decoder.embed.weight)
     switch = build("switch_transformer")  # and from one of its own kind all is taken over, routers too
     checkpoint.graft(switch, other := build("switch_transformer").requires_grad_(False).float().double(), [])
     assert all(torch.equal(v, other.state_dict()[k]) for k, v in switch.state_dict().items())

@@ -126,7 +126,8 @@ class Expertise(Neurons):
                     f" the whole MLP: set model.hidden={hidden}"
                 )
             told[name] = value.mT.expand_as(own[name])
-        return told | {k: v for k, v in own.items() if ".mlp.router." in k and k not in told}
+        copied = any(".mlp." in key for key in told)
+        return told | {k: v for k, v in own.items() if copied and ".mlp.router." in k and k not in told}
 
 
 class Use:
