@@ -18,7 +18,7 @@ seed: 0
 
 
 def random_games(n, plies=30):
-    """Random legal games, all at once."""
+    """Random legal games, all at once; some stop early."""
     g, moves = np.random.default_rng(0), np.full((n, 0), 255, np.uint8)
     for _ in range(plies):
         *_, now = play(moves)
@@ -27,7 +27,7 @@ def random_games(n, plies=30):
         made = (free * g.random(free.shape)).argmax(1).astype(np.uint8)
         moves = np.concatenate([moves, made[:, None]], 1)
     assert legal(now.black, now.white).shape == (n,)
-    return [" ".join(SQUARES[s] for s in game) for game in moves.tolist()]
+    return [" ".join(SQUARES[s] for s in game[: plies - i % 5]) for i, game in enumerate(moves.tolist())]
 
 
 @pytest.fixture(scope="module")

@@ -116,11 +116,12 @@ def fires_after(
         return {}
     asked = None if units is None else ids
     chunks = x.split(8)
-    top = torch.stack([model.activity(some, asked).amax((0, 1)) for some in chunks]).amax(0)
+    read = lambda some: model.activity(some, asked).masked_fill((some < 0)[..., None], -torch.inf)  # noqa: E731
+    top = torch.stack([read(some).amax((0, 1)) for some in chunks]).amax(0)
     least = model.firing(top)
     found = []
     for i, some in enumerate(chunks):
-        places = (model.activity(some, asked) > least).nonzero()
+        places = (read(some) > least).nonzero()
         places[:, 0] += 8 * i
         found.append(places)
     told = cards(data.pieces(x), torch.cat(found), len(ids))

@@ -30,15 +30,17 @@ def test_by_hand():
 def test_by_trying_all():
     g = torch.Generator().manual_seed(0)
     texts = [[("x", "y ", "\n")[i] for i in row] for row in torch.randint(3, (6, 20), generator=g).tolist()]
-    on = torch.rand(6, 20, 5, generator=g) < 0.3
+    texts = [row[: 20 - 3 * i] for i, row in enumerate(texts)]  # they need not be equally long
+    real = torch.arange(20) < torch.tensor([[len(row)] for row in texts])
+    on = (torch.rand(6, 20, 5, generator=g) < 0.3) & real[..., None]
     found = cards(texts, on.nonzero(), 5)
     for unit in range(5):
         best = 0.0
-        endings = {tuple(r[i - n + 1 : i + 1]) for r in texts for n in range(1, 5) for i in range(n - 1, 20)}
+        endings = {tuple(r[i - n + 1 : i + 1]) for r in texts for n in range(1, 5) for i in range(n - 1, len(r))}
         for words in endings:
             n = len(words)
             has = torch.tensor(
-                [[i >= n - 1 and tuple(r[i - n + 1 : i + 1]) == words for i in range(20)] for r in texts]
+                [[n - 1 <= i < len(r) and tuple(r[i - n + 1 : i + 1]) == words for i in range(20)] for r in texts]
             )
             both = int((has & on[:, :, unit]).sum())
             best = max(best, 2 * both / int(has.sum() + on[:, :, unit].sum()))

@@ -64,7 +64,7 @@ class Detectors(PositionScore):
 
     def asked(self, watch: Watch) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Choose on ``val``, judge on ``test``."""
-        told = {split: watch.known(split, self.sequences) for split in ("val", "test")}
+        told = {split: told for split in ("val", "test") if (told := watch.known(split, self.sequences)) is not None}
         sizes = [len(f.questions) * len(f.answers) for f in told["test"].families]
         if not hasattr(watch.model, "hidden") or min(sizes) > self.most:
             self.why = f"every family has more than {self.most} properties; see board_coverage"

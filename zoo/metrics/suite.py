@@ -251,16 +251,18 @@ class Suite:
         keen = {name: score for name, score in self._all().items() if "properties" in score.needs}
         if not keen:
             return
-        why = "" if hasattr(model, "activity") else "the model does not say what its units do at each position"
-        if self.properties is None or self.properties("test", 1) is None:
+        why, ask = "", self.properties or (lambda split, count: None)
+        if ask("test", 1) is None:
             why = "the data tell nothing of the positions of sequences"
+        elif not hasattr(model, "activity"):
+            why = "the model does not say what its units do at each position"
         self.notes |= dict.fromkeys(keen, f"n/a: {why}") if why else {}
         random = [name for name in keen if name in self.controls]
         for who, names in ((lambda: model, [name for name in keen if name not in random]), (fresh, random)):
             if why or who is None or not names:
                 continue
             with evaluating(asked := who()):
-                watch = Watch(asked, self.properties, count=sequences)
+                watch = Watch(asked, ask, count=sequences)
                 for name in names:
                     keen[name].examine(watch)
 

@@ -39,11 +39,12 @@ def cards(texts: Sequence[Sequence[str]], where: Tensor, count: int) -> dict[int
     """A card for every unit that fires at least once.
 
     Args:
-        texts: the tokens of b texts, t each.
+        texts: the tokens of b texts.
         where: ``(n, 3)`` the places that fire: text, position, unit.
         count: u.
     """
-    place, unit = where[:, 0] * len(texts[0]) + where[:, 1], where[:, 2]
+    first = torch.tensor([0, *map(len, texts)]).cumsum(0)
+    place, unit = first[where[:, 0]] + where[:, 1], where[:, 2]
     fired = torch.bincount(unit, minlength=count)
     best, found = torch.full((count,), -1.0, dtype=torch.float64), {}
     for n in range(1, LONGEST + 1):
@@ -64,7 +65,7 @@ def cards(texts: Sequence[Sequence[str]], where: Tensor, count: int) -> dict[int
 
 
 def _endings(texts: Sequence[Sequence[str]], n: int) -> tuple[list[str], Tensor]:
-    """All texts of n tokens, and which of them ends at each position ``(b * t,)``; -1 before the n-th."""
+    """All texts of n tokens, and which of them ends at each position, text by text; -1 before the n-th."""
     known: dict[tuple[str, ...], int] = {}
     ids = [
         known.setdefault(tuple(row[i - n + 1 : i + 1]), len(known)) if i >= n - 1 else -1
