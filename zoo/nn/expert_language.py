@@ -24,7 +24,8 @@ class Expertise(Neurons):
     """
 
     terms = ("task", "balance")
-    all_gather: Any  # Lightning's
+    device: Any  # Lightning's, as is the next
+    all_gather: Any
 
     def assemble(
         self, mlp: Callable[[int], Experts], vocabulary: int | None, shape: list[int] | None, **sizes: Any
@@ -83,7 +84,7 @@ class Expertise(Neurons):
 
     @torch.no_grad()
     def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """Dead neurons, those of the expert with most of them, the load of the least and the most used expert."""
+        """The share of dead neurons in the expert with most of them, the load of the least and the most used expert."""
         use = Use(self)
         for batch in loader:
             seen, x = Record("route", "hidden"), batch.x.to(self.device)
@@ -91,7 +92,7 @@ class Expertise(Neurons):
             use.count(seen, x >= 0)
         dead, load = (~use.fired).double().mean(2), use.load / use.load.sum(1, keepdim=True)
         return {
-            "dead neurons": float(dead.mean()), "dead neurons of the worst expert": float(dead.max()),
+            "dead neurons of the worst expert": float(dead.max()),
             "least load of an expert": float(load.min()), "largest load of an expert": float(load.max()),
         }  # fmt: skip
 
@@ -125,7 +126,8 @@ class Expertise(Neurons):
                     f" the whole MLP: set model.hidden={hidden}"
                 )
             told[name] = value.mT.expand_as(own[name])
-        return told | {k: v for k, v in own.items() if ".mlp.router." in k and k not in told}
+        copied = any(".mlp." in key for key in told)
+        return told | {k: v for k, v in own.items() if copied and ".mlp.router." in k and k not in told}
 
 
 class Use:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo.batch import Batch
 from zoo.explanation import Explanation, Units, gather
 from zoo.nn.language import Language
 from zoo.nn.transformer import Visit, same
@@ -26,7 +25,6 @@ class Neurons(Language):
     """
 
     units: Units
-    device: Any
     choose: Callable[[Tensor, Tensor | None], Tensor]  # these are of ``SelfExplaining``
     choose_shown: Callable[[Tensor, int | Tensor], Tensor]
     check_values: Callable[[Mapping[int, float]], None]
@@ -102,15 +100,6 @@ class Neurons(Language):
             told |= {f"L{i}.H{j}": one for j, one in enumerate(heads.unbind(1))}
             told[f"L{i}.MLP"] = (block.mlp.effects(direction) * here.found["hidden"][i][0]).sum(1)
         return told
-
-    @torch.no_grad()
-    def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """The share of neurons that are never positive on the samples of ``loader``."""
-        fired = torch.zeros(len(self.units), dtype=torch.bool, device=self.device)
-        for batch in loader:
-            x = batch.x.to(self.device)
-            fired |= (self.hidden(x)[x[:, : self.decoder.context] >= 0] > 0).any(0)
-        return {"dead neurons": float((~fired).double().mean())}
 
 
 class Record:
