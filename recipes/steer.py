@@ -1,6 +1,7 @@
-"""Steer: go on with a prompt while codes are held on or off; find the codes of a topic, and what holding them does."""
+"""Steer: go on with a prompt while codes or neurons are held; find the codes of a topic, and what holding them does."""
 
 import argparse
+import math
 import re
 import sys
 
@@ -16,21 +17,16 @@ from zoo.paths import did_you_mean
 from zoo.train.run import load_checkpoint, statements
 from zoo.train.steering import Steered, likely, search, share, topic
 
-WORDS = {"on": True, "off": False}
-
 
 def main(args: argparse.Namespace) -> None:
     """Write ``args.new`` tokens after the prompt ``args.input``, with ``args.overrides`` such as ``L1.H2.417=on``.
 
+    A code is ``on`` or ``off``; a neuron is ``off`` or has a strength, such as ``L0.E3.17=2.5``.
     With ``args.topic`` and nothing stated, the codes found for the topic are on; without a prompt they are only listed.
     With ``args.samples``, how often the topic is written is told instead of what is written.
     """
     recipe("train").quiet()
     stated, overrides = statements(args.overrides)
-    for name, word in stated.items():
-        if word not in WORDS:
-            text = f"{name}={word}" if name else word
-            raise ValueError(f"{text!r} says neither on nor off; write {name or word}=on")
     if args.samples < 0:
         raise ValueError(f"--samples is {args.samples}; expected how many texts to draw")
     of = None if args.topic is None else topic(args.topic)
@@ -38,13 +34,16 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError("nothing to do: give a prompt" if args.input is None else "--samples needs a --topic")
     model, config = load_checkpoint(args.name, overrides)
     if not hasattr(model, "steer"):
-        raise ValueError(f"{args.name} is a {model.name}; only the codes of a codebook_transformer are switched")
+        raise ValueError(f"{args.name} is a {model.name}; only codes and neurons of language models are held")
+    if of is not None and model.units.kind != "code":
+        raise ValueError(f"{args.name} has {model.units.kind}s; only codes are found by --topic")
     names = {name: i for i, name in enumerate(model.units.names)}
+    strengths = {name: _strength(model.units.kind, name, word) for name, word in stated.items()}
     for name in stated:
         if name not in names:
             raise ValueError(f"there is no {model.units.kind} {name!r}{did_you_mean(name, list(names))}")
     data = create_data(**OmegaConf.to_container(config.data))
-    held = {names[name]: WORDS[word] for name, word in stated.items()}
+    held = {names[name]: strength for name, strength in strengths.items()}
     x = None if args.input is None else data.read_input(args.input)[None]
     if of is not None and not held:
         held = {unit: True for unit in find(model, data, of, args.codes)}
@@ -54,6 +53,21 @@ def main(args: argparse.Namespace) -> None:
         rates(args, model, data, x[:, : int((x >= 0).sum())], held, of)
     else:
         write(args, model, data, x, held)
+
+
+def _strength(kind: str, name: str, word: str) -> float:
+    """What a unit is held at: 1 for on, 0 for off."""
+    if word in ("on", "off") and (kind == "code" or word == "off"):
+        return float(word == "on")
+    try:
+        if kind != "code" and math.isfinite(strength := float(word)):
+            return strength
+    except ValueError:
+        pass
+    text = f"{name}={word}" if name else word
+    if kind == "code":
+        raise ValueError(f"{text!r} says neither on nor off; write {name or word}=on")
+    raise ValueError(f"{text!r} gives no strength; write {name or word}=2.5 or {name or word}=off")
 
 
 def find(model, data, of: re.Pattern, count: int) -> list[int]:
@@ -68,7 +82,7 @@ def find(model, data, of: re.Pattern, count: int) -> list[int]:
     return [one.unit for one in train]
 
 
-def write(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, bool]) -> None:
+def write(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, float]) -> None:
     """What the model writes, as it is and steered."""
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
     told = {"as it is": model.generate(x, args.new, **options)}
@@ -81,13 +95,12 @@ def write(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int
         whole[0, :length], whole[0, length : length + args.new] = x[0, :length], new[0]
         sys.stdout.write(f"{title + ':':10} {prompt}|{''.join(data.pieces(whole)[0][length:])}\n")
     if not held:
-        example = model.units.names[0]
-        sys.stdout.write(
-            f"nothing is held; {checkpoint.title(args.name)} has codes such as {example}: add {example}=on\n"
-        )
+        kind, example = model.units.kind, model.units.names[0]
+        add = f"{example}={'on' if kind == 'code' else '2.5'}"
+        sys.stdout.write(f"nothing is held; {checkpoint.title(args.name)} has {kind}s such as {example}: add {add}\n")
 
 
-def rates(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, bool], of: re.Pattern) -> None:
+def rates(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, float], of: re.Pattern) -> None:
     """How often the topic is written, at what cost in perplexity and in loss on test texts."""
     judge = model if args.judge is None else load_checkpoint(args.judge, [])[0]
     if judge.decoder.vocabulary != model.decoder.vocabulary:

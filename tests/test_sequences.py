@@ -128,6 +128,17 @@ def test_steers(run, capsys):
     assert "nothing is held" in told
 
 
+def test_steers_by_neurons(run, capsys):
+    """A strength that a neuron is held at changes what is written; the help says what is there to hold."""
+    code, told = say(capsys, "steer", "dense", "said", "--new", "9", "--temperature", "0")
+    assert code == 0, told
+    name = re.search(r"neurons such as (\S+): add \1=2.5", told)[1]
+    code, told = say(capsys, "steer", "dense", "said", f"{name}=1000", "--new", "9", "--temperature", "0")
+    assert code == 0, told
+    plain, steered = re.findall(r"said\|(.{9})\n", told, re.DOTALL)
+    assert plain != steered
+
+
 def test_steers_by_topic(run, capsys):
     """Codes are listed, held on, and judged; those listed can be stated instead."""
     code, told = say(capsys, "steer", "codes", "--topic", "dog", "--codes", "2")
@@ -153,7 +164,9 @@ def test_steers_by_topic(run, capsys):
         (("explain", "dense", "x" * 30), "'x' (place 1) is not in the vocabulary"),
         (("explain", "dense", "it rained, it rained, it rained"), "has 31 tokens; the model reads 24 at most"),
         (("explain", "dense", ""), "the prompt is empty"),
-        (("steer", "dense", "said"), "only the codes of a codebook_transformer"),
+        (("steer", "dense", "said", "L0.3=on"), "'L0.3=on' gives no strength; write L0.3=2.5 or L0.3=off"),
+        (("steer", "dense", "said", "L0.3=nan"), "gives no strength"),
+        (("steer", "dense", "said", "--topic", "dog"), "only codes are found by --topic"),
         (("steer", "codes", "said", "L0.H1.33=on"), "there is no code 'L0.H1.33', did you mean"),
         (("steer", "codes", "said", "L0.H1.3=maybe"), "says neither on nor off"),
         (("steer", "codes", "said", "L0.H1.3=on", "L0.H1.3=off"), "is stated twice"),

@@ -86,9 +86,9 @@ def parser() -> argparse.ArgumentParser:
         "--by", default="activations", choices=("activations", "directions", "parts"), help="what is compared"
     )
     p.add_argument("--shown", type=int, default=40, help="how many pairs to picture for each two runs")
-    p = verb("steer", "go on with a prompt while codes are held on or off", what="checkpoint or run folder")
+    p = verb("steer", "go on with a prompt while codes or neurons are held", what="checkpoint or run folder")
     p.add_argument("input", nargs="?", help="the prompt; without one, the codes of --topic are listed")
-    p.add_argument("overrides", nargs="*", metavar="code=on|off", help="such as L1.H2.417=on")
+    p.add_argument("overrides", nargs="*", metavar="unit=on|off|strength", help="such as L1.H2.417=on")
     p.add_argument("--topic", metavar="REGEX", help="hold on the codes that fire where this is about to be written")
     p.add_argument("--codes", type=int, default=8, help="how many codes of the topic")
     p.add_argument("--samples", type=int, default=0, help="tell how many of so many texts are of the topic instead")
