@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.programs.interpreter import order
 from zoo.programs.shape import Shape
 from zoo.programs.soft import Sampler
 from zoo.sequences import NOTHING
@@ -172,10 +173,10 @@ def _mask(widths: list[int], most: int) -> Tensor:
 
 
 def _nearness(n: int) -> Tensor:
-    """``(j, 1, i)`` what is added to the logit of a match: falls in the order of ``zoo.programs.interpreter.order``."""
-    i, j = torch.arange(n), torch.arange(n)[:, None, None]
-    far = ((i - j).abs() - 1 + 0.5 * (j > i)) / max(1, n - 1)
-    return torch.where(i == j, -2.0, -far.to(torch.get_default_dtype()))
+    """``(j, 1, i)`` what is added to the logit of a match: falls in the order in which a query takes its keys."""
+    place = order(n, False).T[:, None] // n
+    far = (place - 1).to(torch.get_default_dtype()) / (2 * max(1, n - 1))
+    return torch.where(place == 2 * n - 1, -2.0, -far)  # itself last, and well behind
 
 
 class ReadOut(nn.Module):
