@@ -22,7 +22,7 @@ from zoo.sequences import Frame
 
 CASES = {  # task, layers, heads, counters, tables, number tables; least ratio of a step, of an epoch
     "hist, 1 layer, 2 + 2 heads": ("hist", Shape(7, 8, 6, 8, 0, 1, 2, 2, 1, 1), 1.3, 2.0),
-    "reverse, 3 layers, 4 + 4 heads": ("reverse", Shape(7, 8, 5, 8, 0, 3, 4, 4, 1, 1), 1.3, 2.0),
+    "reverse, 3 layers, 4 + 4 heads": ("reverse", Shape(7, 8, 5, 8, 0, 3, 4, 4, 1, 1), 1.8, 3.5),
 }
 BATCH, ROUNDS = 512, 5
 

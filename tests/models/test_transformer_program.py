@@ -25,7 +25,7 @@ data: {name: rasp, task: hist, vocabulary: 5, length: 5, size: 200, batch_size: 
 phases:
   race: {epochs: 3, lr: {network: 0.05, readout: 0.05}, clip: 1.0, then: {race: {keep: 2}}}
   anneal: {epochs: 5, lr: {network: 0.05, readout: 0.05}, clip: 1.0, then: {discretise: {}}}
-  mend: {then: {improve: {tries: 300}, prune: {cost: 0.01}}}
+  mend: {then: {improve: {tries: 300}, prune: {cost: 0.01}, shrink: {cost: 0.01}}}
 trainer: {accelerator: cpu}
 """
 
@@ -55,6 +55,9 @@ def test_trained_to_the_end(run):
     found = model.findings(data.loader("test"))
     assert 0.8 < found["sequence accuracy"] <= 1
     assert found["lines of the program"] > 20
+    assert found["best of raw programs"] >= found["median of raw programs"] > 0.25
+    assert found["raw program chosen"] in [found["raw program of restart 1"], found["raw program of restart 2"]]
+    assert -1 < found["soft less hard"] < 1
     log = (run / "log.csv").read_text()
     assert "race/kept,2.0" in log
     assert "val/accuracy" in log
@@ -209,6 +212,8 @@ def test_best_of_each_restart_is_kept():
     torch.testing.assert_close(model.network.gates[1], first[1] + 1)
     model.accuracy.copy_(torch.tensor([0.2, 0.9]))
     before = model.program
+    with pytest.raises(ValueError, match="race keeps 0 restarts"):
+        model.race([], keep=0)
     assert model.race([], keep=1)["kept"] == 1
     assert model.network.restarts == 1
     assert model.program == before, "the leader goes on"

@@ -12,10 +12,14 @@ from zoo.programs.ir import Program
 from zoo.programs.nodes import Count, Input, Node, Select, Table
 from zoo.sequences import NOTHING
 
+SMALL = 1024  # entries of a table that is kept as a tensor
+
 
 @lru_cache(maxsize=32)
 def order(length: int, causal: bool) -> Tensor:
     """``(n, n)`` in which order query i takes keys j: the nearest, the earlier of two equally near, itself last.
+
+    The one place where this rule is computed; the network's preference is made of it, and exported files word it anew.
 
     Entries are distinct within a row, and ``>= 2 * n * n`` for keys that a query does not see. The entry is ``place *
     n + j``, so that the least of them names its position.
@@ -86,7 +90,7 @@ def attended(program: Program, node: Select, found: dict[str, Tensor], real: Ten
 
 
 def _look_up(table: tuple[int, ...], index: Tensor) -> Tensor:
-    return _tensor(table).to(index.device)[index]
+    return (_tensor(table) if len(table) <= SMALL else torch.tensor(table)).to(index.device)[index]
 
 
 @lru_cache(maxsize=4096)

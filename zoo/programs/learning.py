@@ -130,6 +130,8 @@ class Learning(nn.Module):
         """Go on with the restarts that have been best on validation data, as they are now."""
         if len(self.code):
             raise ValueError("the program is already found; race before discretise")
+        if keep < 1:
+            raise ValueError(f"race keeps {keep} restarts; expected 1 or more")
         ids = self.accuracy.argsort(descending=True, stable=True)[:keep].sort().values
         told = {"best": float(self.accuracy.max()), "median": float(self.accuracy.median()), "kept": float(len(ids))}
         stack.take(self, ids)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.programs.interpreter import order
 from zoo.programs.shape import Shape
 from zoo.programs.soft import Sampler
 from zoo.sequences import NOTHING
@@ -106,7 +107,7 @@ class Network(nn.Module):
             query, key, value = got.split([self.attend, self.attend, s.heads], 1)
             wanted = predicates[:, layer * self.attend : (layer + 1) * self.attend].mT @ query
             match = torch.einsum("rhkbi,rhkbj->rhjbi", wanted.unflatten(3, (b, n)), key.unflatten(3, (b, n)))
-            heads, counts = match.masked_fill(hidden, 0).split([s.heads, s.counters], 1)
+            heads, counts = match.split([s.heads, s.counters], 1)
             new = []
             if s.heads:
                 attention = sample.attend(heads, self.bias[:n, :, :n], hidden, s.width**-0.5)
@@ -114,9 +115,12 @@ class Network(nn.Module):
                 new.append(out.flatten(3))
             if s.counters:
                 rows = number_gates[:, number_gate : number_gate + s.counters, : numbers.shape[1]]
-                weight = (rows @ numbers).unflatten(2, (b, n))
                 number_gate += s.counters
-                added = torch.einsum("rhjbi,rhbj->rhbi", counts, weight).flatten(2)
+                counts = counts.masked_fill(hidden, 0)
+                if s.chained:
+                    counts = counts * (rows @ numbers).unflatten(2, (b, n)).transpose(2, 3)[..., None]
+                added = counts.sum(2).flatten(2)
+                added = added if s.chained else added * rows[..., :1]  # which is 1: there is nothing else to add up
                 numbers = torch.cat([numbers, added], 1)
             stream = torch.cat([stream, *new], 1)
             new = []
@@ -153,13 +157,11 @@ class Network(nn.Module):
             one, two = read.unflatten(2, (2, -1)).unbind(2)
             both = (one[:, :, :, None] * two[:, :, None]).flatten(2, 3)
             return self.entries[:, rows] @ both
-        hidden = _affine(self.first[kind][:, rows], read, self.first_bias[kind][:, rows]).relu_()
-        return _affine(self.second[kind][:, rows], hidden, self.second_bias[kind][:, rows])
-
-
-def _affine(weight: Tensor, x: Tensor, bias: Tensor) -> Tensor:
-    """``weight @ x + bias`` over two leading dimensions, in one call."""
-    return torch.baddbmm(bias.flatten(0, 1), weight.flatten(0, 1), x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        one, one_bias, two, two_bias = (
+            p[kind][:, rows].flatten(0, 1) for p in (self.first, self.first_bias, self.second, self.second_bias)
+        )
+        hidden = torch.baddbmm(one_bias, one, read.flatten(0, 1)).relu_()
+        return torch.baddbmm(two_bias, two, hidden).unflatten(0, (-1, m))
 
 
 def _gate_logits(restarts: int, widths: list[int], most: int) -> Tensor:
@@ -172,10 +174,10 @@ def _mask(widths: list[int], most: int) -> Tensor:
 
 
 def _nearness(n: int) -> Tensor:
-    """``(j, 1, i)`` what is added to the logit of a match: falls in the order of ``zoo.programs.interpreter.order``."""
-    i, j = torch.arange(n), torch.arange(n)[:, None, None]
-    far = ((i - j).abs() - 1 + 0.5 * (j > i)) / max(1, n - 1)
-    return torch.where(i == j, -2.0, -far.to(torch.get_default_dtype()))
+    """``(j, 1, i)`` what is added to the logit of a match: falls in the order in which a query takes its keys."""
+    place = order(n, False).T[:, None] // n
+    far = (place - 1).to(torch.get_default_dtype()) / (2 * max(1, n - 1))
+    return torch.where(place == 2 * n - 1, -2.0, -far)  # itself last, and well behind
 
 
 class ReadOut(nn.Module):

@@ -36,7 +36,7 @@ class Sampler:
         """Where heads look: at matches, the nearest first; at the first position where nothing matches.
 
         Args:
-            match: ``(r, h, j, b, i)`` how far position j has what i wants; 0 where i does not see j.
+            match: ``(r, h, j, b, i)`` how far position j has what i wants.
             bias: ``(j, 1, i)`` added to the log of a match.
             hidden: ``(j, b, i)`` bool, whether position j is not seen from i.
             scale: of the logits.
@@ -45,7 +45,9 @@ class Sampler:
             Attention ``(r, h, j, b, i)``, which sums to 1 over j.
         """
         if self.hard:
-            return _largest(_with_first(match)[0].add_(TINY).log_().add_(bias).masked_fill_(hidden, -torch.inf), 2)
+            return _largest(
+                _with_first(match, hidden)[0].add_(TINY).log_().add_(bias).masked_fill_(hidden, -torch.inf), 2
+            )
         return _Look.apply(match, bias, hidden, self._drawn(match), scale, self.tau)
 
     def _drawn(self, like: Tensor) -> Tensor | None:
@@ -59,10 +61,10 @@ def _largest(logits: Tensor, dim: int) -> Tensor:
     return torch.zeros_like(logits).scatter_(dim, logits.argmax(dim, keepdim=True), 1.0)
 
 
-def _with_first(match: Tensor) -> tuple[Tensor, Tensor]:
-    """A copy of matches, with 1 more at the first position where they sum to nothing; and their sums."""
+def _with_first(match: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """A copy of the matches seen, with 1 more at the first position where they sum to nothing; and their sums."""
+    match = match.masked_fill(hidden, 0)
     total = match.sum(2)
-    match = match.clone()
     match[:, :, 0] += (1 - total / (total + FAINT)).relu_()
     return match, total
 
@@ -92,7 +94,7 @@ class _Look(torch.autograd.Function):
     def forward(
         ctx: Any, match: Tensor, bias: Tensor, hidden: Tensor, noise: Tensor | None, scale: float, tau: float
     ) -> Tensor:
-        match, total = _with_first(match)
+        match, total = _with_first(match, hidden)
         match.add_(TINY)
         logits = match.log().add_(bias).masked_fill_(hidden, -1e30).mul_(scale)
         chosen = (logits if noise is None else logits.sub_(noise)).div_(tau).softmax(2)
