@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from zoo import __version__, paths
+from zoo import config as configs
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -74,7 +75,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError: if one is missing or unreadable.
     """
     try:
-        config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        config = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
         metrics = json.loads((folder / "metrics.json").read_text())
     except (OSError, ValueError, YAMLError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error

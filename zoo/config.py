@@ -20,6 +20,8 @@ from yaml import YAMLError
 
 from zoo import paths
 
+NODES = 1 << 20  # of a YAML file once its aliases are written out: many words, and no bomb
+
 
 @dataclass
 class Phase:
@@ -113,6 +115,12 @@ class Config:
     seed: int = 0
 
 
+def read_yaml(text: Path | str) -> Any:
+    """A YAML file, or YAML text: a vocabulary of many words may stand in it."""
+    read = OmegaConf.load if isinstance(text, Path) else OmegaConf.create
+    return read(text, max_yaml_expanded_nodes=NODES)  # pyright: ignore
+
+
 def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, str], type] | None = None) -> DictConfig:
     """Read a config, apply overrides, check everything.
 
@@ -129,7 +137,7 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, st
     """
     file = paths.config_file(name)
     try:
-        raw = OmegaConf.load(file)
+        raw = read_yaml(file)
     except (YAMLError, OSError, OmegaConfBaseException) as error:
         raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
     if not isinstance(raw, DictConfig):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoo import create_model
+from zoo import checkpoint, create_model
 from zoo.batch import Batch
 from zoo.data import create_data
 from zoo.nn.encoder import Encoder
@@ -82,6 +82,17 @@ def test_words_begin_as_those_of_a_program():
     centred = vectors - vectors.mean(0)  # every column is a direction among the words' properties
     fit = centred @ torch.linalg.lstsq(centred, weight.detach()).solution
     torch.testing.assert_close(fit, weight.detach(), rtol=0, atol=1e-3)
+
+
+def test_a_large_vocabulary_comes_back(tmp_path):
+    """A vocabulary stands in the config of a run: more entries than OmegaConf reads unasked."""
+    sequence = {"tokens": [f"word{i}" for i in range(12_000)], "length": 5, "classes": ["a", "b"]}
+    args = {"name": "dense_encoder", "num_classes": 2, "sequence": sequence, "width": 4, "depth": 1, "heads": 1}
+    model = create_model(**args).eval()
+    folder = checkpoint.save(tmp_path / "big", model, config={"model": args, "data": {}}, metrics={}, card="")
+    again = checkpoint.load(str(folder))
+    x = torch.tensor([[1, 11_999, 5, 3, -1, -1]])
+    torch.testing.assert_close(again(x), model(x), rtol=0, atol=0)
 
 
 def test_it_learns():

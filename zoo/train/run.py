@@ -124,7 +124,7 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
         )
     if held and not file.is_file():
         raise ValueError(f"{out} is no run folder (it has no config.yaml) and is left alone; choose another --out")
-    if held and resume and (differ := _different(OmegaConf.load(file), config)):
+    if held and resume and (differ := _different(configs.read_yaml(file), config)):
         raise ValueError(f"{out} was started with another config ({', '.join(differ)}); --overwrite replaces it")
     if held and overwrite and not resume:
         if foreign := [name for name in held if name not in RUN and not name.startswith(".")]:
@@ -138,7 +138,7 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
 
 
 def _different(old: Any, new: Any) -> list[str]:
-    a, b = (dict(_leaves(OmegaConf.to_container(OmegaConf.create(OmegaConf.to_yaml(c))))) for c in (old, new))
+    a, b = (dict(_leaves(OmegaConf.to_container(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
     return [
         f"{k}: {a.get(k)} there, {b.get(k)} now" for k in sorted({*a, *b}) if a.get(k) != b.get(k) and k not in LATER
     ][:4]
