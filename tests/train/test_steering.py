@@ -64,7 +64,7 @@ def test_measure(model, data):
 
 
 def test_search(model, data):
-    """The best of all codes by a count over every position; each list gives no more than it chooses."""
+    """The best of all codes by a count over every position."""
     of = topic("dog")
     train, val = search(model, data, of, count=5)
     assert [one.unit for one in train] == [one.unit for one in val]
@@ -83,8 +83,7 @@ def test_search(model, data):
             rank = torch.where(hits > 0.01 * follows.sum(), hits / (on.sum((0, 1)) + 2), -1)
             assert train[0].unit == int(rank.argmax())
     every = search(model, data, of, count=1000)[0]
-    lists = torch.tensor([one.unit // 8 for one in every]).bincount()
-    assert int(lists.max()) == 2
+    assert 5 < len(every) == int((rank > 0).sum())
 
 
 @torch.no_grad()

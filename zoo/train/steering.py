@@ -83,7 +83,7 @@ def search(model: Any, data: Any, of: re.Pattern[str], *, count: int) -> tuple[l
     """The codes that fire most precisely where the topic follows, as found on training and met on validation texts.
 
     Of ``WINDOWS`` training texts spread over all. To rank, two false alarms are added to those of every code, so that
-    one that fired a few times by chance does not win; of one list, no more codes are taken than it chooses at a time.
+    one that fired a few times by chance does not win.
 
     Args:
         model: of codes, in eval mode.
@@ -106,12 +106,7 @@ def search(model: Any, data: Any, of: re.Pattern[str], *, count: int) -> tuple[l
         told.append(measure(model, windows[:, :-1], marks))
     fired, hits, marks = told[0]
     rank = torch.where(hits > LEAST * marks, hits / (fired + 2), -1)
-    units, room = [], dict.fromkeys(range(len(rank) // model.hparams["codes"]), model.k)
-    for unit in rank.argsort(descending=True).tolist():
-        own = unit // model.hparams["codes"]
-        if rank[unit] > 0 and room[own] and len(units) < count:
-            room[own] -= 1
-            units.append(unit)
+    units = [unit for unit in rank.argsort(descending=True)[:count].tolist() if rank[unit] > 0]
     return tuple([_found(u, *seen) for u in units] for seen in told)
 
 
