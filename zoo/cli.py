@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("input", nargs="?", help="the prompt; without one, the codes of --topic are listed")
     p.add_argument("overrides", nargs="*", metavar="unit=on|off|strength", help="such as L1.H2.417=on")
     p.add_argument("--topic", metavar="REGEX", help="hold on the codes that fire where this is about to be written")
-    p.add_argument("--codes", type=int, default=8, help="how many codes of the topic")
+    p.add_argument("--codes", type=int, default=32, help="how many codes of the topic")
     p.add_argument("--samples", type=int, default=0, help="tell how many of so many texts are of the topic instead")
     p.add_argument("--judge", help="checkpoint whose perplexity of the samples is told (default: the same, unsteered)")
     p.add_argument("--new", type=int, default=40, help="how many tokens to write")

@@ -128,7 +128,7 @@ THREADS = pytest.mark.parametrize("threads", [1, 2])
 
 @THREADS
 @pytest.mark.parametrize(
-    ("codes", "width", "least"), [(10000, 512, 2.0), (4000, 512, 2.5), (1000, 512, 3.0), (10000, 128, 1.2)]
+    ("codes", "width", "least"), [(10000, 512, 2.0), (4000, 512, 2.5), (1000, 512, 4.0), (10000, 128, 1.5)]
 )
 def test_search_at_k_100(codes, width, least, threads):
     torch.set_num_threads(threads)
@@ -138,7 +138,7 @@ def test_search_at_k_100(codes, width, least, threads):
 
 @THREADS
 @pytest.mark.parametrize(
-    ("heads", "codes", "vectors", "least"), [(4, 1000, 4096, 1.0), (16, 256, 512, 1.5), (32, 64, 128, 3.0)]
+    ("heads", "codes", "vectors", "least"), [(4, 1000, 4096, 1.2), (16, 256, 512, 1.2), (32, 64, 128, 1.5)]
 )
 def test_heads_at_once(heads, codes, vectors, least, threads):
     torch.set_num_threads(threads)

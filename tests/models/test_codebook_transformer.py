@@ -116,35 +116,39 @@ def test_steering(x):
     """Each token as from a whole pass whose books, from the prompt's last position on, are set by hand."""
     model = build(sites=["mix", "mlp"], k=2)
     held = {3: True, CODES + 1: False, 2 * CODES: True, 2 * CODES + 1: True, 2 * CODES + 5: False}
+    places = {"mix": {0: ([3], []), 1: ([], [1])}, "mlp": {0: ([0, 1], [5])}}
 
     def by_hand(layer, place, value):
         out = model.touch(layer, place, value)
-        if layer == 1:
+        if layer == 1 or place not in places:
             return out
         book, out = model.codebooks[f"0-{place}"], out.clone()
         ids = book(value if place == "mix" else value[..., None, :]).ids
         for at in range(3, value.shape[1]):
-            groups = {0: ([3], []), 1: ([], [1])} if place == "mix" else {0: ([0, 1], [5])}
-            for group, (on, off) in groups.items() if place in ("mix", "mlp") else ():
-                left = [c for c in ids[0, at, group].tolist() if c not in on][: 2 - len(on)]
-                total = sum(book.codes[group, c] for c in [*left, *on] if c not in off)
-                total = torch.as_tensor(total, dtype=torch.float64).expand(book.codes.shape[2]) / 2
-                if place == "mix":
-                    out[0, at, group] = total
-                else:
-                    out[0, at] = total
+            for group, (on, off) in places[place].items():
+                said = {*ids[0, at, group].tolist(), *on} - {*off}
+                total = torch.zeros(book.codes.shape[2], dtype=torch.float64)
+                for code in said:
+                    total += book.codes[group, code] / 2
+                (out[0, at, group] if place == "mix" else out[0, at]).copy_(total)
         return out
 
     row = x[2][:4].tolist()
     for token in model.steer(x[2:3], 6, held, temperature=0)[0].tolist():
-        visit = lambda i, p, v: by_hand(i, p, v) if p in ("mix", "mlp") else v  # noqa: E731
-        assert token == int(model.decoder(torch.tensor([row]), visit)[0, -1].argmax())
+        assert token == int(model.decoder(torch.tensor([row]), by_hand)[0, -1].argmax())
         row.append(token)
     assert torch.equal(model.steer(x, 1, {}, seed=1), model.generate(x, 1, seed=1))
-    with pytest.raises(ValueError, match="3 codes of L0.H0 are to be on; it chooses 2"):
-        model.steer(x, 1, {0: True, 1: True, 2: True})
     with pytest.raises(ValueError, match="unit 99 is not in the vocabulary"):
         model.steer(x, 1, {99: True})
+
+
+@torch.no_grad()
+def test_holding_is_setting(x):
+    """At one position, a code held on or off has strength 1 or 0."""
+    model, held = build(sites=["mix", "attention"], k=3), {3: True, 8: True, 20: False, 30: False, 33: True}
+    expected = model.intervene(x, {unit: float(on) for unit, on in held.items()})
+    found = model.decoder.read(model.finish_at(model.encode(x), model.holding(held)))[0]
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
 
 
 def test_starts_from_a_dense_model(x):

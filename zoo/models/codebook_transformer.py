@@ -113,17 +113,16 @@ class CodebookTransformer(Language, SelfExplaining):
     def holding(self, held: Mapping[int, bool]) -> Visit:
         """Codes held on or off, at every position of the pass.
 
-        A code that is on takes the place of the weakest choice of its list; one that is off is left out of the sum.
+        A code that is on is in the sum, besides those that were chosen; one that is off is left out of it.
 
         Args:
             held: unit id -> on or off.
 
         Raises:
-            ValueError: if an id is not in the vocabulary, or more codes of one list are on than it chooses.
+            ValueError: if an id is not in the vocabulary.
         """
         self.check_values(dict.fromkeys(held, 0.0))
-        change = Held(held, names=self.units.names, codes=self.hparams["codes"], k=self.k)
-        return self.codebooks.visit(change=change)
+        return self.codebooks.visit(change=Held(held, codes=self.hparams["codes"], k=self.k))
 
     def steer(self, x: Tensor, new: int, held: Mapping[int, bool], **options: Any) -> Tensor:
         """``generate`` with codes held on or off from the last position of the context on.

@@ -7,6 +7,7 @@ Letters: b texts, t positions, u units.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-WINDOWS, AT_ONCE, LEAST = 4000, 16, 0.01  # texts searched at most, texts of a pass, recall that is asked for
+TEXTS, AT_ONCE, LEAST = 1000, 16, 0.01  # texts read at most, with the topic and without; of a pass; recall asked for
 
 
 class Found(NamedTuple):
@@ -27,7 +28,7 @@ class Found(NamedTuple):
         unit: id.
         precision: share of the positions where it fires that the topic follows.
         recall: share of the positions that the topic follows where it fires.
-        fired: at how many positions.
+        fired: at how many positions of all texts, about.
     """
 
     unit: int
@@ -52,7 +53,7 @@ def topic(pattern: str) -> re.Pattern[str]:
 
 
 def marked(texts: Sequence[Sequence[str]], of: re.Pattern[str]) -> Tensor:
-    """Which tokens of texts (t tokens each) are of a match, wholly or in part: ``(b, t)`` bool."""
+    """Which tokens of texts (t each) are of a match, wholly or in part: ``(b, t)`` bool."""
     found = torch.zeros(len(texts), len(texts[0]) if texts else 0, dtype=torch.bool)
     for row, tokens in enumerate(texts):
         ends = np.cumsum([len(token) for token in tokens])
@@ -63,27 +64,34 @@ def marked(texts: Sequence[Sequence[str]], of: re.Pattern[str]) -> Tensor:
 
 
 @torch.no_grad()
-def measure(model: Any, windows: Tensor, marks: Tensor) -> tuple[Tensor, Tensor, int]:
+def measure(model: Any, windows: Tensor, marks: Tensor) -> tuple[Tensor, Tensor, float]:
     """How often every code fires, and how often where ``marks`` is true, ``(u,)`` each; how many places are marked.
+
+    Of the texts with a mark and of those without, ``TEXTS`` are read at most, and stand for all of their kind.
 
     Args:
         model: with ``chosen``; in eval mode.
         windows: ``(b, t)`` tokens.
         marks: ``(b, t)`` bool.
     """
-    fired, hits = (torch.zeros(len(model.units), dtype=torch.int64) for _ in range(2))
-    for some, here in zip(windows.split(AT_ONCE), marks.split(AT_ONCE), strict=True):
-        ids = model.chosen(some.to(model.device)).cpu()
-        fired += torch.bincount(ids.flatten(), minlength=len(fired))
-        hits += torch.bincount(ids[here].flatten(), minlength=len(hits))
-    return fired, hits, int(marks.sum())
+    fired, hits = (torch.zeros(len(model.units), dtype=torch.float64) for _ in range(2))
+    total = 0.0
+    for kind in (marks.any(1), ~marks.any(1)):
+        rows = kind.nonzero()[:, 0]
+        read = rows[:: -(-len(rows) // TEXTS) or 1]
+        weight = len(rows) / max(1, len(read))
+        total += weight * float(marks[read].sum())
+        for some in read.split(AT_ONCE) if len(read) else ():
+            ids = model.chosen(windows[some].to(model.device)).cpu()
+            fired += weight * torch.bincount(ids.flatten(), minlength=len(fired))
+            hits += weight * torch.bincount(ids[marks[some]].flatten(), minlength=len(hits))
+    return fired, hits, total
 
 
 def search(model: Any, data: Any, of: re.Pattern[str], *, count: int) -> tuple[list[Found], list[Found]]:
     """The codes that fire most precisely where the topic follows, as found on training and met on validation texts.
 
-    Of ``WINDOWS`` training texts spread over all. To rank, two false alarms are added to those of every code, so that
-    one that fired a few times by chance does not win; of one list, no more codes are taken than it chooses at a time.
+    To rank, two false alarms are added to those of every code: one that fired a few times by chance does not win.
 
     Args:
         model: of codes, in eval mode.
@@ -99,25 +107,19 @@ def search(model: Any, data: Any, of: re.Pattern[str], *, count: int) -> tuple[l
     told = []
     for split in ("train", "val"):
         windows = data.windows(split)
-        windows = windows[:: max(1, len(windows) // WINDOWS)]
         marks = marked(data.pieces(windows), of)[:, 1:]  # what follows each position
         if split == "train" and not marks.any():
             raise ValueError(f"{of.pattern!r} is nowhere in {len(windows)} training texts")
         told.append(measure(model, windows[:, :-1], marks))
     fired, hits, marks = told[0]
     rank = torch.where(hits > LEAST * marks, hits / (fired + 2), -1)
-    units, room = [], dict.fromkeys(range(len(rank) // model.hparams["codes"]), model.k)
-    for unit in rank.argsort(descending=True).tolist():
-        own = unit // model.hparams["codes"]
-        if rank[unit] > 0 and room[own] and len(units) < count:
-            room[own] -= 1
-            units.append(unit)
+    units = [unit for unit in rank.argsort(descending=True)[:count].tolist() if rank[unit] > 0]
     return tuple([_found(u, *seen) for u in units] for seen in told)
 
 
-def _found(unit: int, fired: Tensor, hits: Tensor, marks: int) -> Found:
-    both, own = int(hits[unit]), int(fired[unit])
-    return Found(unit, both / own if own else float("nan"), both / marks if marks else float("nan"), own)
+def _found(unit: int, fired: Tensor, hits: Tensor, marks: float) -> Found:
+    both, own = float(hits[unit]), float(fired[unit])
+    return Found(unit, both / own if own else math.nan, both / marks if marks else math.nan, round(own))
 
 
 @dataclass
