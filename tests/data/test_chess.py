@@ -247,9 +247,11 @@ def test_wrong_files(file, tmp_path, name, content, words):
 def test_wrong_arguments_and_a_missing_package(file, monkeypatch):
     with pytest.raises(ValueError, match="data.tokens"):
         make(file, tokens="letters")
+    with pytest.raises(ValueError, match="data.context is 15; expected 16"):
+        make(file, tokens="characters", context=15)
     with pytest.raises(ValueError, match="no games 'none.pgn'"):
         make("none.pgn").setup()
-    for name in ("chess", "chess.pgn", "zoo.data.chess_files", "zoo.data.chess_boards"):
+    for name in ("chess", "chess.pgn", "zoo.data.chess_files", "zoo.data.chess_boards", "zoo.data.chess_legal"):
         monkeypatch.setitem(sys.modules, name, None) if name == "chess" else monkeypatch.delitem(
             sys.modules, name, raising=False
         )

@@ -171,6 +171,18 @@ def test_units_in_pieces_and_a_sure_score(monkeypatch):
     )
 
 
+def test_units_that_are_the_board():
+    """One unit for each property: everything is told, and nothing else."""
+    watch, told = watching(), {split: world(split)[0] for split in ("val", "test")}
+    for split in told:
+        codes = told[split].families[0].codes
+        watch.model.tables[split] = (codes[..., None] == torch.arange(ANSWERS)).flatten(2).float().flatten(0, 1)
+    watch.model.units = Units("neuron", [f"u{i}" for i in range(SQUARES * ANSWERS)])
+    for score in (BoardCoverage(), BoardReconstruction()):
+        score.examine(watch)
+        assert float(next(iter(score.compute().values()))) == 1
+
+
 def test_product_is_exact(monkeypatch):
     g = torch.Generator().manual_seed(0)
     one, other = torch.rand(33, 700, generator=g) < 0.9, (torch.rand(700, 5, generator=g) < 0.9).to(torch.int8)

@@ -15,9 +15,9 @@ from zoo.sequences import Family, Properties
 
 N, U, P = 60, 7, 4
 SHIPPED = {
-    "precision": 0.9999173879623413, "recall": 0.7544474601745605, "neuron precision": 0.7276922464370728,
+    "precision": 0.9999173879623413, "recall": 0.7544474601745605, "neuron precision": 0.7282139488309621,
     "precision by F1": 0.9623228311538696, "recall by F1": 0.8137825727462769,
-    "neuron precision by F1": 0.7131999135017395, "support": 100,
+    "neuron precision by F1": 0.7138966076821088, "support": 100,
 }  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def test_detectors():
 
 @pytest.mark.slow
 def test_codes_of_the_shipped_checkpoint():
-    """As they were before this was a score of every source of data."""
+    """As they were when this read TokFSM alone; there, of equal activities of a neuron some were no alarms (.7277)."""
     model, data = load("codebook_transformer-tokfsm"), create_data("tokfsm")
     score = Detectors()
     score.examine(Watch(model, data.properties))

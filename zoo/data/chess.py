@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from zoo.data.chess_tokens import CHARACTERS, MOVES, notation
-from zoo.data.games import Games, lines
+from zoo.data.game_files import lines
+from zoo.data.games import Games
 from zoo.paths import did_you_mean
 from zoo.sequences import Family, Properties
 
 Tokens = Literal["moves", "characters"]
-LONGEST = 8  # characters of a move, with the space behind it: "Qa1xb2#" has 7
 
 
 class Chess(Games):
@@ -54,6 +54,8 @@ class Chess(Games):
         if tokens not in get_args(Tokens):
             raise ValueError(f"data.tokens is {tokens!r}; expected one of {', '.join(get_args(Tokens))}")
         self.spelt = tokens == "characters"
+        if self.spelt and context < 16:
+            raise ValueError(f"data.context is {context}; expected 16 or more characters, so that a move fits")
         self.default = f"chess/games_{'san' if self.spelt else 'uci'}.txt.xz"
         self.class_names = (*(CHARACTERS if self.spelt else MOVES), "<begin>")
         self.code = {text: i for i, text in enumerate(self.class_names)}
@@ -108,36 +110,8 @@ class Chess(Games):
         if not hasattr(model, "predict"):
             return {}
         windows = self.windows("test")
-        legal = (self._spelt_legal if self.spelt else self._legal)(model, windows[:300])
+        legal = _package("legal").legal(self, model, windows[:300])
         return self._beside(model, windows) | legal
-
-    @torch.no_grad()
-    def _legal(self, model: Any, windows: Tensor) -> dict[str, float]:
-        told = []
-        for some in windows.split(50):
-            chance = model.predict(some[:, :-1].to(model.device)).cpu().double().softmax(2)
-            best = chance.argmax(2)
-            for i, ply, moves in _package("boards").legal_moves(self.games(some)):
-                ids = [self.code[move] for move in moves]
-                told.append((float(int(best[i, ply]) in ids), float(chance[i, ply, ids].sum())))
-        best, mass = torch.tensor(told, dtype=torch.float64).mean(0).tolist()
-        return {"legal moves": best, "legal moves sampled": mass}
-
-    @torch.no_grad()
-    def _spelt_legal(self, model: Any, windows: Tensor) -> dict[str, float]:
-        dots = windows[:, : max(3, self.context - LONGEST)] == self.code["."]
-        nth = torch.arange(len(windows)) * 7919 % dots.sum(1)
-        place = ((dots.cumsum(1) == nth[:, None] + 1) & dots).int().argmax(1)
-        x = torch.where(torch.arange(windows.shape[1]) <= place[:, None], windows, -1)[:, : self.context]
-        before = [game[: 2 * int(n)] for game, n in zip(self.games(windows), nth, strict=True)]
-        told = {}
-        for name, top in (("legal moves", 1), ("legal moves sampled", None)):
-            new = min(LONGEST, self.context - int(place.max()))
-            drawn = model.generate(x.to(model.device), new, top_k=top).tolist()
-            texts = ["".join(self.class_names[i] for i in row if i < self.begin).partition(" ")[0] for row in drawn]
-            ok = [_package("boards").is_legal(game, text) for game, text in zip(before, texts, strict=True)]
-            told[name] = sum(ok) / len(ok)
-        return told
 
     def pieces(self, x: Tensor) -> list[list[str]]:
         """Moves with a space after each, or characters."""
@@ -162,7 +136,7 @@ class Chess(Games):
 
 
 def _package(name: str) -> ModuleType:
-    """What needs the rules of chess: ``zoo.data.chess_files`` or ``zoo.data.chess_boards``."""
+    """What needs the rules of chess: ``zoo.data.chess_files``, ``chess_boards``, ``chess_legal``."""
     try:
         return import_module(f"zoo.data.chess_{name}")
     except ModuleNotFoundError as error:

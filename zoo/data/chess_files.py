@@ -17,7 +17,7 @@ import chess
 import chess.pgn
 
 from zoo import paths
-from zoo.data.games import lines
+from zoo.data.game_files import lines
 
 UCI = re.compile(r"[a-h][1-8][a-h][1-8][qrbn]?$")
 AROUND = re.compile(r"\d+\.+|1-0$|0-1$|1/2-1/2$|\*$")  # move numbers and results

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.games import lines
+from zoo.data.game_files import lines
 from zoo.data.npz import read_npz
 from zoo.data.othello_rules import NONE, SQUARES
 from zoo.paths import did_you_mean

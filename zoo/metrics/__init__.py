@@ -11,7 +11,8 @@ Where to look:
     concepts: ``concept_accuracy``, ``interventions`` with ``policies``, ``leakage``
     prototypes: ``purity``, ``misalignment``, ``part_interventions`` on ``patches``, ``attack``, ``rerender``
     maps over the input: ``maps``
-    units that fire: ``dead``; what they tell of positions: ``board``, ``detectors`` on ``watch``, ``detect``
+    units that fire: ``dead``; what they tell of positions: ``board``, ``detectors`` on
+        ``positions``, ``watch``, ``detect``
     several trainings: ``matching``, ``activations``
     how it runs: ``base``, ``look``, ``suite``, ``suite_files``, ``result``
 """

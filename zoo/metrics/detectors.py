@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import count, expect
-from zoo.metrics.board import PositionScore
 from zoo.metrics.detect import at_recall_of, best_by_f1, best_by_precision, counts, judge
+from zoo.metrics.positions import PositionScore
 from zoo.metrics.watch import Watch, present
 
 CHUNK = 1024  # neurons ranked at a time

@@ -18,7 +18,7 @@ from zoo.explanation import Units
 from zoo.metrics.above_chance import AboveChance
 from zoo.metrics.accuracy import Accuracy
 from zoo.metrics.base import Score, Seen, count
-from zoo.metrics.board import BoardCoverage, BoardReconstruction, PositionScore
+from zoo.metrics.board import BoardCoverage, BoardReconstruction
 from zoo.metrics.completeness import Completeness
 from zoo.metrics.concept_accuracy import ConceptAccuracy
 from zoo.metrics.consistency import Consistency
@@ -36,6 +36,7 @@ from zoo.metrics.maps import SCORES as MAP_SCORES
 from zoo.metrics.misalignment import Misalignment
 from zoo.metrics.part_interventions import PartInterventions
 from zoo.metrics.perturb import Change
+from zoo.metrics.positions import PositionScore
 from zoo.metrics.purity import Purity
 from zoo.metrics.rerender import Scenes
 from zoo.metrics.result import Result
@@ -248,7 +249,7 @@ class Suite:
             fresh: makes the same model with random weights, for the rows beside theirs; None for no such rows.
             sequences: of each split.
         """
-        keen = {name: score for name, score in self._all().items() if "properties" in score.needs}
+        keen: dict[str, Any] = {n: score for n, score in self._all().items() if "properties" in score.needs}
         if not keen:
             return
         why, ask = "", self.properties or (lambda split, count: None)

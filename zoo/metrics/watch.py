@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.explanation import Units
 from zoo.sequences import Family, Properties
 
-Ask = Callable[[str, int], Properties | None]  # split, sequences -> what is known of its positions
+Ask = Callable[[Any, int], Properties | None]  # split, sequences -> what is known of its positions
 STEPS = 10  # thresholds: 0, .1, ... .9 of the largest activity
 PRECISE, OFTEN = 0.95, 10  # what makes a unit a sign of a property; positions that make a property one
 ROWS, UNITS = 8, 2048  # sequences and units at a time
