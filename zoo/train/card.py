@@ -23,7 +23,8 @@ def card(
     source = model.get("backbone_weights") or ("timm's hub" if model.get("pretrained") else None)
     start = f"from `{source.rsplit('/', 1)[-1]}`" if source else "from random weights"
     if (config.get("finetune") or {}).get("source"):
-        start = f"fine-tuned from `{config['finetune']['source']}`, new {', '.join(config['finetune']['replace'])}"
+        new = ", ".join(config["finetune"]["replace"])
+        start = f"fine-tuned from `{config['finetune']['source']}`" + (f", new {new}" if new else "")
     scores = "\n".join(f"| {r.name} | {r.value} | {r.protocol} | {r.note} |" for r in rows)
     made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
     example = "\n![an input, its strongest units, and the sum](explanation.png)\n" if n_units else ""
