@@ -88,9 +88,14 @@ class Learning(nn.Module):
             self.best.keep([*self.network.parameters(), *self.readout.parameters()], now >= self.accuracy)
         self.accuracy.copy_(torch.maximum(self.accuracy, now))
 
+    def on_train_start(self) -> None:
+        """Take numbers too small for ordinary floats for zero: cold choices are full of them, and they are slow."""
+        torch.set_flush_denormal(True)
+
     @torch.no_grad()
     def on_train_end(self) -> None:
         """Validate each restart at its best once more, as the network it is at the last temperature."""
+        torch.set_flush_denormal(False)
         if len(self.code) or float(self.accuracy.max()) < 0:
             return
         every = [*self.network.parameters(), *self.readout.parameters()]
@@ -174,11 +179,15 @@ class Learning(nn.Module):
 
     @torch.no_grad()
     def prune(
-        self, loader: Iterable[Batch], *, cost: float = 0.005, l2: float = 1e-6, bits: int = 6
-    ) -> dict[str, float]:
-        """Take out what costs no more accuracy than ``cost`` on a fifth of the training sequences; fit on the rest."""
+        self, loader: Iterable[Batch], *, cost: float = 0.005, l2: float = 1e-6, bits: int = 6,
+        some: int | None = None,
+    ) -> dict[str, float]:  # fmt: skip
+        """Take out what costs no more accuracy than ``cost`` on a fifth of the training sequences; fit on the rest.
+
+        ``some``: so many of each at most, where all would take long.
+        """
         given = self._questions(loader)
-        fitting, choosing = given.parted(5)
+        fitting, choosing = (q if some is None else q.some(some) for q in given.parted(5))
         done = prune(self.program, fitting, choosing, cost=cost, l2=l2)
         text = [lines(p) for p in (self.program, done.program)]
         self._become(fitted(done.program, given, l2=l2, bits=bits))
@@ -187,11 +196,12 @@ class Learning(nn.Module):
 
     @torch.no_grad()
     def shrink(
-        self, loader: Iterable[Batch], *, cost: float = 0.003, l2: float = 1e-6, bits: int = 6
-    ) -> dict[str, float]:
-        """Shorten the text by changes that cost no more accuracy than ``cost`` on a fifth of the training sequences."""
+        self, loader: Iterable[Batch], *, cost: float = 0.003, l2: float = 1e-6, bits: int = 6,
+        some: int | None = None,
+    ) -> dict[str, float]:  # fmt: skip
+        """Shorten the text by changes that cost no more accuracy than ``cost``; ``some`` as of ``prune``."""
         given = self._questions(loader)
-        fitting, choosing = given.parted(5)
+        fitting, choosing = (q if some is None else q.some(some) for q in given.parted(5))
         done = fitted(shrink(self.program, fitting, choosing, cost=cost, l2=l2), given, l2=l2, bits=bits)
         told = {"accuracy before": choosing.accuracy(self.program), "accuracy": choosing.accuracy(done)}
         for name, program in ((" before", self.program), ("", done)):
