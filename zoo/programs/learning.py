@@ -89,9 +89,14 @@ class Learning(nn.Module):
             self.best.keep([*self.network.parameters(), *self.readout.parameters()], now >= self.accuracy)
         self.accuracy.copy_(torch.maximum(self.accuracy, now))
 
+    def on_train_start(self) -> None:
+        """Take numbers too small for ordinary floats for zero: cold choices are full of them, and they are slow."""
+        torch.set_flush_denormal(True)
+
     @torch.no_grad()
     def on_train_end(self) -> None:
         """Validate each restart at its best once more, as the network it is at the last temperature."""
+        torch.set_flush_denormal(False)
         if len(self.code) or float(self.accuracy.max()) < 0:
             return
         every = [*self.network.parameters(), *self.readout.parameters()]
@@ -197,11 +202,12 @@ class Learning(nn.Module):
 
     @torch.no_grad()
     def shrink(
-        self, loader: Iterable[Batch], *, cost: float = 0.003, l2: float = 1e-6, bits: int = 6
-    ) -> dict[str, float]:
-        """Shorten the text by changes that cost no more accuracy than ``cost`` on a fifth of the training sequences."""
+        self, loader: Iterable[Batch], *, cost: float = 0.003, l2: float = 1e-6, bits: int = 6,
+        some: int | None = None,
+    ) -> dict[str, float]:  # fmt: skip
+        """Shorten the text by changes that cost no more accuracy than ``cost``; ``some`` as of ``prune``."""
         given = self._questions(loader)
-        fitting, choosing = given.parted(5)
+        fitting, choosing = (q if some is None else q.some(some) for q in given.parted(5))
         done = fitted(shrink(self.program, fitting, choosing, cost=cost, l2=l2), given, l2=l2, bits=bits)
         told = {"accuracy before": choosing.accuracy(self.program), "accuracy": choosing.accuracy(done)}
         for name, program in ((" before", self.program), ("", done)):
