@@ -1,8 +1,7 @@
 """Codes that speak of a topic, and what holding them on does to what a model writes.
 
-The search is that of Tamkin, Taufeeque, Goodman (2023): a regular expression marks positions of the texts, and codes
-are ranked by how precisely they fire there, among those that catch more than 1 % of the places.
-Letters: b texts, t positions, u units.
+The search is that of Tamkin, Taufeeque, Goodman (2023): a regular expression marks positions of b texts of t tokens,
+and the u codes are ranked by how precisely they fire there, among those that catch more than 1 % of the places.
 """
 
 from __future__ import annotations
