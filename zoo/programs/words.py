@@ -19,6 +19,10 @@ from zoo.programs.simplify import simplify
 from zoo.sequences import NOTHING
 
 SHOWN = 2  # words that name a value
+BY_WORD = '''def by_word(values):
+    """The value of each word, from the words of each value."""
+    return {word: value for value, words in values.items() for word in words.split()}
+'''
 
 
 def is_token(node: Input) -> bool:
@@ -48,17 +52,13 @@ def with_names(program: Program, codes: Tensor) -> Program:
         for token in order:
             words[node.table[token]].append(frame.tokens[token])
         names = ["|".join(some[:SHOWN]) or f"no word {v}" for v, some in enumerate(words)]
-        nodes[node.name] = replace(node, values=_distinct(names))
+        distinct = [n if names.count(n) == 1 else f"{n} ({v})" for v, n in enumerate(names)]
+        nodes[node.name] = replace(node, values=tuple(distinct))
     return replace(program, nodes=tuple(nodes.values()))
 
 
 def _special(program: Program) -> set[str | None]:
     return {*program.frame.before, *program.frame.after, program.frame.unknown}
-
-
-def _distinct(names: list[str]) -> tuple[str, ...]:
-    """Names of which no two are the same, should words have odd letters."""
-    return tuple(n if names.count(n) == 1 else f"{n} ({v})" for v, n in enumerate(names))
 
 
 def forget_words(
@@ -69,7 +69,7 @@ def forget_words(
     Many are tried at once, and half of them if that is too much; the accuracy on both sets must stand it.
 
     Args:
-        program: returned as it is if it refuses unknown words.
+        program: whose words; returned as it is if it refuses unknown ones.
         train: questions whose words they are.
         choose: further questions.
         cost: largest share of answers that may be lost, of each set.
@@ -107,15 +107,11 @@ def _with_table(program: Program, name: str, table: list[int]) -> Program:
 
 def words_of_their_own(program: Program) -> int:
     """Words that differ from an unknown one in some property."""
-    if program.frame.unknown is None:
-        return len(program.frame.tokens)
-    unknown = program.frame.codes[program.frame.unknown]
-    rows = zip(*(node.table for node in properties(program)), strict=True)
-    tables = [n.table for n in properties(program)]
-    return sum(row != tuple(table[unknown] for table in tables) for row in rows)
-
-
-# How they are written.
+    rows = list(zip(*(node.table for node in properties(program)), strict=True))
+    if program.frame.unknown is None or not rows:
+        return len(rows)
+    unknown = rows[program.frame.codes[program.frame.unknown]]
+    return sum(row != unknown for row in rows)
 
 
 def by_value(program: Program) -> bool:
@@ -127,11 +123,7 @@ def by_value(program: Program) -> bool:
 
 def word_lists(program: Program) -> list[str]:
     """For each property a table from words to values, written value by value, and the function that reads it."""
-    out = [
-        "def by_word(values):\n"
-        '    """The value of each word, from the words of each value."""\n'
-        "    return {word: value for value, words in values.items() for word in words.split()}\n"
-    ]
+    out = [BY_WORD]
     for node in properties(program):
         other = _other(program, node)
         lines = [f"{node.name.upper()} = by_word({{  # {_literal(node, other)} for all other words"]
