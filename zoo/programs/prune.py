@@ -145,17 +145,17 @@ def _without(program: Program, names: Sequence[str], features: Tensor) -> Progra
     return program
 
 
-def refitted(program: Program, questions: Questions, l2: float) -> Program:
-    """With the read-out fitted; units that add nothing go on adding nothing, unless all do."""
+def refitted(program: Program, questions: Questions, l2: float, *, steps: int = 60) -> Program:
+    """With the read-out fitted, from where it is; units that add nothing go on adding nothing, unless all do."""
     kept = program.weight.any(0)
     kept = kept if bool(kept.any()) else ~kept
     weight = torch.zeros_like(program.weight)
     features = questions.features(program)[:, kept]
-    weight[:, kept], bias = fit(features, questions.y, program.weight[:, kept], program.bias, l2=l2)
+    weight[:, kept], bias = fit(features, questions.y, program.weight[:, kept], program.bias, l2=l2, steps=steps)
     return replace(program, weight=weight, bias=bias)
 
 
 def fitted(program: Program, given: Questions, *, l2: float = 1e-6, bits: int = 6) -> Program:
     """With the read-out fitted, unless the one it has answers better; in multiples of ``2 ** -bits``."""
-    both = [rounded(p.weight, p.bias, bits) for p in (refitted(program, given, l2), program)]
+    both = [rounded(p.weight, p.bias, bits) for p in (refitted(program, given, l2, steps=300), program)]
     return max((replace(program, weight=w, bias=b) for w, b in both), key=given.accuracy)
