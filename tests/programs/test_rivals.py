@@ -7,6 +7,7 @@ from program_worlds import hist
 import zoo
 from zoo.programs.questions import Questions
 from zoo.programs.rivals import Rival, lottery, pack, unpack
+from zoo.programs.shrink import lines
 
 
 def test_kept_as_bytes():
@@ -30,6 +31,7 @@ def test_the_chosen_one_is_that_of_validation():
     assert told["raw program of restart 2"] == told["raw program chosen"] == 0.5
     assert told["median of raw programs"] == 0.75
     assert told["soft less hard"] == pytest.approx(0.25)
+    assert (told["variables of the raw program"], told["lines of the raw program"]) == (len(bad.nodes), lines(bad))
     assert lottery([], given) == {}
 
 

@@ -7,12 +7,13 @@ from textwrap import wrap
 
 from torch import Tensor
 
-from zoo.programs.conditions import WIDE, literal
+from zoo.programs.conditions import WIDE
+from zoo.programs.constants import constants, fill
 from zoo.programs.functions import write
 from zoo.programs.ir import Program
 from zoo.programs.nodes import Count, Input, Select
 from zoo.programs.reach import coverage, reachable
-from zoo.programs.words import by_value, is_token, word_lists
+from zoo.programs.words import by_value, is_token
 from zoo.sequences import Frame
 
 SELECT = '''def copy_from(wanted, key, value):
@@ -54,7 +55,7 @@ def print_program(
     kinds = {type(node) if not isinstance(node, Count) else ("count", node.value is None) for node in program.nodes}
     uses = {Select: SELECT, ("count", True): COUNT, ("count", False): ADD}
     helpers = [text.format(**(CAUSAL if program.causal else ALL)) for kind, text in uses.items() if kind in kinds]
-    parts = [_head(program, name, about, by, bool(body) and codes is not None), *_constants(program), *helpers, *body]
+    parts = [_head(program, name, about, by, bool(body) and codes is not None), *constants(program), *helpers, *body]
     parts += [_variables(program, calls), _scores(program), _run(program)]
     return "\n\n".join(part.strip("\n") + "\n" for part in _spaced(parts))
 
@@ -85,41 +86,6 @@ def _head(program: Program, name: str, about: Sequence[str], by: str, covered: b
     return f'"""{text}\n"""\n\n{modules}'
 
 
-def _constants(program: Program) -> list[str]:
-    frame, out = program.frame, []
-    words = [node for node in program.nodes if isinstance(node, Input) and node.table and not is_token(node)]
-    if by_value(program):
-        out += word_lists(program)
-    elif words:
-        names = ", ".join(node.name for node in words)
-        rows = [f"{t!r}: {tuple(n.table[i] for n in words)!r}" for i, t in enumerate(frame.tokens)]
-        out.append(f"TOKENS = {{  # {names} of each token\n{_fill(rows)}}}\n")
-    else:
-        out.append(_wrapped("TOKENS", [repr(t) for t in frame.tokens]))
-    out.append(_wrapped("CLASSES", [repr(c) for c in program.classes]))
-    out.append(f"BASE = {_tuple(program.bias.tolist())}\n")
-    known = reachable(program)
-    categories, numbers = [], []
-    for name in program.reads:
-        domain, columns = program.domains[name], program.weight[:, program.columns(name)].T.tolist()
-        if domain.number:
-            numbers.append(f"    {name!r}: {_tuple(columns[0])},")
-        else:
-            kept = [v for v in sorted(known[name]) if any(columns[v])]
-            rows = [f"        {literal(domain, v)}: {_tuple(columns[v])}," for v in kept]
-            categories += [f"    {name!r}: {{", *rows, "    },"]
-    if categories:
-        out.append("\n".join(["SCORES = {  # what each value adds to each class", *categories, "}"]) + "\n")
-    if len(numbers) == 1 and len(numbers[0]) < WIDE - 12:
-        note = "  # what a number adds, times itself" if len(numbers[0]) < WIDE - 48 else ""
-        out.append(f"PER_UNIT = {{{numbers[0].strip(' ,')}}}{note}\n")
-    elif numbers:
-        out.append(
-            "\n".join(["PER_UNIT = {  # what each number adds to each class, times itself", *numbers, "}"]) + "\n"
-        )
-    return out
-
-
 def _variables(program: Program, calls: list[str]) -> str:
     frame = program.frame
     words, wrong = "*words", " or not set(words) <= set(TOKENS)"
@@ -134,7 +100,7 @@ def _variables(program: Program, calls: list[str]) -> str:
     pairs = [f"{name!r}: {name}" for name in program.reads]
     last = f"    return {{{', '.join(pairs)}}}"
     if len(last) > WIDE:
-        last = "\n".join(["    return {", *(f"    {line}" for line in _fill(pairs).splitlines()), "    }"])
+        last = "\n".join(["    return {", *(f"    {line}" for line in fill(pairs).splitlines()), "    }"])
     lines = [
         "def variables(words):", '    """What the answer is read off, at every position."""', *spelt,
         f"    if not 1 <= len(words) <= {frame.room}{wrong}:",
@@ -184,23 +150,3 @@ def _run(program: Program) -> str:
         says = ["    return [CLASSES[row.index(max(row))] for row in scores(words)]"]
         show = "print(*run(sys.argv[1:]))"
     return "\n".join(["def run(words):", *says, "", "", 'if __name__ == "__main__":', f"    {show}"]) + "\n"
-
-
-def _tuple(row: Sequence[float]) -> str:
-    texts = [repr(int(v)) if float(v).is_integer() and abs(v) < 1e15 else repr(float(v)) for v in row]
-    return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
-
-
-def _wrapped(name: str, items: list[str]) -> str:
-    line = f"{name} = ({', '.join(items)}{',' if len(items) == 1 else ''})\n"
-    return line if len(line) <= WIDE else f"{name} = (\n{_fill(items)})\n"
-
-
-def _fill(items: list[str]) -> str:
-    lines, line = [], "   "
-    for item in items:
-        if len(line) + len(item) + 2 > WIDE and line.strip():
-            lines.append(line)
-            line = "   "
-        line += f" {item},"
-    return "\n".join([*lines, line]) + "\n"

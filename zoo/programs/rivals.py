@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo.programs.ir import Program
 from zoo.programs.questions import Questions
+from zoo.programs.shrink import lines
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def lottery(rivals: Sequence[Rival], given: Questions) -> dict[str, float]:
     """Accuracy of all restarts on one split, and of the one that validation chose.
 
     ``soft less hard`` is, of the chosen one, the accuracy of the noisy network on validation data less that of the
-    program on these questions.
+    program on these questions. Variables and lines of the raw program are those before anything is simplified.
     """
     if not rivals:
         return {}
@@ -65,7 +66,9 @@ def lottery(rivals: Sequence[Rival], given: Questions) -> dict[str, float]:
     chosen = max(range(len(rivals)), key=lambda i: rivals[i].val)
     told = {f"raw program of restart {i}": value for i, value in enumerate(found, 1)}
     told |= {"median of raw programs": median(found), "best of raw programs": max(found)}
+    raw = rivals[chosen].program
     told |= {"raw program chosen": found[chosen]}
+    told |= {"variables of the raw program": float(len(raw.nodes)), "lines of the raw program": float(lines(raw))}
     if rivals[chosen].soft[0] >= 0:
         told["soft less hard"] = rivals[chosen].soft[0] - found[chosen]
         told["median soft less hard"] = median(r.soft[0] - f for r, f in zip(rivals, found, strict=True))
