@@ -51,7 +51,7 @@ def shrink(
 
 
 def _shorter(program: Program, train: Questions, few: Questions, choose: Questions, least: float, l2: float) -> Program:
-    """With every one of ``changes`` that accuracy stands, in their order, and the read-out fitted anew; or as it was."""
+    """With every one of ``changes`` that accuracy stands, and the read-out fitted anew; or the very same program."""
     now, size, found = _loss(program, few), lines(program), []
     for change in changes(program, few):
         tried = simplify(change(program))
