@@ -23,7 +23,8 @@ from zoo.metrics.maps import (
     evidence,
     gini,
 )
-from zoo.metrics.suite import SCORES, Suite
+from zoo.metrics.scores import SCORES
+from zoo.metrics.suite import Suite
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 LIST = [
