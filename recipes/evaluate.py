@@ -6,14 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from zoo import checkpoint
 from zoo.cli import recipe
-from zoo.data import create_data
 from zoo.metrics.suite import check as check_scores
 from zoo.train.results import about, score, table, write_page
-from zoo.train.run import load_checkpoint
+from zoo.train.run import data_of, load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:
@@ -24,7 +21,7 @@ def main(args: argparse.Namespace) -> None:
     check_scores(args.suite)
     if args.dry_run:
         config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
-    data = create_data(**OmegaConf.to_container(config.data))
+    data = data_of(config)
     title = checkpoint.title(args.name)
     out = args.out or Path("runs") / f"evaluate-{title}-{Path(args.suite).stem}"
     if not args.dry_run:

@@ -6,18 +6,16 @@ import tempfile
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from zoo import checkpoint, gallery
 from zoo.batch import Batch
 from zoo.cli import recipe
-from zoo.data import create_data
 from zoo.report.page import ScoreRow, page
 from zoo.report.words import visible
 from zoo.train.results import about
-from zoo.train.run import load_checkpoint
+from zoo.train.run import data_of, load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:
@@ -26,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
     if args.shown < 0:
         raise ValueError(f"--shown is {args.shown}; expected 0 or more")
     model, config = load_checkpoint(args.name, args.overrides)
-    data = create_data(**OmegaConf.to_container(config.data))
+    data = data_of(config)
     x, known, name = read(args.input, data)
     truth = known and known.y
     with torch.no_grad():
@@ -47,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
             out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
             class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
             notes=gallery.notes(model, data, known and known.concepts, *both), details=data.details(x),
-            traces=model.trace(x), tokens=data.pieces(x),
+            traces=model.trace(x), sums=model.by_class(x), tokens=data.pieces(x),
         )  # fmt: skip
     for i, winner in enumerate(told.target.tolist()):
         said = name if len(x) == 1 else f"{name}, answer {i + 1}"
@@ -65,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
 
 def read(text: str, data) -> tuple[torch.Tensor, Batch | None, str]:
     """The input ``(1, ...)``, all that is known of it if it is a test sample, its name."""
-    if text.isdigit():
+    if text.isdecimal():
         n = len(data.splits["test"])
         if int(text) >= n:
             raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")

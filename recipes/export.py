@@ -5,12 +5,10 @@ import sys
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
 from zoo import __version__, checkpoint
 from zoo.cli import recipe
-from zoo.data import create_data
-from zoo.train.run import load_checkpoint
+from zoo.train.run import data_of, load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:
@@ -21,9 +19,11 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.name} is a {model.name}; --to program writes transformer programs")
     title = checkpoint.title(args.name)
     out = args.out or Path(f"{title.replace('-', '_')}.py")
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder; name a file with -o")
     if out.exists() and not args.overwrite:
         raise ValueError(f"{out} exists; add --overwrite to replace it, or choose another -o")
-    data = create_data(**OmegaConf.to_container(config.data))
+    data = data_of(config)
     x = torch.cat([batch.x for batch in data.loader("train")])
     text = model.source(x, name=out.stem, about=about(title, args.name), by=f"zoo {__version__} from {title}")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -15,13 +15,12 @@ from torch import Tensor
 from zoo import checkpoint, gallery
 from zoo.cli import recipe
 from zoo.concepts import ConceptSchema
-from zoo.data import create_data
 from zoo.models.base import SelfExplaining
 from zoo.paths import did_you_mean
 from zoo.report.numbers import percent
 from zoo.report.page import StepRow, page
 from zoo.train.results import about
-from zoo.train.run import load_checkpoint, statements
+from zoo.train.run import data_of, load_checkpoint, statements
 
 
 def main(args: argparse.Namespace) -> None:
@@ -31,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
     if not stated:
         raise ValueError("nothing to set; add concepts and values, such as has_hole=1")
     model, config = load_checkpoint(args.name, overrides)
-    data = create_data(**OmegaConf.to_container(config.data))
+    data = data_of(config)
     schema = model_schema(config)
     if not len(model.units):
         raise ValueError(f"{args.name} is a {model.name}: it has no units that could be set")
@@ -54,7 +53,8 @@ def main(args: argparse.Namespace) -> None:
         page(
             out, title=f"{kind} on {name}, corrected", explanation=e, pictures=data.picture(x), truth=known and known.y,
             class_names=data.class_names, sources=gallery.sources(model, data, used),
-            facts=about(config, data, command), details=data.details(x), traces=model.trace(x), steps=steps,
+            facts=about(config, data, command), details=data.details(x), traces=model.trace(x),
+            sums=model.by_class(x), steps=steps,
             tokens=data.pieces(x),
             notes=gallery.notes(model, data, known and known.concepts, e),
         )  # fmt: skip

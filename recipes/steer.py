@@ -4,17 +4,16 @@ import argparse
 import math
 import re
 import sys
+from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from zoo import checkpoint
 from zoo.cli import recipe
-from zoo.data import create_data
 from zoo.paths import did_you_mean
-from zoo.train.run import load_checkpoint, statements
+from zoo.train.run import data_of, load_checkpoint, statements
 from zoo.train.steering import Steered, likely, search, share, topic
 
 
@@ -42,7 +41,8 @@ def main(args: argparse.Namespace) -> None:
     for name in stated:
         if name not in names:
             raise ValueError(f"there is no {model.units.kind} {name!r}{did_you_mean(name, list(names))}")
-    data = create_data(**OmegaConf.to_container(config.data))
+    judge = _judge(args, model) if args.samples else model  # before the search, which takes a while
+    data = data_of(config)
     held = {names[name]: strength for name, strength in strengths.items()}
     x = None if args.input is None else data.read_input(args.input)[None]
     if of is not None and not held:
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     if x is None:
         return
     if args.samples and of is not None:
-        rates(args, model, data, x[:, : int((x >= 0).sum())], held, of)
+        rates(args, model, judge, data, x[:, : int((x >= 0).sum())], held, of)
     else:
         write(args, model, data, x, held)
 
@@ -100,11 +100,20 @@ def write(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int
         sys.stdout.write(f"nothing is held; {checkpoint.title(args.name)} has {kind}s such as {example}: add {add}\n")
 
 
-def rates(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, float], of: re.Pattern) -> None:
-    """How often the topic is written, at what cost in perplexity and in loss on test texts."""
+def _judge(args: argparse.Namespace, model) -> Any:
+    """The model whose perplexity is told: the one of ``--judge``, or the steered one."""
     judge = model if args.judge is None else load_checkpoint(args.judge, [])[0]
+    if not hasattr(judge, "decoder"):
+        raise ValueError(f"--judge {args.judge} is a {judge.name}; expected a language model")
     if judge.decoder.vocabulary != model.decoder.vocabulary:
         raise ValueError(f"--judge {args.judge} has another vocabulary than {args.name}")
+    return judge
+
+
+def rates(
+    args: argparse.Namespace, model, judge, data, x: torch.Tensor, held: dict[int, float], of: re.Pattern
+) -> None:
+    """How often the topic is written, at what cost in perplexity and in loss on test texts."""
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
     x, test = x.repeat(args.samples, 1), data.windows("test")
     sheet = Table("", f"share of {args.samples} texts with {of.pattern}", "perplexity", "loss on test texts", box=None)

@@ -178,6 +178,12 @@ def test_steers_by_topic(run, capsys):
         (("steer", "codes", "said", "--topic", "wolf"), "'wolf' is nowhere in "),
         (("steer", "codes", "said", "--topic", "dog", "--codes", "0"), "--codes is 0"),
         (("steer", "codes", "said", "--topic", "dog", "--samples", "-1"), "--samples is -1"),
+        (
+            ("steer", "codes", "said", "--topic", "dog", "--samples", "2", "--judge", "cbm-digits"),
+            "expected a language model",
+        ),
+        (("explain", "dense", "it", "--out", "some.txt"), "File exists"),
+        (("explain", "dense", "²"), "'²' (place 1) is not in the vocabulary"),
         (("steer", "codes", "said", "--temperature", "-1"), "temperature is -1.0"),
         (("evaluate", "dense", "data.file=other.txt"), "other.txt: character 'Z' (place 1)"),
         (("train", "dense.yaml", "model.num_classes=7", "--out", "x"), "set model.num_classes="),

@@ -23,6 +23,11 @@ EPILOG = """examples:
   zoo export transformer_program-hist --to program -o hist.py    a trained program as one Python file
 """
 
+INPUT = (
+    "index of the test split, a picture file, name=value,... for a table, or a text;"
+    " a number is an index, with a space before it a text"
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """All verbs."""
@@ -69,14 +74,14 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--suite", default="quick", help="scores: a name under configs/evaluate, or a YAML file")
     p = verb("explain", "write the page that explains one input", what="checkpoint or run folder", run=True)
-    p.add_argument("input", help="index of the test split, a picture file, name=value,... for a table, or a text")
+    p.add_argument("input", help=INPUT)
     p.add_argument("overrides", nargs="*", metavar="data.key=value", help="override a key of the data")
     p.add_argument("--shown", type=int, default=10, help="how many units to show")
     p = verb(
         "intervene", "correct concepts of one input by name and see the answer change", what="checkpoint or run folder",
         run=True,
     )  # fmt: skip
-    p.add_argument("input", help="index of the test split, a picture file, name=value,... for a table, or a text")
+    p.add_argument("input", help=INPUT)
     p.add_argument("overrides", nargs="*", metavar="concept=value", help="such as has_hole=1 or wing=striped")
     p = verb("compare", "match the units of several runs on the same data and show the pairs side by side", run=True)
     p.add_argument(
@@ -124,8 +129,9 @@ def main(argv: list[str] | None = None) -> int:
         else:
             recipe(args.verb, getattr(args, "recipe", None)).main(args)
     except Exception as error:
-        # Lightning's own word for a user's mistake; importing it here would import torch
-        if args.debug or not (isinstance(error, ValueError) or type(error).__name__ == "MisconfigurationException"):
+        # what a user can mend; the last is Lightning's own word, and importing it here would import torch
+        known = (ValueError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+        if args.debug or not (isinstance(error, known) or type(error).__name__ == "MisconfigurationException"):
             raise
         sys.stderr.write(f"zoo {args.verb}: {' '.join(str(error).split())}\n")
         return 2

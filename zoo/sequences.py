@@ -102,9 +102,10 @@ class Frame:
         unknown: the token that stands for words outside the vocabulary; None to refuse them.
         lower: whether words are read in lower case.
         digits: what every run of digits in a word is read as; None to read them as they are.
+        columns: of rows of a table, whose words are ``column=value``, one for each column and in this order.
 
     Raises:
-        ValueError: if a token stands twice, is not in the vocabulary, or there is no room for a word.
+        ValueError: if a token stands twice, is not in the vocabulary or of no column, or there is no room for a word.
     """
 
     tokens: tuple[str, ...]
@@ -114,6 +115,7 @@ class Frame:
     unknown: str | None = None
     lower: bool = False
     digits: str | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.digits is not None and re.search(r"\d|\\", self.digits):
@@ -123,6 +125,8 @@ class Frame:
         for token in (*self.before, *self.after, *([self.unknown] if self.unknown is not None else [])):
             if token not in self.tokens:
                 raise ValueError(f"{token!r} is not in the vocabulary{did_you_mean(token, list(self.tokens))}")
+        if self.columns and (len(self.columns) != self.length or -1 in self._column):
+            raise ValueError(f"{len(self.columns)} columns, {self.length} words in a row; expected tokens column=value")
         if self.room < 1:
             raise ValueError(f"length {self.length} leaves no room for a word beside {self.before + self.after}")
 
@@ -136,6 +140,12 @@ class Frame:
         """Code of each token."""
         return {token: code for code, token in enumerate(self.tokens)}
 
+    @cached_property
+    def _column(self) -> list[int]:
+        """Number of the column of each token; -1 for none."""
+        place = {column: i for i, column in enumerate(self.columns)}
+        return [place.get(token.partition("=")[0], -1) for token in self.tokens]
+
     def spelt(self, word: str) -> str:
         """A word as the vocabulary would have it."""
         word = word.lower() if self.lower else word
@@ -145,7 +155,7 @@ class Frame:
         """Codes of the words with ``before`` and ``after`` around them.
 
         Raises:
-            ValueError: if there are none, too many, or one is unknown.
+            ValueError: if there are none, too many, one is unknown, or they are no row of the ``columns``.
         """
         if not words:
             raise ValueError("the sequence is empty; give at least one word")
@@ -156,6 +166,10 @@ class Frame:
             if word not in self.codes and self.unknown is None:
                 near = did_you_mean(word, list(self.tokens))
                 raise ValueError(f"word {i} is {word!r}, which is not in the vocabulary{near}")
+            if word in (*self.before, *self.after) and self.unknown is None:
+                raise ValueError(f"word {i} is {word!r}, which is put around every sequence and is no word of one")
+        if self.columns and [word.partition("=")[0] for word in words] != list(self.columns):
+            raise ValueError(f"{' '.join(words)!r} is no row; expected a word for each of {', '.join(self.columns)}")
         spare = self.codes.get(self.unknown or "", NOTHING)
         return [self.codes.get(word, spare) for word in (*self.before, *words, *self.after)]
 
@@ -182,6 +196,10 @@ class Frame:
         if int(codes.min()) < NOTHING or int(codes.max()) >= len(self.tokens):
             found = f"{int(codes.min())} to {int(codes.max())}"
             raise ValueError(f"codes are {found}; expected 0 to {len(self.tokens) - 1}")
+        if self.columns:
+            column = torch.tensor([*self._column, -1], device=codes.device)[codes]  # the last for padding
+            if bool((column != torch.arange(self.length, device=codes.device)).any()):
+                raise ValueError(f"a row has no value of some of {', '.join(self.columns)}, or not in this order")
 
     def to_config(self) -> dict[str, Any]:
         """As plain values, for YAML."""
@@ -198,5 +216,5 @@ class Frame:
             return cls(**{k: tuple(map(str, v)) if isinstance(v, list | tuple) else v for k, v in config.items()})
         except TypeError as error:
             raise ValueError(
-                f"a sequence is described by tokens, length, before, after, unknown, lower, digits: {error}"
+                f"a sequence is described by tokens, length, before, after, unknown, lower, digits, columns: {error}"
             ) from error

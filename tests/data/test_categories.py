@@ -119,3 +119,38 @@ def test_groups_whose_concepts_do_not_stand_together():
     twice.source = SimpleNamespace(concepts=ConceptSchema.from_config({"columns": both}))
     with pytest.raises(ValueError, match="'hue' of digits is a concept and a group"):
         _ = twice.sequence
+
+
+def test_another_table_is_read_as_the_model_knows_it(table, tmp_path):
+    """Columns in another order, fewer values, one class: tokens and classes stay those of training."""
+    trained = create_data("categories", file=str(table), target="edible", split="part")
+    told = {**trained.sequence.to_config(), "classes": list(trained.class_names)}
+    other = tmp_path / "other.csv"
+    other.write_text("smell,edible,colour\n" + "none,yes,red\n" * 20)
+    data = create_data("categories", file=str(other), target="edible")
+    data.read_as(told)
+    assert data.sequence == trained.sequence
+    assert data.class_names == ("no", "yes")
+    batch = data.samples("test", [0])
+    assert (batch.x.tolist(), batch.y.tolist()) == ([[2, 4]], [1])
+    for text, reason in (
+        ("smell,edible,colour\nnone,yes,red\nnine,yes,red\n", "row 3.*'smell'.*'nine' is a value that the model"),
+        ("smell,edible,colour\nnone,yes,red\nnone,nay,red\n", "row 3.*the model has no class 'nay'"),
+        ("smell,edible\nnone,yes\n", "no column 'colour'"),
+    ):
+        other.write_text(text)
+        data = create_data("categories", file=str(other), target="edible")
+        data.read_as(told)
+        with pytest.raises(ValueError, match=reason):
+            _ = data.splits
+
+
+def test_a_row_has_a_word_for_each_column(table):
+    frame = create_data("categories", file=str(table), target="edible", split="part").sequence
+    assert frame.encode(["colour=red", "smell=none"]) == [2, 4]
+    for words in (["smell=none", "colour=red"], ["colour=red"], ["colour=red", "colour=?"]):
+        with pytest.raises(ValueError, match="is no row; expected a word for each of colour, smell"):
+            frame.encode(words)
+    with pytest.raises(ValueError, match="a row has no value of some of colour, smell, or not in this order"):
+        frame.check(torch.tensor([[4, 2]]))
+    frame.check(torch.tensor([[2, 4]]))

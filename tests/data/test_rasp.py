@@ -179,3 +179,12 @@ def test_an_input_of_ones_own(drawn):
 def test_wrong_arguments(args, reason):
     with pytest.raises(ValueError, match=reason):
         create_data("rasp", **args)
+
+
+def test_a_model_of_another_task_is_refused():
+    own = create_data("rasp", task="hist", vocabulary=5, length=5, size=200)
+    told = {**own.sequence.to_config(), "classes": list(own.class_names)}
+    own.read_as(told)
+    other = create_data("rasp", task="sort", vocabulary=5, length=5, size=200)
+    with pytest.raises(ValueError, match="sequences whose tokens is .*with these data it would be .*train anew"):
+        other.read_as(told)

@@ -189,3 +189,23 @@ def data_by_word(data):
     said = torch.tensor([order.index(best.get(c, "O")) for c in test])
 
     return Model(said, 9)
+
+
+def test_other_sentences_are_read_with_the_words_and_tags_of_the_model(folder, tmp_path):
+    trained = made(folder)
+    told = {**trained.sequence.to_config(), "classes": list(trained.class_names)}
+    other = tmp_path / "other"
+    other.mkdir()
+    for stem in ("train", "test"):
+        write(other / f"{stem}.bio", [[("Ito", "B-PER"), ("naps", "O")]] * 20)
+    data = made(other)
+    data.read_as(told)
+    assert (data.sequence, data.class_names) == (trained.sequence, trained.class_names)
+    x, y = data.samples("test", [0]).x, data.samples("test", [0]).y
+    assert trained.sequence.tokens[int(x[0, 2])] == "Ito"
+    assert trained.class_names[int(y[0])] == "B-PER"
+    write(other / "test.bio", [[("Ito", "B-ORG")]])
+    again = made(other)
+    again.read_as(told)
+    with pytest.raises(ValueError, match="test, sentence 1 has 'B-ORG', a tag never seen in training"):
+        _ = again.splits

@@ -47,8 +47,8 @@ def random_model(seed):
     draw = random.Random(seed)
     torch.manual_seed(seed)
     tokens = draw.randint(1, 6)
-    before = ("a",) if draw.random() < 0.4 else ()
-    after = ("b",) if before and tokens > 1 and draw.random() < 0.5 else ()
+    before = ("a",) if tokens > 1 and draw.random() < 0.4 else ()
+    after = ("b",) if before and tokens > 2 and draw.random() < 0.5 else ()
     unknown = "a" if draw.random() < 0.2 else None
     length = draw.randint(2, 6) + len(before + after)
     variables, chained = draw.choice([0, 0, 1, 3]), draw.random() < 0.4
@@ -62,6 +62,6 @@ def random_model(seed):
     bias = torch.randn(shape.classes).double()
     frame = Frame(tuple(LETTERS[:tokens]), length, before, after, unknown)
     program = compile_network(network, 0, frame, tuple("WXYZ"[: shape.classes]), weight, bias)
-    known = [*frame.tokens, *(["?"] if unknown else [])]
+    known = [*frame.tokens, "?"] if unknown else [t for t in frame.tokens if t not in before + after]
     words = [[draw.choice(known) for _ in range(draw.randint(1, frame.room))] for _ in range(40)]
     return network, weight, bias, program, words

@@ -5,6 +5,7 @@ The interpreter is also held to an oracle that loops over positions as the rules
 
 import json
 import random
+import shlex
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from zoo.programs.network import read_out
 from zoo.programs.nodes import Count, Input, Select, Table
 from zoo.programs.printer import print_program
 from zoo.programs.simplify import simplify
+from zoo.sequences import Frame
 
 MODELS = 200
 # Runs files on inputs, in an interpreter that has nothing but the standard library.
@@ -174,7 +176,13 @@ def test_the_order_of_matches():
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"), [([], "expected 1 to 4|empty"), (list("ababa"), "expected 1 to 4|room for 4"), (["c"], "'c'")]
+    ("words", "reason"),
+    [
+        ([], "expected 1 to 4|empty"),
+        (list("ababa"), "expected 1 to 4|room for 4"),
+        (["c"], "'c'"),
+        (["a", "<s>"], "of .'a', 'b'.$|put around every sequence"),
+    ],  # fmt: skip
 )
 def test_bad_input_is_refused_alike(words, reason, tmp_path):
     program = hist()
@@ -186,6 +194,24 @@ def test_bad_input_is_refused_alike(words, reason, tmp_path):
     assert kind == "ValueError"
     with pytest.raises(ValueError, match=reason):
         raise ValueError(message)
+
+
+def test_rows_of_a_table(tmp_path):
+    """A word for each column, in their order; the line that says how to run it is one."""
+    frame = Frame(("n=1", "n=2", "m=a b", "m=c"), 2, columns=("n", "m"))
+    node = Input("token", 4, (0, 1, 2, 3), frame.tokens)
+    program = Program(frame, (node,), ("token",), ("no", "yes"), torch.eye(4).double()[:2], torch.zeros(2), pooled=True)
+    file = tmp_path / "rows.py"
+    file.write_text(print_program(program, name="rows"))
+    line = next(line for line in file.read_text().splitlines() if "Run it: python rows.py" in line)
+    assert shlex.split(line.partition("rows.py")[2]) == ["n=1", "m=a b"]
+    good, *bad = [["n=2", "m=c"], ["m=c", "n=2"], ["n=2"], ["n=1", "n=2"]]
+    [told] = exported([(str(file), [good, *bad])], tmp_path)
+    assert told[0][0] == answer(program, [good])[0] == "yes"
+    assert [kind for kind, _ in told[1:]] == ["ValueError"] * 3
+    for words in bad:
+        with pytest.raises(ValueError, match="is no row"):
+            answer(program, [words])
 
 
 def test_codes_that_are_no_sequences():

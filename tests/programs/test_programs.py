@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from program_worlds import flip, hist, random_model, token
 
 from zoo.programs.conditions import condition, literal, rule
-from zoo.programs.explain import as_text, trace
+from zoo.programs.explain import by_class, trace
 from zoo.programs.interpreter import answer, logits, run
 from zoo.programs.ir import Domain, Program
 from zoo.programs.nodes import Count, Input, Select, Table
@@ -174,9 +174,10 @@ def test_trace_adds_up():
     assert told.sources["count"][1] == [1, 3]
     assert told.answers == ["2", "1", "2"]
     torch.testing.assert_close(told.contribution.sum(2) + told.bias, told.logits)
-    text = as_text(told, hist().classes)
-    assert "count" in text
-    assert text.splitlines()[-1].split() == ["sum", "3.000", "4.000", "3.000", "0.000"]
+    codes = hist().frame.pad([hist().frame.encode(list("aba"))])
+    rows = by_class(hist(), codes, torch.tensor([[0, 1], [0, 2]]))
+    assert rows[0] == [("count", [4.0, 8.0, 12.0, 16.0]), ("always", [-1.0, -4.0, -9.0, -16.0]), ("sum", [3, 4, 3, 0])]
+    assert rows[1][-1] == ("sum", told.logits[1].tolist())
 
 
 def test_verify():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -246,6 +246,23 @@ class Data(pl.LightningDataModule):
         """Arguments of this source that reading the data has settled, such as a vocabulary; kept in a run's config."""
         return {}
 
+    def read_as(self, sequence: Mapping[str, Any]) -> None:
+        """Read with the tokens and classes of a trained model, as they stand in its arguments.
+
+        Raises:
+            ValueError: if these data have others, and cannot be read so.
+        """
+        if self.sequence is None:
+            return
+        here = {**self.sequence.to_config(), "classes": list(self.class_names)}
+        for key, value in sequence.items():
+            value = list(value) if isinstance(value, (list, tuple)) else value
+            if value != here.get(key, value):
+                raise ValueError(
+                    f"the model reads sequences whose {key} is {_brief(value)}; with these data it would be"
+                    f" {_brief(here[key])}: choose data like those it was trained on, or train anew"
+                )
+
     def figures(self, model: Any) -> dict[str, float]:
         """Figures that only this source can give of a model, such as its distance from a floor that is known."""
         return {}
@@ -285,6 +302,11 @@ class Data(pl.LightningDataModule):
             for content in source.content(rows.tolist()):
                 digest.update(content)
         return digest.hexdigest()[:12]
+
+
+def _brief(value: Any, most: int = 100) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _as_is(batch: Batch) -> Batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Rows(Sequences):
     def sequence(self) -> Frame:  # pyright: ignore
         """A token for each value of each column."""
         words = tuple(f"{column}={value}" for column, values in self._columns.items() for value in values)
-        return Frame(words, len(self._columns))
+        return Frame(words, len(self._columns), columns=tuple(self._columns))
 
     def _split_of(self, name: str, rows: Sequence[Sequence[str]], y: Tensor, names: Sequence[str]) -> Split:
         words = [[f"{c}={v}" for c, v in zip(self._columns, row, strict=True)] for row in rows]
@@ -105,6 +105,16 @@ class Categories(Rows):
         self.file, self.target, self.features = Path(file).expanduser(), target, features
         self.id, self.split, self.most = id, split, most
 
+        self._told: tuple[dict[str, list[str]], tuple[str, ...]] | None = None
+
+    def read_as(self, sequence: Mapping[str, Any]) -> None:
+        """Rows of any table, with the columns, values and classes that a trained model knows."""
+        columns: dict[str, list[str]] = {}
+        for token in sequence["tokens"]:
+            column, _, value = str(token).partition("=")
+            columns.setdefault(column, []).append(value)
+        self._told = columns, tuple(map(str, sequence["classes"]))
+
     @cached_property
     def _csv(self) -> Csv:
         file = read_csv(self.file, argument="data.file")
@@ -117,6 +127,8 @@ class Categories(Rows):
 
     @cached_property
     def _columns(self) -> dict[str, list[str]]:  # pyright: ignore
+        if self._told is not None:
+            return self._known(self._told[0])
         taken = {self.target, self.id, self.split}
         names = self.features or [name for name in self._csv.names if name not in taken]
         found = {name: sorted({cell or EMPTY for cell in self._csv.columns[name]}) for name in names}
@@ -130,9 +142,23 @@ class Categories(Rows):
             raise ValueError(f"{self.file} has no column beside {', '.join(filter(None, taken))}")
         return found
 
+    def _check_split(self, name: str, split: Split) -> None:
+        if self._told is None:  # a table to be judged need not have every class
+            super()._check_split(name, split)
+
+    def _known(self, columns: dict[str, list[str]]) -> dict[str, list[str]]:
+        """The columns that a model knows, once no cell of this table says what they never say."""
+        for name, values in columns.items():
+            self._csv.column(name, "an input of the model")
+            for i, cell in enumerate(self._csv.columns[name]):
+                if (cell or EMPTY) not in values:
+                    near = did_you_mean(cell, values) or f"; it is one of {', '.join(values)}"
+                    raise ValueError(f"{self._csv.at(i, name)}: {cell!r} is a value that the model never saw{near}")
+        return columns
+
     @cached_property
     def _classes(self) -> tuple[tuple[str, ...], Tensor]:
-        return classes(self._csv, self.target)
+        return classes(self._csv, self.target, known=None if self._told is None else self._told[1])
 
     @property
     def class_names(self) -> tuple[str, ...]:

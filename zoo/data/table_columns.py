@@ -43,11 +43,16 @@ def inputs(file: Csv, names: Sequence[str], *, chosen: bool) -> dict[str, np.nda
     return found
 
 
-def classes(file: Csv, target: str) -> tuple[tuple[str, ...], Tensor]:
+def classes(file: Csv, target: str, *, known: tuple[str, ...] | None = None) -> tuple[tuple[str, ...], Tensor]:
     """Names of the classes, numbers by size and words by the alphabet, and ``(n,)`` int64 class of each row.
 
+    Args:
+        file: the table.
+        target: column of the class.
+        known: names of the classes of a trained model, which are taken instead.
+
     Raises:
-        ValueError: if a cell is empty or a number that is not whole, or there is only one class.
+        ValueError: if a cell is empty, a number that is not whole, or not ``known``, or there is only one class.
     """
     cells = file.columns[target]
     if "" in cells:
@@ -58,7 +63,10 @@ def classes(file: Csv, target: str) -> tuple[tuple[str, ...], Tensor]:
             i = int(odd.argmax())
             raise ValueError(f"{file.at(i, target)}: {cells[i]!r} is no class; expected words or whole numbers")
         cells = [str(int(value)) for value in values]
-    names = sorted(set(cells), key=int if whole else None)
+    names = known or sorted(set(cells), key=int if whole else None)
+    if lost := [i for i, cell in enumerate(cells) if known is not None and cell not in known]:
+        near = did_you_mean(cells[lost[0]], list(names)) or f"; it is one of {', '.join(names)}"
+        raise ValueError(f"{file.at(lost[0], target)}: the model has no class {cells[lost[0]]!r}{near}")
     if len(names) < 2:
         raise ValueError(f"{file.path}, column {target!r}: {names[0]!r} in every row; expected two classes or more")
     place = {name: i for i, name in enumerate(names)}
@@ -113,7 +121,8 @@ def division(file: Csv, y: Tensor, *, column: str | None, target: str, class_nam
     if missing := {"train", "test"} - set(cells):
         raise ValueError(f"{file.path}, column {column!r}: no row says {min(missing)!r}; train and test are needed")
     part = torch.tensor([SPLITS.index(cell) for cell in cells])
-    lost = (torch.bincount(y[part == 0], minlength=len(class_names)) == 0).nonzero()
+    some, train = (torch.bincount(c, minlength=len(class_names)) for c in (y, y[part == 0]))
+    lost = ((some > 0) & (train == 0)).nonzero()
     if len(lost):
         i = int((y == lost[0]).nonzero()[0])
         where, name = file.at(i, target), class_names[int(lost[0])]

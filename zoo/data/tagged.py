@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -58,6 +59,12 @@ class Tagged(Sequences):
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
         self.folder, self.length, self.long = Path(folder), length, long
         self.words, self.digits, self.alike = words, digits, alike
+        self._told: tuple[Frame, tuple[str, ...]] | None = None
+
+    def read_as(self, sequence: Mapping[str, Any]) -> None:
+        """Any sentences, with the words and tags that a trained model knows."""
+        frame = {key: value for key, value in sequence.items() if key != "classes"}
+        self._told = Frame.from_config(frame), tuple(map(str, sequence["classes"]))
 
     @cached_property
     def sentences(self) -> dict[str, list[Sentence]]:
@@ -75,7 +82,7 @@ class Tagged(Sequences):
             held = set(torch.randperm(len(rows), generator=generator)[: round(self.val * len(rows))].tolist())
             found["val"] = [s for i, s in enumerate(rows) if i in held]
             found["train"] = [s for i, s in enumerate(rows) if i not in held]
-        known = {tag for s in found["train"] for tag in s.tags}
+        known = {tag for s in found["train"] for tag in s.tags} if self._told is None else set(self._told[1])
         kinds = kinds_of([*known])
         for name, rows in found.items():
             for s in rows:
@@ -89,12 +96,16 @@ class Tagged(Sequences):
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # pyright: ignore
         """``O``, and for each kind of the training sentences the tags that begin and go on."""
+        if self._told is not None:
+            return self._told[1]
         kinds = kinds_of([tag for s in self.sentences["train"] for tag in s.tags])
         return ("O", *(f"{place}-{kind}" for kind in kinds for place in "BI"))
 
     @cached_property
     def sequence(self) -> Frame:  # pyright: ignore
         """Words by how often training has them."""
+        if self._told is not None:
+            return self._told[0]
         plain = Frame((BEGIN, END, UNKNOWN), self.length, (BEGIN,), (END,), UNKNOWN, digits=self.digits)
         return word_frame((s.words for s in self.sentences["train"]), plain, words=self.words)
 

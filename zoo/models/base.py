@@ -177,6 +177,10 @@ class SelfExplaining(pl.LightningModule, ABC):
         """What was computed on the way, in words: for each input names and values along it; empty for nothing."""
         return []
 
+    def by_class(self, x: Tensor) -> list[list[tuple[str, list[float]]]]:
+        """What each unit that is there adds to each class: names and c numbers, the last row their sum; or nothing."""
+        return []
+
     def sources(self) -> Sources | None:
         """The training sample that each unit was taken from; None for families whose units are not taken from data."""
         return None

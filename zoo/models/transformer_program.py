@@ -19,7 +19,7 @@ from zoo.explanation import Explanation, Units
 from zoo.models.base import SelfExplaining, in_order
 from zoo.programs import stack
 from zoo.programs.compile import compile_network
-from zoo.programs.explain import along, places
+from zoo.programs.explain import along, by_class, places
 from zoo.programs.interpreter import run, strengths
 from zoo.programs.ir import Program
 from zoo.programs.learning import Learning
@@ -195,6 +195,10 @@ class TransformerProgram(Learning, SelfExplaining):
     def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
         """Every variable at every position of the sequence, under a mark at the position asked."""
         return along(self.program, *self._sequences(x))
+
+    def by_class(self, x: Tensor) -> list[list[tuple[str, list[float]]]]:
+        """For each question what each value of a variable adds to each class, to the logits."""
+        return by_class(self.program, *self._sequences(x))
 
     def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
         """The program as a Python file, with the coverage of the inputs ``x``; see ``zoo.programs.printer``."""

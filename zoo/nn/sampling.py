@@ -80,7 +80,8 @@ def generate(
         raise ValueError(f"new is {new}; expected how many tokens to draw, 0 or more")
     if longest + new - 1 > decoder.context:  # the last token drawn is not read again
         raise ValueError(
-            f"a prompt of {longest} tokens and {new} new ones do not fit the context of {decoder.context} tokens"
+            f"a prompt of {longest} tokens and {new} new ones do not fit the context of {decoder.context} tokens;"
+            " ask for fewer"
         )
     drawn: list[Tensor] = []
     if new:

@@ -22,7 +22,10 @@ def constants(program: Program) -> list[str]:
         rows = [f"{t!r}: {tuple(n.table[i] for n in words)!r}" for i, t in enumerate(frame.tokens)]
         out.append(f"TOKENS = {{  # {names} of each token\n{fill(rows)}}}\n")
     else:
-        out.append(_wrapped("TOKENS", [repr(t) for t in frame.tokens]))
+        around = {*frame.before, *frame.after} if frame.unknown is None else {}
+        out.append(_wrapped("TOKENS", [repr(t) for t in frame.tokens if t not in around]))
+        if frame.columns:
+            out.append(_wrapped("COLUMNS", [repr(column) for column in frame.columns]))
     out.append(_wrapped("CLASSES", [repr(c) for c in program.classes]))
     out.append(f"BASE = {_tuple(program.bias.tolist())}\n")
     known = reachable(program)

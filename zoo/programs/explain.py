@@ -79,22 +79,17 @@ def sources(program: Program, found: dict[str, Tensor], real: Tensor) -> dict[st
     return out
 
 
-def as_text(told: Trace, classes: Sequence[str], *, answer: int = 0, least: float = 0.0) -> str:
-    """A trace for the terminal: every variable at every position, then the sum for one answer."""
-    rows = [("", told.tokens), *told.variables.items()]
-    head = max(len(name) for name, _ in rows)
-    wide = [max(len(values[i]) for _, values in rows) for i in range(len(told.tokens))]
-    lines = [
-        f"{name:{head}}  " + "  ".join(f"{v:>{w}}" for v, w in zip(values, wide, strict=True)) for name, values in rows
-    ]
-    column = max(map(len, (*classes, "-000.000")))
-    label = max(map(len, (*told.units, "always")))
-    lines += ["", " " * label + "".join(f"  {c:>{column}}" for c in classes)]
-    for name, part in [("always", told.bias), *zip(told.units, told.contribution[answer].T, strict=True)]:
-        if float(part.abs().max()) > least:
-            lines.append(f"{name:{label}}" + "".join(f"  {float(v):>{column}.3f}" for v in part))
-    lines.append(f"{'sum':{label}}" + "".join(f"  {float(v):>{column}.3f}" for v in told.logits[answer]))
-    return "\n".join(lines)
+def by_class(program: Program, codes: Tensor, asked: Tensor) -> list[list[tuple[str, list[float]]]]:
+    """For each question ``(b, 2)`` what each unit that is there adds to each class, ``always``, and the ``sum``."""
+    found, real = run(program, codes), codes != NOTHING
+    strength = strengths(program, found, real, None if program.pooled else asked)
+    strength = strength[asked[:, 0]] if program.pooled else strength
+    rows = []
+    for one in strength:
+        parts = program.weight * one
+        told = [(n, part.tolist()) for n, part in zip(program.unit_names, parts.T, strict=True) if part.any()]
+        rows.append([*told, ("always", program.bias.tolist()), ("sum", (parts.sum(1) + program.bias).tolist())])
+    return rows
 
 
 def places(program: Program, codes: Tensor, asked: Tensor, strength: Tensor, shown: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import join
 from textwrap import wrap
 
 from torch import Tensor
@@ -13,7 +14,7 @@ from zoo.programs.functions import write
 from zoo.programs.ir import Program
 from zoo.programs.nodes import Count, Input, Select
 from zoo.programs.reach import coverage, reachable
-from zoo.programs.words import by_value, is_token
+from zoo.programs.words import by_value, is_token, properties
 from zoo.sequences import Frame
 
 SELECT = '''def copy_from(wanted, key, value):
@@ -75,10 +76,14 @@ def _head(program: Program, name: str, about: Sequence[str], by: str, covered: b
     frame, one = program.frame, "one answer for all words" if program.pooled else "one answer for each word"
     known = "" if by_value(program) else " of TOKENS"
     some = [t for t in frame.tokens if t not in {*frame.before, *frame.after, frame.unknown}][:3]
+    takes = f"1 to {frame.room} words{known}"
+    if frame.columns:
+        first = {t.partition("=")[0]: t for t in reversed(frame.tokens)}
+        takes, some = "a word of TOKENS for each of COLUMNS, in order", [first[column] for column in frame.columns]
     other = "any other input: ValueError" if frame.unknown is None else f"unknown ones are read as {frame.unknown!r}"
     lines = [
         *wrap(" ".join([f"{name}: {one}.", *about, f"Written by {by}."]), WIDE - 3),
-        f"Takes 1 to {frame.room} words{known}; {other}. Run it: python {name}.py {' '.join(some)}",
+        f"Takes {takes}; {other}.{chr(10) if frame.columns else ' '}Run it: python {name}.py {join(some)}",
         *(["Behind # stands how often the training data took a branch."] if covered else []),
     ]
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
@@ -88,11 +93,19 @@ def _head(program: Program, name: str, about: Sequence[str], by: str, covered: b
 
 def _variables(program: Program, calls: list[str]) -> str:
     frame = program.frame
+    around = sorted({*frame.before, *frame.after})
     words, wrong = "*words", " or not set(words) <= set(TOKENS)"
+    expected = f"1 to {frame.room} words of {{TOKENS}}"
     if by_value(program):
-        words, wrong = "*words", ""
+        words, wrong, expected = "*words", "", f"1 to {frame.room} words"
+    elif frame.columns:
+        wrong += ' or [w.partition("=")[0] for w in words] != list(COLUMNS)'
+        expected = "a word of {TOKENS} for each of {COLUMNS}"
     elif frame.unknown is not None:
         words, wrong = f"*(w if w in TOKENS else {frame.unknown!r} for w in words)", ""
+        expected = f"1 to {frame.room} words"
+    elif around and properties(program):  # whose table has them
+        wrong += f" or not {{{', '.join(map(repr, around))}}}.isdisjoint(words)"
     spelt = [f"    words = [{_spelling(frame)} for w in words]"] if frame.lower or frame.digits is not None else []
     before, after = ("".join(f"{t!r}, " for t in frame.before), "".join(f", {t!r}" for t in frame.after))
     if not any(isinstance(node, Input) and is_token(node) for node in program.nodes):
@@ -104,7 +117,7 @@ def _variables(program: Program, calls: list[str]) -> str:
     lines = [
         "def variables(words):", '    """What the answer is read off, at every position."""', *spelt,
         f"    if not 1 <= len(words) <= {frame.room}{wrong}:",
-        f'        raise ValueError(f"{{words}}: expected 1 to {frame.room} words{" of {TOKENS}" if wrong else ""}")',
+        f'        raise ValueError(f"{{words}}: expected {expected}")',
         *(call.replace("= TOKEN", f"= [{before}{words}{after}]") for call in calls), last,
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

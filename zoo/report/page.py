@@ -99,6 +99,7 @@ def page(
     notes: Sequence[Mapping[int, str]] = (),
     details: Sequence[Sequence[tuple[str, str]]] = (),
     traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = (),
+    sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = (),
     charts: Sequence[Chart] = (),
     steps: Sequence[StepRow] = (),
     units: Sequence[UnitRow] = (),
@@ -125,6 +126,7 @@ def page(
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colours them.
         details: for each input that is a row of a table, names and values.
         traces: for each input what was computed on the way: names and values along it.
+        sums: for each input what each unit adds to each class, the last row the sum.
         charts: curves to draw under the scores.
         units: how single units fare, worst first.
         unit_scores: names of the scores that their ``values`` are of.
@@ -147,13 +149,14 @@ def page(
         ("details", len(details) or b, b),
         ("tokens", b if tokens is None else len(tokens), b),
         ("traces", len(traces) or b, b),
+        ("sums", len(sums) or b, b),
     ):
         if found != expected:
             raise ValueError(f"page: {field} has {found} entries; expected {expected} to fit the explanation")
 
     explanations = [e.detach().to("cpu") for e in (explanation, also) if e is not None]
     shared = {"pictures": pictures, "class_names": class_names, "truth": truth, "sources": sources or {}}
-    shared |= {"notes": notes, "details": details, "tokens": tokens or (), "traces": traces}
+    shared |= {"notes": notes, "details": details, "tokens": tokens or (), "traces": traces, "sums": sums}
     if tokens is not None:
         shared["class_names"] = [visible(name) for name in class_names]
     html = _template().render(

@@ -73,6 +73,7 @@ class Card:
     details: Sequence[tuple[str, str]]
     text: list[Span] | None = None
     trace: Sequence[tuple[str, Sequence[str]]] = ()
+    sums: Sequence[tuple[str, Sequence[str]]] = ()
 
 
 def card(
@@ -87,6 +88,7 @@ def card(
     details: Sequence[Sequence[tuple[str, str]]] = (),
     tokens: Sequence[Sequence[str]] = (),
     traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = (),
+    sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = (),
 ) -> Card:
     """The card of input ``i``; a second explanation of the same class is left out.
 
@@ -101,6 +103,7 @@ def card(
         details: for each input that is a row of a table, names and values.
         tokens: for each input that is a text, the texts of its tokens.
         traces: for each input what was computed on the way: names and values along it.
+        sums: for each input what each unit adds to each class, the last row the sum.
     """
     logits = explanations[0].logits[i].double()
     answer = int(logits.argmax())
@@ -145,6 +148,7 @@ def card(
         details=details[i] if details else (),
         text=spans(tokens[i]) if tokens else None,
         trace=traces[i] if traces else (),
+        sums=[("", class_names), *((n, [f"{v:+.3f}" for v in row]) for n, row in sums[i])] if sums else (),
     )
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo import checkpoint
-from zoo.data import create_data
 from zoo.data.base import Data
 from zoo.metrics import matching
 from zoo.metrics.activations import Activations
@@ -21,7 +20,7 @@ from zoo.metrics.base import Seen
 from zoo.metrics.consistency import Consistency
 from zoo.metrics.look import look, why_no_place
 from zoo.models.base import SelfExplaining
-from zoo.train.run import load_checkpoint
+from zoo.train.run import data_of, load_checkpoint
 
 LOOKED_AT = 10  # units looked at in each input, for parts, where they do not belong to classes
 
@@ -94,8 +93,9 @@ def _load(title: str, name: str, overrides: Sequence[str]) -> Run:
         raise ValueError(f"{name} is a {model.name}: it has no units that could be matched")
     asked = OmegaConf.to_container(config.data)
     trained = asked | {k: v for k, v in model.config["data"].items() if k in ("seed", "limit")}
-    data = create_data(**asked)
-    return Run(title, model, config, data, data if trained == asked else create_data(**trained))
+    data = data_of(config)
+    own = data if trained == asked else data_of(OmegaConf.merge(config, {"data": trained}))
+    return Run(title, model, config, data, own)
 
 
 def fingerprint(data: Data) -> str:

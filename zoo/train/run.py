@@ -168,6 +168,19 @@ def statements(texts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return stated, overrides
 
 
+def data_of(config: DictConfig) -> Data:
+    """The data of a trained model's config, read with the tokens and classes that the model knows.
+
+    Raises:
+        ValueError: if these data have others.
+    """
+    args = OmegaConf.to_container(config)
+    data = create_data(**args["data"])
+    if args["model"].get("sequence"):
+        data.read_as(args["model"]["sequence"])
+    return data
+
+
 def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining, DictConfig]:
     """A trained model and its config, whose ``data`` and ``trainer.accelerator`` may be overridden.
 
