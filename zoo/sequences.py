@@ -125,7 +125,8 @@ class Frame:
         for token in (*self.before, *self.after, *([self.unknown] if self.unknown is not None else [])):
             if token not in self.tokens:
                 raise ValueError(f"{token!r} is not in the vocabulary{did_you_mean(token, list(self.tokens))}")
-        if self.columns and (len(self.columns) != self.length or -1 in self._column):
+        of = {token.partition("=")[0] for token in self.tokens}
+        if self.columns and (len(self.columns) != self.length or of != set(self.columns)):
             raise ValueError(f"{len(self.columns)} columns, {self.length} words in a row; expected tokens column=value")
         if self.room < 1:
             raise ValueError(f"length {self.length} leaves no room for a word beside {self.before + self.after}")
@@ -139,12 +140,6 @@ class Frame:
     def codes(self) -> dict[str, int]:
         """Code of each token."""
         return {token: code for code, token in enumerate(self.tokens)}
-
-    @cached_property
-    def _column(self) -> list[int]:
-        """Number of the column of each token; -1 for none."""
-        place = {column: i for i, column in enumerate(self.columns)}
-        return [place.get(token.partition("=")[0], -1) for token in self.tokens]
 
     def spelt(self, word: str) -> str:
         """A word as the vocabulary would have it."""
@@ -196,10 +191,6 @@ class Frame:
         if int(codes.min()) < NOTHING or int(codes.max()) >= len(self.tokens):
             found = f"{int(codes.min())} to {int(codes.max())}"
             raise ValueError(f"codes are {found}; expected 0 to {len(self.tokens) - 1}")
-        if self.columns:
-            column = torch.tensor([*self._column, -1], device=codes.device)[codes]  # the last for padding
-            if bool((column != torch.arange(self.length, device=codes.device)).any()):
-                raise ValueError(f"a row has no value of some of {', '.join(self.columns)}, or not in this order")
 
     def to_config(self) -> dict[str, Any]:
         """As plain values, for YAML."""
