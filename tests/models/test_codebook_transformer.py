@@ -5,7 +5,7 @@ import torch
 
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
-from zoo.config import Phase
+from zoo.phase import Phase
 
 C, T, CODES = 11, 10, 6
 
@@ -90,7 +90,7 @@ def test_interventions(x):
         other = (on + 1) % CODES
 
         def visit(layer, place, value, other=other):
-            out = model.touch(layer, place, value)
+            out = model.transform(layer, place, value)
             if (layer, place) == (0, "mix"):
                 out = out.clone()
                 out[:, -1, 0] = model.codebooks["0-mix"].codes[0, other]
@@ -119,7 +119,7 @@ def test_steering(x):
     places = {"mix": {0: ([3], []), 1: ([], [1])}, "mlp": {0: ([0, 1], [5])}}
 
     def by_hand(layer, place, value):
-        out = model.touch(layer, place, value)
+        out = model.transform(layer, place, value)
         if layer == 1 or place not in places:
             return out
         book, out = model.codebooks[f"0-{place}"], out.clone()
@@ -168,9 +168,16 @@ def test_learns_in_codes():
     """Counting modulo 5 through codebooks at heads and MLP; terms and hits are there."""
     torch.manual_seed(0)
     model = create_model(
-        "codebook_transformer", num_classes=5, input_shape=[8], width=32, heads=2, depth=1, codes=20,
-        sites=["mix", "mlp"], revive=10,
-    )  # fmt: skip
+        "codebook_transformer",
+        num_classes=5,
+        input_shape=[8],
+        width=32,
+        heads=2,
+        depth=1,
+        codes=20,
+        sites=["mix", "mlp"],
+        revive=10,
+    )
     start = torch.arange(5)
     rows = (start[:, None] + torch.arange(9)) % 5
     batch = Batch(rows[:, :8], rows[:, 8], start)
@@ -187,18 +194,24 @@ def test_learns_in_codes():
 
 def test_revives_only_where_codes_learn():
     model = build(revive=10)
-    model.begin(Phase(lr={"codebooks": 1.0}))
+    model.configure_phase(Phase(lr={"codebooks": 1.0}))
     assert [c.every for c in model.configure_callbacks()] == [10]
-    model.begin(Phase(lr={"head": 1.0}))
+    model.configure_phase(Phase(lr={"head": 1.0}))
     assert model.configure_callbacks() == []
     assert build().configure_callbacks() == []
 
 
 @pytest.mark.parametrize(
     ("args", "words"),
-    [({"sites": ["mix", "mix"]}, "sites is"), ({"sites": []}, "sites is"), ({"k": 7}, "k is 7"),
-     ({"revive": -1}, "revive is -1"), ({"codes": 0}, "codes is 0"), ({"num_classes": None}, "size of the vocabulary")],
-)  # fmt: skip
+    [
+        ({"sites": ["mix", "mix"]}, "sites is"),
+        ({"sites": []}, "sites is"),
+        ({"k": 7}, "k is 7"),
+        ({"revive": -1}, "revive is -1"),
+        ({"codes": 0}, "codes is 0"),
+        ({"num_classes": None}, "size of the vocabulary"),
+    ],
+)
 def test_wrong_arguments(args, words):
     with pytest.raises(ValueError, match=words):
         build(**args)

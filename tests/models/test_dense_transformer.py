@@ -45,7 +45,7 @@ def test_contribution_is_the_change_with_the_scale_held(x):
     """Taking a neuron's write out of the stream of the last layer, with the norm as it was, takes out its share."""
     model, target = build(depth=1), torch.tensor([1, 2, 3, 4])
     e = model.explain(x, target, shown=24)
-    stream, state = model.begin_at(x, model.touch)
+    stream, state = model.begin_at(x, model.transform)
     last = stream[torch.arange(4), state[1]]
     size = (last.square().mean(1, keepdim=True) + 1e-6).sqrt()
     for unit in (0, 7, 23):

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
-from zoo.nn.neurons import Record
-from zoo.nn.routing import choose
+from zoo.layers.moe.routing import choose
+from zoo.layers.transformer.neuron_units import Record
 
 C, T, M, H = 11, 10, 4, 12
 BOTH = pytest.mark.parametrize("name", ["moex", "switch_transformer"])
@@ -182,8 +182,10 @@ def test_loss_counts_real_positions_only(batch):
         each.append(M * (used * sum(rows) / len(rows)).sum())
     assert list(terms) == ["task", "balance"]
     torch.testing.assert_close(terms["balance"], sum(each) / 2, rtol=1e-9, atol=1e-9)
-    alone = [model.loss(Batch(x[i : i + 1, : int((x[i] >= 0).sum())], batch.y[i : i + 1], torch.tensor([i])), {})
-             for i in range(4)]  # fmt: skip
+    alone = [
+        model.loss(Batch(x[i : i + 1, : int((x[i] >= 0).sum())], batch.y[i : i + 1], torch.tensor([i])), {})
+        for i in range(4)
+    ]
     count = (x >= 0).sum(1)
     expected = sum(one["task"] * n for one, n in zip(alone, count, strict=True)) / count.sum()
     torch.testing.assert_close(terms["task"], expected, rtol=1e-9, atol=1e-9)
@@ -217,7 +219,7 @@ def test_learns_what_follows_and_logs_what_is_used(name):
         own = float(dead[16 * e : 16 * (e + 1)].double().mean())
         assert logged[f"val/dead.L0.E{e}"] == pytest.approx(own)
     assert sum(logged[f"val/load.L0.E{e}"] for e in range(3)) == pytest.approx(1)
-    told = model.findings([batch, batch])
+    told = model.extra_metrics([batch, batch])
     assert told["dead neurons of the worst expert"] == pytest.approx(
         max(float(d.double().mean()) for d in dead.split(16))
     )
@@ -227,9 +229,14 @@ def test_learns_what_follows_and_logs_what_is_used(name):
 
 @pytest.mark.parametrize(
     ("args", "words"),
-    [({"k": 5}, "k is 5"), ({"hidden": -1}, "hidden is -1"), ({"num_classes": None}, "size of the vocabulary"),
-     ({"temperature": 0.0}, "temperature is 0.0"), ({"gate_form": "erf"}, "expected one of .'neg_erf")],
-)  # fmt: skip
+    [
+        ({"k": 5}, "k is 5"),
+        ({"hidden": -1}, "hidden is -1"),
+        ({"num_classes": None}, "size of the vocabulary"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"gate_form": "erf"}, "expected one of .'neg_erf"),
+    ],
+)
 def test_wrong_arguments(args, words):
     with pytest.raises(ValueError, match=words):
         build(**args)
