@@ -70,6 +70,11 @@ class SelfExplaining(pl.LightningModule, ABC):
             ``(..., b, c)``
         """
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset()
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(b, c)`` of inputs ``x``."""
         return self.decide(self.encode(x))

@@ -187,7 +187,7 @@ def test_legal_moves_of_models(games):
         def __init__(self, right):
             self.right = right
 
-        def predict(self, x):
+        def position_logits(self, x):
             free = torch.stack([torch.from_numpy(c) for _, c in data.boards(x)], 1)
             free = free[..., [SQUARES.index(name) for name in data.class_names[:-1]]]
             return torch.nn.functional.pad((free if self.right else ~free).float() * 50, (0, 1))

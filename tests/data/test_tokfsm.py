@@ -99,7 +99,7 @@ class Knowing:
     def __init__(self, data, blur=0.0):
         self.data, self.blur = data, blur
 
-    def predict(self, x):
+    def position_logits(self, x):
         chance = self.data.chances(x).float().nan_to_num(0.1)  # after what cannot be, anything
         chance = (1 - self.blur) * chance + self.blur / 10
         return torch.nn.functional.pad(chance, (0, 1)).clamp_min(1e-30).log()
@@ -107,7 +107,7 @@ class Knowing:
     def generate(self, x, new, seed=0):
         g = torch.Generator().manual_seed(seed)
         for _ in range(new):
-            chance = self.predict(x)[:, -1].softmax(1)
+            chance = self.position_logits(x)[:, -1].softmax(1)
             x = torch.cat([x, torch.multinomial(chance, 1, generator=g)], 1)
         return x[:, 1:]
 

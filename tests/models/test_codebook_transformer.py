@@ -107,7 +107,7 @@ def test_the_cache_is_no_cache(x):
     row = x[2][:4].tolist()
     fast = model.generate(x[2:3], 5, temperature=0)[0].tolist()
     for token in fast:
-        assert token == int(model.predict(torch.tensor([row]))[0, -1].argmax())
+        assert token == int(model.position_logits(torch.tensor([row]))[0, -1].argmax())
         row.append(token)
 
 
@@ -157,11 +157,11 @@ def test_starts_from_a_dense_model(x):
     checkpoint.graft(model, dense, ["codebooks"])
     own = dense.state_dict()
     assert all(torch.equal(v, own[k]) for k, v in model.state_dict().items() if not k.startswith("codebooks"))
-    before = model.predict(x).detach()
+    before = model.position_logits(x).detach()
     model.start_codes([Batch(x, torch.zeros(4), torch.arange(4))], batches=1, rounds=3)
-    wanted, real = dense.predict(x), x >= 0
+    wanted, real = dense.position_logits(x), x >= 0
     error = lambda told: (told - wanted)[real].square().mean()  # noqa: E731
-    assert error(model.predict(x)) < 0.3 * error(before)
+    assert error(model.position_logits(x)) < 0.3 * error(before)
 
 
 def test_learns_in_codes():

@@ -111,7 +111,7 @@ def test_loss_is_over_real_positions_only(x):
     whole, n = 0.0, 0
     for row, last in zip(x.tolist(), y.tolist(), strict=True):
         tokens = [t for t in row if t >= 0]
-        logits = model.predict(torch.tensor([tokens]))[0].log_softmax(1)
+        logits = model.position_logits(torch.tensor([tokens]))[0].log_softmax(1)
         for at, following in enumerate([*tokens[1:], last]):
             whole, n = whole - logits[at, following], n + 1
     torch.testing.assert_close(model.loss(Batch(x, y, torch.arange(4)), {})["task"], whole / n)

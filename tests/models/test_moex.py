@@ -135,15 +135,15 @@ def test_starts_as_the_dense_model(batch, name, k):
     args = {"mlp": "relu"} if name == "switch_transformer" else {}
     dense, model = build("dense_transformer", mlp="relu"), build(name, k=k, **args)
     checkpoint.graft(model, dense, [])
-    wanted, real = dense.predict(batch.x), batch.x >= 0
-    torch.testing.assert_close(model.predict(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
+    wanted, real = dense.position_logits(batch.x), batch.x >= 0
+    torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
     if name == "moex":
         seen = Record("route")
         model.decoder(batch.x.clamp_min(0), seen)
         assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.found["route"])  # they tie
         told = model.diverge([batch], spread=0.5)
         assert 0 <= told["least"] <= 1 / M <= told["most"] <= 1
-        torch.testing.assert_close(model.predict(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
         seen = Record("route")
         model.decoder(batch.x.clamp_min(0), seen)
         assert all(score[real].argmax(-1).unique().numel() > 1 for score in seen.found["route"])

@@ -105,7 +105,7 @@ class SequenceData(Data):
         """
         told = []
         for some in windows.split(batch_size):
-            logits, y = model.predict(some[:, :-1].to(model.device)).cpu().double(), some[:, 1:]
+            logits, y = model.position_logits(some[:, :-1].to(model.device)).cpu().double(), some[:, 1:]
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.clamp_min(0).flatten(), reduction="none")
             told.append((loss.view_as(y).masked_fill(y < 0, torch.nan), logits.argmax(2) == y))
         loss, right = (torch.cat(part) for part in zip(*told, strict=True))

@@ -133,7 +133,7 @@ class Steered:
         """Where it is."""
         return self.model.device
 
-    def predict(self, x: Tensor) -> Tensor:
+    def position_logits(self, x: Tensor) -> Tensor:
         """Logits ``(b, t, c)`` after every position of whole contexts."""
         return self.model.decoder(x, self.model.holding(self.held))
 
@@ -142,7 +142,7 @@ class Steered:
 def likely(judge: Any, x: Tensor, new: Tensor) -> float:
     """Perplexity under ``judge`` of tokens ``new`` ``(b, n)`` behind prompts ``x`` ``(b, t)`` of one length."""
     whole = torch.cat([x, new], 1)
-    logits = judge.predict(whole[:, :-1].to(judge.device))[:, x.shape[1] - 1 :].cpu()
+    logits = judge.position_logits(whole[:, :-1].to(judge.device))[:, x.shape[1] - 1 :].cpu()
     return float(F.cross_entropy(logits.flatten(0, 1).double(), new.flatten()).exp())
 
 

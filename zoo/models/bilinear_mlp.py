@@ -98,6 +98,12 @@ class BilinearMLP(SelfExplaining):
         rank = torch.where(positive, positive.cumsum(1), -(~positive).cumsum(1)).tolist()
         return Units("eigenvector", [f"class {c} {r:+d}" for c, row in enumerate(rank) for r in row], self.owner)
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        over_input = {"unit_templates"} if len(self.layers) == 1 else set()
+        return frozenset({"directions", "features", "extra_metrics"} | over_input)
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``layers``, ``head``."""
         return {"embed": self.embed, "layers": self.layers, "head": self.head}

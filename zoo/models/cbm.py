@@ -114,6 +114,11 @@ class CBM(SelfExplaining):
         """The weights of the concept layer, in the space of the pooled features."""
         return Directions(self.concepts.weight.detach(), space_of(self.backbone))
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"concepts", "directions", "features"})
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""
         return {"backbone": self.backbone, "concepts": self.concepts, "head": self.head}

@@ -92,6 +92,11 @@ class CEM(SelfExplaining):
         """The concepts."""
         return Units("concept", self.schema.names, group=self.schema.groups)
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"concepts", "features"})
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``embeddings``, ``head``."""
         return {"backbone": self.backbone, "embeddings": self.embeddings, "head": self.head}

@@ -109,6 +109,12 @@ class ProtoPNet(SelfExplaining):
         """The prototypes, in the space of the add-on layers' patches."""
         return Directions(self.prototypes.detach().flatten(1), space_of(self.backbone, self.addon))
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        projected = {"sources"} if bool((self.sources().index >= 0).any()) else set()
+        return frozenset({"directions"} | projected)
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``head``."""
         return {"backbone": self.backbone, "addon": self.addon, "prototypes": self.prototypes, "head": self.head}

@@ -168,6 +168,11 @@ class TransformerProgram(Learning, SelfExplaining):
         """Values of variables, those of one variable being a group."""
         return Units("variable", self.program.unit_names, group=[name for name, _ in self.program.units])
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"class_sums", "extra_metrics", "program", "trace"})
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``network``, all that becomes nodes of the program, and ``readout``."""
         return {"network": self.network, "readout": self.readout}

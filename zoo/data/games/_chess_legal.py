@@ -31,7 +31,7 @@ def of_moves(data: Chess, model: Any, windows: Tensor) -> dict[str, float]:
     """At every position of games ``(n, t)`` of moves."""
     told = []
     for some in windows.split(50):
-        chance = model.predict(some[:, :-1].to(model.device)).cpu().double().softmax(2)
+        chance = model.position_logits(some[:, :-1].to(model.device)).cpu().double().softmax(2)
         best = chance.argmax(2)
         for i, ply, moves in legal_moves(data.games(some)):
             ids = [data.code[move] for move in moves]

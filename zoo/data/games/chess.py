@@ -124,7 +124,7 @@ class Chess(Games):
         ``legal moves`` is the share of likeliest moves that are legal, ``legal moves sampled`` of those drawn at
         temperature 1: at every position of 300 games, or, of characters, at one position of each of them.
         """
-        if not hasattr(model, "predict"):
+        if not hasattr(model, "position_logits"):
             return {}
         windows = self.windows("test")
         legal = _package("legal").legal(self, model, windows[:300])

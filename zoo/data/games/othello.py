@@ -106,14 +106,14 @@ class Othello(Games):
         ``legal moves`` is the share of likeliest moves that are legal, ``legal moves sampled`` the chance of a legal
         move (temperature 1).
         """
-        if not hasattr(model, "predict"):
+        if not hasattr(model, "position_logits"):
             return {}
         windows = self.windows("test")
         told, best, mass, real = self._beside(model, windows), 0.0, 0.0, 0
         for some in windows[:, :-1].split(64):
             can = torch.from_numpy(np.stack([can for _, can in self.boards(some)], 1))[..., list(FREE)]
             with torch.no_grad():
-                chance = model.predict(some.to(model.device)).cpu().double().softmax(2)
+                chance = model.position_logits(some.to(model.device)).cpu().double().softmax(2)
             asked = (some >= 0) & can.any(2)
             legal = torch.nn.functional.pad(can, (0, 1))
             best += float(legal.gather(2, chance.argmax(2, keepdim=True))[..., 0][asked].double().sum())

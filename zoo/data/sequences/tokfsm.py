@@ -161,7 +161,7 @@ class TokFsm(SequenceData):
         ``transition accuracy``: share of possible transitions in 100 sampled sequences (a state that is no state makes
         none). ``first transition``: mean share of the true successors among the ``branches`` likeliest after one state.
         """
-        if not hasattr(model, "predict"):
+        if not hasattr(model, "position_logits"):
             return {}
         windows = self.windows("test")
         loss, right = self.nats(model, windows)
@@ -200,9 +200,9 @@ class TokFsm(SequenceData):
         """Share of the true successors among the likeliest next states after one state, mean over states."""
         state = torch.arange(self.states)
         one = torch.stack([torch.full_like(state, BEGIN), state // 10, state % 10], 1)
-        tens = model.predict(one.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
+        tens = model.position_logits(one.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
         two = torch.cat([one.repeat_interleave(10, 0), torch.arange(10).repeat(self.states)[:, None]], 1)
-        ones = model.predict(two.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
+        ones = model.position_logits(two.to(model.device))[:, -1].cpu().double().log_softmax(1)[:, :10]
         joint = (tens[:, :, None] + ones.unflatten(0, (-1, 10))).flatten(1)[:, : self.states]
         likely = joint.topk(self.branches, dim=1).indices
         return float((self.transitions.gather(1, likely) > 0).double().mean())

@@ -189,7 +189,7 @@ class Text(SequenceData):
 
     def extra_metrics(self, model: Any) -> dict[str, float]:
         """Loss and accuracy at every position of the test text."""
-        if not hasattr(model, "predict"):
+        if not hasattr(model, "position_logits"):
             return {}
         loss, right = self.nats(model, self.windows("test"))
         return {"nats per token": float(loss.mean()), "token accuracy": float(right.double().mean())}

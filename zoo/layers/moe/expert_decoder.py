@@ -83,6 +83,11 @@ class Expertise(Neurons):
                 self.log_dict({f"val/{what}.L{i}.E{e}": one for e, one in enumerate(row)})
 
     @torch.no_grad()
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"extra_metrics"}
+
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """The share of dead neurons in the expert with most of them, the load of the least and the most used expert."""
         use = Use(self)

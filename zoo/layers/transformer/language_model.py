@@ -34,6 +34,11 @@ class Language(ABC):
     decoder: Decoder
     log: Any  # Lightning's
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"activity", "hidden_neurons", "language_model", "steerable"})
+
     def transform(self, layer: int, place: str, value: Tensor) -> Tensor:
         """The family's own change of what a pass computes at a place."""
         return value
@@ -82,7 +87,7 @@ class Language(ABC):
         stream = self.finish_at(state, self.setting(mask, value), versions=math.prod(lead))
         return self.decoder.read(stream).unflatten(0, lead) if lead else self.decoder.read(stream)[0]
 
-    def predict(self, x: Tensor) -> Tensor:
+    def position_logits(self, x: Tensor) -> Tensor:
         """Logits ``(b, t, c)`` after every position of contexts ``(b, t)``, without meaning behind the end.
 
         Raises:

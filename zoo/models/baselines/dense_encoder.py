@@ -83,6 +83,11 @@ class DenseEncoder(SelfExplaining):
         """No units."""
         return Units("none", ())
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"extra_metrics"})
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``blocks``, ``norm`` and ``head``."""
         return {**{name: getattr(self.encoder, name) for name in ("embed", "blocks", "norm")}, "head": self.head}
