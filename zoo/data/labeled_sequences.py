@@ -45,7 +45,7 @@ class LabeledSequenceData(Data):
     @property
     def input_scale(self) -> str:
         """Description of the numbers of an input, for a model card."""
-        return "whole numbers, as the data's read_input gives them"
+        return "integers, as returned by read_input of the data"
 
     def _serve(self, name: SplitName, *, augment: bool) -> BatchDataset:
         split = self._split(name)

@@ -97,8 +97,8 @@ def stratified_holdout(y: Tensor, share: float, *, seed: int) -> Tensor:
     """Return a stratified random share of the samples as ``(n,)`` bool; at least one sample of each class is False."""
     key = torch.rand(len(y), generator=torch.Generator().manual_seed(mix(seed)))
     count = torch.bincount(y)
-    wanted = torch.minimum((count * share).round().long(), (count - 1).clamp_min(0))
-    return rank_in_class(y, key) < wanted[y]
+    size = torch.minimum((count * share).round().long(), (count - 1).clamp_min(0))
+    return rank_in_class(y, key) < size[y]
 
 
 def spread_over_classes(y: Tensor, n: int) -> Tensor:

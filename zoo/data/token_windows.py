@@ -77,7 +77,7 @@ class TokenWindowData(Data):
     @property
     def input_scale(self) -> str:
         """Description of the numbers of an input, for a model card."""
-        return "tokens, -1 behind the end"
+        return "tokens, padded with -1"
 
     def _windows(self, name: str, start: np.ndarray) -> Split:
         """Return whole windows that begin at ``start`` ``(n,)``."""
@@ -142,7 +142,7 @@ class TokenWindowData(Data):
     def fingerprint(self) -> str:
         """Return the fingerprint of ``Data``, extended by all tokens."""
         content = hashlib.sha256(super().fingerprint().encode())
-        content.update(np.ascontiguousarray(self._tokens).view(np.uint8))
+        content.update(np.ascontiguousarray(self._tokens).view(np.uint8).data)
         return content.hexdigest()[:12]
 
     def token_texts(self, x: Tensor) -> list[list[str]]:

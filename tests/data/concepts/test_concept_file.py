@@ -79,7 +79,7 @@ def test_scale_is_of_the_training_split(read):
     [
         (["name,furry", "a,1"], "said.csv, row 1: the first column is 'name'; expected 'file'"),
         (["file", "a"], "said.csv, row 1: no column after 'file'"),
-        (["file,furry,furry", "a,1,1"], "said.csv, row 1: column 'furry' stands twice, at 2 and 3"),
+        (["file,furry,furry", "a,1,1"], "said.csv, row 1: columns 2 and 3 are both named 'furry'"),
         (["file,,furry", "a,1,1"], "said.csv, row 1: column 2 has no name"),
         (["file,furry", "a,1", "e,0"], "said.csv, row 3, column 'file': no sample 'e'"),
         (["file,furry", "a,1", "", "b,0", "a,0"], "said.csv, row 5, column 'file': 'a' is already in row 2"),
@@ -88,9 +88,12 @@ def test_scale_is_of_the_training_split(read):
             ["file,size", "a,1", "b,3", "c,big"],
             "said.csv, row 4, column 'size': 'big' is a word, '1' in row 2 a number",
         ),
-        (["file,size", "a,1", "b,3", "c,NaN"], "said.csv, row 4, column 'size': 'NaN' is no finite number; leave the"),
-        (["file,size", "a,1", "b,3", "c,-inf"], "said.csv, row 4, column 'size': '-inf' is no finite number"),
-        (["file,furry", "a,yes", "b,nan", "c,no"], "said.csv, row 3, column 'furry': 'nan' is no finite number"),
+        (
+            ["file,size", "a,1", "b,3", "c,NaN"],
+            "said.csv, row 4, column 'size': 'NaN' is not a finite number; leave the",
+        ),
+        (["file,size", "a,1", "b,3", "c,-inf"], "said.csv, row 4, column 'size': '-inf' is not a finite number"),
+        (["file,furry", "a,yes", "b,nan", "c,no"], "said.csv, row 3, column 'furry': 'nan' is not a finite number"),
         (
             ["file,furry", "a,1", "b,1", "c,"],
             "column 'furry': '1' in all 2 rows that say it, row 2 to row 3; a concept",

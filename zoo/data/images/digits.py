@@ -111,11 +111,11 @@ def landmarks(scan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     columns = np.flatnonzero(ink.any(0))
     sides = [(ink[r].argmax(), r) for r in rows[[0, -1]]] + [(c, ink[:, c].argmax()) for c in columns[[0, -1]]]
     center = ndimage.center_of_mass(ink)[::-1]
-    areas = np.empty((ink.shape[0] + 2, ink.shape[1] + 2), np.int32)
-    n = ndimage.label(np.pad(ink == 0, 1, constant_values=True), output=areas)
-    inside = [k for k in range(1, int(n) + 1) if k != areas[0, 0]]
+    labeled: Any = ndimage.label(np.pad(ink == 0, 1, constant_values=True))
+    areas, n = labeled
+    inside = [k for k in range(1, n + 1) if k != areas[0, 0]]
     largest = sorted(inside, key=lambda k: -(areas == k).sum())[:2]
-    centers = sorted(tuple(map(float, ndimage.center_of_mass(areas == k))) for k in largest)
+    centers: list[Any] = sorted(ndimage.center_of_mass(areas == k) for k in largest)
     holes = [(x - 1, y - 1) for y, x in centers]  # the padding is one pixel wide
     points = np.zeros((7, 2))
     points[: 5 + len(holes)] = np.array([*sides, center, *holes], float) + 0.5

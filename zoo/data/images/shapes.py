@@ -220,7 +220,7 @@ class RenderedScenes:
 
     def __init__(self, data: Shapes, split: SplitName) -> None:
         self._data = data
-        self._split = split
+        self._split: SplitName = split
         known = [sorted(set(design[name] for design in data.designs)) for name in data.part_names]
         code = torch.tensor(
             [[k.index(d[name]) for name, k in zip(data.part_names, known, strict=True)] for d in data.designs]

@@ -26,22 +26,22 @@ BRACKETS = ("()", "{}")
 
 @register
 class Rasp(LabeledSequenceData):
-    """LabeledSequenceData drawn from the seed and the right answer at each position.
+    """Random sequences with the correct answer at each position.
 
-    A label that no training sequence has is no class of its own: all such answers share the class ``<never in
-    training>``, which is there only if validation or test need it, and is never right to give.
+    A label that no training sequence has is not a class: all such answers share the class ``<never in training>``,
+    which exists only if validation or test need it and is never a correct prediction.
 
     Args:
-        task: which.
-        vocabulary: symbols and special tokens together, padding among them; the brackets of dyck are always two kinds
-            of one, or of two.
-        length: of the longest sequence, special tokens included.
-        least: of the shortest balanced string of dyck before it is cut to ``length``; None for ``length``.
-        size: sequences drawn, at most; they are distinct.
+        task: name of the task.
+        vocabulary: number of symbols and special tokens, padding included; dyck1 always has one pair of brackets, dyck2
+            two.
+        length: maximum length of a sequence, special tokens included.
+        least: minimum length of a balanced string of dyck before it is cut to ``length``; None for ``length``.
+        size: maximum number of sequences; they are distinct.
         even: share of the training draws in which all lengths are equally likely; most sequences are long.
-        batch_size: sequences of one rank.
-        common: the other arguments of ``Data``; ``val`` is not used: a tenth is for testing, a tenth of the rest for
-            validation.
+        batch_size: sequences per batch on each rank.
+        common: other arguments of ``Data``; ``val`` is not used: a tenth of the sequences is the test split, a tenth of
+            the rest the validation split.
 
     Raises:
         ValueError: if an argument is unknown or out of range.
@@ -163,7 +163,7 @@ def _brackets(rng: np.random.Generator, symbols: list[str], room: int, shortest:
 
 
 def _pairs(rng: np.random.Generator, symbols: list[str], count: int) -> list[str]:
-    """Return letters, each followed by the digit drawn for it in this sequence, one digit before or one letter after."""
+    """Return letters, each followed by its digit in this sequence, and one digit before or one letter after."""
     half = len(symbols) // 2
     letters = symbols[:half]
     digits = symbols[half:]

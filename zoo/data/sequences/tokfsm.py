@@ -95,7 +95,7 @@ class TokFsm(TokenWindowData):
         return probability.scatter(1, torch.from_numpy(self.successors), 1 / self.branches)
 
     @cached_property
-    def _tokens(self) -> np.ndarray:
+    def _tokens(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         n = sum(self.counts.values())
         generator = np.random.default_rng(mix(self.machine, self.seed))
         rows = np.empty((0, self.length), np.uint8)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zoo.paths import did_you_mean
 
 
 def parse_assignments(text: str, names: Sequence[str], *, kind: str, expected: str = "") -> dict[str, str]:
-    """Return the value of each name; every name occurs once.
+    """Return the values by name; every name occurs at most once.
 
     Names and values may contain ``=``: the longest known name counts. A name with a comma is quoted together with its
     value.
@@ -21,7 +21,7 @@ def parse_assignments(text: str, names: Sequence[str], *, kind: str, expected: s
         expected: end of the error messages.
 
     Raises:
-        ValueError: if a name is missing, unknown or given twice; it is named.
+        ValueError: if a name is unknown or given twice; it is named.
 
     Example:
         >>> parse_assignments("height=2, width=3", ["width", "height"], kind="feature")
@@ -36,10 +36,18 @@ def parse_assignments(text: str, names: Sequence[str], *, kind: str, expected: s
         if name in values:
             raise ValueError(f"input {text!r}: {kind} {name!r} is given twice{expected}")
         values[name] = value
+    return values
+
+
+def require_all(values: Mapping[str, str], names: Sequence[str], text: str, *, kind: str, expected: str = "") -> None:
+    """Check that every name has a value.
+
+    Raises:
+        ValueError: if a name is missing; it is named.
+    """
     for name in names:
         if name not in values:
             raise ValueError(f"input {text!r}: {kind} {name!r} is missing{expected}")
-    return values
 
 
 def _split(part: str, names: Sequence[str]) -> tuple[str, str]:

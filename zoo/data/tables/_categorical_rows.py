@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.data.labeled_sequences import LabeledSequenceData, as_split
 from zoo.data.split import Split
-from zoo.data.tables._assignments import parse_assignments
+from zoo.data.tables._assignments import parse_assignments, require_all
 from zoo.paths import did_you_mean
 from zoo.sequence_spec import Frame
 
@@ -48,6 +48,7 @@ class CategoricalRows(LabeledSequenceData):
             if value not in known:
                 near = did_you_mean(value, known) or f"; expected one of {', '.join(known)}"
                 raise ValueError(f"input {text!r}: column {column!r} has no value {value!r}{near}")
+        require_all(row, list(self._columns), text, kind="column")
         words = [f"{column}={row[column]}" for column in self._columns]
         return self.sequence.pad([self.sequence.encode(words)])[0]
 

@@ -65,13 +65,13 @@ def classes(file: Csv, target: str, *, known: tuple[str, ...] | None = None) -> 
             i = int(fractional.argmax())
             raise ValueError(f"{file.at(i, target)}: {cells[i]!r} is not a class; expected words or integers")
         cells = [str(int(value)) for value in values]
-    names = known or sorted(set(cells), key=int if numeric else None)
+    names: Sequence[str] = known or sorted(set(cells), key=int if numeric else None)
     for i, cell in enumerate(cells if known is not None else []):
         if cell not in names:
             near = did_you_mean(cell, list(names)) or f"; expected one of {', '.join(names)}"
             raise ValueError(f"{file.at(i, target)}: the model has no class {cell!r}{near}")
     if len(names) < 2:
-        raise ValueError(f"{file.path}, column {target!r}: {names[0]!r} in every row; expected two classes or more")
+        raise ValueError(f"{file.path}, column {target!r}: {cells[0]!r} in every row; expected two classes or more")
     place = {name: i for i, name in enumerate(names)}
     return tuple(names), torch.tensor([place[cell] for cell in cells])
 

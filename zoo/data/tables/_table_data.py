@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.batch import Batch
 from zoo.data.base import Data, SplitName
 from zoo.data.split import BatchDataset, Split
-from zoo.data.tables._assignments import parse_assignments
+from zoo.data.tables._assignments import parse_assignments, require_all
 
 
 class TableData(Data):
@@ -71,6 +71,7 @@ class TableData(Data):
                 raise ValueError(
                     f"input {text!r}: {cells[name]!r} for feature {name!r} is not a finite number; expected {expected}"
                 )
+        require_all(cells, known, text, kind="feature", expected=f"; expected {expected}")
         return self._scaled(torch.tensor([values[name] for name in known]))
 
 

@@ -153,7 +153,7 @@ class Text(TokenWindowData):
         return {"vocabulary": self._vocabulary} if self.tokenizer == "characters" else {"merges": self._merges}
 
     @cached_property
-    def _tokens(self) -> np.ndarray:
+    def _tokens(self) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         key = hashlib.sha256(repr((self.tokenizer, self.tokens.names)).encode())
         for path in self.files:
             stat = path.stat()
