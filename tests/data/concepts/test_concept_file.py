@@ -90,13 +90,13 @@ def test_scale_is_of_the_training_split(read):
         ),
         (
             ["file,size", "a,1", "b,3", "c,NaN"],
-            "said.csv, row 4, column 'size': 'NaN' is not a finite number; leave the",
+            "said.csv, row 4, column 'size': 'NaN' is not a finite number; leave",
         ),
         (["file,size", "a,1", "b,3", "c,-inf"], "said.csv, row 4, column 'size': '-inf' is not a finite number"),
         (["file,furry", "a,yes", "b,nan", "c,no"], "said.csv, row 3, column 'furry': 'nan' is not a finite number"),
         (
             ["file,furry", "a,1", "b,1", "c,"],
-            "column 'furry': '1' in all 2 rows that say it, row 2 to row 3; a concept",
+            "column 'furry': '1' in all 2 rows with a value, row 2 to row 3; a constant",
         ),
         (["file,colour", "a,red", "b,red"], "column 'colour': 'red' in all 2 rows"),
         (["file,size", "a,2.5", "b,2.50"], "column 'size': '2.5' in all 2 rows"),

@@ -203,7 +203,7 @@ def test_legal_moves_of_models(file, right):
     assert (told["legal moves"], told["legal moves sampled"]) == (right, pytest.approx(float(right), abs=1e-9))
     characters = make(file, tokens="characters", context=120)
     model = Knowing(characters, right)
-    model.predict = lambda x: torch.zeros(*x.shape, characters.num_classes)
+    model.position_logits = lambda x: torch.zeros(*x.shape, characters.num_classes)
     told = characters.extra_metrics(model)
     assert (told["legal moves"], told["legal moves sampled"]) == (right, right)
     assert told["nats per token"] == pytest.approx(np.log(32), rel=1e-6)
@@ -238,7 +238,7 @@ def test_prompts(file):
         ("a.pgn", '[Event "x"]\n\n1. e4 e5\n2. Ke3 *\n', "a.pgn, line 4: move 3 is wrong .illegal san: 'Ke3'"),
         ("a.pgn", '[Event "x"]\n\n1. e4 --\n2. d4 *\n', "a.pgn, line 3: move 2 is wrong"),
         ("a.pgn", "", "has no game with a move"),
-        ("a.txt", "e2e4\n", "has 1 different games, and validation and test take 5 and 10"),
+        ("a.txt", "e2e4\n", "has 1 different games, but validation and test need 5 and 10"),
         ("a.txt.xz", "e2e4\n", "is damaged"),
     ],
 )

@@ -138,7 +138,10 @@ def test_another_table_is_read_as_the_model_knows_it(table, tmp_path):
     batch = data.samples("test", [0])
     assert (batch.x.tolist(), batch.y.tolist()) == ([[2, 4]], [1])
     for text, reason in (
-        ("smell,edible,colour\nnone,yes,red\nnine,yes,red\n", "row 3.*'smell'.*'nine' is a value that the model"),
+        (
+            "smell,edible,colour\nnone,yes,red\nnine,yes,red\n",
+            "row 3.*'smell'.*'nine' is not a value known to the model",
+        ),
         ("smell,edible,colour\nnone,yes,red\nnone,nay,red\n", "row 3.*the model has no class 'nay'"),
         ("smell,edible\nnone,yes\n", "no column 'colour'"),
     ):

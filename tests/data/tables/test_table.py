@@ -147,7 +147,7 @@ def test_slips(write, row, column, cell, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"features": ["a", "kind"]}, "column 'kind' is in data.target and in data.features; give it one use"),
+        ({"features": ["a", "kind"]}, "column 'kind' is in data.target and in data.features; give it one role"),
         ({"features": ["a", "high"]}, "column 'high' is in data.concept_columns and in data.features"),
         ({"features": ["a", "a"]}, "column 'a' is in data.features and in data.features"),
         ({"concept_columns": ["name"]}, "column 'name' is in data.id and in data.concept_columns"),
@@ -169,7 +169,7 @@ def test_tables_that_say_too_little(write):
     file = write("few.csv", few)
     with pytest.raises(ValueError, match="row 4, column 'y': no row of class 'b' is in train"):
         create_data("table", file=file, target="y", split="part").setup()
-    with pytest.raises(ValueError, match="few.csv: 4 rows are too few to hold out a fifth"):
+    with pytest.raises(ValueError, match="few.csv: 4 rows are too few for a test split of a fifth"):
         create_data("table", file=file, target="y").setup()
     with pytest.raises(ValueError, match="few.csv has no numeric column"):
         create_data("table", file=file, target="y", id="x").setup()
