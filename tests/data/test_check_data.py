@@ -8,7 +8,7 @@ import torch
 from zoo import paths
 from zoo.data import create_data, list_data
 from zoo.data.tables.toys import Toys
-from zoo.testing.check_data import check_data
+from zoo.testing import check_data
 
 # Arguments that make each source small; a source that needs files of the user gets them in the test.
 ARGS = {
