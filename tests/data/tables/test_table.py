@@ -178,7 +178,7 @@ def test_tables_that_say_too_little(write):
         create_data("table", file=write("few.csv", few), target="y", split="part").setup()
     for i in (1, 2, 3, 4):
         few[i][2] = "train"
-    with pytest.raises(ValueError, match="column 'part': no row says 'test'"):
+    with pytest.raises(ValueError, match="column 'part': no row has 'test'"):
         create_data("table", file=write("few.csv", few), target="y", split="part").setup()
     for i in (1, 2, 3, 4):
         few[i][1] = "a"

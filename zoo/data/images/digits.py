@@ -58,7 +58,7 @@ class Digits(ImageData):
         >>> from zoo.data import create_data
         >>> data = create_data("digits", size=16, batch_size=8)
         >>> tuple(next(iter(data.loader("test"))).x.shape), len(data.splits["test"])
-        ((8, 3, 16, 16), 360)
+        ((8, 3, 16, 16), 359)
     """
 
     class_names = tuple("0123456789")
