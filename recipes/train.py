@@ -1,53 +1,76 @@
 """Train: build, train phase by phase, score on the test split, save a checkpoint and its page."""
 
-import argparse
-import logging
-import os
-import sys
 import tempfile
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from omegaconf import DictConfig
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
-from zoo.config import plain
-from zoo.evaluation.scoring import finish, score, table
+from zoo.config import keyword_overrides
+from zoo.evaluation import scoring
+from zoo.results import TrainResult
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
+from zoo.training.quiet import quiet
 from zoo.training.run import build, load_config, open_folder
 
 
-def validate(name: str, overrides: list[str]) -> None:
-    """Check a config and everything that it names, without reading data or backbone weights."""
-    config = load_config(name, overrides)
-    check_run(*build(config, dry=True), config)
+def train(
+    config: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: bool = False,
+    command: str | None = None,
+    **keys: Any,
+) -> TrainResult:
+    """Train the model of a config and write its run folder.
 
+    Args:
+        config: name of a shipped config (``protopnet/digits``) or path of a YAML file.
+        overrides: ``key=value`` strings, as on the command line.
+        out: run folder; by default ``runs/<name of the config>``.
+        resume: continue an interrupted run of the same config; the result is bit-identical.
+        overwrite: replace an older run in that folder.
+        dry_run: run one batch through everything and write nothing.
+        progress: show progress bars.
+        command: recorded in the checkpoint as the command of the run.
+        keys: overrides of top-level keys: ``seed=1``, ``data={"limit": 100}``, ``phases={"joint": {"epochs": 5}}``.
 
-def main(args: argparse.Namespace) -> None:
-    """Run ``args.name`` with ``args.overrides``."""
+    Raises:
+        ValueError: a mistake in the config (the message names the key and the nearest valid one), or a folder that
+            already holds something.
+
+    Example:
+        >>> import zoo
+        >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
+        >>> result.scores["accuracy"].value  # doctest: +SKIP
+    """
     quiet()
-    config = load_config(args.name, args.overrides)
-    if args.dry_run:
-        return dry_run(config)
-    out = args.out or Path("runs") / args.name.removesuffix(".yaml").strip("./").replace("/", "-")
-    model, data = build(config)
-    check_run(model, data, config)
+    all_overrides = [*keyword_overrides(keys), *overrides]
+    resolved = load_config(str(config), all_overrides)
+    if dry_run:
+        return _dry_run(resolved)
+    folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
+    model, data = build(resolved)
+    check_run(model, data, resolved)
     data.setup()
-    open_folder(out, config, resume=args.resume, overwrite=args.overwrite)
-    run_phases(model, data, config, out, resume=args.resume, progress=sys.stderr.isatty())
-    if rank_zero_only.rank == 0:
-        command = f"zoo {args.verb} {args.name} {' '.join(args.overrides)}".strip()
-        rows = finish(model, data, config, out, command=command)
-        show(rows, title=out.name)
-        Console().print(f"page        {out / 'report.html'}\ncheckpoint  {out / 'checkpoint'}", soft_wrap=True)
-    return None
+    open_folder(folder, resolved, resume=resume, overwrite=overwrite)
+    run_phases(model, data, resolved, folder, resume=resume, progress=progress)
+    if rank_zero_only.rank != 0:
+        return TrainResult(model, {}, (), folder)
+    command = command or " ".join(["zoo train", str(config), *all_overrides])
+    scores, rows = scoring.finish(model, data, resolved, folder, command=command)
+    return TrainResult(model, scores, rows, folder)
 
 
-def dry_run(config) -> None:
-    """One batch through every phase, one explanation and one update of every score; nothing is left behind."""
+def _dry_run(config: DictConfig) -> TrainResult:
+    """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
     config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     for phase in config.phases.values():
         phase.cache = min(phase.cache, 1)
@@ -55,27 +78,5 @@ def dry_run(config) -> None:
     check_run(model, data, config)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
-    results = score(model, data, config.suite, limit=1, progress=False)
-    show(table(results), title=f"dry run of {plain(config)['model']['name']}: works; the figures mean nothing")
-
-
-def show(rows, *, title: str) -> None:
-    """Print the score table."""
-    sheet = Table(title=title, title_justify="left", box=SIMPLE)
-    for column in ("score", "value", "protocol", "note"):
-        sheet.add_column(column, overflow="fold")
-    for row in rows:
-        sheet.add_row(row.name, row.value, row.protocol, row.note)
-    Console().print(sheet)
-
-
-def quiet() -> None:
-    """Keep Lightning's chatter out of the table."""
-    for name in ("pytorch_lightning", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
-    warnings.filterwarnings("ignore", message=".*LeafSpec")
-    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen parts, on purpose
-    warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # it is: Data.resume_at
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    scores = scoring.score(model, data, config.suite, limit=1, progress=False)
+    return TrainResult(model, scores, scoring.table(scores), None)

@@ -13,7 +13,8 @@ import torch
 import zoo
 from zoo import checkpoint
 from zoo import config as configs
-from zoo.cli import main, recipe
+from zoo.cli import main
+from zoo.evaluation.comparison import aligned, unit_cards
 from zoo.evaluation.matching import load_runs, probe
 from zoo.models.protopnet import PER_UNIT
 from zoo.training.run import build, load_config
@@ -164,12 +165,11 @@ def test_what_units_add_and_who_is_right(desk):
 def test_patterns_without_a_sign_are_shown_in_the_same_colours(desk, here):
     """Of a twin whose patterns are all turned round."""
     runs = load_runs([desk["bilinear"], desk["first"]])
-    compare = recipe("compare")
-    card = compare.unit_cards(runs[0], torch.zeros(30), {0})[0]
+    card = unit_cards(runs[0], torch.zeros(30), {0})[0]
     other = replace(card, source=replace(card.source, picture=-card.source.picture))
-    assert torch.equal(compare.turned(other, card, runs[0]).source.picture, card.source.picture)
-    assert compare.turned(card, card, runs[0]) is card
-    assert compare.turned(other, card, runs[1]) is other  # prototypes have a sign
+    assert torch.equal(aligned(other, card, runs[0]).source.picture, card.source.picture)
+    assert aligned(card, card, runs[0]) is card
+    assert aligned(other, card, runs[1]) is other  # prototypes have a sign
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,12 @@ import pytest
 import torch
 
 from zoo import paths
-from zoo.cli import recipe
 from zoo.config import check, load, plain, schema
 from zoo.data import data_class
 from zoo.metrics.suite import Suite
 from zoo.model import SelfExplaining
 from zoo.phase import methods
-from zoo.training.run import build, load_config
+from zoo.training.run import build, load_config, validate
 
 CONFIGS = sorted(p for p in paths.configs().rglob("*.yaml") if p.parent.name != "evaluate")
 SUITES = sorted((paths.configs() / "evaluate").glob("*.yaml"))
@@ -58,7 +57,7 @@ def test_header(file):
 
 @pytest.mark.parametrize("file", CONFIGS, ids=named)
 def test_valid(file):
-    recipe("train").validate(named(file), [])
+    validate(named(file), [])
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=named)
@@ -86,7 +85,7 @@ def test_suites(file, tiny):
         ("model.similarity=cosin", "model.similarity"),
         ("model.name=protopnt", "no model 'protopnt', did you mean protopnet"),
         ("data.batchsize=3", "batch_size"),
-        ("data.name=digit", "no data 'digit', did you mean digits"),
+        ("data.name=digit", "no data source 'digit', did you mean digits"),
         ("data.size=big", "data.size"),
         ("phases.jint.epochs=3", "override 'phases.jint.epochs=3'.*joint"),
         ("phases.joint.epoch=3", "epochs"),
@@ -112,7 +111,7 @@ def test_suites(file, tiny):
 )
 def test_slips(tiny, override, words):
     with pytest.raises(ValueError, match=words):
-        recipe("train").validate(str(tiny), [override])
+        validate(str(tiny), [override])
 
 
 @pytest.mark.parametrize(
@@ -138,7 +137,7 @@ def test_slips_in_a_file(tiny, tmp_path, old, new, words):
     file = tmp_path / "tiny.yaml"
     file.write_text(text.replace(old, new))
     with pytest.raises(ValueError, match=words) as error:
-        recipe("train").validate(str(file), [])
+        validate(str(file), [])
     assert "\n" not in str(error.value)
     assert "tiny.yaml" in str(error.value)
 

@@ -41,7 +41,9 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "reporting": GROUND | {"registry", "models", "data", "layers"},
     "training": GROUND | {"registry", "models", "layers", "data", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
-    "cli": GROUND | {"registry", "checkpoint", "data"},
+    "results": set(),
+    "verbs": {"paths"},
+    "cli": GROUND | {"registry", "checkpoint", "verbs", "training"},
     "__init__": set(),
     "__main__": {"cli"},
 }

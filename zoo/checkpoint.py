@@ -58,8 +58,8 @@ def find(name: str) -> Path:
     for folder in (here, here / "checkpoint", *(root / name for root in paths.checkpoints())):
         if (folder / WEIGHTS).is_file():
             return folder
-    near = paths.did_you_mean(name, list_checkpoints())
-    raise ValueError(f"no checkpoint {name!r}{near}; `zoo ls` lists all, or name a run folder that has finished")
+    near = paths.did_you_mean(name, list_checkpoints()) or "."
+    raise ValueError(f"no checkpoint {name!r}{near} `zoo ls` lists all; a run folder must be of a finished run")
 
 
 def title(name: str) -> str:

@@ -7,8 +7,9 @@ list of arguments to keep. A misspelt key or a wrong type is an error that names
 from __future__ import annotations
 
 import inspect
+import json
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -22,7 +23,9 @@ from zoo import paths
 from zoo.phase import Phase
 
 VERSION = 2  # of the layout of a config; raised when a key is renamed, see ``migrate``
-NODES = 1 << 20  # of a YAML file once its aliases are written out: many words, and no bomb
+MAX_YAML_NODES = 1 << 20  # after aliases are expanded: room for a vocabulary, not for an alias bomb
+
+Classes = Callable[[str, str], type]  # class of a section ("model" or "data") by name
 
 
 @dataclass
@@ -111,18 +114,19 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_yaml(text: Path | str) -> Any:
-    """A YAML file, or YAML text: a vocabulary of many words may stand in it."""
+    """Read a YAML file (a path) or YAML text (a string), with up to ``MAX_YAML_NODES`` nodes."""
     read = OmegaConf.load if isinstance(text, Path) else OmegaConf.create
-    return read(text, max_yaml_expanded_nodes=NODES)  # pyright: ignore
+    return read(text, max_yaml_expanded_nodes=MAX_YAML_NODES)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
-def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, str], type] | None = None) -> DictConfig:
+def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = None) -> DictConfig:
     """Read a config, apply overrides, check everything.
 
     Args:
         name: a shipped config (``protopnet/digits``) or the path of a YAML file.
         overrides: ``key=value`` strings, values in YAML.
-        classes: ``classes("model", "protopnet")`` finds the class whose ``__init__`` types that section.
+        classes: ``classes("model", "protopnet")`` returns the class whose ``__init__`` types that section; None
+            leaves the arguments of model and data unchecked, and needs no torch.
 
     Returns:
         The resolved config, closed against unknown keys.
@@ -140,7 +144,7 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, st
     return check(raw, overrides, where=str(file), classes=classes)
 
 
-def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes=None) -> DictConfig:
+def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes: Classes | None = None) -> DictConfig:
     """Type a raw config and apply overrides; see ``load``."""
     raw = OmegaConf.create(migrate(OmegaConf.to_container(raw)))
     try:
@@ -180,7 +184,60 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
     return config
 
 
-def _override(config: DictConfig, text: str, classes) -> None:
+def keyword_overrides(keys: Mapping[str, Any]) -> list[str]:
+    """Return keyword arguments of a verb as ``key=value`` overrides; mappings are merged into sections.
+
+    Args:
+        keys: value by top-level key of a config; a mapping gives keys of that section.
+
+    Raises:
+        ValueError: if a key is not one of a config, or YAML cannot hold a value.
+
+    Example:
+        >>> keyword_overrides({"seed": 1, "data": {"limit": 20}, "phases": {"joint": {"epochs": 5}}})
+        ['seed=1', 'data.limit=20', 'phases.joint={"epochs": 5}']
+    """
+    texts = []
+    known = list(Config.__dataclass_fields__)
+    for key, value in keys.items():
+        if key not in known:
+            raise ValueError(f"unexpected argument {key!r}{paths.did_you_mean(key, known)} (keys: {', '.join(known)})")
+        entries = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+        texts += [f"{k}={_yaml(k, v)}" for k, v in entries.items()]
+    return texts
+
+
+def _yaml(key: str, value: Any) -> str:
+    """Return a value as one line of YAML."""
+    try:
+        return json.dumps(value, default=_jsonable, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{key} is {value!r}; expected numbers, text, lists and mappings") from error
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(type(value).__name__)
+
+
+def check_trained_overrides(overrides: Sequence[str]) -> None:
+    """Check that overrides of a trained model change only its data and accelerator.
+
+    Raises:
+        ValueError: an override of what training fixed.
+    """
+    for text in overrides:
+        if not text.startswith(("data.", "trainer.accelerator=")):
+            raise ValueError(f"override {text!r}: a trained model is fixed; data.* and trainer.accelerator may change")
+
+
+def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
+    """Apply one override; without ``classes`` the arguments of model and data are not checked."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32")
@@ -209,7 +266,9 @@ def _override(config: DictConfig, text: str, classes) -> None:
         else:
             OmegaConf.set_struct(config, True)
             whole = key.count(".") < 2  # a whole phase is merged; the mappings in it are replaced
-            OmegaConf.update(config, key, parsed, force_add=_free_form(config, key), merge=whole)
+            unchecked = section in ("model", "data") and bool(argument)
+            free = unchecked or _free_form(config, key)
+            OmegaConf.update(config, key, parsed, force_add=free, merge=whole)
     except OmegaConfBaseException as error:
         raise ValueError(f"override {text!r}: {_first_line(error)}") from error
 

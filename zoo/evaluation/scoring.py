@@ -98,11 +98,13 @@ def _quiet(progress: bool) -> bool | None:
     return None if progress else True
 
 
-def finish(model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, command: str) -> list[ScoreRow]:
+def finish(
+    model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, command: str
+) -> tuple[dict[str, Result], list[ScoreRow]]:
     """Score on the test split, save the checkpoint with its card, write the report page.
 
     Returns:
-        The score table.
+        The scores by name, and the score table.
     """
     model.eval()
     results = score(model, data, config.suite, accelerator=config.trainer.accelerator)
@@ -131,7 +133,7 @@ def finish(model: SelfExplaining, data: Data, config: DictConfig, out: Path, *, 
         example=drawn,
     )
     write_page(out / "report.html", model, data, results, rows, facts, title=out.name)
-    return rows
+    return results, rows
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from zoo.data import create_data, data_class
 from zoo.data.base import Data
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
+from zoo.training.check import check_run
 
 
 def classes(section: str, name: str) -> type:
@@ -28,6 +29,16 @@ def classes(section: str, name: str) -> type:
 def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Read and check a config, see ``zoo.config.load``."""
     return configs.load(name, overrides, classes=classes)
+
+
+def validate(name: str, overrides: Sequence[str] = ()) -> None:
+    """Check a config and everything that it names, without reading data or backbone weights.
+
+    Raises:
+        ValueError: the first mistake; the message names the key and the nearest valid one.
+    """
+    config = load_config(name, overrides)
+    check_run(*build(config, dry=True), config)
 
 
 FROM_DATA = ("concepts", "input_shape", "num_classes", "sequence")
@@ -158,24 +169,6 @@ def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [leaf for k, v in tree.items() for leaf in _leaves(v, f"{prefix}{k}.")]
 
 
-def statements(texts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """What ``name=value`` texts say of a model's units, and those that override its data or accelerator.
-
-    Raises:
-        ValueError: if a name is stated twice.
-    """
-    stated, overrides = {}, []
-    for text in texts:
-        name, _, value = text.rpartition("=")
-        if name.startswith("data.") or name == "trainer.accelerator":
-            overrides.append(text)
-        elif name in stated:
-            raise ValueError(f"{name!r} is stated twice; state one value")
-        else:
-            stated[name] = value
-    return stated, overrides
-
-
 def data_of(config: DictConfig) -> Data:
     """The data of a trained model's config, read with the tokens and classes that the model knows.
 
@@ -195,8 +188,6 @@ def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining
     Raises:
         ValueError: no such checkpoint, or an override of what training has settled.
     """
-    for text in overrides:
-        if not text.startswith(("data.", "trainer.accelerator=")):
-            raise ValueError(f"override {text!r}: a trained model is fixed; data.* and trainer.accelerator may change")
+    configs.check_trained_overrides(overrides)
     model = checkpoint.load(name)
     return model, configs.check(OmegaConf.create(model.config), overrides, where=name, classes=classes)
