@@ -14,14 +14,14 @@ from rich.table import Table
 from torch import Tensor
 
 from zoo.cli import recipe
+from zoo.evaluation.facts import run_facts
 from zoo.evaluation.matching import Found, Run, fingerprint, load_runs, probe
-from zoo.evaluation.scoring import about
+from zoo.evaluation.units import gallery
 from zoo.metrics.matching.assignment import PROTOCOL, average
-from zoo.reporting import unit_gallery
-from zoo.reporting.comparison_page import WAYS, RunPair, UnitCard, compare_page, ends
-from zoo.reporting.glossary import GLOSSARY
+from zoo.reporting.comparison_page import MATCHINGS, RunPair, UnitCard, compare_page, ends
+from zoo.reporting.glossary import noun
 
-COLUMNS = ("pairs", "similarity", "chance", "strict chance", "mean max", "at least .7", "no partner", "same answer")
+COLUMNS = ("pairs", "similarity", "chance", "strict chance", "mean max", "at least 0.7", "no partner", "same answer")
 ALONE = 24  # unmatched units that are pictured
 
 
@@ -52,11 +52,11 @@ def main(args: argparse.Namespace) -> None:
         sheet.add_row("mean", *cells(None, mean))
     Console().print(sheet)
     said = [
-        (run.name, f"{len(run.model.units)} {GLOSSARY[run.model.units.kind].many}, accuracy {a:.3f}")
+        (run.name, f"{len(run.model.units)} {noun(run.model.units.kind).many}, accuracy {a:.3f}")
         for run, a in zip(runs, found.accuracy, strict=True)
     ]
     sys.stdout.write("".join(f"{i}  {name}: {text}\n" for i, (name, text) in enumerate(said, 1)))
-    facts = about(runs[0].config, runs[0].data, f"zoo compare {' '.join(args.overrides)} --by {args.by}")
+    facts = run_facts(runs[0].config, runs[0].data, f"zoo compare {' '.join(args.overrides)} --by {args.by}")
     facts |= {"model": ", ".join(dict.fromkeys(run.model.name for run in runs))}
     facts |= {"data": f"{data} ({runs[0].data.license}), {n} test samples, hash {fingerprint(runs[0].data)}"}
     facts |= {"protocol": f"{PROTOCOL}/{args.by}"}
@@ -70,9 +70,9 @@ def main(args: argparse.Namespace) -> None:
             columns=COLUMNS,
             mean=cells(None, mean),
             runs=said,
-            pairs=cards(runs, found, lines, args.shown, WAYS[args.by].dead),
+            pairs=cards(runs, found, lines, args.shown, MATCHINGS[args.by].dead),
             lead=f"Matched units are alike by {plain(mean['similarity'])} on average. Units that share nothing would"
-            f" reach {plain(mean['chance'])}, those that share {WAYS[args.by].shared}"
+            f" reach {plain(mean['chance'])}, those that share {MATCHINGS[args.by].shared}"
             f" {plain(mean['strict_chance'])}. Two runs give the same answer to {100 * mean['same answer']:.1f} % of"
             f" {n} test samples.",
             shown=args.shown,
@@ -143,7 +143,7 @@ def cards(runs: Sequence[Run], found: Found, lines: dict, shown: int, dead: str)
 def turned(card: UnitCard, beside: UnitCard, run: Run) -> UnitCard:
     """A unit that has no sign, in the colours of the one that it is shown beside."""
     ours, theirs = card.source, beside.source
-    if ours is None or theirs is None or not (ours.portrait and theirs.portrait):
+    if ours is None or theirs is None or not (ours.is_template and theirs.is_template):
         return card
     if (told := run.model.directions()) is None or told.signed or float((ours.picture * theirs.picture).sum()) >= 0:
         return card
@@ -152,7 +152,7 @@ def turned(card: UnitCard, beside: UnitCard, run: Run) -> UnitCard:
 
 def unit_cards(run: Run, amounts: Tensor, pictured: set[int]) -> list[UnitCard]:
     """All units of a run; pictures of some."""
-    units, sources = run.model.units, unit_gallery.sources(run.model, run.own, pictured)
+    units, sources = run.model.units, gallery.sources(run.model, run.own, pictured)
     owners = [-1] * len(units) if units.owner is None else units.owner.tolist()
     return [
         UnitCard(name, amount, run.data.class_names[owner] if owner >= 0 else "", sources.get(u))

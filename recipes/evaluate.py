@@ -8,8 +8,12 @@ from pathlib import Path
 
 from zoo import checkpoint
 from zoo.cli import recipe
-from zoo.evaluation.scoring import about, score, table, write_page
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.pipeline import evaluate
+from zoo.evaluation.score_table import table
+from zoo.evaluation.scoring import score
 from zoo.metrics.suite import check as check_scores
+from zoo.reporting.page import page
 from zoo.training.run import data_of, load_checkpoint
 
 
@@ -26,20 +30,22 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or Path("runs") / f"evaluate-{title}-{Path(args.suite).stem}"
     if not args.dry_run:
         claim(out, overwrite=args.overwrite)
-    limit = 1 if args.dry_run else None
-    results = score(model, data, args.suite, limit=limit, accelerator=config.trainer.accelerator)
-    rows = table(results)
-    train.show(rows, title=f"{title} on {config.data.name}, suite {args.suite}")
+    accelerator = config.trainer.accelerator
+    heading = f"{title} on {config.data.name}, suite {args.suite}"
     if args.dry_run:
+        train.show(table(score(model, data, args.suite, limit=1, accelerator=accelerator)), title=heading)
         return
-    facts = about(config, data, f"zoo evaluate {args.name} {' '.join(args.overrides)} --suite {args.suite}")
+    facts = run_facts(config, data, f"zoo evaluate {args.name} {' '.join(args.overrides)} --suite {args.suite}")
+    evaluation = evaluate(model, data, args.suite, title=title, facts=facts, accelerator=accelerator)
+    results = evaluation.results
+    train.show(evaluation.rows, title=heading)
     units = {n: {k: v.tolist() for k, v in r.per_unit.items()} for n, r in results.items() if r.per_unit}
     scores = {n: r.to_json() for n, r in results.items()}
     part = out / ".metrics.part"
     part.write_text(json.dumps({"scores": scores, **facts, "seed": config.seed, "units": units}, indent=1) + "\n")
     os.replace(part, out / "metrics.json")
-    page = write_page(out / "report.html", model, data, results, rows, facts, title=title)
-    sys.stdout.write(f"metrics  {out / 'metrics.json'}\npage     {page}\n")
+    file = page(out / "report.html", evaluation.page)
+    sys.stdout.write(f"metrics  {out / 'metrics.json'}\npage     {file}\n")
 
 
 def claim(out: Path, *, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,10 +13,11 @@ from rich.table import Table
 from zoo import checkpoint
 from zoo.batch import Batch
 from zoo.cli import recipe
-from zoo.evaluation.scoring import about
-from zoo.reporting import unit_gallery
+from zoo.evaluation import examples
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.score_table import stored_rows
 from zoo.reporting.glossary import visible
-from zoo.reporting.page import ScoreRow, page
+from zoo.reporting.page import page
 from zoo.training.run import data_of, load_checkpoint
 
 
@@ -27,45 +29,21 @@ def main(args: argparse.Namespace) -> None:
     model, config = load_checkpoint(args.name, args.overrides)
     data = data_of(config)
     x, known, name = read(args.input, data)
-    truth = known and known.y
-    with torch.no_grad():
-        told = model.explain(x, shown=args.shown)
-        also = None if truth is None else model.explain(x, target=truth, shown=args.shown)
-    both = [e for e in (told, also) if e is not None]
-    used = {int(u) for e in both for u in e.shown.flatten()}
+    explained = examples.explain(model, x, known, shown=args.shown)
+    explanation = explained.explanations[0]
     _, metrics = checkpoint.read(checkpoint.find(args.name))
-    scores = metrics.get("scores", {}).items()
-    rows = [
-        ScoreRow(n, "n/a" if s["value"] is None else f"{s['value']:.4g}", s["protocol"], s.get("note", ""))
-        for n, s in scores
-    ]
-    facts = about(config, data, f"zoo explain {args.name} {args.input}")
     kind = checkpoint.title(args.name)
     with tempfile.TemporaryDirectory() as folder:
         file = f"{kind}-{file_name(name)}.html"
         out = Path(folder) / file if args.dry_run else (args.out or Path("runs/explain")) / file
-        page(
-            out,
-            title=f"{kind} on {name}",
-            explanation=told,
-            also=also,
-            pictures=data.to_image(x),
-            truth=truth,
-            class_names=data.class_names,
-            sources=unit_gallery.sources(model, data, used),
-            scores=rows,
-            facts=facts,
-            notes=unit_gallery.notes(model, data, known and known.concepts, *both),
-            details=data.feature_values(x),
-            traces=model.trace(x),
-            sums=model.class_sums(x),
-            tokens=data.token_texts(x),
-        )
-    for i, winner in enumerate(told.target.tolist()):
-        said = name if len(x) == 1 else f"{name}, answer {i + 1}"
-        answer = data.class_names[winner] if data.token_texts(x) is None else visible(data.class_names[winner])
-        sys.stdout.write(f"{said}: {answer}, logit {float(told.logits[i, winner]):.4g}\n")
-    rows = next(iter(model.trace(x[:1])), [])
+        context = examples.page_context(model, data, explained, title=f"{kind} on {name}")
+        facts = run_facts(config, data, f"zoo explain {args.name} {args.input}")
+        page(out, replace(context, scores=stored_rows(metrics), facts=facts))
+    for i, winner in enumerate(explanation.target.tolist()):
+        label = name if len(x) == 1 else f"{name}, answer {i + 1}"
+        answer = data.class_names[winner] if context.tokens is None else visible(data.class_names[winner])
+        sys.stdout.write(f"{label}: {answer}, logit {float(explanation.logits[i, winner]):.4g}\n")
+    rows = context.traces[0] if context.traces else []
     if rows:
         sheet = Table(*(str(i) for i in range(-1, len(rows[0][1]))), box=None, show_header=False)
         for label, values in rows[1:]:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,12 +16,13 @@ from torch import Tensor
 from zoo import checkpoint
 from zoo.cli import recipe
 from zoo.concept_schema import ConceptSchema
-from zoo.evaluation.scoring import about
+from zoo.evaluation import examples
+from zoo.evaluation.facts import run_facts
 from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
-from zoo.reporting import unit_gallery
+from zoo.reporting.context import StepRow
 from zoo.reporting.numbers import percent
-from zoo.reporting.page import StepRow, page
+from zoo.reporting.page import page
 from zoo.training.run import data_of, load_checkpoint, statements
 
 
@@ -50,23 +52,9 @@ def main(args: argparse.Namespace) -> None:
     file = f"{kind}-{recipe('explain').file_name(name)}-set.html"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / file if args.dry_run else (args.out or Path("runs/intervene")) / file
-        used = {int(u) for u in e.shown.flatten() if u >= 0}
-        page(
-            out,
-            title=f"{kind} on {name}, corrected",
-            explanation=e,
-            pictures=data.to_image(x),
-            truth=known and known.y,
-            class_names=data.class_names,
-            sources=unit_gallery.sources(model, data, used),
-            facts=about(config, data, command),
-            details=data.feature_values(x),
-            traces=model.trace(x),
-            sums=model.class_sums(x),
-            steps=steps,
-            tokens=data.token_texts(x),
-            notes=unit_gallery.notes(model, data, known and known.concepts, e),
-        )
+        explained = examples.Examples(x, (e,), known and known.y, known and known.concepts)
+        context = examples.page_context(model, data, explained, title=f"{kind} on {name}, with interventions")
+        page(out, replace(context, steps=steps, facts=run_facts(config, data, command)))
     if not args.dry_run:
         sys.stdout.write(f"page  {out}\n")
 

@@ -13,8 +13,19 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from zoo import checkpoint
 from zoo.config import plain
-from zoo.evaluation.scoring import finish, score, table
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.model_card import card
+from zoo.evaluation.pipeline import Evaluation, evaluate
+from zoo.evaluation.reference import reference_rows
+from zoo.evaluation.score_table import table
+from zoo.evaluation.scoring import score
+from zoo.evaluation.units import gallery
+from zoo.reporting.contact_sheet import contact_sheet
+from zoo.reporting.example_figure import figure_of
+from zoo.reporting.page import page
+from zoo.reporting.unit_source import unit_picture
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
 from zoo.training.run import build, load_config, open_folder
@@ -40,10 +51,48 @@ def main(args: argparse.Namespace) -> None:
     run_phases(model, data, config, out, resume=args.resume, progress=sys.stderr.isatty())
     if rank_zero_only.rank == 0:
         command = f"zoo {args.verb} {args.name} {' '.join(args.overrides)}".strip()
-        rows = finish(model, data, config, out, command=command)
-        show(rows, title=out.name)
+        evaluation = finish(model, data, config, out, command=command)
+        show(evaluation.rows, title=out.name)
         Console().print(f"page        {out / 'report.html'}\ncheckpoint  {out / 'checkpoint'}", soft_wrap=True)
     return None
+
+
+def finish(model, data, config, out: Path, *, command: str) -> Evaluation:
+    """Evaluate a trained model on the test split, then write its checkpoint and its page.
+
+    Args:
+        model: trained.
+        data: with its splits read.
+        config: of the run.
+        out: folder of the run.
+        command: the command line, for the facts.
+    """
+    model.eval()
+    settings = plain(config)
+    facts = run_facts(config, data, command, log=out / "log.csv")
+    evaluation = evaluate(
+        model,
+        data,
+        config.suite,
+        title=out.name,
+        facts=facts,
+        more_rows=reference_rows(config, out),
+        accelerator=config.trainer.accelerator,
+    )
+    origins = gallery.sources(model, data, range(len(model.units)))
+    scores = {name: result.to_json() for name, result in evaluation.results.items()}
+    checkpoint.save(
+        out / "checkpoint",
+        model,
+        config=settings,
+        metrics={"scores": scores, **facts, "seed": config.seed},
+        card=card(out.name, settings, data, evaluation.rows, facts, n_units=len(model.units)),
+        unit_lines=gallery.unit_lines(model, data, origins),
+        unit_sheet=contact_sheet({unit: unit_picture(source) for unit, source in origins.items()}),
+        example=figure_of(evaluation.page),
+    )
+    page(out / "report.html", evaluation.page)
+    return evaluation
 
 
 def dry_run(config) -> None:
@@ -56,7 +105,7 @@ def dry_run(config) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
     results = score(model, data, config.suite, limit=1, progress=False)
-    show(table(results), title=f"dry run of {plain(config)['model']['name']}: works; the figures mean nothing")
+    show(table(results), title=f"dry run of {plain(config)['model']['name']}: works; these scores mean nothing")
 
 
 def show(rows, *, title: str) -> None:
