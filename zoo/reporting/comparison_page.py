@@ -93,7 +93,7 @@ MATCHINGS: dict[str, MatchingText] = {
         " direction, 0 for orthogonal ones, below 0 for opposite ones (the absolute value where a direction and its"
         " negative are the same unit).",
         "the directions of both runs are random",
-        "one run has random directions with the covariance of its own. A similarity above it shows that single units"
+        "one run has random directions with the mean and covariance of its own. A similarity above it shows that single units"
         " were found again, and not only the same subspace",
         "only the subspace that they lie in",
         "have no direction",
@@ -101,8 +101,8 @@ MATCHINGS: dict[str, MatchingText] = {
     "parts": MatchingText(
         "The cosine between the rates at which two units are located at each object part: 1 for the same parts equally"
         " often, 0 for no part in common.",
-        "the parts of each unit of one run are permuted",
-        "the rates of each part are permuted among the units of its run. A similarity above it shows that single units"
+        "the rates of each unit of one run are permuted over the parts",
+        "the rates of each part are permuted over the units of the run. A similarity above it shows that single units"
         " were found again, and not only a preference of all units for some parts",
         "only a preference for some parts",
         "are located at no part",
