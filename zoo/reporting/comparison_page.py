@@ -93,8 +93,8 @@ MATCHINGS: dict[str, MatchingText] = {
         " direction, 0 for orthogonal ones, below 0 for opposite ones (the absolute value where a direction and its"
         " negative are the same unit).",
         "the directions of both runs are random",
-        "one run has random directions with the mean and covariance of its own. A similarity above it shows that single units"
-        " were found again, and not only the same subspace",
+        "one run has random directions with the mean and covariance of its own. A similarity above it shows that single"
+        " units were found again, and not only the same subspace",
         "only the subspace that they lie in",
         "have no direction",
     ),

@@ -30,8 +30,8 @@ class UnitRanking:
 def lowest_units(model: SelfExplaining, data: Data, results: Mapping[str, Result], *, count: int = 10) -> UnitRanking:
     """Rank units by the mean over their per-unit scores; a unit that none of them can score is left out.
 
-    Only read-outs that a score names for readers (``unit_readouts``) count, each a share of inputs. Of several results
-    with one heading, such as a score and its random control, the first counts.
+    The scores are those that name a ``unit_pass_rate``. Of several results with one heading, such as a score and its
+    random control, the first counts.
 
     Args:
         model: in eval mode.
@@ -41,10 +41,10 @@ def lowest_units(model: SelfExplaining, data: Data, results: Mapping[str, Result
     """
     vectors: dict[str, torch.Tensor] = {}
     for result in results.values():
-        for key, heading in result.unit_readouts.items():
-            vector = result.per_unit.get(key)
-            if vector is not None and len(vector) == len(model.units):
-                vectors.setdefault(heading, vector.double())
+        vector = result.per_unit.get(result.unit_pass_rate)
+        if vector is not None and len(vector) == len(model.units):
+            heading = result.unit_readouts.get(result.unit_pass_rate, result.unit_pass_rate)
+            vectors.setdefault(heading, vector.double())
     if not vectors:
         return UnitRanking([], [])
     every = torch.stack(list(vectors.values()))
