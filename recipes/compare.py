@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from zoo.config import keyword_overrides
 from zoo.evaluation.comparison import COLUMNS, cards, cells, number, to_json
+from zoo.evaluation.facts import run_facts
 from zoo.evaluation.matching import fingerprint, load_runs, probe
-from zoo.evaluation.scoring import about
 from zoo.metrics.matching.assignment import PROTOCOL, average
-from zoo.reporting.comparison_page import WAYS, compare_page
-from zoo.reporting.glossary import GLOSSARY
+from zoo.reporting.comparison_page import MATCHINGS, compare_page
+from zoo.reporting.glossary import noun
 from zoo.results import CompareResult
 from zoo.training.quiet import quiet
 
@@ -47,8 +47,8 @@ def compare(
     quiet()
     if shown < 0:
         raise ValueError(f"--shown is {shown}; expected the number of pairs with pictures, 0 or more")
-    if by not in WAYS:
-        raise ValueError(f"by is {by!r}; expected {', '.join(WAYS)}")
+    if by not in MATCHINGS:
+        raise ValueError(f"by is {by!r}; expected {', '.join(MATCHINGS)}")
     all_overrides = [*keyword_overrides({"data": data or {}}), *overrides]
     runs = load_runs([str(name) for name in names], all_overrides)
     found = probe(runs, by, limit=1 if dry_run else None)
@@ -59,11 +59,11 @@ def compare(
     data_name = runs[0].config.data.name
     lines = {at: cells(len(found.matches[at].left), f) for at, f in figures.items()}
     described = [
-        (run.name, f"{len(run.model.units)} {GLOSSARY[run.model.units.kind].many}, accuracy {accuracy:.3f}")
+        (run.name, f"{len(run.model.units)} {noun(run.model.units.kind).many}, accuracy {accuracy:.3f}")
         for run, accuracy in zip(runs, found.accuracy, strict=True)
     ]
     command = " ".join(["zoo compare", *map(str, names), *all_overrides, "--by", by])
-    facts = about(runs[0].config, runs[0].data, command) | {
+    facts = run_facts(runs[0].config, runs[0].data, command) | {
         "model": ", ".join(dict.fromkeys(run.model.name for run in runs)),
         "data": f"{data_name} ({runs[0].data.license}), {samples} test samples, hash {fingerprint(runs[0].data)}",
         "protocol": f"{PROTOCOL}/{by}",
@@ -78,9 +78,9 @@ def compare(
             columns=COLUMNS,
             mean=cells(None, mean),
             runs=described,
-            pairs=cards(runs, found, lines, shown, WAYS[by].dead),
+            pairs=cards(runs, found, lines, shown, MATCHINGS[by].dead),
             lead=f"The mean similarity of matched units is {number(mean['similarity'])}. By chance it would be"
-            f" {number(mean['chance'])}; for units that share {WAYS[by].shared}, {number(mean['strict_chance'])}."
+            f" {number(mean['chance'])}; for units that share {MATCHINGS[by].shared}, {number(mean['strict_chance'])}."
             f" Two runs give the same answer to {100 * mean['same answer']:.1f} % of {samples} test samples.",
             shown=shown,
             facts=facts,

@@ -8,8 +8,12 @@ from typing import Any
 
 from zoo import checkpoint
 from zoo.config import keyword_overrides
-from zoo.evaluation import scoring
+from zoo.evaluation import pipeline
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.score_table import table
+from zoo.evaluation.scoring import score
 from zoo.metrics.suite import check as check_suite
+from zoo.reporting.page import page
 from zoo.results import EvaluateResult
 from zoo.training.quiet import quiet
 from zoo.training.run import data_of, load_checkpoint
@@ -55,22 +59,29 @@ def evaluate(
     source = data_of(config)
     title = checkpoint.title(name)
     folder = Path(out) if out else Path("runs") / f"evaluate-{title}-{Path(suite).stem}"
-    if not dry_run:
-        _claim(folder, overwrite=overwrite)
     accelerator = config.trainer.accelerator
-    limit = 1 if dry_run else None
-    scores = scoring.score(model, source, suite, limit=limit, accelerator=accelerator, progress=progress)
-    rows = scoring.table(scores)
     if dry_run:
-        return EvaluateResult(title, config.data.name, scores, rows, None)
-    facts = scoring.about(config, source, " ".join(["zoo evaluate", name, *all_overrides, "--suite", suite]))
-    units = {n: {k: v.tolist() for k, v in r.per_unit.items()} for n, r in scores.items() if r.per_unit}
-    record = {"scores": {n: r.to_json() for n, r in scores.items()}, **facts, "seed": config.seed, "units": units}
+        scores = score(model, source, suite, limit=1, accelerator=accelerator, progress=progress)
+        return EvaluateResult(title, config.data.name, scores, table(scores), None)
+    _claim(folder, overwrite=overwrite)
+    facts = run_facts(config, source, " ".join(["zoo evaluate", name, *all_overrides, "--suite", suite]))
+    evaluation = pipeline.evaluate(
+        model,
+        source,
+        suite,
+        title=title,
+        facts=facts,
+        accelerator=accelerator,
+        progress=progress,
+    )
+    results = evaluation.results
+    units = {n: {k: v.tolist() for k, v in r.per_unit.items()} for n, r in results.items() if r.per_unit}
+    record = {"scores": {n: r.to_json() for n, r in results.items()}, **facts, "seed": config.seed, "units": units}
     part = folder / ".metrics.part"
     part.write_text(json.dumps(record, indent=1) + "\n")
     os.replace(part, folder / "metrics.json")
-    scoring.write_page(folder / "report.html", model, source, scores, rows, facts, title=title)
-    return EvaluateResult(title, config.data.name, scores, rows, folder)
+    page(folder / "report.html", evaluation.page)
+    return EvaluateResult(title, config.data.name, results, evaluation.rows, folder)
 
 
 def _claim(folder: Path, *, overwrite: bool) -> None:

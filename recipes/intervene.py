@@ -2,16 +2,16 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo import checkpoint
-from zoo.capabilities import HasClassSums, HasTrace, capability
 from zoo.config import keyword_overrides
-from zoo.evaluation.scoring import about
+from zoo.evaluation import examples
+from zoo.evaluation.facts import run_facts
 from zoo.evaluation.set_units import answers_after, model_schema, read_statements, step_rows
 from zoo.evaluation.single_input import file_name, read_input
-from zoo.reporting import unit_gallery
 from zoo.reporting.page import page
 from zoo.results import InterveneResult
 from zoo.training.quiet import quiet
@@ -62,27 +62,18 @@ def intervene(
     explanation = model.explain(x)
     logits = answers_after(model, x, masks, strengths)
     steps = step_rows(statements, masks, explanation, logits, source.class_names)
-    set_words = [f"{unit}={value}" for unit, value in statements.items()]
     title = checkpoint.title(name)
-    tracer, sums = capability(model, HasTrace), capability(model, HasClassSums)
+    stated = [f"{unit}={value}" for unit, value in statements.items()]
+    command = " ".join(["zoo intervene", name, str(input), *stated, *all_overrides])
+    explained = examples.Examples(x, (explanation,), sample and sample.y, sample and sample.concepts)
+    context = replace(
+        examples.page_context(model, source, explained, title=f"{title} on {input_name}, with interventions"),
+        steps=steps,
+        facts=run_facts(config, source, command),
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if dry_run else Path(out or "runs/intervene")
-        file = page(
-            folder / f"{title}-{file_name(input_name)}-set.html",
-            title=f"{title} on {input_name}, corrected",
-            explanation=explanation,
-            pictures=source.to_image(x),
-            truth=sample and sample.y,
-            class_names=source.class_names,
-            sources=unit_gallery.sources(model, source, {int(u) for u in explanation.shown.flatten() if u >= 0}),
-            facts=about(config, source, " ".join(["zoo intervene", name, str(input), *set_words, *all_overrides])),
-            details=source.feature_values(x),
-            traces=[] if tracer is None else tracer.trace(x),
-            sums=[] if sums is None else sums.class_sums(x),
-            steps=steps,
-            tokens=source.token_texts(x),
-            notes=unit_gallery.notes(model, source, sample and sample.concepts, explanation),
-        )
+        file = page(folder / f"{title}-{file_name(input_name)}-set.html", context)
     return InterveneResult(
         name=title,
         input=input_name,

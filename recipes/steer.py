@@ -54,14 +54,12 @@ def steer(
 
     Raises:
         ValueError: no such checkpoint, unit or value, a model without steerable units, or nothing to do.
-
     Example:
         >>> import zoo
         >>> zoo.steer("codebook_transformer-tokfsm", "12 34", {"L1.H0.7": "on"}).texts  # doctest: +SKIP
     """
     quiet()
-    name = str(name)
-    values = values or {}
+    name, values = str(name), values or {}
     if samples < 0:
         raise ValueError(f"--samples is {samples}; expected the number of texts to sample, 0 or more")
     pattern = None if topic_pattern is None else topic(topic_pattern)
@@ -71,9 +69,9 @@ def steer(
     if (steerable := capability(model, Steerable)) is None:
         raise ValueError(f"{name} is a {model.name}; only codes and neurons of language models can be set")
     kind, names = model.units.kind, list(model.units.names)
-    if pattern is not None and kind != "code":
+    if pattern is not None and not model.units.binary:
         raise ValueError(f"{name} has {kind}s; only codes are found by --topic")
-    strengths = {unit: parse_strength(kind, unit, str(value)) for unit, value in values.items()}
+    strengths = {unit: parse_strength(model.units, unit, str(value)) for unit, value in values.items()}
     for unit in values:
         if unit not in names:
             raise ValueError(f"there is no {kind} {unit!r}{did_you_mean(unit, names)}")
@@ -85,7 +83,8 @@ def steer(
     if pattern is not None and not held:
         topic_units = list(zip(*search(model, source, pattern, count=codes), strict=True))
         held = {on_train.unit: 1.0 for on_train, _ in topic_units}
-    result = {"name": checkpoint.title(name), "unit_kind": kind, "unit_names": names, "held": held}
+    result = {"name": checkpoint.title(name), "unit_kind": kind, "binary": model.units.binary}
+    result |= {"unit_names": names, "held": held}
     if x is None:
         return SteerResult(**result, topic_units=topic_units)
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
@@ -105,7 +104,7 @@ def steer(
 
 
 def _judge(name: str, model: Any, judge: str | None) -> Any:
-    """Return the model whose perplexity is reported: ``judge``, or the steered model itself."""
+    """Return the model whose perplexity is reported."""
     other = model if judge is None else load_checkpoint(judge, [])[0]
     if capability(other, LanguageModel) is None:
         raise ValueError(f"--judge {judge} is a {other.name}; expected a language model")
@@ -115,8 +114,7 @@ def _judge(name: str, model: Any, judge: str | None) -> Any:
 
 
 def _continuation(data: Any, x: torch.Tensor, tokens: torch.Tensor) -> str:
-    """Return new tokens ``(1, n)`` as text, decoded together with the context ``(1, t)`` before them."""
-    context = x.new_full((1, data.context + tokens.shape[1]), -1)
+    """Return new tokens ``(1, n)`` as text, decoded with the context ``(1, t)`` before them."""
     whole = torch.cat([x, tokens], 1)
-    context[0, : whole.shape[1]] = whole[0]
+    context = torch.nn.functional.pad(whole, (0, data.context - x.shape[1]), value=-1)
     return "".join(data.token_texts(context)[0][x.shape[1] :])

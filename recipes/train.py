@@ -8,8 +8,21 @@ from typing import Any
 from omegaconf import DictConfig
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from zoo.config import keyword_overrides
-from zoo.evaluation import scoring
+from zoo import checkpoint
+from zoo.config import keyword_overrides, plain
+from zoo.data.base import Data
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.model_card import card
+from zoo.evaluation.pipeline import Evaluation, evaluate
+from zoo.evaluation.reference import reference_rows
+from zoo.evaluation.score_table import table
+from zoo.evaluation.scoring import score
+from zoo.evaluation.units import gallery
+from zoo.model import SelfExplaining
+from zoo.reporting.contact_sheet import contact_sheet
+from zoo.reporting.example_figure import figure_of
+from zoo.reporting.page import page
+from zoo.reporting.unit_source import unit_picture
 from zoo.results import TrainResult
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
@@ -43,8 +56,7 @@ def train(
         keys: overrides of top-level keys: ``seed=1``, ``data={"limit": 100}``, ``phases={"joint": {"epochs": 5}}``.
 
     Raises:
-        ValueError: a mistake in the config (the message names the key and the nearest valid one), or a folder that
-            already holds something.
+        ValueError: a mistake in the config, or a folder that already holds something.
 
     Example:
         >>> import zoo
@@ -65,8 +77,34 @@ def train(
     if rank_zero_only.rank != 0:
         return TrainResult(model, {}, (), folder)
     command = command or " ".join(["zoo train", str(config), *all_overrides])
-    scores, rows = scoring.finish(model, data, resolved, folder, command=command)
-    return TrainResult(model, scores, rows, folder)
+    evaluation = finish(model, data, resolved, folder, command=command, progress=progress)
+    return TrainResult(model, evaluation.results, evaluation.rows, folder)
+
+
+def finish(
+    model: SelfExplaining, data: Data, config: DictConfig, folder: Path, *, command: str, progress: bool
+) -> Evaluation:
+    """Evaluate a trained model on the test split, then write its checkpoint and its page."""
+    model.eval()
+    settings = plain(config)
+    facts = run_facts(config, data, command, log=folder / "log.csv")
+    options = {"accelerator": config.trainer.accelerator, "progress": progress}
+    reference = reference_rows(config, folder)
+    evaluation = evaluate(model, data, config.suite, title=folder.name, facts=facts, more_rows=reference, **options)
+    origins = gallery.sources(model, data, range(len(model.units)))
+    scores = {name: result.to_json() for name, result in evaluation.results.items()}
+    checkpoint.save(
+        folder / "checkpoint",
+        model,
+        config=settings,
+        metrics={"scores": scores, **facts, "seed": config.seed},
+        card=card(folder.name, settings, data, evaluation.rows, facts, n_units=len(model.units)),
+        unit_lines=gallery.unit_lines(model, data, origins),
+        unit_sheet=contact_sheet({unit: unit_picture(source) for unit, source in origins.items()}),
+        example=figure_of(evaluation.page),
+    )
+    page(folder / "report.html", evaluation.page)
+    return evaluation
 
 
 def _dry_run(config: DictConfig) -> TrainResult:
@@ -78,5 +116,5 @@ def _dry_run(config: DictConfig) -> TrainResult:
     check_run(model, data, config)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
-    scores = scoring.score(model, data, config.suite, limit=1, progress=False)
-    return TrainResult(model, scores, scoring.table(scores), None)
+    scores = score(model, data, config.suite, limit=1, progress=False)
+    return TrainResult(model, scores, table(scores), None)

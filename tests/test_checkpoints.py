@@ -17,7 +17,7 @@ from zoo.config import check
 from zoo.training.run import classes
 
 SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").rglob(WEIGHTS))
-FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units"}
+FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units.yaml"}
 size = lambda folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())  # noqa: E731
 
 
@@ -77,7 +77,7 @@ def write(folder, model, config, **more):
 def test_save_and_load(small, tmp_path):
     model, config = small
     config["model"] |= {"pretrained": True, "backbone_weights": "/nowhere.safetensors"}
-    write(tmp_path / "c", model, config, unit_names=["a"] * 8)
+    write(tmp_path / "c", model, config, unit_lines=["a"] * 8)
     again = load(str(tmp_path / "c"))
     assert again.config["model"]["backbone_weights"] is None
     assert again.config["model"]["pretrained"] is False
@@ -92,7 +92,7 @@ def test_save_and_load(small, tmp_path):
 
 def test_writing_replaces_whole(small, tmp_path):
     model, config = small
-    write(tmp_path / "c", model, config, unit_names=["a"] * 8)
+    write(tmp_path / "c", model, config, unit_lines=["a"] * 8)
     write(tmp_path / "c", model, config)
     assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units"}
 

@@ -33,8 +33,13 @@ class Units:
     Attributes:
         kind: what the units are; ``none`` for a black box, whose vocabulary is empty.
         names: u readable names, such as ``wing: striped`` or ``L3.H2.code17``.
-        owner: ``(u,)`` integer class that each unit argues for, -1 where classes share it. None if no unit is owned.
-        group: u names of groups, units of one group being set together; None if each unit stands alone.
+        owner: ``(u,)`` integer class that each unit is evidence for, -1 where classes share it; None if no unit is
+            owned.
+        group: u names of groups, whose units are set together; None if each unit is a group of its own.
+        describe: what the units are and how to read their strength, in a few plain sentences for a reader who has never
+            met them.
+        binary: the strength is 0 or 1.
+        signed: the evidence in ``Explanation.where`` has a sign: positive for the unit, negative against it.
 
     Raises:
         ValueError: if the kind is unknown, or ``owner`` or ``group`` does not have one entry for each name.
@@ -44,6 +49,9 @@ class Units:
     names: Sequence[str]
     owner: Tensor | None = None
     group: Sequence[str] | None = None
+    describe: str = ""
+    binary: bool = False
+    signed: bool = False
 
     def __post_init__(self) -> None:
         _expect(self.kind in get_args(Kind), "Units.kind", repr(self.kind), f"one of {', '.join(get_args(Kind))}")

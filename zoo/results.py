@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zoo.explanation import Explanation
     from zoo.metrics.result import Result
     from zoo.model import SelfExplaining
-    from zoo.reporting.page import ScoreRow, StepRow
+    from zoo.reporting.context import ScoreRow, StepRow
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ class SteerResult:
     Attributes:
         name: of the checkpoint.
         unit_kind: what the units are: ``code`` or ``neuron``.
+        binary: whether a unit is either on or off.
         unit_names: of all units.
         held: strength of each unit that was set, by unit id.
         prompt: the text that is continued.
@@ -170,6 +171,7 @@ class SteerResult:
 
     name: str
     unit_kind: str
+    binary: bool
     unit_names: Sequence[str]
     held: Mapping[int, float]
     prompt: str = ""

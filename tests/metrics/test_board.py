@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zoo.explanation import Units
-from zoo.metrics import BoardCoverage, BoardReconstruction, DeadUnits, Interval, Suite
-from zoo.metrics.positions._evaluator import Watch, product
+from zoo.metrics import BoardCoverage, BoardReconstruction, BootstrapInterval, DeadUnits, Suite
+from zoo.metrics.positions._evaluator import PositionEvaluator, product
 from zoo.metrics.sparsity.dead_units import fires
 from zoo.sequence_spec import Family, Properties
 
@@ -53,7 +53,7 @@ class Reader:
 
 def watching(kind="neuron"):
     model, told = Reader(kind), {split: world(split, kind)[0] for split in ("val", "test")}
-    watch = Watch(model, lambda split, count: told[split])
+    watch = PositionEvaluator(model, lambda split, count: told[split])
     look = watch.look
 
     def both(split, units=None):
@@ -161,7 +161,7 @@ def test_units_in_pieces_and_a_sure_score(monkeypatch):
         score.evaluate_positions(watching())
     monkeypatch.setattr("zoo.metrics.positions._evaluator.UNITS", 2)
     monkeypatch.setattr("zoo.metrics.positions._evaluator.ROWS", 3)
-    parts = BoardCoverage(), Interval(BoardReconstruction())
+    parts = BoardCoverage(), BootstrapInterval(BoardReconstruction())
     for score, same in zip(parts, whole, strict=True):
         score.evaluate_positions(watching())
         told, wanted = score.compute(), same.compute()

@@ -18,7 +18,10 @@ from zoo import metrics
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.metrics import Accuracy, Completeness, EffectiveUnits, Interventions, Leakage
 from zoo.metrics.base import Score
-from zoo.metrics.suite import SCORES, Suite
+from zoo.metrics.suite import Suite
+from zoo.registry import SCORES as REGISTRY
+
+SCORES = REGISTRY.all()
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 

@@ -205,7 +205,7 @@ def test_mistakes_are_named(tmp_path):
         written(tmp_path, e, class_names=["a", "b"])
     with pytest.raises(ValueError, match="truth has 1 entries; expected 2"):
         written(tmp_path, e, truth=torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"expected 0\.\.1: undo the normalisation"):
+    with pytest.raises(ValueError, match=r"expected 0\.\.1: undo the normalization"):
         written(tmp_path, e, pictures=torch.randn(2, 3, 16, 16))
     with pytest.raises(ValueError, match="input 0 is not finite"):
         written(tmp_path, replace(e, base=e.base * float("nan")))
@@ -244,7 +244,7 @@ def test_notes_details_charts_and_steps_are_written(tmp_path):
     assert re.search(r"wing</th><td>0.2</td><td>1</td><td><b>dog</b>", html)
 
 
-def test_patterns_are_shown_in_two_colours_with_their_portrait(tmp_path):
+def test_patterns_are_shown_in_two_colors_with_their_portrait(tmp_path):
     e = explained(b=1, kind="eigenvector", grid=(16, 16))
     e = replace(e, where=e.where - 0.5)
     portrait = Source(torch.randn(16, 16), None, "")

@@ -87,7 +87,7 @@ def test_a_recipe_of_ones_own(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["cp", "train", "mine.py"]) == 0
     recipe = tmp_path / "mine.py"
-    recipe.write_text(recipe.read_text().replace("scoring.table(scores), None)", "scoring.table(scores)[:1], None)"))
+    recipe.write_text(recipe.read_text().replace("table(scores), None)", "table(scores)[:1], None)"))
     assert main(["train", str(tiny), "--recipe", "mine.py", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "accuracy" in printed

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from zoo.reporting.page import ScoreRow
+    from zoo.reporting.context import ScoreRow
 
 
 def say(text: str) -> None:
@@ -39,21 +37,12 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     table = plain_table(title)
     for column in ("score", "value", "protocol", "note"):
         table.add_column(column, overflow="fold")
-    shown = rows if all_rows else [row for row in rows if not _does_not_apply(row)]
-    for row in shown:
+    from zoo.evaluation.score_table import applicable
+
+    hints = [row for row in rows if not row.applies and not row.protocol]  # what to do to get a further row
+    kept, note = applicable([row for row in rows if row not in hints])
+    for row in rows if all_rows else [*kept, *hints]:
         table.add_row(row.name, row.value, row.protocol, row.note)
     print_table(table)
-    if len(shown) < len(rows):
-        say(not_applicable([row for row in rows if _does_not_apply(row)]))
-
-
-def not_applicable(rows: Sequence[ScoreRow]) -> str:
-    """Return one line on scores that do not apply, with the reasons, the most frequent first."""
-    reasons = Counter(re.sub(r"^n/a(: )?", "", row.value) or "no reason given" for row in rows)
-    listed = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
-    plural = "score does" if len(rows) == 1 else "scores do"
-    return f"{len(rows)} {plural} not apply: {listed}. --all lists them."
-
-
-def _does_not_apply(row: ScoreRow) -> bool:
-    return row.value.startswith("n/a") and bool(row.protocol)
+    if note and not all_rows:
+        say(f"{note}; --all lists them")

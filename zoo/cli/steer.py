@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     for title, text in result.texts.items():
         say(f"{title + ':':10} {result.prompt}|{text}")
     if result.texts and not result.held:
-        example = f"{result.unit_names[0]}={'on' if result.unit_kind == 'code' else '2.5'}"
+        example = f"{result.unit_names[0]}={'on' if result.binary else '2.5'}"
         kind = f"{result.unit_kind}s such as {result.unit_names[0]}"
         say(f"no unit is set; {result.name} has {kind}: add {example}")
     if result.rates:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.capabilities import HasDirections, capability
 from zoo.evaluation.matching import Found, Run
-from zoo.reporting import unit_gallery
+from zoo.evaluation.units import gallery
 from zoo.reporting.comparison_page import RunPair, UnitCard, ends
 
 COLUMNS = ("pairs", "similarity", "chance", "strict chance", "mean max", "at least 0.7", "no partner", "same answer")
@@ -107,7 +107,7 @@ def aligned(card: UnitCard, beside: UnitCard, run: Run) -> UnitCard:
     Only units whose direction has no sign of its own, such as eigenvectors, change.
     """
     ours, theirs = card.source, beside.source
-    if ours is None or theirs is None or not (ours.portrait and theirs.portrait):
+    if ours is None or theirs is None or not (ours.is_template and theirs.is_template):
         return card
     directions = capability(run.model, HasDirections)
     if directions is None or directions.directions().signed:
@@ -120,7 +120,7 @@ def aligned(card: UnitCard, beside: UnitCard, run: Run) -> UnitCard:
 def unit_cards(run: Run, amounts: Tensor, pictured: set[int]) -> list[UnitCard]:
     """Return the cards of all u units of a run with mean contributions ``(u,)``; pictures of those in ``pictured``."""
     units = run.model.units
-    sources = unit_gallery.sources(run.model, run.own, pictured)
+    sources = gallery.sources(run.model, run.own, pictured)
     owners = [-1] * len(units) if units.owner is None else units.owner.tolist()
     return [
         UnitCard(name, amount, run.data.class_names[owner] if owner >= 0 else "", sources.get(u))

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from zoo.capabilities import HasConcepts, capability
 from zoo.concept_schema import ConceptSchema
-from zoo.explanation import Explanation
+from zoo.explanation import Explanation, Units
 from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
+from zoo.reporting.context import StepRow
 from zoo.reporting.numbers import percent
-from zoo.reporting.page import StepRow
 
 
 def model_schema(config: DictConfig) -> ConceptSchema | None:
@@ -56,24 +56,26 @@ def read_statements(
     return values.isfinite(), values
 
 
-def parse_strength(kind: str, unit: str, word: str) -> float:
+def parse_strength(units: Units, unit: str, word: str) -> float:
     """Return the strength that a word gives a unit while a language model writes: 1 for on, 0 for off.
 
     Raises:
         ValueError: if the word is neither on nor off, nor, for units with graded strengths, a finite number.
 
     Example:
-        >>> parse_strength("code", "L0.H1.3", "on"), parse_strength("neuron", "L0.3", "2.5")
-        (1.0, 2.5)
+        >>> parse_strength(Units("code", ["L0.H1.3"], binary=True), "L0.H1.3", "on")
+        1.0
+        >>> parse_strength(Units("neuron", ["L0.3"]), "L0.3", "2.5")
+        2.5
     """
-    if word in ("on", "off") and (kind == "code" or word == "off"):
+    if word in ("on", "off") and (units.binary or word == "off"):
         return float(word == "on")
     try:
-        if kind != "code" and math.isfinite(strength := float(word)):
+        if not units.binary and math.isfinite(strength := float(word)):
             return strength
     except ValueError:
         pass
-    if kind == "code":
+    if units.binary:
         raise ValueError(f"{unit}={word} is neither on nor off; write {unit}=on")
     raise ValueError(f"{unit}={word} gives no strength; write {unit}=2.5 or {unit}=off")
 

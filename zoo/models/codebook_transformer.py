@@ -95,7 +95,7 @@ class CodebookTransformer(Language, SelfExplaining):
         places = ["mix"] if sites is None else sites
         self.codebooks = Books(places, depth=depth, heads=heads, width=width, codes=codes, k=k)
         self.k, self.revive = k, revive
-        self._units = Units("code", self.codebooks.names)
+        self._units = Units("code", self.codebooks.names, binary=True)
 
     @property
     def units(self) -> Units:

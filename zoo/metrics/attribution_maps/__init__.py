@@ -17,20 +17,7 @@ from zoo.metrics.attribution_maps.road import Road, road
 from zoo.metrics.attribution_maps.sensitivity_n import SensitivityN, sensitivity_n
 from zoo.metrics.correlation import spearman
 
-SCORES = {
-    "map_complexity": MapComplexity,
-    "map_localization": MapLocalization,
-    "map_sensitivity": MapSensitivity,
-    "map_deletion": MapDeletion,
-    "road": Road,
-    "infidelity": Infidelity,
-    "sensitivity_n": SensitivityN,
-    "mprt": Mprt,
-    "dissection": Dissection,
-}
-
 __all__ = [
-    "SCORES",
     "MapDeletion",
     "Dissection",
     "Infidelity",

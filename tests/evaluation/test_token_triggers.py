@@ -1,8 +1,8 @@
-"""Cards against counting by hand and against a loop over all endings."""
+"""Triggers against counting by hand and against a loop over all endings."""
 
 import torch
 
-from zoo.reporting.token_triggers import cards
+from zoo.evaluation.units.token_triggers import token_triggers
 
 
 def test_by_hand():
@@ -19,9 +19,9 @@ def test_by_hand():
             [1, 1, 3],
         ]
     )  # unit 3: one a of three, one b of four
-    found = cards(texts, where, 4)
+    found = token_triggers(texts, where, 4)
     assert set(found) == {0, 2, 3}
-    assert (found[0].words, found[0].precision, found[0].recall, found[0].fired) == ("b", 1, 1, 4)
+    assert (found[0].words, found[0].precision, found[0].recall, found[0].active) == ("b", 1, 1, 4)
     assert (found[2].words, found[2].precision, found[2].recall) == ("ab", 1, 1)
     assert found[3].words == "bb"  # precision 1/2, recall 1: F1 2/3
     assert str(found[2]) == "after “ab” (precision 1.00, recall 1.00, 2 times)"
@@ -33,7 +33,7 @@ def test_by_trying_all():
     texts = [row[: 20 - 3 * i] for i, row in enumerate(texts)]  # they need not be equally long
     real = torch.arange(20) < torch.tensor([[len(row)] for row in texts])
     on = (torch.rand(6, 20, 5, generator=g) < 0.3) & real[..., None]
-    found = cards(texts, on.nonzero(), 5)
+    found = token_triggers(texts, on.nonzero(), 5)
     for unit in range(5):
         best = 0.0
         endings = {tuple(r[i - n + 1 : i + 1]) for r in texts for n in range(1, 5) for i in range(n - 1, len(r))}

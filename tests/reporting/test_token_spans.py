@@ -1,4 +1,4 @@
-"""Texts under colour: what is marked, how strongly, and that a page is safe and complete."""
+"""Texts under color: what is marked, how strongly, and that a page is safe and complete."""
 
 import re
 
@@ -50,7 +50,7 @@ def test_page(tmp_path):
 
 
 def test_figure():
-    """The colours of a unit's line are where its evidence is, at the end of a text too long for the line."""
+    """The colors of a unit's line are where its evidence is, at the end of a text too long for the line."""
     where = torch.zeros(1, 1, 200)
     where[0, 0, 199], where[0, 0, 150], where[0, 0, 3] = 1, -1, 1
     told = Explanation(

@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
-from zoo.reporting.comparison_page import WAYS, RunPair, UnitCard, compare_page, ends
-from zoo.reporting.page import Source
+from zoo.reporting.comparison_page import MATCHINGS, RunPair, UnitCard, compare_page, ends
+from zoo.reporting.unit_source import Source
 
 COLUMNS = ("pairs", "similarity")
 
@@ -62,11 +62,11 @@ def test_every_pair_is_there_once_the_ends_in_full(tmp_path):
         number = f"{1 - 0.3 * i:.2f}".replace("-", "−")
         assert len(re.findall(rf">{re.escape(number)}<", html)) >= 1
         assert html.count(f"a&lt;{i}&gt;</strong>") + html.count(f"a&lt;{i}&gt; <span") == 1
-    assert "Most alike" in html
-    assert "Least alike" in html
+    assert "Most similar pairs" in html
+    assert "Least similar pairs" in html
     few = written(tmp_path, [pair(count=4)])
     assert "pairs between" not in few
-    assert "Least alike" not in few
+    assert "Least similar pairs" not in few
 
 
 def test_bars_are_as_long_as_units_are_alike_and_carry_both_chances(tmp_path):
@@ -91,8 +91,8 @@ def test_pictures_are_small_and_described(tmp_path):
     html = written(tmp_path, [pair(count=2, pictured={0})])
     assert html.count("<img") == 4  # the piece and the whole, of one unit of either run
     assert 'alt="a&lt;0&gt;: picture 0"' in html
-    assert "the piece that it stands for" in html
-    assert "learnt for “owl”" in html
+    assert "source patch" in html
+    assert "class “owl”" in html
     assert "−1.50" in html
     assert "+0.50" not in html.split("a&lt;0&gt;")[0]
 
@@ -108,16 +108,16 @@ def test_three_runs(tmp_path):
     assert "mean over pairs of runs" not in written(tmp_path, [pair()])
 
 
-@pytest.mark.parametrize("by", list(WAYS))
+@pytest.mark.parametrize("by", list(MATCHINGS))
 def test_every_way_is_explained(tmp_path, by):
     html = written(tmp_path, [pair()], by=by)
-    assert WAYS[by].alike in html
-    assert WAYS[by].chance in html
-    assert WAYS[by].strict in html
+    assert MATCHINGS[by].similarity in html
+    assert MATCHINGS[by].chance in html
+    assert MATCHINGS[by].strict in html
 
 
 def test_kinds_of_units(tmp_path):
-    assert "Here each pattern of one run" in written(tmp_path, [pair()], kinds=["eigenvector"] * 2)
+    assert "Here each eigenvector of one run" in written(tmp_path, [pair()], kinds=["eigenvector"] * 2)
     assert "Here each unit of one run" in written(tmp_path, [pair()], kinds=["eigenvector", "concept"])
 
 

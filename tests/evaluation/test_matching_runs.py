@@ -19,7 +19,7 @@ from zoo.evaluation.matching import load_runs, probe
 from zoo.models.protopnet import PER_UNIT
 from zoo.training.run import build, load_config
 
-sys.path.append(str(Path(__file__).parent / "metrics"))
+sys.path.append(str(Path(__file__).parents[1] / "metrics"))
 from oracle import parts_met  # noqa: E402
 
 DIGITS = "data: {name: digits, size: 16, batch_size: 16, limit: 60}\ntrainer: {accelerator: cpu}\n"
@@ -203,7 +203,7 @@ def test_mistakes(desk, here, names, more, words, capsys):
 def test_rows_with_the_same_samples_by_an_override(desk, here):
     html, figures = compared(here, [desk["rows"], desk["rows1"], "data.seed=0"])
     assert figures["support"] == 40
-    assert "pattern" in html
+    assert "eigenvector" in html
 
 
 def test_dry_run_writes_nothing(desk, here, capsys):

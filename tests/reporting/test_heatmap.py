@@ -106,7 +106,7 @@ def test_not_a_picture():
         image(torch.rand(1, 8, 8))
 
 
-def test_signed_evidence_has_two_colours_and_none_at_zero():
+def test_signed_evidence_has_two_colors_and_none_at_zero():
     drawn = np.asarray(signed(torch.tensor([[1.0, 0.0], [-1.0, 0.5]]), side=64)).astype(int)
     top, zero, low, half = drawn[8, 8], drawn[8, 56], drawn[56, 8], drawn[56, 56]
     assert tuple(top) == (0, 170, 135)

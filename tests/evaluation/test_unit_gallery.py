@@ -1,4 +1,4 @@
-"""What the eye gets beside the numbers: unit_templates, the truth on concepts, weights of a table in words."""
+"""Pictures and notes of units: templates, the truth on concepts, the weights of templates over rows."""
 
 import math
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from zoo.data import create_data
+from zoo.evaluation.units.gallery import sources, unit_lines
+from zoo.evaluation.units.notes import unit_notes
 from zoo.models.bilinear_mlp import BilinearMLP
 from zoo.models.cbm import CBM
-from zoo.reporting import unit_gallery
 
 
 @pytest.fixture(scope="module")
@@ -34,44 +35,44 @@ def test_truth_on_concepts(shapes, bottleneck):
     truth = batch.concepts.clone()
     truth[2, :3] = math.nan
     with torch.no_grad():
-        told = model.explain(batch.x, shown=18)
+        explanation = model.explain(batch.x, shown=18)
         logits = model.encode(batch.x)
-    found = unit_gallery.notes(model, shapes, truth, told)
+    found = unit_notes(model, shapes, truth, [explanation])
     groups = shapes.concepts.group_ids
     for i, row in enumerate(found):
         for u in range(18):
             best = max((j for j in range(18) if groups[j] == groups[u]), key=lambda j: float(logits[i, j]))
             said, true = float(best == u), float(truth[i, u])
-            words = f"{'✓' if said == true else '✗'} truly {'yes' if true else 'no'}"
+            words = f"{'✓' if said == true else '✗'} truth: {'yes' if true else 'no'}"
             assert row[u] == ("truth unknown" if math.isnan(true) else words)
 
 
 def test_no_truth_where_units_are_no_concepts(shapes):
     model = BilinearMLP(num_classes=8, input_shape=[3, 32, 32], width=8).eval()
     batch = shapes.samples("test", range(2))
-    assert unit_gallery.notes(model, shapes, batch.concepts, model.explain(batch.x)) == [{}, {}]
+    assert unit_notes(model, shapes, batch.concepts, [model.explain(batch.x)]) == [{}, {}]
 
 
 def test_portraits_stand_for_units_that_were_not_taken_from_samples(shapes):
     model = BilinearMLP(num_classes=8, input_shape=[3, 32, 32], width=8, patterns=3).eval()
-    found = unit_gallery.sources(model, shapes, [5, 2, -1])
+    found = sources(model, shapes, [5, 2, -1])
     assert list(found) == [2, 5]
-    assert found[5].portrait
+    assert found[5].is_template
     assert torch.equal(found[5].picture, model.unit_templates(torch.tensor([5]))[0].sum(0))
     assert found[5].whole().width >= 192
-    assert unit_gallery.unit_names(model, shapes, found)[5].endswith(f", for {shapes.class_names[1]}")
+    assert unit_lines(model, shapes, found)[5].endswith(f", for {shapes.class_names[1]}")
 
 
 def test_a_table_in_words(table):
     model = BilinearMLP(num_classes=2, input_shape=[3], width=4, patterns=4).eval()
     batch = table.samples("test", [0, 1])
-    told = model.explain(batch.x, shown=2)
-    notes = unit_gallery.notes(model, table, None, told)
-    unit = int(told.shown[0, 0])
+    explanation = model.explain(batch.x, shown=2)
+    notes = unit_notes(model, table, None, [explanation])
+    unit = int(explanation.shown[0, 0])
     weights = dict(zip(("age", "sugar", "height"), model.unit_templates(torch.tensor([unit]))[0].tolist(), strict=True))
     order = sorted(weights, key=lambda n: -abs(weights[n]))
     assert notes[0][unit] == ", ".join(f"{weights[n]:+.2f} {n}".replace("-", "−") for n in order)
-    assert unit_gallery.sources(model, table, range(8)) == {}
+    assert sources(model, table, range(8)) == {}
     lines = table.feature_values(batch.x)
     measured = table.splits["test"].x[1].tolist()
     assert [name for name, _ in lines[1]] == ["age", "sugar", "height"]
