@@ -65,7 +65,8 @@ def intervene(
     title = checkpoint.title(name)
     stated = [f"{unit}={value}" for unit, value in statements.items()]
     command = " ".join(["zoo intervene", name, str(input), *stated, *all_overrides])
-    explained = examples.Examples(x, (explanation,), sample and sample.y, sample and sample.concepts)
+    truth, concepts = (None, None) if sample is None else (sample.y, sample.concepts)
+    explained = examples.Examples(x, (explanation,), truth, concepts)
     context = replace(
         examples.page_context(model, source, explained, title=f"{title} on {input_name}, with interventions"),
         steps=steps,

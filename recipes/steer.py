@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from zoo import checkpoint
 from zoo.capabilities import LanguageModel, Steerable, capability
 from zoo.config import keyword_overrides
-from zoo.evaluation.code_search import Steered, likely, search, share, topic
+from zoo.evaluation.code_search import Steered, continuation, likely, search, share, topic
 from zoo.evaluation.set_units import parse_strength
 from zoo.paths import did_you_mean
 from zoo.results import SteerResult, TopicRate
@@ -54,19 +52,22 @@ def steer(
 
     Raises:
         ValueError: no such checkpoint, unit or value, a model without steerable units, or nothing to do.
+
     Example:
         >>> import zoo
         >>> zoo.steer("codebook_transformer-tokfsm", "12 34", {"L1.H0.7": "on"}).texts  # doctest: +SKIP
     """
     quiet()
-    name, values = str(name), values or {}
+    name = str(name)
+    values = values or {}
     if samples < 0:
         raise ValueError(f"--samples is {samples}; expected the number of texts to sample, 0 or more")
     pattern = None if topic_pattern is None else topic(topic_pattern)
     if pattern is None and (prompt is None or samples):
         raise ValueError("nothing to do: give a prompt" if prompt is None else "--samples needs a --topic")
     model, config = load_checkpoint(name, [*keyword_overrides({"data": data or {}}), *overrides])
-    if (steerable := capability(model, Steerable)) is None:
+    steerable, language_model = capability(model, Steerable), capability(model, LanguageModel)
+    if steerable is None or language_model is None:
         raise ValueError(f"{name} is a {model.name}; only codes and neurons of language models can be set")
     kind, names = model.units.kind, list(model.units.names)
     if pattern is not None and not model.units.binary:
@@ -76,7 +77,7 @@ def steer(
         if unit not in names:
             raise ValueError(f"there is no {kind} {unit!r}{did_you_mean(unit, names)}")
     judge_model = _judge(name, model, judge) if samples else model  # before the search, which takes a while
-    source = data_of(config)
+    source: Any = data_of(config)  # of sequences, as the model is
     held = {names.index(unit): strength for unit, strength in strengths.items()}
     x = None if prompt is None else source.read_input(prompt)[None]
     topic_units = []
@@ -96,25 +97,18 @@ def steer(
             loss = float(source.nats(Steered(model, units), test)[0].mean())
             rates[title] = TopicRate(share(source, tokens, pattern), likely(judge_model, x, tokens), loss)
         return SteerResult(**result, topic_units=topic_units, rates=rates)
-    written = {"unsteered": model.generate(x, new, **options)}
+    written = {"unsteered": language_model.generate(x, new, **options)}
     if held:
         written["steered"] = steerable.steer(x, new, held, **options)
-    texts = {title: _continuation(source, x[:, :length], tokens) for title, tokens in written.items()}
+    texts = {title: continuation(source, x[:, :length], tokens) for title, tokens in written.items()}
     return SteerResult(**result, prompt="".join(source.token_texts(x)[0]), texts=texts, topic_units=topic_units)
 
 
 def _judge(name: str, model: Any, judge: str | None) -> Any:
     """Return the model whose perplexity is reported."""
-    other = model if judge is None else load_checkpoint(judge, [])[0]
+    other: Any = model if judge is None else load_checkpoint(judge, [])[0]
     if capability(other, LanguageModel) is None:
         raise ValueError(f"--judge {judge} is a {other.name}; expected a language model")
     if other.decoder.vocabulary != model.decoder.vocabulary:
         raise ValueError(f"--judge {judge} has another vocabulary than {name}")
     return other
-
-
-def _continuation(data: Any, x: torch.Tensor, tokens: torch.Tensor) -> str:
-    """Return new tokens ``(1, n)`` as text, decoded with the context ``(1, t)`` before them."""
-    whole = torch.cat([x, tokens], 1)
-    context = torch.nn.functional.pad(whole, (0, data.context - x.shape[1]), value=-1)
-    return "".join(data.token_texts(context)[0][x.shape[1] :])

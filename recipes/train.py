@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import checkpoint
 from zoo.config import keyword_overrides, plain
@@ -27,7 +26,7 @@ from zoo.results import TrainResult
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
 from zoo.training.quiet import quiet
-from zoo.training.run import build, load_config, open_folder
+from zoo.training.run import build, is_first_process, load_config, open_folder
 
 
 def train(
@@ -74,7 +73,7 @@ def train(
     data.setup()
     open_folder(folder, resolved, resume=resume, overwrite=overwrite)
     run_phases(model, data, resolved, folder, resume=resume, progress=progress)
-    if rank_zero_only.rank != 0:
+    if not is_first_process():
         return TrainResult(model, {}, (), folder)
     command = command or " ".join(["zoo train", str(config), *all_overrides])
     evaluation = finish(model, data, resolved, folder, command=command, progress=progress)

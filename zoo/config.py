@@ -145,8 +145,9 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = 
 
 
 def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes: Classes | None = None) -> DictConfig:
-    """Type a raw config and apply overrides; see ``load``."""
-    raw = OmegaConf.create(migrate(OmegaConf.to_container(raw)))
+    """Check a raw config and apply overrides, see ``load``; ``where`` is named in errors."""
+    raw = OmegaConf.create(migrate(to_dict(raw)))
+    config: Any  # typed by the schema of ``Config``, of which type checkers know nothing
     try:
         if raw.get("finetune") and "from" in raw.finetune:
             raw.finetune.source = raw.finetune.pop("from")
@@ -160,13 +161,13 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
             raise ValueError(f"{where}: {section}.name is missing")
         if classes:
             known = OmegaConf.structured(schema(classes(section, name)))
-            given = {k: v for k, v in OmegaConf.to_container(raw[section]).items() if k != "name"}
+            given = {k: v for k, v in to_dict(raw[section]).items() if k != "name"}
             try:
                 # a schema closed against unknown keys, under the section's own name so that errors read right
-                typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})[section]
+                typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})
             except OmegaConfBaseException as error:
                 raise ValueError(f"{where}: {_first_line(error)}") from error
-            config[section] = {"name": name, **OmegaConf.to_container(typed)}
+            config[section] = {"name": name, **to_dict(typed)[section]}
             OmegaConf.set_struct(config[section], True)
     for text in overrides:
         _override(config, text, classes)
@@ -242,7 +243,7 @@ def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
     if not equals:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32")
     try:
-        parsed = OmegaConf.to_container(OmegaConf.create(f"v: {value}" if value else "v: null"))["v"]
+        parsed = to_dict(OmegaConf.create(f"v: {value}" if value else "v: null"))["v"]
     except (YAMLError, OmegaConfBaseException) as error:
         raise ValueError(f"override {text!r}: {' '.join(str(error).split())}") from error
     key = "finetune.source" if key == "finetune.from" else key
@@ -326,12 +327,26 @@ def _plain(hint: Any) -> Any:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The config as plain Python values."""
-    out = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-    assert isinstance(out, dict)
-    return out
+    """Return a config as plain Python values, interpolations resolved."""
+    return to_dict(config, resolve=True)
+
+
+def to_dict(node: Any, *, resolve: bool = False) -> dict[str, Any]:
+    """Return an OmegaConf mapping as a plain dictionary.
+
+    Args:
+        node: an OmegaConf mapping.
+        resolve: resolve interpolations.
+
+    Raises:
+        ValueError: if it is not a mapping.
+    """
+    values = OmegaConf.to_container(node, resolve=resolve, enum_to_str=True)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected a mapping, not {type(values).__name__}")
+    return {str(key): value for key, value in values.items()}
 
 
 def save(config: DictConfig, file: Path) -> None:
-    """Write a resolved config as YAML."""
+    """Write a config as YAML, interpolations resolved."""
     file.write_text(OmegaConf.to_yaml(config, resolve=True))

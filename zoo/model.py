@@ -35,12 +35,14 @@ class SelfExplaining(pl.LightningModule, ABC):
         name: under which the class is registered.
         terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase says otherwise.
         inputs: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 behind their end.
+        config: of the run that trained the model, set by ``zoo.load``.
     """
 
     registered_as: ClassVar[str] = "model"
     name: ClassVar[str]
     input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
     terms: ClassVar[tuple[str, ...]] = ("task",)
+    config: dict[str, Any]
 
     def __init__(self) -> None:
         super().__init__()

@@ -126,7 +126,7 @@ class Steered:
     """A model with codes held on or off at every position; what ``Data.nats`` asks of a model."""
 
     model: Any
-    held: Mapping[int, bool]
+    held: Mapping[int, float]
 
     @property
     def device(self) -> torch.device:
@@ -149,3 +149,10 @@ def likely(judge: Any, x: Tensor, new: Tensor) -> float:
 def share(data: Any, new: Tensor, of: re.Pattern[str]) -> float:
     """Share of texts ``new`` ``(b, n)`` that are of the topic."""
     return sum(of.search("".join(data.class_names[i] for i in row)) is not None for row in new.tolist()) / len(new)
+
+
+def continuation(data: Any, x: Tensor, tokens: Tensor) -> str:
+    """Return new tokens ``(1, n)`` as text, decoded with the context ``(1, t)`` before them."""
+    whole = torch.cat([x, tokens], 1)
+    context = F.pad(whole, (0, data.context - x.shape[1]), value=-1)
+    return "".join(data.token_texts(context)[0][x.shape[1] :])

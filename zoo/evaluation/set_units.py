@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from zoo.capabilities import HasConcepts, capability
 from zoo.concept_schema import ConceptSchema
+from zoo.config import to_dict
 from zoo.explanation import Explanation, Units
 from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
@@ -21,7 +22,7 @@ from zoo.reporting.numbers import percent
 def model_schema(config: DictConfig) -> ConceptSchema | None:
     """Return the concepts that a model was trained on; None for a model without."""
     columns = config.model.get("concepts")
-    return ConceptSchema.from_config(OmegaConf.to_container(columns)) if columns else None
+    return ConceptSchema.from_config(to_dict(columns)) if columns else None
 
 
 def read_statements(
@@ -122,13 +123,15 @@ def step_rows(
     changes = [("", "", ""), *zip(statements, before, statements.values(), strict=True)]
     return [
         StepRow(
-            *change,
-            class_names[winner],
-            percent(float(probabilities[i, winner])),
-            f"{float(logits[i, old]):.2f}".replace("-", "−"),
-            f"{float(logits[i, new]):.2f}".replace("-", "−"),
+            name=name,
+            before=computed,
+            after=value,
+            answer=class_names[winner],
+            chance=percent(float(probabilities[i, winner])),
+            old=f"{float(logits[i, old]):.2f}".replace("-", "−"),
+            new=f"{float(logits[i, new]):.2f}".replace("-", "−"),
         )
-        for i, (change, winner) in enumerate(zip(changes, winners, strict=True))
+        for i, ((name, computed, value), winner) in enumerate(zip(changes, winners, strict=True))
     ]
 
 

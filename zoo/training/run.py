@@ -22,7 +22,7 @@ from zoo.training.check import check_run
 
 
 def classes(section: str, name: str) -> type:
-    """The class whose ``__init__`` types a section of a config."""
+    """Return the class whose ``__init__`` types a section of a config."""
     return model_class(name) if section == "model" else data_class(name)
 
 
@@ -51,7 +51,7 @@ MADE_UP = {
 
 
 def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
-    """Model and data of a config, the model initialised from the seed.
+    """Return the model and the data of a config, the model initialized from the seed.
 
     What the model's ``__init__`` wants to know of the data (``FROM_DATA``) and the config leaves out is filled in, in
     ``config`` too; so is what reading the data settles, such as a vocabulary.
@@ -76,7 +76,7 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     for key in FROM_DATA:
         if key in args["model"] and args["model"][key] is None:
             unread = dry and not (key == "input_shape" and hasattr(data, "size"))  # pictures say their shape unread
-            args["model"][key] = _made_up(config, key) if unread else _told(data, key)
+            args["model"][key] = _made_up(config, key) if unread else _from_data(data, key)
             if not dry:
                 OmegaConf.update(config.model, key, args["model"][key], force_add=True)
     pl.seed_everything(config.seed, verbose=False)
@@ -87,7 +87,7 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
 
 
 def _keep_vocabulary(config: DictConfig) -> None:
-    """A run that starts from a checkpoint reads text with that checkpoint's tokens, where it keeps their embedding."""
+    """Take over the vocabulary of the checkpoint that a run starts from, unless its embedding is replaced."""
     if config.finetune is None or not config.finetune.source or "embed" in config.finetune.replace:
         return
     source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
@@ -97,14 +97,15 @@ def _keep_vocabulary(config: DictConfig) -> None:
 
 
 def _made_up(config: DictConfig, key: str) -> Any:
-    """In place of what is not read: as in the checkpoint that the run starts from, if it starts from one."""
+    """Return a stand-in for what is not read: that of the checkpoint that the run starts from, if there is one."""
     if config.finetune is None or not config.finetune.source:
         return MADE_UP[key]
     source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
     return source["model"].get(key) or MADE_UP[key]
 
 
-def _told(data: Data, key: str) -> Any:
+def _from_data(data: Data, key: str) -> Any:
+    """Return what a model wants to know of the data, as a config holds it."""
     if key == "num_classes":
         return data.num_classes
     if key == "input_shape":
@@ -114,8 +115,13 @@ def _told(data: Data, key: str) -> Any:
     return None if data.concepts is None else data.concepts.to_config()
 
 
-RUN = ("config.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
-LATER = ("suite", "reference")  # keys that only matter once training is over
+RUN_FILES = ("config.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
+AFTER_TRAINING = ("suite", "reference")  # keys that only matter once training is over
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only process of a run, or the first of several."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool) -> None:
@@ -125,28 +131,24 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
         ValueError: if the folder holds something and neither ``resume`` nor ``overwrite`` is given; if what is to be
             overwritten is no run; if the run to be resumed has another config: the keys that differ are named.
     """
-    if rank_zero_only.rank != 0 or int(os.environ.get("LOCAL_RANK", 0)) != 0:
+    if not is_first_process() or int(os.environ.get("LOCAL_RANK", 0)) != 0:
         return
     file = out / "config.yaml"
-    held = [p.name for p in out.iterdir()] if out.is_dir() else []
-    if held and not (resume or overwrite):
+    existing = [p.name for p in out.iterdir()] if out.is_dir() else []
+    if existing and not (resume or overwrite):
         raise ValueError(
             f"{out} exists; add --resume to go on with it, --overwrite to replace it, or choose another --out"
         )
-    if held and not file.is_file():
+    if existing and not file.is_file():
         raise ValueError(f"{out} is no run folder (it has no config.yaml) and is left alone; choose another --out")
     if (
-        held
+        existing
         and resume
-        and (
-            differ := _different(
-                OmegaConf.create(configs.migrate(OmegaConf.to_container(configs.read_yaml(file)))), config
-            )
-        )
+        and (differ := _different(OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file)))), config))
     ):
         raise ValueError(f"{out} was started with another config ({', '.join(differ)}); --overwrite replaces it")
-    if held and overwrite and not resume:
-        if foreign := [name for name in held if name not in RUN and not name.startswith(".")]:
+    if existing and overwrite and not resume:
+        if foreign := [name for name in existing if name not in RUN_FILES and not name.startswith(".")]:
             raise ValueError(
                 f"{out} holds {foreign[0]!r}, which is no part of a run; move it away or choose another --out"
             )
@@ -159,7 +161,9 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
 def _different(old: Any, new: Any) -> list[str]:
     a, b = (dict(_leaves(OmegaConf.to_container(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
     return [
-        f"{k}: {a.get(k)} there, {b.get(k)} now" for k in sorted({*a, *b}) if a.get(k) != b.get(k) and k not in LATER
+        f"{k}: {a.get(k)} there, {b.get(k)} now"
+        for k in sorted({*a, *b})
+        if a.get(k) != b.get(k) and k not in AFTER_TRAINING
     ][:4]
 
 
@@ -170,12 +174,12 @@ def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def data_of(config: DictConfig) -> Data:
-    """The data of a trained model's config, read with the tokens and classes that the model knows.
+    """Return the data of a trained model's config, read with the tokens and classes that the model knows.
 
     Raises:
         ValueError: if these data have others.
     """
-    args = OmegaConf.to_container(config)
+    args = configs.to_dict(config)
     data = create_data(**args["data"])
     if args["model"].get("sequence"):
         data.check_compatible_with(args["model"]["sequence"])
@@ -183,7 +187,7 @@ def data_of(config: DictConfig) -> Data:
 
 
 def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining, DictConfig]:
-    """A trained model and its config, whose ``data`` and ``trainer.accelerator`` may be overridden.
+    """Return a trained model and its config, whose ``data`` and ``trainer.accelerator`` may be overridden.
 
     Raises:
         ValueError: no such checkpoint, or an override of what training has settled.
