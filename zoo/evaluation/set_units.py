@@ -126,8 +126,8 @@ def step_rows(
             name=name,
             before=computed,
             after=value,
-            answer=class_names[winner],
-            chance=percent(float(probabilities[i, winner])),
+            answer=class_names[int(winner)],
+            chance=percent(float(probabilities[i, int(winner)])),
             old=f"{float(logits[i, old]):.2f}".replace("-", "−"),
             new=f"{float(logits[i, new]):.2f}".replace("-", "−"),
         )

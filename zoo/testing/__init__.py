@@ -1,0 +1,5 @@
+"""Checks that plug-ins run on their own models, scores and data sources; zoo's tests run the same."""
+
+from zoo.testing.check_model import check_model
+
+__all__ = ["check_model"]
