@@ -43,7 +43,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
     "results": set(),
     "verbs": {"paths"},
-    "cli": GROUND | {"registry", "checkpoint", "verbs", "training"},
+    "cli": GROUND | {"registry", "checkpoint", "verbs", "training", "evaluation"},
     "__init__": set(),
     "__main__": {"cli"},
 }
