@@ -85,7 +85,7 @@ def test_suites(file, tiny):
         ("model.similarity=cosin", "model.similarity"),
         ("model.name=protopnt", "no model 'protopnt', did you mean protopnet"),
         ("data.batchsize=3", "batch_size"),
-        ("data.name=digit", "no data source 'digit', did you mean digits"),
+        ("data.name=digit", "no data 'digit', did you mean digits"),
         ("data.size=big", "data.size"),
         ("phases.jint.epochs=3", "override 'phases.jint.epochs=3'.*joint"),
         ("phases.joint.epoch=3", "epochs"),

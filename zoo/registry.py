@@ -143,7 +143,7 @@ class Registry:
 
 MODELS = Registry("model", "models", "zoo.models", ["models", "models/baselines"])
 DATA = Registry(
-    "data source",
+    "data",
     "data sources",
     "zoo.data",
     [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")],
