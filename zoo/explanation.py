@@ -35,9 +35,6 @@ class Units:
         names: u readable names, such as ``wing: striped`` or ``L3.H2.code17``.
         owner: ``(u,)`` integer class that each unit argues for, -1 where classes share it. None if no unit is owned.
         group: u names of groups, units of one group being set together; None if each unit stands alone.
-        describe: one sentence that says what the units are and how to read their strength.
-        binary: whether a strength is 0 or 1.
-        signed: whether the evidence ``where`` is signed.
 
     Raises:
         ValueError: if the kind is unknown, or ``owner`` or ``group`` does not have one entry for each name.
@@ -47,9 +44,6 @@ class Units:
     names: Sequence[str]
     owner: Tensor | None = None
     group: Sequence[str] | None = None
-    describe: str = ""
-    binary: bool = False
-    signed: bool = False
 
     def __post_init__(self) -> None:
         _expect(self.kind in get_args(Kind), "Units.kind", repr(self.kind), f"one of {', '.join(get_args(Kind))}")

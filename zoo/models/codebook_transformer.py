@@ -95,7 +95,7 @@ class CodebookTransformer(Language, SelfExplaining):
         places = ["mix"] if sites is None else sites
         self.codebooks = Books(places, depth=depth, heads=heads, width=width, codes=codes, k=k)
         self.k, self.revive = k, revive
-        self._units = Units("code", self.codebooks.names, binary=True)
+        self._units = Units("code", self.codebooks.names)
 
     @property
     def units(self) -> Units:
