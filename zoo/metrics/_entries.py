@@ -112,8 +112,8 @@ class Row:
     @property
     def title(self) -> str:
         """Heading of the row: the title of the score, with what a name of its own adds to it."""
-        rest = self.name.removeprefix(self.cls.name)
-        title = self.cls.title + rest if self.name.startswith(self.cls.name) else self.name
+        own = _name_of(self.cls)
+        title = self.cls.title + self.name.removeprefix(own) if self.name.startswith(own) else self.name
         return title.replace("_", " ")
 
 
