@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.models.bilinear_mlp import BilinearMLP
-from zoo.models.cbm import CBM
 from zoo.evaluation.units.gallery import sources, unit_lines
 from zoo.evaluation.units.notes import unit_notes
+from zoo.models.bilinear_mlp import BilinearMLP
+from zoo.models.cbm import CBM
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file, save_file
 
-import recipes.train
+import zoo.evaluation.pipeline
 import zoo.metrics.suite
 from zoo.cli import main
 from zoo.data import create_data
@@ -74,10 +74,15 @@ def cli(argv, how):
 
     phases._trainer, phases._save = watched_trainer, watched_save
     if "bare" in how:
-        recipe("train").finish = lambda *args, **kwargs: Evaluation({}, [], None, None)
+        zoo.evaluation.pipeline.evaluate = _stop
     if "saving" in how:
         _die_while_saving(how["saving"])
     return main(argv)
+
+
+def _stop(*args, **kwargs):
+    """End the process after training, before anything is scored."""
+    raise SystemExit(0)
 
 
 def _die_while_saving(number):
