@@ -112,8 +112,9 @@ class Row:
     @property
     def title(self) -> str:
         """Heading of the row: the title of the score, with what a name of its own adds to it."""
-        rest = self.name.removeprefix(self.cls.name)
-        title = self.cls.title + rest if self.name.startswith(self.cls.name) else self.name
+        cls = type(self.score.score) if isinstance(self.score, ChanceAdjusted) else self.cls
+        rest = self.name.removeprefix(cls.name)
+        title = cls.title + rest if self.name.startswith(cls.name) else self.name
         return title.replace("_", " ")
 
 
