@@ -187,7 +187,7 @@ def test_intervene(model, batch):
         torch.testing.assert_close(model.intervene(x, value, mask[0]), both[0], rtol=1e-5, atol=1e-5)
         with pytest.raises(ValueError, match="mask bool"):
             model.intervene(x, value, mask[0].float())
-        with pytest.raises(ValueError, match="mask goes with a tensor"):
+        with pytest.raises(ValueError, match="expected a mask only with a tensor"):
             model.intervene(x, {0: 1.0}, mask[0])
     for i in range(len(x) if u else 0):
         one = x[i : i + 1]

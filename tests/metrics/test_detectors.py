@@ -68,7 +68,8 @@ def test_at_recall(ties):
 class Knowing:
     """Unit 3 is on exactly at 2, unit 5 at 0 and 7; hidden neurons are noise and the opposite of unit 3."""
 
-    device, units = "cpu", Units("code", [f"u{i}" for i in range(U)])
+    device, units = "cpu", Units("code", [f"u{i}" for i in range(U)], binary=True)
+    capabilities = frozenset({"activity", "hidden_neurons"})
 
     def activity(self, x):
         on = torch.zeros(*x.shape, U)

@@ -244,7 +244,7 @@ def test_scores_that_learn_first_have_intervals_too(kind):
         low, high = (value for key, value in two.more.items() if key.endswith((" low", " high")))
         assert low < high
         plain.reset(), sure.reset()
-    assert plain.compute()[kind].note == "n/a: no train samples were studied"
+    assert plain.compute()[kind].note == "n/a: no samples of the train split to fit on"
 
 
 def test_scores_that_do_not_add_up_have_none():

@@ -241,13 +241,13 @@ def test_a_suite_renders_what_it_scores():
 @torch.no_grad()
 def test_what_cannot_be_asked_says_why():
     scenes = Quarters()
-    score = PartInterventions(PARTS)
-    score.update_from(record_batch(Reader(FAIR), scenes.batch(), 4, owned=False))
-    assert score.why == "the scenes of these data cannot be rendered again"
-    assert int(score.compute()["support"]) == 0
-    model, score = Toy(place=False), PartInterventions(PARTS, scenes=scenes)
-    score.update_from(record_batch(model.eval(), scenes.batch(), 4, owned=False))
-    assert score.why == "the units have no place in an image"
+    for model, given, reason in (
+        (Reader(FAIR), None, "the scenes of these data cannot be rendered again"),
+        (Toy(place=False), scenes, "the units have no place in an image"),
+    ):
+        suite = Suite(["part_interventions"], model.units, [str(i) for i in range(PARTS)], scenes=given)
+        suite.update(model, scenes.batch())
+        assert suite.compute()["part_interventions"].note == f"n/a: {reason}"
     with pytest.raises(ValueError, match="no place"):
         probe(_placeless(), scenes.batch(), scenes)
 

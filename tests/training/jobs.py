@@ -16,7 +16,7 @@ import zoo.metrics.suite
 from zoo.cli import main
 from zoo.data import create_data
 from zoo.layers.codebook.bottleneck import Codebook
-from zoo.layers.codebook.reset import count, revive
+from zoo.layers.codebook.reset import count, reset_dead_codes
 from zoo.layers.prototypes import nearest_patches
 from zoo.model import _gather_rows
 from zoo.models.protopnet import ProtoPNet
@@ -137,6 +137,6 @@ def revived(folder):
             book.module.note(found, torch.ones(x.shape[:2], dtype=torch.bool))
         [wanted] = count([book.module])
         state[f"hits.{step}"] = book.module.hits.clone()
-    revive(book.module, wanted, [], seed=0)
+    reset_dead_codes(book.module, wanted, [], seed=0)
     save_file({**state, "codes": book.module.codes.detach()}, folder / f"book.{rank}")
     dist.destroy_process_group()

@@ -112,9 +112,8 @@ class Row:
     @property
     def title(self) -> str:
         """Heading of the row: the title of the score, with what a name of its own adds to it."""
-        cls = type(self.score.score) if isinstance(self.score, ChanceAdjusted) else self.cls
-        rest = self.name.removeprefix(cls.name)
-        title = cls.title + rest if self.name.startswith(cls.name) else self.name
+        own = _name_of(self.cls)
+        title = self.cls.title + self.name.removeprefix(own) if self.name.startswith(own) else self.name
         return title.replace("_", " ")
 
 
