@@ -5,7 +5,6 @@ Espinosa Zarlenga et al., Concept Embedding Models, NeurIPS 2022.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,6 +34,7 @@ def mix(context: Tensor, p: Tensor) -> Tensor:
     """Mix contexts ``(..., m, 2 * width)`` by ``p`` ``(..., m)``: p times the true embedding, 1 - p the false one.
 
     Example:
+        >>> import torch
         >>> mix(torch.tensor([[1.0, 3.0]]), torch.tensor([0.25])).tolist()
         [[2.5]]
     """
