@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from omegaconf import OmegaConf
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import zoo
 from zoo import checkpoint, create_model, paths
-from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, save
+from zoo.capabilities import HasSources, HasUnitTemplates, capability
+from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, read_units, save
 from zoo.config import check
 from zoo.training.run import classes
 
@@ -56,11 +57,12 @@ def whole(folder):
     assert all(s["protocol"] for s in metrics["scores"].values())
     assert {"seed", "data", "versions", "command"} <= metrics.keys()
     if len(model.units):
-        names = yaml.load((folder / "units" / "names.yaml").read_text(), yaml.CSafeLoader)  # may be long
-        assert len(names) == len(model.units)
+        assert len(read_units(folder)) == len(model.units)
         assert {p.name for p in folder.iterdir()} >= FILES
-        pictured = model.sources() is not None or model.unit_templates(torch.tensor([0])) is not None
-        assert len(list((folder / "units").glob("*.png"))) == len(model.units) * pictured
+        pictured = capability(model, HasSources) or capability(model, HasUnitTemplates)
+        sheet = folder / "units.png"
+        assert sheet.is_file() == bool(pictured)
+        assert not (folder / "units").exists()
 
 
 @pytest.fixture
@@ -94,7 +96,24 @@ def test_writing_replaces_whole(small, tmp_path):
     model, config = small
     write(tmp_path / "c", model, config, unit_lines=["a"] * 8)
     write(tmp_path / "c", model, config)
-    assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units"}
+    assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units.yaml"}
+
+
+def test_units_are_plain_texts_and_old_folders_are_read(small, tmp_path):
+    model, config = small
+    lines = ["${x}: a", "b, “c”", "no", *"defgh"]
+    folder = write(tmp_path / "c", model, config, unit_lines=lines, unit_sheet=Image.new("RGB", (4, 3)))
+    assert read_units(folder) == lines
+    assert Image.open(folder / "units.png").size == (4, 3)
+    (folder / "units.yaml").unlink()
+    assert read_units(folder) == []
+    (folder / "units").mkdir()
+    (folder / "units" / "names.yaml").write_text("0: a, for 1\n1: 'no'\n")
+    assert read_units(folder) == ["a, for 1", "no"]
+    load(str(folder))
+    (folder / "units.yaml").write_text("- a")
+    with pytest.raises(ValueError, match="units.yaml is no list of units"):
+        read_units(folder)
 
 
 @pytest.mark.parametrize("broken", ["write_text", "save_file"])

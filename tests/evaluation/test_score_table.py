@@ -22,7 +22,9 @@ def test_intervals_are_in_brackets_and_of_readouts_in_rows_of_their_own():
 
 
 def test_title_meaning_and_unit_are_those_of_the_result():
-    found = lines(Result("stability_shift", 80.0, "p", 9, title="Stability shift", meaning="share of matches", unit="%"))
+    found = lines(
+        Result("stability_shift", 80.0, "p", 9, title="Stability shift", meaning="share of matches", unit="%")
+    )
     row = found["Stability shift"]
     assert (row.value, row.note) == ("80 %", "share of matches")
     assert lines(Result("own_metric", 1.0, "p"))["own metric"].note == ""

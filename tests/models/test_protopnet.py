@@ -128,7 +128,7 @@ def test_provenance_is_saved(data, tmp_path):
 
 def test_a_class_without_samples(data):
     model = build(num_classes=11)
-    with pytest.raises(ValueError, match=r"none of class \[10\]"):
+    with pytest.raises(ValueError, match=r"expected samples of class \[10\]"):
         model.project(data.loader("train"))
 
 
@@ -230,7 +230,7 @@ def test_a_state_that_does_not_fit():
         ({"prototype_size": 0}, "prototype_size is 0"),
         ({"similarity": "dot"}, "similarity|dot"),
         ({"per_clas": 1}, "per_clas"),
-        ({"addon": "none"}, "width 64; it is 8"),
+        ({"addon": "none"}, "dim is 8; expected the backbone.s width 64"),
     ],
 )
 def test_wrong_arguments(args, words):

@@ -135,7 +135,7 @@ def test_self_contained_and_escaped(tmp_path):
 def test_wrong_input(tmp_path):
     with pytest.raises(ValueError, match="by is 'looks'; expected one of activations, directions, parts"):
         written(tmp_path, [pair()], by="looks")
-    with pytest.raises(ValueError, match="a line has 2 figures; expected 1: pairs"):
+    with pytest.raises(ValueError, match="a row has 2 figures; expected 1: pairs"):
         compare_page(
             tmp_path / "x.html",
             title="",

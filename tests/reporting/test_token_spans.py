@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from zoo.explanation import Explanation, Units
+from zoo.reporting.context import PageContext
 from zoo.reporting.page import page
 from zoo.reporting.text_figure import AGAINST, FOR, text_figure
 from zoo.reporting.token_spans import Span, spans
@@ -26,7 +27,7 @@ def test_spans():
 def test_page(tmp_path):
     where = torch.zeros(1, 2, 4)
     where[0, 0, 1], where[0, 1, 2] = 1, -0.5
-    told = Explanation(
+    explanation = Explanation(
         Units("neuron", ["L0.N0", "L0.N1"]),
         torch.tensor([[1.0, 0.0]]),
         torch.tensor([0]),
@@ -36,24 +37,24 @@ def test_page(tmp_path):
         torch.tensor([[0, 1]]),
         where,
     )
-    args = {"title": "t", "explanation": told, "pictures": None, "class_names": [" ", "\n"]}
-    html = page(tmp_path / "p.html", tokens=[["<b>", "x", "y"]], **args).read_text()
+    args = ("t", [explanation], [" ", "\n"])
+    html = page(tmp_path / "p.html", PageContext(*args, tokens=[["<b>", "x", "y"]])).read_text()
     assert "“␣”" in html
     assert "&lt;b&gt;" in html
     assert "<b>xy" not in html
     marks = re.findall(r'<mark class="(\w+)" style="--a:([\d.]+)" title="([^"]+)">([^<]+)</mark>', html)
     assert marks == [("for", "1.0", "1", "x"), ("against", "1.0", "−0.5", "y")]
-    assert "Coloured text" in html
+    assert "Colored text" in html
     with pytest.raises(ValueError, match="tokens has 2 entries; expected 1"):
-        page(tmp_path / "p.html", tokens=[["x"], ["y"]], **args)
-    assert "Coloured text" not in page(tmp_path / "q.html", **args).read_text()
+        PageContext(*args, tokens=[["x"], ["y"]])
+    assert "Colored text" not in page(tmp_path / "q.html", PageContext(*args)).read_text()
 
 
 def test_figure():
     """The colors of a unit's line are where its evidence is, at the end of a text too long for the line."""
     where = torch.zeros(1, 1, 200)
     where[0, 0, 199], where[0, 0, 150], where[0, 0, 3] = 1, -1, 1
-    told = Explanation(
+    explanation = Explanation(
         Units("neuron", ["L0.N0"]),
         torch.tensor([[1.0, 0.0]]),
         torch.tensor([0]),
@@ -63,10 +64,10 @@ def test_figure():
         torch.tensor([[0]]),
         where,
     )
-    drawn = text_figure(told, 0, ["a"] * 200, class_names=["x", "y"], notes={0: "after “a”"})
+    drawn = text_figure(explanation, 0, ["a"] * 200, class_names=["x", "y"], notes={0: "after “a”"})
     found = {c: n for n, c in drawn.getcolors(1 << 16)}
     tint = lambda full: tuple(round(255 + 0.62 * (c - 255)) for c in full)  # noqa: E731
     assert found[tint(FOR)] > 50  # once: the other one is beyond the line
     assert abs(found[tint(FOR)] / found[tint(AGAINST)] - 1) < 0.2
-    plain = text_figure(told, 0, ["a"] * 20, class_names=["x", "y"], count=0)
+    plain = text_figure(explanation, 0, ["a"] * 20, class_names=["x", "y"], count=0)
     assert plain.height < drawn.height

@@ -112,8 +112,9 @@ class Row:
     @property
     def title(self) -> str:
         """Heading of the row: the title of the score, with what a name of its own adds to it."""
-        own = _name_of(self.cls)
-        title = self.cls.title + self.name.removeprefix(own) if self.name.startswith(own) else self.name
+        cls = type(self.score.score) if isinstance(self.score, ChanceAdjusted) else self.cls
+        own = _name_of(cls)
+        title = cls.title + self.name.removeprefix(own) if self.name.startswith(own) else self.name
         return title.replace("_", " ")
 
 

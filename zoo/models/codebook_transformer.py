@@ -1,8 +1,7 @@
 """Codebook transformer: a small language model with a codebook bottleneck at its heads or MLPs.
 
 Tamkin, Taufeeque, Goodman, Codebook features: sparse and discrete interpretability for neural networks, 2023. At named
-places of every block, the activation is replaced by the mean of the k best codes of a learned list; each code is on or
-off.
+places of every block, the activation is replaced by the mean of the k best codes of a learned list.
 """
 
 from __future__ import annotations
@@ -133,9 +132,7 @@ class CodebookTransformer(LanguageModelBase):
         return self.codebooks.visit(change=change)
 
     def holding(self, held: Mapping[int, float]) -> Visit:
-        """Return the visit with codes forced on (1) or off (0) at every position of the pass.
-
-        A code that is on is in the sum in addition to the selected ones; one that is off is left out of it.
+        """Return the visit with codes forced on or off at every position of the pass, see ``CodeOverride``.
 
         Args:
             held: 1 or 0 (True or False) by unit id.
