@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -59,6 +58,8 @@ class Backbone(nn.Module):
             return
         if pretrained and weights:
             raise ValueError("pretrained=true and backbone_weights are both given; choose the hub or the file")
+        import timm  # takes a second, and not every model has a backbone
+
         args = dict(args or {})
         try:
             self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
@@ -79,6 +80,8 @@ class Backbone(nn.Module):
         return self.net(x)[..., None, None] if isinstance(self.net, nn.Sequential) else self.net(x)[0]
 
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
+        import timm
+
         try:
             found = load_file(file)
         except (OSError, SafetensorError) as error:

@@ -7,7 +7,6 @@ import io
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -95,6 +94,8 @@ def overlay(picture: Tensor, evidence: Tensor, *, side: int = SIDE, frame: Box |
     span = evidence.max() - evidence.min()
     level = (evidence - evidence.min()) / span if span > 0 else torch.zeros_like(evidence)
     heat = upsample(level[None, None], (below.height, below.width))[0, 0].clamp(0, 1).numpy()
+    from matplotlib import colormaps
+
     color = colormaps["inferno"](0.15 + 0.8 * heat)[..., :3]
     alpha = 0.8 * heat[..., None] ** 1.5
     mixed = (1 - alpha) * np.asarray(below) / 255 + alpha * color

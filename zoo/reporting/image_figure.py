@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -40,6 +38,9 @@ def figure(
     explanation = explanation.detach().to("cpu")
     target, logit = int(explanation.target[i]), float(explanation.logits[i, explanation.target[i]])
     shown = [u for u in explanation.shown[i].tolist() if u >= 0][:count]
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     sheet = Figure(figsize=(2.1 * (len(shown) + 1), 4.4), dpi=110, layout="constrained")
     axes = sheet.subplots(2, len(shown) + 1, squeeze=False)
     for ax in axes.flat:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from zoo.explanation import Explanation
@@ -70,6 +69,8 @@ def _end(text: Sequence[Span]) -> list[Span]:
 
 
 def _drawn(lines: Sequence[list[Span] | str]) -> Image.Image:
+    from matplotlib.font_manager import FontProperties, findfont
+
     fonts = (
         findfont(FontProperties(family=[name])) for name in ("DejaVu Sans Mono", "DejaVu Sans")
     )  # matplotlib's own

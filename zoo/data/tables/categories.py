@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from zoo.data.split import Split
+from zoo.data.tables._categorical_rows import EMPTY, CategoricalRows
 from zoo.data.tables._column_roles import classes, division, sample_names
 from zoo.data.tables._csv_file import Csv, read_csv
-from zoo.data.tables._categorical_rows import EMPTY, CategoricalRows
 from zoo.paths import did_you_mean
 from zoo.registry import register
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
@@ -163,6 +161,9 @@ class Leakage(Score):
         here, there = self._whole("learnt"), self._whole("judged")
         linear = _affine(there["strength"], there["logits"])
         y, truth = here["y"], there["y"]
+
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.linear_model import LogisticRegression, Ridge
 
         def refit(one: np.ndarray, two: np.ndarray) -> np.ndarray:
             mean, std = one.mean(0), one.std(0)
