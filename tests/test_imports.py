@@ -43,6 +43,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
     "results": set(),
     "verbs": {"paths"},
+    "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "verbs", "training", "evaluation"},
     "__init__": set(),
     "__main__": {"cli"},
@@ -112,7 +113,7 @@ def test_asking_is_quick_and_needs_no_torch(argv, tmp_path):
 
 MISTAKES = {
     "verb": (["trian", "protopnet/digits"], "invalid choice: 'trian'"),
-    "option": (["train", "protopnet/digits", "--resum"], "--resume"),
+    "option": (["train", "protopnet/digits", "--resumed"], "unrecognized arguments: --resumed"),
     "config": (["train", "protopnet/digit"], "did you mean protopnet/digits"),
     "checkpoint": (["evaluate", "protopnet-digit"], "did you mean protopnet-digits"),
     "run of compare": (["compare", "cbm-digits", "cem-digit"], "did you mean cem-digits"),

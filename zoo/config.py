@@ -186,26 +186,33 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
 
 
 def keyword_overrides(keys: Mapping[str, Any]) -> list[str]:
-    """Return keyword arguments of a verb as ``key=value`` overrides; mappings are merged into sections.
+    """Return keyword arguments of a verb as ``key=value`` overrides.
 
     Args:
-        keys: value by top-level key of a config; a mapping gives keys of that section.
+        keys: value by top-level key of a config; a mapping gives keys of that section, or phases and their keys.
 
     Raises:
         ValueError: if a key is not one of a config, or YAML cannot hold a value.
 
     Example:
         >>> keyword_overrides({"seed": 1, "data": {"limit": 20}, "phases": {"joint": {"epochs": 5}}})
-        ['seed=1', 'data.limit=20', 'phases.joint={"epochs": 5}']
+        ['seed=1', 'data.limit=20', 'phases.joint.epochs=5']
     """
     texts = []
     known = list(Config.__dataclass_fields__)
     for key, value in keys.items():
         if key not in known:
             raise ValueError(f"unexpected argument {key!r}{paths.did_you_mean(key, known)} (keys: {', '.join(known)})")
-        entries = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
-        texts += [f"{k}={_yaml(k, v)}" for k, v in entries.items()]
+        depth = 2 if key == "phases" else 1  # phases are a mapping of sections
+        texts += [f"{k}={_yaml(k, v)}" for k, v in _sections(key, value, depth)]
     return texts
+
+
+def _sections(key: str, value: Any, depth: int) -> list[tuple[str, Any]]:
+    """Return a mapping as dotted keys and values, ``depth`` levels deep."""
+    if not depth or not isinstance(value, Mapping):
+        return [(key, value)]
+    return [leaf for k, v in value.items() for leaf in _sections(f"{key}.{k}", v, depth - 1)]
 
 
 def _yaml(key: str, value: Any) -> str:
