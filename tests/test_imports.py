@@ -34,11 +34,10 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "config": {"paths", "phase"},
     "registry": {"paths", "config"},
     "model": {"batch", "capabilities", "explanation", "phase", "paths"},
-    **dict.fromkeys(("data", "metrics", "layers"), GROUND | {"registry"}),
+    **dict.fromkeys(("data", "metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
     "programs": GROUND,
     "models": GROUND | {"registry", "layers", "programs"},
     "checkpoint": GROUND | {"registry", "models"},
-    "reporting": GROUND | {"registry", "models", "data", "layers"},
     "training": GROUND | {"registry", "models", "layers", "data", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
     "results": set(),
