@@ -34,7 +34,7 @@ def read_columns(path: Path, keys: Sequence[str], *, key_name: str) -> list[Colu
         key_name: header of the first column.
 
     Raises:
-        ValueError: if the file is missing or invalid, or a key is unknown or occurs twice; file, row and column are named.
+        ValueError: if the file is missing or invalid, or a key is unknown or occurs twice; the cell is named.
     """
     file = read_csv(path, argument="data.concepts_file")
     first, *names = file.names

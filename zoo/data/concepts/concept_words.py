@@ -54,7 +54,7 @@ class ConceptWords(CategoricalRows):
         for concept in schema.concepts:
             if concept.kind == "continuous":
                 raise ValueError(
-                    f"data.source: concept {concept.name!r} of {self.name} is continuous; expected binary or categorical"
+                    f"data.source: concept {concept.name!r} of {self.name} is continuous; expected a category"
                 )
         return schema
 

@@ -96,7 +96,7 @@ class Cub200(ImageData):
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Names such as ``has_bill_shape::dagger``, of the group ``has_bill_shape``; None without the attribute files."""
+        """Concepts such as ``has_bill_shape::dagger`` of the group ``has_bill_shape``; None without attribute files."""
         columns = tuple(Concept(name, group=name.split("::")[0]) for name in self._files.concept_names)
         return ConceptSchema(columns, "by class, majority of annotators") if columns else None
 

@@ -163,7 +163,7 @@ def _brackets(rng: np.random.Generator, symbols: list[str], room: int, shortest:
 
 
 def _pairs(rng: np.random.Generator, symbols: list[str], count: int) -> list[str]:
-    """Return letters, each followed by the digit drawn for it in this sequence, with a digit before or a letter after."""
+    """Return letters, each followed by the digit drawn for it in this sequence, one digit before or one letter after."""
     half = len(symbols) // 2
     letters = symbols[:half]
     digits = symbols[half:]
