@@ -39,7 +39,7 @@ def world(split, kind="neuron", lucky=()):
 class Reader:
     """A model whose activity at a token is a table's."""
 
-    device, capabilities = "cpu", frozenset({"activity", "hidden_neurons"})
+    device, capabilities = "cpu", frozenset({"activity"})
 
     def __init__(self, kind="neuron"):
         self.units = Units(kind, [f"u{i}" for i in range(U)], binary=kind == "code")

@@ -10,11 +10,11 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
+from zoo.metrics._correlation import spearman
 from zoo.metrics.attribution_maps._base import checked, classes
 from zoo.metrics.attribution_maps._evidence import attributor
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.correlation import spearman
 from zoo.registry import register
 
 

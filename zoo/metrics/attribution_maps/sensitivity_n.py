@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zoo.metrics._correlation import pearson
 from zoo.metrics.attribution_maps._base import Forward, checked, classes, identity, logit, sweep
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count, fraction
-from zoo.metrics.correlation import pearson
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
 from zoo.registry import register
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
-from zoo.metrics.correlation import spearman
 from zoo.metrics.faithfulness._ablation import CHUNK, Ablating, Ablation
 from zoo.registry import register
 

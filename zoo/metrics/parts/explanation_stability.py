@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from zoo.explanation import gather
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Perturbation, Record, Score, count, expect
-from zoo.metrics.correlation import spearman
 from zoo.metrics.parts._localization import peak
+from zoo.metrics.perturbations.by_name import check_draws, label
+from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change
-from zoo.metrics.perturbations.registry import check_draws, label
-from zoo.metrics.perturbations.registry import perturbation as chosen
 from zoo.registry import register
 
 SETS = ("overlap", "rank", "cosine")

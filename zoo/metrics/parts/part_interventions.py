@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.correlation import spearman
 from zoo.metrics.parts._counterfactual_scenes import THRESHOLDS, Scenes, probe
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register

@@ -94,6 +94,7 @@ class Purity(Score):
         Raises:
             ValueError: if a shape does not fit.
         """
+        expect("strength", strength, None, None)
         b = len(strength)
         expect("points", points, b, self.part_count, 2)
         expect("visible", visible, b, self.part_count)
