@@ -120,14 +120,22 @@ class Registry:
         return self._classes[name]
 
     def _load(self, name: str) -> None:
-        """Load a class of another package; one that cannot be loaded costs one warning."""
+        """Load a class of another package; one that cannot be loaded costs one line of warning."""
         entry = self._entry_points[name]
         try:
-            self._classes[name] = entry.load()
+            cls = entry.load()
+            kind = getattr(cls, "registered_as", None)
+            if _BY_KIND.get(kind) is not self:
+                raise TypeError(f"{entry.value} is no {self.kind}")
         except Exception as error:  # whatever a foreign package raises at import
             self._broken.add(name)
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            warnings.warn(f"{self.group} plug-in {name!r} ({entry.value}) cannot be loaded: {reason}", stacklevel=3)
+            message = f"plug-in {name!r} ({entry.value}) cannot be loaded: {reason}"
+            warnings.warn_explicit(message, UserWarning, self.group, 0)  # no source line after it
+            return
+        if "name" not in vars(cls):
+            cls.name = name
+        self._classes[name] = cls
 
     def all(self) -> dict[str, Any]:
         """Return all classes by name; imports every file."""
