@@ -106,7 +106,7 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
     """
     config = dict(config)
     version = config.get("version", 1)
-    if not isinstance(version, int) or not 1 <= version <= VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise ValueError(f"config has version {version!r}; this zoo reads versions 1 to {VERSION}")
     if version == 1 and "yardstick" in config:
         config["reference"] = config.pop("yardstick")
