@@ -173,7 +173,7 @@ def test_steers_by_topic(run, capsys):
         (("steer", "dense", "said", "--topic", "dog"), "only codes are found by --topic"),
         (("steer", "codes", "said", "L0.H1.33=on"), "there is no code 'L0.H1.33', did you mean"),
         (("steer", "codes", "said", "L0.H1.3=maybe"), "says neither on nor off"),
-        (("steer", "codes", "said", "L0.H1.3=on", "L0.H1.3=off"), "is stated twice"),
+        (("steer", "codes", "said", "L0.H1.3=on", "L0.H1.3=off"), "is given twice"),
         (("steer", "codes", "said", "--new", "40"), "do not fit the context of 24"),
         (("steer", "codes"), "nothing to do: give a prompt"),
         (("steer", "codes", "said", "--samples", "3"), "--samples needs a --topic"),
