@@ -98,7 +98,7 @@ def test_suites(file, tiny):
         ("phases.last.then={prune: {kk: 1}}", "phases.last: prune takes no 'kk'"),
         ("phases.last.then=[project]", "phases.last: then is .*expected a method's name"),
         ("phases.joint.lr={}", "phases.joint: epochs is 3 and lr names no part"),
-        ("phases.joint.cache=2", "phases.joint: cache keeps features of a frozen backbone"),
+        ("phases.joint.cache=2", "phases.joint: cache is set and lr trains the backbone"),
         ("trainer.precision=bf16", "trainer.precision"),
         ("trainer.devices=two", "trainer.devices"),
         ("sed=1", "override 'sed=1'.*seed"),

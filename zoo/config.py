@@ -241,7 +241,7 @@ def check_trained_overrides(overrides: Sequence[str]) -> None:
     """
     for text in overrides:
         if not text.startswith(("data.", "trainer.accelerator=")):
-            raise ValueError(f"override {text!r}: a trained model is fixed; data.* and trainer.accelerator may change")
+            raise ValueError(f"override {text!r}: a trained model is fixed; expected data.* or trainer.accelerator")
 
 
 def _override(config: DictConfig, text: str, classes: Classes | None) -> None:

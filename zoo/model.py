@@ -143,18 +143,25 @@ class SelfExplaining(pl.LightningModule, ABC):
         if isinstance(values, Mapping):
             if mask is not None:
                 raise ValueError("mask is given with a mapping; expected a mask only with a tensor of values")
-            self.check_values(values)
-            ids = torch.tensor(list(values), dtype=torch.int64, device=x.device)
-            dtype = x.dtype if x.is_floating_point() else self.dtype  # strengths are floats even if inputs are tokens
-            row = torch.tensor(list(values.values()), dtype=dtype, device=x.device)
-            mask = x.new_zeros(shape, dtype=torch.bool)
-            mask[:, ids] = True
-            values = x.new_zeros(shape, dtype=dtype)
-            values[:, ids] = row
+            values, mask = self._as_tensors(values, x)
         if mask is None or mask.dtype != torch.bool or mask.shape != shape or values.shape != shape:
             actual = "none" if mask is None else f"{tuple(mask.shape)} {mask.dtype}"
             raise ValueError(f"values are {tuple(values.shape)}, mask is {actual}; expected {shape} both, mask bool")
         return self.decide(self.encode(x), mask, values)
+
+    def _as_tensors(self, values: Mapping[int, float], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Strengths and mask ``(b, u)`` of ``{unit id: strength}`` for all inputs ``x``."""
+        self.check_values(values)
+        shape = (len(x), len(self.units))
+        ids = torch.tensor(list(values), dtype=torch.int64, device=x.device)
+        dtype = x.dtype
+        if not dtype.is_floating_point and isinstance(self.dtype, torch.dtype):  # inputs are tokens
+            dtype = self.dtype
+        strengths = torch.zeros(shape, dtype=dtype, device=x.device)
+        strengths[:, ids] = torch.tensor(list(values.values()), dtype=dtype, device=x.device)
+        mask = torch.zeros(shape, dtype=torch.bool, device=x.device)
+        mask[:, ids] = True
+        return strengths, mask
 
     # Defaults of optional methods, see ``zoo.capabilities``.
 

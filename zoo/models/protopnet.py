@@ -15,28 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch, content_hash
-from zoo.capabilities import Directions, Sources
-from zoo.explanation import Explanation, Units, gather
+from zoo.capabilities import Directions
+from zoo.explanation import Explanation, gather
 from zoo.layers.backbone import Backbone
 from zoo.layers.directions import space_of
 from zoo.layers.nearest_patches import nearest_patches
 from zoo.layers.prototype_losses import cluster, orthogonality, separation
+from zoo.layers.prototype_model import PrototypeModel
 from zoo.layers.prototype_pruning import prototypes_to_keep
 from zoo.layers.prototypes import Similarity, addon_layers, distances, similarities
 from zoo.layers.sparse_linear import fit_sparse_linear
-from zoo.model import SelfExplaining, in_order
+from zoo.model import in_order
 from zoo.registry import register
-
-PER_UNIT = ("owner", "source_index", "source_row", "source_col", "source_distance", "source_hash")
-DESCRIBE = (
-    "This model predicts by comparison with characteristic patches of training images, called prototypes. The strength"
-    " of a prototype is its largest similarity to any patch of the image. Every similarity adds to the score of a class"
-    " or subtracts from it."
-)
 
 
 @register
-class ProtoPNet(SelfExplaining):
+class ProtoPNet(PrototypeModel):
     """Backbone, 1 x 1 add-on layers, prototypes, linear head without bias.
 
     Args:
@@ -62,12 +56,6 @@ class ProtoPNet(SelfExplaining):
     """
 
     terms = ("task", "cluster", "separation", "l1", "orthogonality")
-    owner: Tensor
-    source_index: Tensor
-    source_row: Tensor
-    source_col: Tensor
-    source_distance: Tensor
-    source_hash: Tensor
 
     def __init__(
         self,
@@ -97,29 +85,14 @@ class ProtoPNet(SelfExplaining):
             backbone, level=backbone_level, pretrained=pretrained, weights=backbone_weights, args=backbone_args
         )
         self.addon = addon_layers(addon, self.backbone.channels, dim, sigmoid=similarity != "cosine")
-        u = num_classes * per_class
-        initial = torch.randn if similarity == "cosine" else torch.rand
-        self.prototypes = nn.Parameter(initial(u, dim, prototype_size, prototype_size))
-        self.head = nn.Linear(u, num_classes, bias=False)
-        self.register_buffer("owner", torch.arange(num_classes).repeat_interleave(per_class))
-        for name in PER_UNIT[1:]:
-            dtype = torch.float64 if name == "source_distance" else torch.int64
-            self.register_buffer(name, torch.full((u,), -1, dtype=dtype))
-        with torch.no_grad():
-            self.head.weight.copy_(self._initial_head())
-        self.register_load_state_dict_pre_hook(_resize)
-
-    @property
-    def units(self) -> Units:
-        """The prototypes, named by class and number."""
-        first = torch.searchsorted(self.owner, self.owner)  # owners are sorted: the first prototype of the class
-        number = torch.arange(len(self.owner), device=self.owner.device) - first
-        names = [f"class {c} #{n}" for c, n in zip(self.owner.tolist(), number.tolist(), strict=True)]
-        return Units("prototype", names, self.owner, describe=DESCRIBE)
-
-    def sources(self) -> Sources:
-        """Return the training sample that each prototype was projected on."""
-        return Sources(self.source_index, self.source_hash)
+        self.build_prototypes(
+            num_classes,
+            per_class,
+            (dim, prototype_size, prototype_size),
+            initial=torch.randn if similarity == "cosine" else torch.rand,
+            own_weight=own_weight,
+            other_weight=other_weight,
+        )
 
     def directions(self) -> Directions:
         """Return the prototypes, in the space of the add-on layers."""
@@ -128,29 +101,11 @@ class ProtoPNet(SelfExplaining):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        projected = {"sources"} if bool((self.sources().index >= 0).any()) else set()
-        return frozenset({"directions"} | projected)
+        return super().capabilities | {"directions"}
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``head``."""
         return {"backbone": self.backbone, "addon": self.addon, "prototypes": self.prototypes, "head": self.head}
-
-    def part_of(self, key: str) -> str:
-        """Return ``prototypes`` for owner and sources."""
-        return "prototypes" if key in PER_UNIT else super().part_of(key)
-
-    def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
-        """Take the number of prototypes from a state about to be loaded, such as that of a pruned network."""
-        owner = state.get(f"{prefix}owner")
-        if owner is None or len(owner) == len(self.owner):
-            return
-        for name in PER_UNIT[1:]:
-            setattr(self, name, getattr(self, name).new_full((len(owner),), -1))
-        self.owner = owner.to(self.owner.device)
-        self.prototypes = nn.Parameter(self.prototypes.new_zeros(len(owner), *self.prototypes.shape[1:]))
-        self.head = nn.Linear(len(owner), self.head.out_features, bias=False).to(self.head.weight)
-        with torch.no_grad():
-            self.head.weight.copy_(self._initial_head())
 
     def maps(self, x: Tensor) -> Tensor:
         """Return the similarity ``(b, u, h, w)`` of every patch to every prototype."""
@@ -201,7 +156,7 @@ class ProtoPNet(SelfExplaining):
         if weights.get("separation"):
             terms["separation"] = separation(distance, own)
         if weights.get("l1"):
-            terms["l1"] = (self.head.weight.abs() * ~self._own()).sum()
+            terms["l1"] = (self.head.weight.abs() * ~self.own()).sum()
         if weights.get("orthogonality"):
             terms["orthogonality"] = orthogonality(self.prototypes, self.owner)
         return terms
@@ -214,12 +169,7 @@ class ProtoPNet(SelfExplaining):
         self.eval()
         nearest = nearest_patches(self._features(loader), self.prototypes.data, self.owner, self.similarity)
         shift = (self.prototypes - nearest.patch).flatten(1).norm(dim=1).mean()
-        self.prototypes.copy_(nearest.patch)
-        self.source_index.copy_(nearest.index)
-        self.source_row.copy_(nearest.row)
-        self.source_col.copy_(nearest.col)
-        self.source_distance.copy_(nearest.distance)
-        self.source_hash.copy_(nearest.content)
+        self.replace_by(nearest)
         patches = len(torch.stack([nearest.index, nearest.row, nearest.col], dim=1).unique(dim=0))
         return {
             "mean distance": float(nearest.distance.mean()),
@@ -231,10 +181,10 @@ class ProtoPNet(SelfExplaining):
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 1e-4, l2: float = 1e-3) -> dict[str, float]:
         """Fit the head exactly: cross-entropy + off-class L1 + L2 distance from the initial own-class weights."""
         scores, y = self.score_matrix(loader)
-        start = self._own().to(scores) * float(self.hparams["own_weight"])
-        weight, residual = fit_sparse_linear(scores, y, start, ~self._own(), l1=l1, l2=l2)
+        start = self.own().to(scores) * float(self.hparams["own_weight"])
+        weight, residual = fit_sparse_linear(scores, y, start, ~self.own(), l1=l1, l2=l2)
         self.head.weight.copy_(weight.to(self.head.weight))
-        others = weight[~self._own()]
+        others = weight[~self.own()]
         return {"kkt residual": residual, "off-class weights": int((others != 0).sum())}
 
     @torch.no_grad()
@@ -242,12 +192,7 @@ class ProtoPNet(SelfExplaining):
         """Remove prototypes whose ``k`` nearest training images include fewer than ``least`` of their own class."""
         scores, y = self.score_matrix(loader)
         keep = prototypes_to_keep(scores, y, self.owner, k=k, least=least)
-        self.prototypes = nn.Parameter(self.prototypes[keep].clone())
-        weight = self.head.weight[:, keep].clone()
-        self.head = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device=weight.device, dtype=weight.dtype)
-        self.head.weight.copy_(weight)
-        for name in PER_UNIT:
-            setattr(self, name, getattr(self, name)[keep].clone())
+        self.keep(keep)
         return {"pruned": int((~keep).sum()), "left": int(keep.sum())}
 
     @torch.no_grad()
@@ -263,16 +208,3 @@ class ProtoPNet(SelfExplaining):
 
     def _moved(self, loader: Iterable[Batch]) -> Iterator[Batch]:
         return (b.to(self.prototypes.device) for b in loader)
-
-    def _own(self) -> Tensor:
-        """``(c, u)`` bool, whether prototype u belongs to class c."""
-        return torch.arange(self.head.out_features, device=self.owner.device)[:, None] == self.owner
-
-    def _initial_head(self) -> Tensor:
-        own = self._own().float()
-        return own * self.hparams["own_weight"] + (1 - own) * self.hparams["other_weight"]
-
-
-def _resize(module: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
-    assert isinstance(module, ProtoPNet)
-    module.resize_for(state, prefix)

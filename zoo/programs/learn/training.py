@@ -126,7 +126,8 @@ class ProgramTraining(ProgramLearner):
         best = forget_words(done.program, fit, held_out) if words else done.program
         self._become(with_names(fitted(best, questions, l2=l2, bits=bits), questions.codes))
         names = ("accuracy before", "accuracy", "variables before", "variables", "lines before", "lines")
-        metrics = dict(zip(names, map(float, (*done.accuracy, *done.variables, *text)), strict=True))
+        numbers = map(float, (*done.accuracy, *done.variables, *text))
+        metrics: dict[str, float] = dict(zip(names, numbers, strict=True))
         if words:
             metrics["words"] = float(words_of_their_own(self.program))
         return metrics
