@@ -38,12 +38,12 @@ broken_panel = "zoo_extra_nowhere:Panel"
 MODULE = '''\
 from zoo.data.tables.toys import Toys
 from zoo.metrics.task.accuracy import Accuracy
-from zoo.models.bilinear_mlp import BilinearMlp
+from zoo.models.bilinear_mlp import BilinearMLP
 from zoo.registry import register
 from zoo.reporting.panel import Panel
 
 @register
-class ExtraModel(BilinearMlp):
+class ExtraModel(BilinearMLP):
     """A model of another package."""
     name = "extra_model"
 
