@@ -1,4 +1,4 @@
-"""What a model can do beyond the contract: declared by name in ``model.capabilities``, typed by a Protocol here.
+"""Capabilities of models beyond the contract: declared by name in ``model.capabilities``, typed by Protocols.
 
 A family lists what each instance offers, so scores, pages and recipes need neither ``hasattr`` nor a family's name::
 
@@ -171,12 +171,12 @@ class LanguageModel(Capability, Protocol):
 
 
 class Steerable(Capability, Protocol):
-    """A language model that generates while units are held at given strengths."""
+    """A language model that generates text with units set to given strengths."""
 
     capability: ClassVar[str] = "steerable"
 
     def steer(self, x: Tensor, new: int, held: Mapping[int, float], **options: Any) -> Tensor:
-        """Return ``new`` further tokens ``(b, new)`` with units held at the strengths of ``held``."""
+        """Return ``new`` further tokens ``(b, new)`` with units set to ``held`` (strength by unit id)."""
         ...
 
 

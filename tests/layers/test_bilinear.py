@@ -5,19 +5,9 @@ import torch
 from torch import nn
 
 from zoo.layers import tensor_gram
-from zoo.layers.bilinear import (
-    Bilinear,
-    accuracy_beside,
-    effective_rank,
-    forms,
-    interactions,
-    masks,
-    project,
-    selective,
-    shuffled,
-    spectrum,
-    truncate,
-)
+from zoo.layers.adversarial_masks import accuracy_beside, masks, selective, shuffled
+from zoo.layers.bilinear import Bilinear, forms, interactions, spectrum
+from zoo.layers.eigenvectors import effective_rank, project, truncate
 
 CASES = [(bias, embedded) for bias in (False, True) for embedded in (False, True)]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zoo.explanation import Units
-from zoo.metrics import BoardCoverage, BoardReconstruction, DeadUnits, Interval, Suite
-from zoo.metrics.positions._evaluator import Watch, product
+from zoo.metrics import BoardCoverage, BoardReconstruction, BootstrapInterval, DeadUnits, Suite
+from zoo.metrics.positions._evaluator import PositionEvaluator, product
 from zoo.metrics.sparsity.dead_units import fires
 from zoo.sequence_spec import Family, Properties
 
@@ -39,10 +39,10 @@ def world(split, kind="neuron", lucky=()):
 class Reader:
     """A model whose activity at a token is a table's."""
 
-    device = "cpu"
+    device, capabilities = "cpu", frozenset({"activity"})
 
     def __init__(self, kind="neuron"):
-        self.units = Units(kind, [f"u{i}" for i in range(U)])
+        self.units = Units(kind, [f"u{i}" for i in range(U)], binary=kind == "code")
         self.tables = {split: world(split, kind)[1].flatten(0, 1) for split in ("val", "test")}
         self.split = "val"
 
@@ -51,17 +51,17 @@ class Reader:
         return found if units is None else found[..., units]
 
 
-def watching(kind="neuron"):
+def evaluator_of(kind="neuron"):
     model, told = Reader(kind), {split: world(split, kind)[0] for split in ("val", "test")}
-    watch = Watch(model, lambda split, count: told[split])
-    look = watch.look
+    evaluator = PositionEvaluator(model, lambda split, count: told[split])
+    activity = evaluator.activity
 
     def both(split, units=None):
         model.split = split
-        yield from look(split, units)
+        yield from activity(split, units)
 
-    watch.look = both
-    return watch
+    evaluator.activity = both
+    return evaluator
 
 
 def rows_of(split, kind):
@@ -98,7 +98,7 @@ def test_coverage_is_the_formula(kind):
     val, test = rows_of("val", kind), rows_of("test", kind)
     top = [max(v[u] for _, v, _ in val) for u in range(U)]
     score = BoardCoverage()
-    score.evaluate_positions(watching(kind))
+    score.evaluate_positions(evaluator_of(kind))
     told = score.compute()
     for key, props in (("", names(True)), ("board unmasked ", names(False)), ("facts ", FACTS)):
         props = [p for p in props if sum(p in has for _, _, has in val) >= 10]
@@ -144,7 +144,7 @@ def test_reconstruction_is_the_formula(kind):
     passed = lambda v, u: sum(top[u] > 0 and v[u] > top[u] * step / 10 for step in range(10)) - 1  # noqa: E731
     modes.append([set().union(*(signs.get((u, passed(v, u)), set()) for u in range(U))) for _, v, _ in test])
     score = BoardReconstruction()
-    score.evaluate_positions(watching(kind))
+    score.evaluate_positions(evaluator_of(kind))
     told = score.compute()
     for key, props in (("", names(True)), ("board unmasked ", names(False)), ("facts ", FACTS)):
         wanted = [scored(mode, test, set(props)) for mode in modes]
@@ -158,12 +158,12 @@ def test_reconstruction_is_the_formula(kind):
 def test_units_in_pieces_and_a_sure_score(monkeypatch):
     whole = BoardCoverage(), BoardReconstruction()
     for score in whole:
-        score.evaluate_positions(watching())
+        score.evaluate_positions(evaluator_of())
     monkeypatch.setattr("zoo.metrics.positions._evaluator.UNITS", 2)
     monkeypatch.setattr("zoo.metrics.positions._evaluator.ROWS", 3)
-    parts = BoardCoverage(), Interval(BoardReconstruction())
+    parts = BoardCoverage(), BootstrapInterval(BoardReconstruction())
     for score, same in zip(parts, whole, strict=True):
-        score.evaluate_positions(watching())
+        score.evaluate_positions(evaluator_of())
         told, wanted = score.compute(), same.compute()
         assert {key: float(told[key]) for key in wanted} == pytest.approx({k: float(v) for k, v in wanted.items()})
     assert (
@@ -173,13 +173,13 @@ def test_units_in_pieces_and_a_sure_score(monkeypatch):
 
 def test_units_that_are_the_board():
     """One unit for each property: everything is told, and nothing else."""
-    watch, told = watching(), {split: world(split)[0] for split in ("val", "test")}
+    evaluator, told = evaluator_of(), {split: world(split)[0] for split in ("val", "test")}
     for split in told:
         codes = told[split].families[0].codes
-        watch.model.tables[split] = (codes[..., None] == torch.arange(ANSWERS)).flatten(2).float().flatten(0, 1)
-    watch.model.units = Units("neuron", [f"u{i}" for i in range(SQUARES * ANSWERS)])
+        evaluator.model.tables[split] = (codes[..., None] == torch.arange(ANSWERS)).flatten(2).float().flatten(0, 1)
+    evaluator.model.units = Units("neuron", [f"u{i}" for i in range(SQUARES * ANSWERS)])
     for score in (BoardCoverage(), BoardReconstruction()):
-        score.evaluate_positions(watch)
+        score.evaluate_positions(evaluator)
         assert float(next(iter(score.compute().values()))) == 1
 
 
@@ -200,9 +200,9 @@ def test_suite_notes():
     told = {split: world(split)[0] for split in ("val", "test")}
     ask = lambda split, count: told[split]  # noqa: E731
     for model, properties, words in (
-        (object(), ask, "n/a: the model does not say what its units do"),
-        (Reader(), None, "n/a: the data tell nothing"),
-        (Reader(), lambda *_: None, "n/a: the data tell nothing"),
+        (object(), ask, "n/a: the model gives no activity of its"),
+        (Reader(), None, "n/a: no position labels in the data"),
+        (Reader(), lambda *_: None, "n/a: no position labels in the data"),
     ):
         suite = Suite(scores, Reader().units, control=True, position_labels=properties)
         suite.evaluate_positions(model, lambda: None)
@@ -228,7 +228,7 @@ def test_dead_units():
     told = score.compute()
     assert (float(told["dead"]), told["unit/rate"].tolist()) == (0.5, [1, 0.5, 0, 0])
     model = Reader()
-    model.input_kind, x = "tokens", world("val")[0].x[:7]
+    x = world("val")[0].x[:7]
     wanted = [
         [any(float(model.tables["val"][t, u]) > 0 for t in row if t >= 0) for u in range(U)] for row in x.tolist()
     ]

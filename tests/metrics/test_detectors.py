@@ -10,7 +10,7 @@ from zoo.data import create_data
 from zoo.explanation import Units
 from zoo.metrics import Detectors, Suite
 from zoo.metrics.positions._detection import at_recall_of, best_by_f1, best_by_precision, counts, judge
-from zoo.metrics.positions._evaluator import Watch
+from zoo.metrics.positions._evaluator import PositionEvaluator
 from zoo.sequence_spec import Family, Properties
 
 N, U, P = 60, 7, 4
@@ -68,7 +68,8 @@ def test_at_recall(ties):
 class Knowing:
     """Unit 3 is on exactly at 2, unit 5 at 0 and 7; hidden neurons are noise and the opposite of unit 3."""
 
-    device, units = "cpu", Units("code", [f"u{i}" for i in range(U)])
+    device, units = "cpu", Units("code", [f"u{i}" for i in range(U)], binary=True)
+    capabilities = frozenset({"activity", "hidden_neurons"})
 
     def activity(self, x):
         on = torch.zeros(*x.shape, U)
@@ -90,7 +91,7 @@ def test_detectors():
         return Properties(x[split], look[split], (Family("digits", truth[..., None], ("digit",), ("0", "2")),))
 
     score = Detectors()
-    score.evaluate_positions(Watch(Knowing(), ask))
+    score.evaluate_positions(PositionEvaluator(Knowing(), ask))
     told = score.compute()
     seen = x["test"][look["test"]]
     share = float((seen == 0).sum() / ((seen == 0) | (seen == 7)).sum())
@@ -102,11 +103,11 @@ def test_detectors():
     neurons = Knowing()
     neurons.units = Units("neuron", ["a", "b", "c"])
     alone = Detectors()
-    alone.evaluate_positions(Watch(neurons, ask))
+    alone.evaluate_positions(PositionEvaluator(neurons, ask))
     assert list(alone.compute()) == ["neuron precision", "support"]
     assert float(alone.compute()["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
     few = Detectors(most=1)
-    few.evaluate_positions(Watch(Knowing(), ask))
+    few.evaluate_positions(PositionEvaluator(Knowing(), ask))
     assert "more than 1 properties" in few.why
     suite = Suite([{"score": "detectors", "most": 1}], Knowing().units, position_labels=ask)
     suite.evaluate_positions(Knowing())
@@ -118,7 +119,7 @@ def test_codes_of_the_shipped_checkpoint():
     """As they were when this read TokFSM alone; there, of equal activities of a neuron some were no alarms (.7277)."""
     model, data = load("codebook_transformer-tokfsm"), create_data("tokfsm")
     score = Detectors()
-    score.evaluate_positions(Watch(model, data.position_labels))
+    score.evaluate_positions(PositionEvaluator(model, data.position_labels))
     told = {key: float(value) for key, value in score.compute().items()}
     assert told == pytest.approx(SHIPPED, abs=1e-6)
 

@@ -6,10 +6,10 @@ from worlds import Toy, batch
 from zoo import create_model
 from zoo.batch import Batch
 from zoo.metrics import InherentInterpretability, InsertionDeletion, Sufficiency, Suite, UnitCorrelation
-from zoo.metrics.faithfulness._ablation import answered, random_ranks, ranks
+from zoo.metrics.faithfulness._ablation import random_ranks, ranks
 from zoo.metrics.faithfulness.unit_correlation import spearman, tried
 from zoo.metrics.record import record_batch
-from zoo.metrics.wrappers.bootstrap import Interval
+from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 
 SCORES = ("unit_correlation", "insertion_deletion", "sufficiency", "inherent_interpretability", "answer_agreement")
 CONCEPTS = {"columns": {name: {"kind": "binary", "group": name} for name in "abcde"}}
@@ -164,7 +164,7 @@ def test_intervals_hold_the_score(cls):
     claim, _, decide, target, index = world(n=200)
     alone = cls(9, ablation="zero")
     alone.update(claim, target, target, index, decide=decide)
-    score, head = Interval(cls(9, ablation="zero")), next(iter(alone.compute()))
+    score, head = BootstrapInterval(cls(9, ablation="zero")), next(iter(alone.compute()))
     score.update(claim, target, target, index, decide=decide, sample_ids=index)
     found = score.compute()
     value = float(alone.compute()[head])
@@ -217,12 +217,11 @@ def test_without_training_samples_or_an_answer_to_ask_for_there_is_no_score():
     model, seen = model_of("cbm"), samples()
     suite = Suite([{"score": "unit_correlation"}], model.units)
     suite.update(model, seen)
-    assert suite.compute()["unit_correlation"].note == "n/a: no train samples were studied"
+    assert suite.compute()["unit_correlation"].note == "n/a: no samples of the train split to fit on"
     toy, samples_ = Toy(), batch()
     suite = Suite([{"score": s, "ablation": "zero"} for s in SCORES[:4]], toy.units, list("abcde"))
     suite.update(toy, samples_)
-    assert {r.note[:4] for r in suite.compute().values()} == {"n/a:"}
-    assert suite.scores["inherent_interpretability"].why == "the model cannot be asked what it answers without a unit"
+    assert {r.note for r in suite.compute().values()} == {"n/a: the model does not offer encode and decide"}
 
 
 @torch.no_grad()
@@ -234,7 +233,7 @@ def test_what_is_answered_otherwise_is_explained_once_for_all_scores():
     suite.update(model, seen)
     wrong = int((explain(seen.x).target != seen.y).sum())
     assert calls == [12, wrong]
-    contribution, said = answered(record_batch(model, seen, 3, owned=False))
+    contribution, said = record_batch(model, seen, 3, owned=False).predicted_contribution
     told = explain(seen.x)
     assert torch.equal(said, told.target)
     torch.testing.assert_close(contribution, told.contribution)

@@ -10,7 +10,7 @@ from worlds import Toy, batch, take
 from zoo.metrics import Completeness, Consistency, Leakage, Stability, Suite
 from zoo.metrics.base import Score
 from zoo.metrics.wrappers._estimates import Estimate, poisson
-from zoo.metrics.wrappers.bootstrap import Interval
+from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.training.run import build, load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
@@ -18,7 +18,7 @@ B = 24
 
 
 def fed(name, order=slice(None), replicates=8, ids=None):
-    score = Interval(parts_make(name), replicates=replicates)
+    score = BootstrapInterval(parts_make(name), replicates=replicates)
     ids = torch.arange(B) if ids is None else ids
     score.update(**{k: v[order] for k, v in WITH_INTERVALS[name]().items()}, sample_ids=ids[order])
     return score
@@ -87,7 +87,7 @@ def test_rows_of_one_image_are_drawn_together():
     rows = {k: v.repeat_interleave(3, 0) for k, v in WITH_INTERVALS["consistency"]().items()}
     both = []
     for ids in (torch.arange(B).repeat_interleave(3), torch.arange(3 * B)):
-        score = Interval(parts_make("consistency"), replicates=400)
+        score = BootstrapInterval(parts_make("consistency"), replicates=400)
         score.update(**rows, sample_ids=ids)
         score.compute()
         both.append(float(score.estimates["soft"].replicates.var()))
@@ -110,7 +110,7 @@ def test_interval_by_hand():
 
 def test_units_widen_the_interval():
     """Two units of rates 1 and 0, the same in every image: resampling images alone would be certain."""
-    score = Interval(Consistency(2, 1))
+    score = BootstrapInterval(Consistency(2, 1))
     met = torch.tensor([[[1], [0]]]).bool().repeat(50, 1, 1)
     score.update(met, torch.ones(50, 1).bool(), sample_ids=torch.arange(50))
     score.compute()
@@ -126,7 +126,7 @@ def test_two_models_on_the_same_samples_are_paired():
     worse = met & (torch.rand(300, 40, 1, generator=g) > 0.1)
     scores = []
     for hits in (met, worse):
-        scores.append(Interval(Consistency(40, 1)))
+        scores.append(BootstrapInterval(Consistency(40, 1)))
         scores[-1].update(hits, torch.ones(300, 1).bool(), sample_ids=torch.arange(300))
         scores[-1].compute()
     one, two = (score.estimates["soft"] for score in scores)
@@ -134,7 +134,7 @@ def test_two_models_on_the_same_samples_are_paired():
     assert float(gap.value) == pytest.approx(float(one.value - two.value))
     assert float(gap.replicates.std()) < 0.3 * float(one.replicates.std())
     assert float(gap.interval()[0]) > 0
-    other = Interval(Consistency(40, 1))
+    other = BootstrapInterval(Consistency(40, 1))
     other.update(met, torch.ones(300, 1).bool(), sample_ids=torch.arange(1, 301))
     other.compute()
     with pytest.raises(ValueError, match="other samples"):
@@ -157,7 +157,7 @@ def covers(n, runs, seed=0, replicates=200):
         met = torch.rand(6 * n, 10, p, generator=g) < rates(k).view(6, 10, p).repeat_interleave(n, 0)
         visible = torch.rand(6 * n, p, generator=g) < 0.85
         ids = torch.arange(k).view(6, 10).repeat_interleave(n, 0)
-        score = Interval(Consistency(k, p), replicates=replicates)
+        score = BootstrapInterval(Consistency(k, p), replicates=replicates)
         score.update(met, visible, ids, sample_ids=torch.arange(6 * n))
         found = score.compute()
         ends = [(float(found[f"{name} low"]), float(found[f"{name} high"])) for name in ("soft", "consistency")]
@@ -180,9 +180,9 @@ def test_intervals_cover_in_many_runs(n):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Interval(Completeness()), "Completeness can have no interval"),
-        (lambda: Interval(Consistency(2, 2), replicates=1), "replicates is 1"),
-        (lambda: Interval(Consistency(2, 2), level="a"), "level is 'a'"),
+        (lambda: BootstrapInterval(Completeness()), "Completeness can have no interval"),
+        (lambda: BootstrapInterval(Consistency(2, 2), replicates=1), "replicates is 1"),
+        (lambda: BootstrapInterval(Consistency(2, 2), level="a"), "level is 'a'"),
     ],
 )
 def test_refuses_what_it_cannot_do(make, words):
@@ -191,13 +191,13 @@ def test_refuses_what_it_cannot_do(make, words):
 
 
 def test_wants_an_id_for_each_row():
-    score, rows = Interval(Consistency(7, 4)), WITH_INTERVALS["consistency"]()
+    score, rows = BootstrapInterval(Consistency(7, 4)), WITH_INTERVALS["consistency"]()
     with pytest.raises(ValueError, match="sample_ids"):
         score.update(**rows, sample_ids=torch.arange(3))
 
 
 def test_a_score_that_refuses_a_batch_hears_normally_again():
-    score = Interval(Consistency(7, 4))
+    score = BootstrapInterval(Consistency(7, 4))
     with pytest.raises(ValueError, match="hits"):
         score.update(torch.ones(2, 3, 9).bool(), torch.ones(2, 4).bool(), sample_ids=torch.arange(2))
     assert "_add" not in vars(score.score)
@@ -244,17 +244,17 @@ def test_scores_that_learn_first_have_intervals_too(kind):
         low, high = (value for key, value in two.more.items() if key.endswith((" low", " high")))
         assert low < high
         plain.reset(), sure.reset()
-    assert plain.compute()[kind].note == "n/a: no train samples were studied"
+    assert plain.compute()[kind].note == "n/a: no samples of the train split to fit on"
 
 
 def test_scores_that_do_not_add_up_have_none():
     with pytest.raises(ValueError, match="Leakage can have no interval"):
-        Interval(Leakage(CONCEPTS))
+        BootstrapInterval(Leakage(CONCEPTS))
 
 
 def test_stability_of_several_draws():
     rows = WITH_INTERVALS["stability"]()
-    score, plain = Interval(Stability(7, 4, draws=2), replicates=4), Stability(7, 4, draws=2)
+    score, plain = BootstrapInterval(Stability(7, 4, draws=2), replicates=4), Stability(7, 4, draws=2)
     for draw in range(2):
         score.update(**rows, draw=draw, sample_ids=torch.arange(B))
         plain.update(**rows, draw=draw)

@@ -11,7 +11,6 @@ from torchmetrics import MetricCollection
 from worlds import Toy, batch, take
 
 from zoo import create_model
-from zoo.metrics import attribution_maps
 from zoo.metrics.attribution_maps import (
     Infidelity,
     MapComplexity,
@@ -23,10 +22,12 @@ from zoo.metrics.attribution_maps import (
     evidence,
     gini,
 )
-from zoo.metrics.scores import SCORES
 from zoo.metrics.suite import Suite
+from zoo.registry import SCORES as REGISTRY
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
+SCORES = REGISTRY.all()
+MAP_SCORES = {name: cls for name, cls in SCORES.items() if "attribution_maps" in cls.__module__}
 LIST = [
     {"score": "map_complexity"},
     {"score": "map_localization"},
@@ -62,7 +63,7 @@ def test_a_suite_scores_any_family_with_maps():
     suite = Suite(LIST, model.units, PARTS)
     suite.update(model, samples)
     found = suite.compute()
-    assert set(found) == {entry["score"] for entry in LIST} == set(attribution_maps.SCORES) <= set(SCORES)
+    assert set(found) == {entry["score"] for entry in LIST} == set(MAP_SCORES) <= set(SCORES)
     assert {r.support for r in found.values()} == {13}
     assert all(r.value == r.value for r in found.values())
     assert all(torch.equal(v, kept[k]) for k, v in model.state_dict().items())
@@ -103,8 +104,8 @@ def test_what_cannot_be_scored_stays_silent_and_says_why():
         suite = Suite(LIST, model.units, PARTS)
         suite.update(model, samples)
         silent = {name for name, result in suite.compute().items() if result.value is None}
-        assert silent == ({"map_localization", "dissection"} if "part " in why else set(attribution_maps.SCORES))
-        assert {suite.scores[name].why for name in silent} == {why}
+        assert silent == ({"map_localization", "dissection"} if "part " in why else set(MAP_SCORES))
+        assert {suite.compute()[name].note for name in silent} == {f"n/a: {why}"}
 
 
 def test_a_share_of_the_samples_is_chosen_by_their_ids():

@@ -24,7 +24,7 @@ from zoo.metrics.attribution_maps import (
     thresholds,
 )
 from zoo.metrics.attribution_maps._bits import pack, unpack
-from zoo.metrics.record import record_batch
+from zoo.metrics.record import SharedPass, record_batch
 
 
 def told(where, contribution, shown):
@@ -156,15 +156,18 @@ def test_gradients_of_the_copies_do_not_reach_the_model():
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_a_suite_s_memory_is_not_copied():
-    model, seen = Toy().eval(), batch()
-    model.encode = lambda x: 1 / 0  # what a suite puts on an instance goes with the instance
-    type(model).encode = lambda self, x: x
-    try:
-        (twin,) = randomised(model, stages=1)
-        assert twin.encode(seen.x) is seen.x
-    finally:
-        del type(model).encode
+def test_a_copy_of_a_shared_pass_is_a_copy_of_the_model():
+    class Encoding(Toy):
+        def encode(self, x):
+            return self.weight.sum() * x
+
+    model, x = Encoding().eval(), batch().x
+    shared = SharedPass.of(model)
+    assert shared.encode(x) is shared.encode(x)
+    (twin,) = randomised(shared, stages=1)
+    assert type(twin) is Encoding
+    assert twin.encode(x) is not twin.encode(x)
+    assert not torch.equal(twin.encode(x), model.encode(x))
 
 
 def test_what_cannot_forget_is_refused():

@@ -8,9 +8,9 @@ from scipy import stats
 from worlds import keypoints
 
 from zoo.metrics import hits
+from zoo.metrics._correlation import pearson
 from zoo.metrics.attribution_maps import MapComplexity, MapLocalization, entropy, gini, mass, pointing, rank, spearman
 from zoo.metrics.attribution_maps.map_localization import around
-from zoo.metrics.correlation import pearson
 
 BOTH = (gini, entropy)
 THREE = (mass, rank, pointing)

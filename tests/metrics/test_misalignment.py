@@ -65,14 +65,22 @@ def test_two_images_by_hand():
     """One loses a quarter and is overtaken by one rival; the other has no strength to lose."""
     score = Misalignment()
     before, after = torch.tensor([[4.0, 3.5, 5.0], [0.0, 1.0, 1.0]]), torch.tensor([[3.0, 3.5, 5.0], [0.0, 1.0, 1.0]])
-    rivals = torch.tensor([[False, True, True], [False, True, True]])
+    competitors = torch.tensor([[False, True, True], [False, True, True]])
     here = torch.zeros(2, 10, 10)
     here[:, 0, :4] = torch.arange(1.0, 5)
     there = here.flip(1).clone()
     there[1] = here[1]
     right = torch.tensor([True, False])
     score.update(
-        before, after, torch.tensor([0, 0]), rivals, here, there, size=(10, 10), right_before=right, right_after=~right
+        before,
+        after,
+        torch.tensor([0, 0]),
+        competitors,
+        here,
+        there,
+        size=(10, 10),
+        right_before=right,
+        right_after=~right,
     )
     found = {k: float(v) for k, v in score.compute().items()}
     assert found["activation"] == 25  # of the one image with a strength
@@ -145,7 +153,7 @@ def test_a_share_is_chosen_by_identity():
 def test_without_a_place_or_a_slope_there_is_no_attack():
     suite = Suite([{"score": "misalignment"}], Toy().units)
     suite.update(Toy(place=False), batch())
-    assert suite.scores["misalignment"].why == "the units have no place in an image"
+    assert suite.compute()["misalignment"].note == "n/a: the units have no place in an image"
     model = Blocks()
     explain = model.explain
     model.explain = lambda x, **how: explain(x.detach(), **how).detach()

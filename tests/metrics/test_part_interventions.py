@@ -11,7 +11,7 @@ from zoo.batch import Batch
 from zoo.data.images.shapes import Shapes
 from zoo.explanation import Explanation, Units, gather
 from zoo.metrics import PartInterventions, Suite
-from zoo.metrics.parts._counterfactual_scenes import answers, important_parts, part_shares, probe, rivals
+from zoo.metrics.parts._counterfactual_scenes import answers, contrast_classes, important_parts, part_shares, probe
 from zoo.metrics.perturbations.attack import box
 from zoo.metrics.record import record_batch
 
@@ -124,18 +124,18 @@ def test_what_is_above_a_share_of_all_is_important():
     assert not important_parts(torch.tensor([[0.0, -1.0]]), torch.tensor([0.0])).any()
 
 
-def test_rivals_share_as_many_parts_and_no_part():
+def test_contrast_classes_share_as_many_parts_and_no_part():
     g = torch.Generator().manual_seed(0)
     code = torch.randint(0, 3, (9, 6), generator=g)
     same = code[:, None] == code
-    for c, (a, b) in enumerate(rivals(same).tolist()):
+    for c, (a, b) in enumerate(contrast_classes(same).tolist()):
         best = 0
         for i, j in itertools.combinations([k for k in range(9) if k != c], 2):
             one, two = (set(same[c, k].nonzero()[:, 0].tolist()) for k in (i, j))
             if len(one) == len(two) and not one & two and len(one) > best:
                 best, pair = len(one), (i, j)
         assert (a, b) == (pair if best else (-1, -1))
-    assert rivals(torch.ones(3, 3, 2).bool()).tolist() == [[-1, -1]] * 3
+    assert contrast_classes(torch.ones(3, 3, 2).bool()).tolist() == [[-1, -1]] * 3
 
 
 def world(n=50, p=5, t=3, seed=0):
@@ -153,8 +153,8 @@ def world(n=50, p=5, t=3, seed=0):
         "importance": importance,
         "logit": logit,
         "without": logit[:, None] - (torch.rand(n, p, generator=g) - 0.05) * 0.3 * logit.abs()[:, None],
-        "rivals": rival,
-        "told": torch.rand(n, 2, 2, generator=g),
+        "contrast_logits": rival,
+        "contrast_importance": torch.rand(n, 2, 2, generator=g),
         "random": torch.rand(n, t, p, generator=g) > 0.5,
         "random_kept": torch.randint(0, 3, (n, t), generator=g),
         "random_cut": torch.randint(0, 3, (n, t), generator=g),
@@ -177,9 +177,9 @@ def oracle(w, kind=""):
             calm[j] += [1 - len(told & idle) / len(idle)] if idle else []
         if len(set(w["importance"][i].tolist())) > 1:
             order.append(spearmanr(w["importance"][i].tolist(), lost).statistic)
-        whole, a_out, b_out = w["rivals"][i]
+        whole, a_out, b_out = w["contrast_logits"][i]
         if a_out[0] - whole[0] < b_out[0] - whole[0] and b_out[1] - whole[1] < a_out[1] - whole[1]:
-            (a_a, a_b), (b_a, b_b) = w["told"][i]
+            (a_a, a_b), (b_a, b_b) = w["contrast_importance"][i]
             sensitive += [int(a_a > a_b), int(b_b > b_a)]
     return [[sum(x) / len(x) for x in each] for each in (keep, drop, calm)], order, sensitive
 
@@ -241,13 +241,13 @@ def test_a_suite_renders_what_it_scores():
 @torch.no_grad()
 def test_what_cannot_be_asked_says_why():
     scenes = Quarters()
-    score = PartInterventions(PARTS)
-    score.update_from(record_batch(Reader(FAIR), scenes.batch(), 4, owned=False))
-    assert score.why == "the scenes of these data cannot be rendered again"
-    assert int(score.compute()["support"]) == 0
-    model, score = Toy(place=False), PartInterventions(PARTS, scenes=scenes)
-    score.update_from(record_batch(model.eval(), scenes.batch(), 4, owned=False))
-    assert score.why == "the units have no place in an image"
+    for model, given, reason in (
+        (Reader(FAIR), None, "the scenes of these data cannot be rendered again"),
+        (Toy(place=False), scenes, "the units have no place in an image"),
+    ):
+        suite = Suite(["part_interventions"], model.units, [str(i) for i in range(PARTS)], scenes=given)
+        suite.update(model, scenes.batch())
+        assert suite.compute()["part_interventions"].note == f"n/a: {reason}"
     with pytest.raises(ValueError, match="no place"):
         probe(_placeless(), scenes.batch(), scenes)
 

@@ -11,9 +11,9 @@ from worlds import Toy, batch, take
 
 from zoo.metrics import Noise, Suite
 from zoo.metrics.perturbations import registry
+from zoo.metrics.perturbations.by_name import perturbation
 from zoo.metrics.perturbations.geometry import Flip, Rotate, Shift
 from zoo.metrics.perturbations.image import Blur, Jpeg
-from zoo.metrics.perturbations.registry import perturbation
 
 ALL = [Noise(), Blur(), Blur(2.3), Jpeg(), Jpeg(30, (0.5,), (0.5,)), Shift(), Shift(9), Flip(), Rotate(), Rotate(180.0)]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.batch import Batch
-from zoo.metrics.perturbations.registry import perturbation
+from zoo.metrics.perturbations.by_name import perturbation
 from zoo.metrics.perturbations.tokens import Prefix, Rename, Swap, Typo
 
 T, V = 9, 6

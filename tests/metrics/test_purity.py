@@ -142,10 +142,10 @@ def test_without_parts_or_places_there_is_no_purity():
     bare = batch()
     suite.update(Toy(), Batch(bare.x, bare.y, bare.index))
     assert suite.compute()["purity"].note[:4] == "n/a:"
-    assert suite.scores["purity"].why == "the data have no part annotations"
+    assert suite.compute()["purity"].note == "n/a: the data have no part annotations"
     suite = Suite([{"score": "purity"}], Toy(place=False).units, list("abcde"))
     suite.update(Toy(place=False), batch())
-    assert suite.scores["purity"].why == "the units have no place in an image"
+    assert suite.compute()["purity"].note == "n/a: the units have no place in an image"
 
 
 def test_refuses_what_means_nothing():

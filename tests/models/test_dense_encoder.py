@@ -65,7 +65,7 @@ def test_questions_about_one_sequence():
     [
         ({"width": 18, "heads": 2, "depth": 1}, "multiple of twice"),
         ({"depth": 0}, "depth is 0"),
-        ({"sequence": None}, "choose data that are"),
+        ({"sequence": None}, "expected labeled sequences"),
     ],
 )
 def test_wrong_sizes(args, message):

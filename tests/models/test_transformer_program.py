@@ -212,7 +212,7 @@ def test_best_of_each_restart_is_kept():
     torch.testing.assert_close(model.network.gates[1], first[1] + 1)
     model.accuracy.copy_(torch.tensor([0.2, 0.9]))
     before = model.program
-    with pytest.raises(ValueError, match="race keeps 0 restarts"):
+    with pytest.raises(ValueError, match="keep is 0; expected 1 or more restarts"):
         model.race([], keep=0)
     assert model.race([], keep=1)["kept"] == 1
     assert model.network.restarts == 1
@@ -255,7 +255,7 @@ def test_trace_and_source():
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        ({"sequence": None}, "reads sequences of tokens"),
+        ({"sequence": None}, "the data have no token sequences"),
         ({"num_classes": 3}, "num_classes is 3; the sequences have 4 classes"),
         ({"width": 4}, "width is 4; expected 5 or more"),
         ({"layers": -1}, "layers is -1"),

@@ -189,7 +189,7 @@ def test_the_order_of_matches():
         ([], "expected 1 to 4|empty"),
         (list("ababa"), "expected 1 to 4|room for 4"),
         (["c"], "'c'"),
-        (["a", "<s>"], "of .'a', 'b'.$|put around every sequence"),
+        (["a", "<s>"], "of .'a', 'b'.$|added to every sequence"),
     ],
 )
 def test_bad_input_is_refused_alike(words, reason, tmp_path):
@@ -218,14 +218,14 @@ def test_rows_of_a_table(tmp_path):
     assert told[0][0] == answer(program, [good])[0] == "yes"
     assert [kind for kind, _ in told[1:]] == ["ValueError"] * 3
     for words in bad:
-        with pytest.raises(ValueError, match="is no row"):
+        with pytest.raises(ValueError, match="is not a row"):
             answer(program, [words])
 
 
 def test_codes_that_are_no_sequences():
     program = hist()
     for codes, reason in (
-        (torch.tensor([[2, 0, -1, 0, 1]]), "goes on after padding"),
+        (torch.tensor([[2, 0, -1, 0, 1]]), "continues after padding"),
         (torch.full((1, 5), -1), "sequence 0 is empty"),
         (torch.tensor([[2, 0, 3, 0, 1]]), "expected 0 to 2"),
         (torch.tensor([[2, 0]]), r"\(1, 2\); expected \(b, 5\)"),

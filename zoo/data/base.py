@@ -110,11 +110,11 @@ class Data(pl.LightningDataModule):
 
     def _read(self) -> dict[str, Split]:
         """Return the splits ``train``, ``test`` and, if the source has one, ``val``."""
-        raise NotImplementedError(f"{type(self).__name__} has no _read method; expected one that returns the splits")
+        raise TypeError(f"{type(self).__name__} has no _read method; expected one that returns the splits")
 
     def _serve(self, name: SplitName, *, augment: bool) -> BatchDataset:
         """Return the data set of a split, which serves whole batches of (epoch, index) pairs."""
-        raise NotImplementedError(f"{type(self).__name__} has no _serve method; expected one that returns a data set")
+        raise TypeError(f"{type(self).__name__} has no _serve method; expected one that returns a data set")
 
     @cached_property
     def splits(self) -> dict[str, Split]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -107,16 +108,16 @@ def spread_over_classes(y: Tensor, n: int) -> Tensor:
     return torch.from_numpy(order[:n]).sort().values
 
 
-class BatchDataset(Dataset[Batch]):
+class BatchDataset(Dataset[Batch], ABC):
     """A data set that serves whole batches."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Number of samples."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
         """Return the batch of (epoch, index) pairs."""
-        raise NotImplementedError
 
 
 class ImageDataset(BatchDataset):

@@ -65,9 +65,7 @@ class TokenWindowData(Data):
     @property
     def _tokens(self) -> np.ndarray:
         """All tokens in one row ``(n,)``, unsigned integers."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no _tokens property; expected one that returns all tokens"
-        )
+        raise TypeError(f"{type(self).__name__} has no _tokens property; expected one that returns all tokens")
 
     @property
     def input_shape(self) -> tuple[int, ...]:

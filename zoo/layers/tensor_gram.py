@@ -1,6 +1,6 @@
-"""Norm, spectrum and cosine of the whole tensor of quadratic forms, from Gram matrices: it is never built.
+"""Norm, spectrum and cosine of the whole tensor of quadratic forms, from Gram matrices, without building it.
 
-``of.out @ 1/2 ((L L.T) * (R R.T) + (L R.T) * (R L.T)) @ of.out.T`` is the Gram matrix of the symmetrised ``(n, d, d)``
+``of.out @ 1/2 ((L L.T) * (R R.T) + (L R.T) * (R L.T)) @ of.out.T`` is the Gram matrix of the symmetrized ``(n, d, d)``
 tensor unfolded by output, so the largest matrix here is ``(m, m)``, whatever d is.
 """
 
@@ -13,7 +13,7 @@ from zoo.layers.bilinear import Forms
 
 
 def inner(one: Forms, other: Forms) -> Tensor:
-    """Frobenius inner products ``(n, n')`` of the interaction matrices of two sets of forms over the same inputs.
+    """Return Frobenius inner products ``(n, n')`` of the interaction matrices of two sets of forms of one input space.
 
     ``P 1/2 ((L L'^T) * (R R'^T) + (L R'^T) * (R L'^T)) P'^T``: four products of m x d and d x m', whatever d is.
     """
@@ -23,20 +23,27 @@ def inner(one: Forms, other: Forms) -> Tensor:
 
 
 def norm(of: Forms) -> Tensor:
-    """Frobenius norm of the whole tensor."""
+    """Return the Frobenius norm of the whole tensor."""
     return inner(of, of).trace().clamp_min(0).sqrt()
 
 
 def output_spectrum(of: Forms) -> tuple[Tensor, Tensor]:
-    """Singular values ``(n,)``, largest first, and left vectors ``(n, n)`` in rows, of the tensor unfolded by output.
+    """Return singular values ``(n,)``, largest first, and left vectors ``(n, n)`` (rows) of the tensor by output.
 
-    They say which directions of the output matter when no basis is given. Values far below the first (1e-8 of it) are
-    rounding.
+    The vectors are the directions of the output that matter most. Values far below the first (1e-8 of it) are rounding
+    errors.
     """
     values, vectors = torch.linalg.eigh(inner(of, of))
     return values.flip(0).clamp_min(0).sqrt(), vectors.mT.flip(0)
 
 
 def cosine(one: Forms, other: Forms) -> Tensor:
-    """Cosine of two tensors, output by output paired: 1 for the same function up to a positive factor."""
+    """Return the cosine of two tensors with paired outputs: 1 for the same function up to a positive factor.
+
+    Example:
+        >>> from zoo.layers.bilinear import Bilinear, forms
+        >>> of = forms(Bilinear(3, 5), torch.ones(2, 5))
+        >>> round(float(cosine(of, of)), 6)
+        1.0
+    """
     return inner(one, other).trace() / (norm(one) * norm(other))

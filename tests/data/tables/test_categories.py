@@ -156,5 +156,5 @@ def test_a_row_has_a_word_for_each_column(table):
     frame = create_data("categories", file=str(table), target="edible", split="part").sequence
     assert frame.encode(["colour=red", "smell=none"]) == [2, 4]
     for words in (["smell=none", "colour=red"], ["colour=red"], ["colour=red", "colour=?"]):
-        with pytest.raises(ValueError, match="is no row; expected a word for each of colour, smell"):
+        with pytest.raises(ValueError, match="is not a row; expected a word for each of colour, smell"):
             frame.encode(words)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import ndimage
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptSchema
@@ -124,6 +123,8 @@ def landmarks(scan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache
 def _scans() -> tuple[np.ndarray, Tensor]:
+    from sklearn.datasets import load_digits
+
     bunch: Any = load_digits()
     return bunch.images, torch.from_numpy(bunch.target).long()
 

@@ -11,6 +11,7 @@ from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
+from zoo.registry import register
 
 
 def blur(x: Tensor, *, side: int = 11, sigma: float = 5.0) -> Tensor:
@@ -107,6 +108,7 @@ def deletion(
     return found | {"deletion_curve": gone, "insertion_curve": come}
 
 
+@register
 class MapDeletion(MapScore):
     """Area under the probability of the true class as pixels are deleted, the highest evidence first; low is good.
 
@@ -123,6 +125,9 @@ class MapDeletion(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "Map deletion"
+    meaning = "area under the probability of the true class as the pixels of highest evidence are deleted first"
+    axes = {"*": ("share of pixels deleted or inserted, in equal steps", "probability of the true class")}
     protocol = "petsiuk2018-v1"
     higher_is_better = False
     bounds = (0, 1)
@@ -142,6 +147,6 @@ class MapDeletion(MapScore):
         how = {"steps": self.steps, "baseline": self.baseline, "chance": self.chance, "ids": ids}
         self._tell(deletion(forward, x, attribution, target, **how))
 
-    def _feed(self, seen: Record) -> None:
-        told, x = seen.explanation, seen.batch.x
-        self.update(seen.model, x, evidence(told, tuple(x.shape[-2:])), told.target, seen.batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, x = record.explanation, record.batch.x
+        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)

@@ -15,6 +15,7 @@ from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
 from zoo.metrics.perturbations.noise import random_bits
 from zoo.metrics.record import evaluating
+from zoo.registry import register
 
 FLOOR = 1e-6  # smallest size by which a relative change is divided
 
@@ -119,6 +120,7 @@ def _known(values: Tensor) -> Tensor:
     return torch.where(values.isfinite(), values, torch.nan)
 
 
+@register
 class MapSensitivity(MapScore):
     """How far a map moves when the input moves a little: the read-outs of ``robustness``, averaged over samples.
 
@@ -134,6 +136,8 @@ class MapSensitivity(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "Map sensitivity"
+    meaning = "largest change of the map under small random changes of the input"
     protocol = "zoo-map-sensitivity-v1"
     higher_is_better = False
     values = (
@@ -159,6 +163,6 @@ class MapSensitivity(MapScore):
         """Add inputs; arguments as for ``robustness``."""
         self._tell(robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids))
 
-    def _feed(self, seen: Record) -> None:
-        told, batch = seen.explanation, seen.batch
-        self.update(partial(attributor(seen), seen.model), batch.x, told.target, seen.model, batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, batch = record.explanation, record.batch
+        self.update(partial(attributor(record), record.model), batch.x, explanation.target, record.model, batch.index)

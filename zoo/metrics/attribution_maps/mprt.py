@@ -10,22 +10,18 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
+from zoo.metrics._correlation import spearman
 from zoo.metrics.attribution_maps._base import checked, classes
 from zoo.metrics.attribution_maps._evidence import attributor
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.correlation import spearman
+from zoo.registry import register
 
 
 def duplicate(model: nn.Module) -> nn.Module:
-    """A copy in eval mode that shares no tensor with the model; a trainer is not copied along.
-
-    Methods that were replaced on the instance (as a suite does to answer from memory) are the class's own again.
-    """
+    """Return a copy in eval mode that shares no tensor with the model; a trainer is not copied along."""
     trainer = vars(model).get("_trainer")
     twin = copy.deepcopy(model, {id(trainer): trainer} if trainer is not None else {})
-    for name in [n for n, v in vars(twin).items() if callable(v) and callable(getattr(type(twin), n, None))]:
-        delattr(twin, name)
     return twin.eval()
 
 
@@ -121,6 +117,7 @@ def _flat(attribute: Callable, model: nn.Module, x: Tensor, target: Tensor) -> T
     return found if found.dtype == torch.float64 else found.float()
 
 
+@register
 class Mprt(MapScore):
     """Likeness of maps before and after a model forgets what it learnt, layer by layer from the answer; low is good.
 
@@ -136,6 +133,14 @@ class Mprt(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "MPRT"
+    meaning = "rank correlation of the map with that of a model with randomized parameters"
+    axes = {
+        "likeness_curve": (
+            "stages of layers randomized, from the output",
+            "rank correlation with the trained model's map",
+        )
+    }
     protocol = "adebayo2018-spearman-v1"
     higher_is_better = False
     bounds = (-1, 1)
@@ -155,5 +160,5 @@ class Mprt(MapScore):
         final = min(self.stages, len(layers(model))) - 1
         self._tell({"mprt": found.nanmean(1), "last": found[:, final], "likeness_curve": found})
 
-    def _feed(self, seen: Record) -> None:
-        self.update(attributor(seen), seen.model, seen.batch.x, seen.explanation.target)
+    def _feed(self, record: Record) -> None:
+        self.update(attributor(record), record.model, record.batch.x, record.explanation.target)

@@ -13,6 +13,7 @@ from zoo.metrics.attribution_maps._impute import impute
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
+from zoo.registry import register
 
 PERCENTAGES = (10, 20, 30, 40, 50, 70, 90)
 
@@ -77,6 +78,7 @@ def _counts(percentages: Sequence[float], pixels: int, device: torch.device | st
     return torch.tensor([int(pixels * p / 100) for p in numbers], device=device)
 
 
+@register
 class Road(MapScore):
     """Accuracy with the least relevant pixels imputed less that with the most relevant; high is good, 0 is chance.
 
@@ -93,6 +95,9 @@ class Road(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "ROAD"
+    meaning = "accuracy with the least relevant pixels imputed minus that with the most relevant; chance is 0"
+    axes = {"*": ("percentage of pixels imputed, by number", "accuracy")}
     protocol = "rong2022-v1"
     bounds = (-1, 1)
     values: tuple[str, ...] = ("road", "morf", "lerf", "random")
@@ -124,6 +129,6 @@ class Road(MapScore):
         means = {name.removesuffix("_curve"): curve.mean(1) for name, curve in found.items()}
         self._tell(found | means | {"road": means["lerf"] - means["morf"]})
 
-    def _feed(self, seen: Record) -> None:
-        told, x = seen.explanation, seen.batch.x
-        self.update(seen.model, x, evidence(told, tuple(x.shape[-2:])), told.target, seen.batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, x = record.explanation, record.batch.x
+        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from scipy.stats import rankdata
 from torch import Tensor
@@ -12,8 +10,10 @@ from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, Score, expect
+from zoo.registry import register
 
 
+@register
 class ConceptAccuracy(Score):
     """Mean over concepts of the share of known values that are right. Spec: Koh et al. 2020, Concept Bottleneck Models.
 
@@ -31,7 +31,12 @@ class ConceptAccuracy(Score):
         concepts: the schema.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "concepts"})
+    title = "Concept accuracy"
+    meaning = "share of known concept values predicted correctly, mean over concepts"
+    unit_readouts = {"accuracy": "predicted correctly"}
+    unit_pass_rate = "accuracy"
+    details = True
+    requires = frozenset({"units", "concepts"})
     protocol = "zoo-concepts-v1"
 
     def __init__(self, concepts: ConceptSchema) -> None:
@@ -80,11 +85,11 @@ class ConceptAccuracy(Score):
         self.exact = self.exact + (~(counted & wrong).any(1)).sum()
         self.samples = self.samples + len(predicted)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
-        assert seen.predicted is not None
-        assert seen.batch.concepts is not None
-        self.update(seen.predicted, seen.batch.concepts)
+        assert record.predicted is not None
+        assert record.batch.concepts is not None
+        self.update(record.predicted, record.batch.concepts)
 
     def compute(self) -> dict[str, Tensor]:
         """The accuracy and its read-outs; see the class."""

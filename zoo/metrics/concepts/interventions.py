@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,10 +12,12 @@ from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.concepts._policies import POLICIES, STUDIED, Candidates, Decide, Step, gains
 from zoo.metrics.perturbations.noise import random_bits
+from zoo.registry import register
 
 FINE = 2**40  # gains are added up as whole numbers of this fraction: in any order to the same bits
 
 
+@register
 class Interventions(Score):
     """Area under the curve of accuracy against the number of concept groups set, mean over policies and seeds.
 
@@ -41,7 +42,11 @@ class Interventions(Score):
         ValueError: if an argument is not understood.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "concepts"})
+    title = "Interventions"
+    meaning = "mean accuracy while concept groups are set to their true values one by one"
+    axes = {"*": ("concept groups set", "accuracy")}
+    details = True
+    requires = frozenset({"units", "concepts"})
     protocol = "zoo-interventions-v1"
 
     def __init__(
@@ -65,24 +70,26 @@ class Interventions(Score):
         self.studied = torch.zeros(2, self.groups, dtype=torch.int64)
         self._sum("right", len(self.policies), self.seeds, self.groups + 1)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
-        assert seen.decide is not None
-        assert seen.ends is not None
-        assert seen.predicted is not None
-        b, strength = seen.batch, seen.explanation.strength
+        assert record.decide is not None
+        assert record.ends is not None
+        assert record.predicted is not None
+        b, strength = record.batch, record.explanation.strength
         assert b.concepts is not None
-        self.update(strength, seen.predicted, b.concepts, b.y, b.index, *seen.ends, decide=seen.decide)
+        self.update(strength, record.predicted, b.concepts, b.y, b.index, *record.ends, decide=record.decide)
 
-    def fit(self, seen: Record, split: str) -> None:
+    def fit(self, record: Record, split: str) -> None:
         """Add a batch of the validation split to what the global policies know of the groups."""
-        assert seen.decide is not None
-        assert seen.ends is not None
-        assert seen.predicted is not None
-        assert seen.batch.concepts is not None
-        told, (low, high) = seen.batch.concepts, seen.ends
-        step = self._step(seen.explanation.strength, seen.predicted, told, told, seen.batch.y, low, high, seen.decide)
-        wrong = self.candidates.mean_of_columns(((step.predicted >= 0.5) != (told > 0.5)).double() * told.isfinite())
+        assert record.decide is not None
+        assert record.ends is not None
+        assert record.predicted is not None
+        assert record.batch.concepts is not None
+        truth, (low, high) = record.batch.concepts, record.ends
+        step = self._step(
+            record.explanation.strength, record.predicted, truth, truth, record.batch.y, low, high, record.decide
+        )
+        wrong = self.candidates.mean_of_columns(((step.predicted >= 0.5) != (truth > 0.5)).double() * truth.isfinite())
         before = step.now().gather(1, step.y[:, None])
         found = torch.stack([wrong.sum(0), (gains(step) - before).sum(0)])
         self.studied = self.studied.to(found.device) + (found * FINE).round().long()

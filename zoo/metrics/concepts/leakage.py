@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import torch
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, Score, expect
 from zoo.metrics.concepts._policies import Decide
+from zoo.registry import register
 
 AFFINE = 1e-3  # residual, as a share of the spread of the logits, below which they are affine in the strengths
 PARTS = ("index", "y", "strength", "hard", "concepts", "features", "logits", "own", "adds")
 
 
+@register
 class Leakage(Score):
     """Accuracy minus the oracle-concept ceiling: what the best head on the true concepts gets right.
 
@@ -48,7 +46,10 @@ class Leakage(Score):
         ValueError: if ``l2`` is not above 0.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "concepts"})
+    title = "Leakage"
+    meaning = "accuracy minus that of the best head on the true concepts (ceiling); above 0 suggests leakage"
+    details = True
+    requires = frozenset({"units", "concepts"})
     protocol = "zoo-leakage-v1"
     fit_splits = ("train",)
 
@@ -119,30 +120,30 @@ class Leakage(Score):
             getattr(self, f"{'learnt' if learn else 'judged'}_{part}").append(rows[part].detach().cpu())
         self.samples = self.samples + (0 if learn else len(y))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
-        self._seen(seen, learn=False)
+        self._seen(record, learn=False)
 
-    def fit(self, seen: Record, split: str) -> None:
+    def fit(self, record: Record, split: str) -> None:
         """Add a batch of the training split, on which the heads learn."""
-        self._seen(seen, learn=True)
+        self._seen(record, learn=True)
 
-    def _seen(self, seen: Record, *, learn: bool) -> None:
-        assert seen.ends is not None
-        assert seen.predicted is not None
-        assert seen.batch.concepts is not None
-        told, b = seen.explanation, seen.batch
+    def _seen(self, record: Record, *, learn: bool) -> None:
+        assert record.ends is not None
+        assert record.predicted is not None
+        assert record.batch.concepts is not None
+        explanation, b = record.explanation, record.batch
         self.update(
-            told.strength,
-            seen.predicted,
+            explanation.strength,
+            record.predicted,
             b.concepts,
             b.y,
             b.index,
-            *seen.ends,
-            logits=told.logits,
-            decide=seen.decide,
-            contribution=told.contribution,
-            features=seen.features,
+            *record.ends,
+            logits=explanation.logits,
+            decide=record.decide,
+            contribution=explanation.contribution,
+            features=record.features,
             learn=learn,
         )
 
@@ -160,6 +161,9 @@ class Leakage(Score):
         here, there = self._whole("learnt"), self._whole("judged")
         linear = _affine(there["strength"], there["logits"])
         y, truth = here["y"], there["y"]
+
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.linear_model import LogisticRegression, Ridge
 
         def refit(one: np.ndarray, two: np.ndarray) -> np.ndarray:
             mean, std = one.mean(0), one.std(0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import Record, Score, count, expect
-from zoo.metrics.faithfulness._ablation import UNASKED, answered
 from zoo.metrics.perturbations.noise import random_bits
+from zoo.registry import register
 
 
+@register
 class AnswerAgreement(Score):
     """Share of the inputs with the same units shown that have the same answer, mean over inputs.
 
@@ -33,12 +32,15 @@ class AnswerAgreement(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Answer agreement"
+    meaning = "share of inputs with the same shown units that have the same predicted class"
+    chance_readouts = ("chance",)
+    requires = frozenset({"units", "decide"})
     protocol = "zoo-same-answer-v1"
 
     def __init__(self, num_units: int, *, shown: int = 3) -> None:
         super().__init__()
-        self.num_units, self.shown, self.why = count("num_units", num_units), count("shown", shown), ""
+        self.num_units, self.shown = count("num_units", num_units), count("shown", shown)
         self.protocol = self._variant(type(self).protocol, shown=self.shown)
         self._rows("rows")
 
@@ -61,13 +63,9 @@ class AnswerAgreement(Score):
         self.rows.append(torch.stack([key, answer.to(key.device)], 1).to(self.device))
         self.samples = self.samples + len(key)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
-        found = answered(seen)
-        if found is None:
-            self.why = UNASKED
-        else:
-            self.update(*found)
+        self.update(*record.predicted_contribution)
 
     def compute(self) -> dict[str, Tensor]:
         """The share and its read-outs; see the class."""

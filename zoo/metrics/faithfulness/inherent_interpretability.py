@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,8 +11,10 @@ from torch import Tensor
 from zoo.metrics.base import expect, fraction
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, ranks
+from zoo.registry import register
 
 
+@register
 class InherentInterpretability(Ablating):
     """Inherent interpretability score: area under the accuracy that sparse explanations retain, per unit of range.
 
@@ -34,8 +35,11 @@ class InherentInterpretability(Ablating):
         ValueError: if an argument is out of range.
     """
 
+    title = "Inherent interpretability"
+    meaning = "mean share of the accuracy kept by the units of largest contribution, over sparsity ratios"
+    axes = {"retained": ("units ablated, in steps of 10 %", "share of the accuracy kept")}
     protocol = "zoo-retention-v1"
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"iis": ("", 0, math.inf)}
+    intervals = {"iis": ("", 0, math.inf)}
     RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", ratios: Sequence[float] = RATIOS) -> None:

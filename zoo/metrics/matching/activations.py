@@ -136,7 +136,7 @@ class Activations(Metric):
         return torch.where(torch.outer(a, b) > 0, cross / torch.outer(a, b).clamp_min(1e-300), 0).clamp(-1, 1)
 
     def _sync_dist(self, *args: Any, **more: Any) -> None:
-        """Gather; a process that has seen nothing sends rows of the right type and width."""
+        """Gather; a process that has no samples sends rows of the right type and width."""
         rows = {"ids": torch.zeros(0, dtype=torch.int64), "labels": torch.zeros(0, dtype=torch.int64)}
         rows |= {f"kept{i}": torch.zeros(0, n, dtype=torch.float64) for i, n in enumerate(self.sizes)}
         for name, none in rows.items():
@@ -145,7 +145,7 @@ class Activations(Metric):
         super()._sync_dist(*args, **more)
 
     def _spread(self, i: int) -> Tensor:
-        """Root of the summed squared deviation of each unit; 0 where it is not told from rounding."""
+        """Root of the summed squared deviation of each unit; 0 where it is within rounding error."""
         square = getattr(self, f"square{i}")
         spread = square - getattr(self, f"total{i}").square() / int(self.samples)
         varies = (getattr(self, f"low{i}") < getattr(self, f"high{i}")) & (spread > 1e-13 * square)

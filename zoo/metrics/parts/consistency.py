@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, claims, count, expect, fraction
 from zoo.metrics.parts._counts import Counts
+from zoo.registry import register
 
 
+@register
 class Consistency(Score):
     """Share of units that look at one and the same part, in per cent.
 
     With hits H and visible parts n counted over the instances on which a unit makes a claim, r = H / n is the
     unit's rate on a part. A unit is consistent if some part with n >= ``support`` has r >= ``tau``. The mean runs
-    over all units, also those that were never seen. From Huang et al., "Evaluation and Improvement of
+    over all units, also those that were never record. From Huang et al., "Evaluation and Improvement of
     Interpretability for Self-Explainable Part-Prototype Networks", ICCV 2023; both releases of its code count
     alike.
 
@@ -44,8 +46,13 @@ class Consistency(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {
+    title = "Consistency"
+    meaning = "share of units that consistently match one object part"
+    unit = "%"
+    unit_readouts = {"rate": "matches one part"}
+    unit_pass_rate = "rate"
+    requires = frozenset({"units", "parts"})
+    intervals = {
         "soft": ("unit/rate", 0, 1),
         "consistency": ("unit/consistent", 0, 100),
     }
@@ -114,9 +121,9 @@ class Consistency(Score):
         self._add("present", visible)
         self._add("samples", torch.ones(len(hits), dtype=torch.int64, device=self.device))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count what a suite saw."""
-        self.update(seen.hits, seen.batch.visible, seen.explanation.shown, seen.gate, seen.batch.index)
+        self.update(record.hits, record.batch.visible, record.explanation.shown, record.gate, record.batch.index)
 
     def counts(self) -> Counts:
         """What was counted."""
@@ -128,7 +135,7 @@ class Consistency(Score):
         rate, f1, iou = counts.rate(self.support), counts.f1, counts.iou
         good = (counts.shown >= self.support) & (rate >= self.tau)
         best, part = rate.max(1)
-        seen = (counts.shown > 0).any(1)
+        evaluable = (counts.shown > 0).any(1)
         closest = f1.argmax(1, keepdim=True)
         out = {
             "consistency": 100 * good.any(1).double().mean(),
@@ -143,7 +150,7 @@ class Consistency(Score):
             "labelled": counts.labels(self.support).any(1).sum(),
             "labels": counts.labels(self.support).sum(),
             "dead": (~counts.claimed).sum(),
-            "unevaluable": (~seen).sum(),
+            "unevaluable": (~evaluable).sum(),
         }
         if aligned is not None:
             own = aligned.to(good.device)
@@ -152,7 +159,7 @@ class Consistency(Score):
         return out | {
             "support": self.samples,
             "unit/rate": best,
-            "unit/part": torch.where(seen, part, -1),
+            "unit/part": torch.where(evaluable, part, -1),
             "unit/support": self.shown.gather(1, part[:, None])[:, 0],
             "unit/claims": self.fired,
             "unit/consistent": good.any(1).double(),

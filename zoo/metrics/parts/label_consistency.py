@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,8 +11,10 @@ from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, count, expect
 from zoo.metrics.parts._counts import Counts
 from zoo.metrics.parts.consistency import Consistency
+from zoo.registry import register
 
 
+@register
 class LabelConsistency(Consistency):
     """Share of units that fire on instances of one and the same label, in per cent.
 
@@ -37,7 +39,11 @@ class LabelConsistency(Consistency):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "labels"})
+    title = "Label consistency"
+    meaning = "share of units that are active on inputs of one label"
+    unit = "%"
+    unit_readouts = {"rate": "active on one label"}
+    requires = frozenset({"units", "labels"})
 
     def __init__(
         self,
@@ -82,24 +88,24 @@ class LabelConsistency(Consistency):
         self._add("known", there)
         self._add("samples", torch.ones(len(fires), dtype=torch.int64, device=self.device))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count what a suite saw."""
-        self.update(self.fires(seen), self.labels(seen))
-        self.concepts = self.concepts + (0 if seen.ends is None else len(seen.batch))
+        self.update(self.fires(record), self.labels(record))
+        self.concepts = self.concepts + (0 if record.ends is None else len(record.batch))
 
-    def labels(self, seen: Record) -> Tensor:
+    def labels(self, record: Record) -> Tensor:
         """``(b, m)`` labels of the instances, NaN for unknown."""
-        return seen.batch.concepts.masked_fill(~self.whether.to(seen.batch.concepts.device), torch.nan)
+        return record.batch.concepts.masked_fill(~self.whether.to(record.batch.concepts.device), torch.nan)
 
-    def fires(self, seen: Record) -> Tensor:
+    def fires(self, record: Record) -> Tensor:
         """``(b, u)`` bool, whether each unit fires."""
-        told = seen.explanation.contribution
+        contribution = record.explanation.contribution
         if self.gate == "share":
-            size = told.double().abs()
+            size = contribution.double().abs()
             return (size > 0) & (10 * size >= size.sum(1, keepdim=True))
-        if seen.predicted is None or seen.predicted.shape != told.shape:
-            return told > 0
-        return (seen.predicted >= 0.5) & self.whether.to(told.device)
+        if record.predicted is None or record.predicted.shape != contribution.shape:
+            return contribution > 0
+        return (record.predicted >= 0.5) & self.whether.to(contribution.device)
 
     def counts(self) -> Counts:
         """What was counted."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, expect, fraction
 from zoo.metrics.perturbations.attack import attack, highest, outside
 from zoo.metrics.perturbations.noise import chosen
+from zoo.registry import register
 
 
+@register
 class Misalignment(Score):
     """Change of the most important unit of an image under an attack outside the place that its map marks.
 
@@ -35,7 +35,10 @@ class Misalignment(Score):
         ValueError: if ``share`` is not above 0 and at most 1.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Misalignment"
+    meaning = "drop of a unit's strength under an attack outside the region that its map highlights"
+    unit = "%"
+    requires = frozenset({"units", "maps"})
     protocol = "sacha2024-eps0.1"
     higher_is_better = False
 
@@ -52,7 +55,7 @@ class Misalignment(Score):
         before: Tensor,
         after: Tensor,
         unit: Tensor,
-        rivals: Tensor,
+        competitors: Tensor,
         maps_before: Tensor,
         maps_after: Tensor,
         *,
@@ -66,7 +69,7 @@ class Misalignment(Score):
             before: ``(b, u)`` strengths in the image.
             after: ``(b, u)`` strengths in the attacked image.
             unit: ``(b,)`` int64 unit attacked.
-            rivals: ``(b, u)`` bool, units that it is ranked among.
+            competitors: ``(b, u)`` bool, units that it is ranked among.
             maps_before: ``(b, h, w)`` evidence of the unit in the image.
             maps_after: ``(b, h, w)`` in the attacked image.
             size: (height, width) of the image.
@@ -77,7 +80,7 @@ class Misalignment(Score):
             ValueError: if a shape does not fit.
         """
         expect("before", before, None, None)
-        for name, found in (("after", after), ("rivals", rivals)):
+        for name, found in (("after", after), ("competitors", competitors)):
             expect(name, found, *before.shape)
         expect("maps_before", maps_before, len(before), None, None)
         expect("maps_after", maps_after, *maps_before.shape)
@@ -85,7 +88,7 @@ class Misalignment(Score):
             return
         one, two = (t.detach().double().gather(1, unit[:, None]) for t in (before, after))
         share = torch.where(one != 0, (one - two) / one.abs(), 0)
-        above = [((t.detach().double() > at) & rivals).sum(1) for t, at in ((before, one), (after, two))]
+        above = [((t.detach().double() > at) & competitors).sum(1) for t, at in ((before, one), (after, two))]
         old, new = highest(maps_before, size), highest(maps_after, size)
         union = (old | new).sum((1, 2))
         overlap = torch.where(union > 0, (old & new).sum((1, 2)).double() / union.clamp_min(1), 1)
@@ -97,32 +100,33 @@ class Misalignment(Score):
         self.left = self.left + (~outside(maps_before, size)).double().mean((1, 2, 3)).sum().to(self.device)
         self.samples = self.samples + len(before)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Attack the images that a suite saw; nothing if units have no place in an image, or no slope."""
-        told, model, owner = seen.explanation, seen.model, seen.explanation.units.owner
-        if told.where is None or told.where.ndim != 4:
-            self.why = "the units have no place in an image"
-            return
+        explanation, model, owner = record.explanation, record.model, record.explanation.units.owner
         owned = owner is not None and bool((owner >= 0).all())
-        own = owner.to(told.target.device) == told.target[:, None] if owned else torch.ones_like(told.strength).bool()
-        most, unit = (told.strength if owned else told.contribution).masked_fill(~own, -torch.inf).max(1)
+        own = (
+            owner.to(explanation.target.device) == explanation.target[:, None]
+            if owned
+            else torch.ones_like(explanation.strength).bool()
+        )
+        most, unit = (explanation.strength if owned else explanation.contribution).masked_fill(~own, -torch.inf).max(1)
         known = (most > -torch.inf) if owned else (most > 0)
-        rows = (known & chosen(seen.batch.index.to(known.device), self.share)).nonzero()[:, 0]
+        rows = (known & chosen(record.batch.index.to(known.device), self.share)).nonzero()[:, 0]
         if not len(rows):
             return
-        x, y, unit, shown = seen.batch.x[rows], told.target[rows], unit[rows], unit[rows][:, None]
+        x, y, unit, shown = record.batch.x[rows], explanation.target[rows], unit[rows], unit[rows][:, None]
         before, size = model.explain(x, target=y, shown=shown), tuple(x.shape[-2:])
         changed_x = attack(model, x, unit, outside(before.where[:, 0], size), target=y)
         if changed_x is None:
             self.why = "the strength of units has no slope in the image"
             return
         after = model.explain(changed_x, target=y, shown=shown)
-        rivals = ~own[rows] if owned else own[rows].scatter(1, shown, False)
+        competitors = ~own[rows] if owned else own[rows].scatter(1, shown, False)
         self.update(
             before.strength,
             after.strength,
             unit,
-            rivals,
+            competitors,
             before.where[:, 0],
             after.where[:, 0],
             size=size,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.correlation import spearman
 from zoo.metrics.parts._counterfactual_scenes import THRESHOLDS, Scenes, probe
 from zoo.metrics.perturbations.noise import chosen
+from zoo.registry import register
 
 NEGLIGIBLE = 0.05  # share of a logit: a part that takes less away does not matter
 PER_SAMPLE = ("preservation", "deletion", "distractibility")
 
 
+@register
 class PartInterventions(Score):
     """How well the parts that an explanation calls important are those that the answer rests on.
 
@@ -52,7 +53,11 @@ class PartInterventions(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Part interventions"
+    meaning = "share of predictions kept by the important parts alone and changed without them"
+    axes = {"*": ("threshold of importance, by number", "share of inputs")}
+    chance_readouts = ("random",)
+    requires = frozenset({"units", "maps", "scenes"})
     protocol = "funnybirds2023-parts"
 
     def __init__(
@@ -64,7 +69,7 @@ class PartInterventions(Score):
         thresholds: Sequence[float] = THRESHOLDS,
     ) -> None:
         super().__init__()
-        self.part_count, self.scenes, self.why = count("part_count", part_count), scenes, ""
+        self.part_count, self.scenes = count("part_count", part_count), scenes
         self.share = fraction("share", share, zero=False)
         self.thresholds = tuple(fraction("thresholds", t) for t in thresholds)
         if not self.thresholds:
@@ -87,8 +92,8 @@ class PartInterventions(Score):
         logit: Tensor,
         without: Tensor,
         *,
-        rivals: Tensor | None = None,
-        told: Tensor | None = None,
+        contrast_logits: Tensor | None = None,
+        contrast_importance: Tensor | None = None,
         random: Tensor | None = None,
         random_kept: Tensor | None = None,
         random_cut: Tensor | None = None,
@@ -103,9 +108,10 @@ class PartInterventions(Score):
             importance: ``(b, p)`` of the parts, for the class explained.
             logit: ``(b,)`` of the class explained.
             without: ``(b, p)`` the same logit with each part removed.
-            rivals: ``(b, 3, 2)`` logits of the classes a and b: as it is, with A removed, with B removed; NaN for
-                inputs without such classes. None without target sensitivity.
-            told: ``(b, 2, 2)`` importance of A and of B for the classes a and b: ``told[:, 0, 1]`` of A for b.
+            contrast_logits: ``(b, 3, 2)`` logits of the classes a and b: of the whole scene, with A removed, with B
+                removed; NaN for inputs without such classes. None without target sensitivity.
+            contrast_importance: ``(b, 2, 2)`` importance of A and of B for the classes a and b; ``[:, 0, 1]`` is that
+                of A for b.
             random: ``(b, t, p)`` as ``important``, of shuffled importances. None without chance levels.
             random_kept: ``(b, t)`` as ``kept``.
             random_cut: ``(b, t)`` as ``cut``.
@@ -122,8 +128,8 @@ class PartInterventions(Score):
             ("importance", importance, (b, p)),
             ("logit", logit, (b,)),
             ("without", without, (b, p)),
-            ("rivals", rivals, (b, 3, 2)),
-            ("told", told, (b, 2, 2)),
+            ("contrast_logits", contrast_logits, (b, 3, 2)),
+            ("contrast_importance", contrast_importance, (b, 2, 2)),
             ("random", random, (b, t, p)),
             ("random_kept", random_kept, (b, t)),
             ("random_cut", random_cut, (b, t)),
@@ -141,10 +147,11 @@ class PartInterventions(Score):
             found["shuffled"] = torch.ones_like(answer)
         rho = spearman(importance.double(), drop)
         found |= {"order": rho.nan_to_num(), "ordered": rho.isfinite(), "samples": torch.ones_like(answer)}
-        if rivals is not None and told is not None:
-            change = rivals[:, 1:].double() - rivals[:, :1].double()  # (b, what is removed, class)
+        if contrast_logits is not None and contrast_importance is not None:
+            change = contrast_logits[:, 1:].double() - contrast_logits[:, :1].double()  # (b, what is removed, class)
             fair = (change[:, 0, 0] < change[:, 1, 0]) & (change[:, 1, 1] < change[:, 0, 1])
-            right = (told[:, 0, 0] > told[:, 0, 1]).long() + (told[:, 1, 1] > told[:, 1, 0]).long()
+            first, second = contrast_importance.unbind(1)
+            right = (first[:, 0] > first[:, 1]).long() + (second[:, 1] > second[:, 0]).long()
             found |= {"compared": fair, "sensitive": right * fair}
         for name, rows in found.items():
             self._add(name, rows.to(self.device))
@@ -155,16 +162,13 @@ class PartInterventions(Score):
         calm = (1 - taken) * idle.any(1)[:, None]
         return torch.stack([(kept == answer[:, None]).double(), (cut != answer[:, None]).double(), calm], 1)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Render the scenes that a suite saw without parts, and ask; nothing if that cannot be done."""
-        where, batch = seen.explanation.where, seen.batch
-        if self.scenes is None:
-            self.why = "the scenes of these data cannot be rendered again"
-        elif where is None or where.ndim != 4:
-            self.why = "the units have no place in an image"
-        elif len(rows := chosen(batch.index, self.share).nonzero()[:, 0]):
-            some = Batch(batch.x[rows], batch.y[rows], batch.index[rows])
-            self.update(**probe(seen.model, some, self.scenes, thresholds=self.thresholds))
+        batch = record.batch
+        rows = chosen(batch.index, self.share).nonzero()[:, 0]
+        if self.scenes is not None and len(rows):
+            subset = Batch(batch.x[rows], batch.y[rows], batch.index[rows])
+            self.update(**probe(record.model, subset, self.scenes, thresholds=self.thresholds))
 
     def compute(self) -> dict[str, Tensor]:
         """The checks; see the class."""

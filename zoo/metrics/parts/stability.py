@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Perturbation, Record, Score, claims, count, expect
+from zoo.metrics.perturbations.by_name import check_draws, label
+from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change, Noise
-from zoo.metrics.perturbations.registry import check_draws, label
-from zoo.metrics.perturbations.registry import perturbation as chosen
+from zoo.registry import register
 
 
+@register
 class Stability(Score):
     """Share of instances on which a unit hits the same parts before and after a perturbation, in per cent.
 
@@ -49,8 +51,13 @@ class Stability(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"stability": ("unit/stability", 0, 100)}
+    title = "Stability"
+    meaning = "share of matches with the same object parts before and after a perturbation"
+    unit = "%"
+    unit_readouts = {"stability": "same parts when perturbed"}
+    unit_pass_rate = "stability"
+    requires = frozenset({"units", "parts"})
+    intervals = {"stability": ("unit/stability", 0, 100)}
     noise: ClassVar[dict[str, Noise]] = {"huang2023-v2": Noise(clip=0.25), "huang2023-v1": Noise(clip=None)}
 
     def __init__(
@@ -128,19 +135,19 @@ class Stability(Score):
             self._add("moved", torch.where(real, moved.to(self.device).double(), 0), at=ids)
         self._add("samples", torch.full((len(before),), int(draw == 0), device=self.device))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count what a suite saw."""
-        batch = seen.batch
+        batch = record.batch
         both = (batch.visible & changed.batch.visible)[:, None]
-        due = seen.peaks + 0.5  # the centre of a pixel
+        due = record.peaks + 0.5  # the centre of a pixel
         if isinstance(self.change, Change):
             due = self.change.place(due, batch.index, draw, tuple(batch.x.shape[-2:]))
         moved = torch.linalg.vector_norm((changed.peaks + 0.5 - due).double(), dim=-1)
         self.update(
-            seen.hits & both,
+            record.hits & both,
             changed.hits & both,
-            seen.explanation.shown,
-            seen.gate,
+            record.explanation.shown,
+            record.gate,
             gate_after=changed.gate,
             moved=moved,
             draw=draw,

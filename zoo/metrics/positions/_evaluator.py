@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.explanation import Units
 from zoo.sequence_spec import Family, Properties
 
-Ask = Callable[[Any, int], Properties | None]  # split, sequences -> what is known of its positions
+PositionLabels = Callable[[Any, int], Properties | None]  # split, sequences -> what is known of its positions
 STEPS = 10  # thresholds: 0, .1, ... .9 of the largest activity
 PRECISE, OFTEN = 0.95, 10  # what makes a unit a sign of a property; positions that make a property one
 ROWS, UNITS = 8, 2048  # sequences and units at a time
@@ -35,7 +35,7 @@ class Chosen(NamedTuple):
     has: Tensor
 
 
-class Watch:
+class PositionEvaluator:
     """Looks at the units of one model while it reads sequences whose positions are known.
 
     Thresholds and units are chosen on ``val``, judged on ``test``.
@@ -46,7 +46,7 @@ class Watch:
         count: sequences of each split.
     """
 
-    def __init__(self, model: Any, ask: Ask, *, count: int = 500) -> None:
+    def __init__(self, model: Any, ask: PositionLabels, *, count: int = 500) -> None:
         self.model, self.ask, self.count = model, ask, count
         self._told: dict[tuple[str, int], Properties | None] = {}
 
@@ -65,9 +65,9 @@ class Watch:
     @property
     def families(self) -> tuple[Family, ...]:
         """The families of properties."""
-        told = self.known("test")
-        assert told is not None
-        return told.families
+        properties = self.known("test")
+        assert properties is not None
+        return properties.families
 
     @property
     def groups(self) -> dict[str, Tensor]:
@@ -82,7 +82,7 @@ class Watch:
         return found
 
     @torch.no_grad()
-    def look(self, split: str, units: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def activity(self, split: str, units: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """A few sequences at a time.
 
         Args:
@@ -93,37 +93,37 @@ class Watch:
             Activity ``(r, n)`` at the positions looked at, properties ``(r, p)`` int8 there, and the sequence ``(r,)``
             of each.
         """
-        told = self.known(split)
-        assert told is not None
-        for ids in torch.arange(len(told.x)).split(ROWS):
-            x = told.x[ids]
+        properties = self.known(split)
+        assert properties is not None
+        for ids in torch.arange(len(properties.x)).split(ROWS):
+            x = properties.x[ids]
             x = x[:, : int((x >= 0).sum(1).max())].to(self.model.device)
-            look = told.look[ids][:, : x.shape[1]]
+            look = properties.look[ids][:, : x.shape[1]]
             if bool(look.any()):
                 value = self.model.activity(x, None if units is None else units.to(x.device)).cpu()
-                parts = [present(f.codes[ids][:, : x.shape[1]][look], len(f.answers)) for f in told.families]
+                parts = [present(f.codes[ids][:, : x.shape[1]][look], len(f.answers)) for f in properties.families]
                 yield value[look], torch.cat(parts, 1), ids[look.nonzero()[:, 0]]
 
     @cached_property
     def cuts(self) -> Tensor:
         """``(T, u)`` thresholds; infinite for units that were never active. Units that are on or off need but one."""
-        top = torch.stack([value.amax(0) for value, _, _ in self.look("val")]).amax(0)
-        steps = torch.arange(1 if self.units.kind == "code" else STEPS) / STEPS
+        top = torch.stack([value.amax(0) for value, _, _ in self.activity("val")]).amax(0)
+        steps = torch.arange(1 if self.units.binary else STEPS) / STEPS
         return torch.where(top > 0, steps[:, None] * top, torch.inf)
 
     @cached_property
     def chosen(self) -> Chosen:
         """What the choosing games say."""
-        told = [self._count(ids) for ids in torch.arange(len(self.units)).split(UNITS)]
-        has = told[0].has
-        f1, chunk = torch.stack([one.f1 for one in told]).max(0)
-        unit = torch.stack([one.unit for one in told]).gather(0, chunk[None])[0]
-        return Chosen(unit, f1, torch.cat([one.sign for one in told], 1), has)
+        chunks = [self._count(ids) for ids in torch.arange(len(self.units)).split(UNITS)]
+        has = chunks[0].has
+        f1, chunk = torch.stack([one.f1 for one in chunks]).max(0)
+        unit = torch.stack([one.unit for one in chunks]).gather(0, chunk[None])[0]
+        return Chosen(unit, f1, torch.cat([one.sign for one in chunks], 1), has)
 
     def _count(self, ids: Tensor) -> Chosen:
         cuts = self.cuts[:, ids]
         both, fired, has = torch.zeros(()), torch.zeros(()), torch.zeros(())
-        for value, known, _ in self.look("val", ids):
+        for value, known, _ in self.activity("val", ids):
             on = cuts[..., None] < value.T  # (T, n, r)
             both = both + product(on.flatten(0, 1), known).unflatten(0, cuts.shape)
             fired, has = fired + on.sum(2), has + known.sum(0, dtype=torch.int64)

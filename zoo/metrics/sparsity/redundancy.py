@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.registry import register
 
 
+@register
 class Redundancy(Score):
     """Share of units that repeat an earlier one: a vocabulary that could be smaller.
 
@@ -31,7 +31,10 @@ class Redundancy(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Redundancy"
+    meaning = "share of units whose contributions duplicate those of an earlier unit"
+    unit_readouts = {"repeats": "first unit that it duplicates"}
+    requires = frozenset({"units"})
     protocol = "zoo-duplicates-v1"
     higher_is_better = False
     TOLERANCE, LARGEST = 1e-6, 4096
@@ -64,9 +67,9 @@ class Redundancy(Score):
         self.product = self.product + found.T @ found
         self.samples = self.samples + len(found)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
-        self.update(seen.explanation.contribution)
+        self.update(record.explanation.contribution)
 
     def compute(self) -> dict[str, Tensor]:
         """The share and its read-outs; see the class."""

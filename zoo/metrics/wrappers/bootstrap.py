@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from zoo.metrics.wrappers._estimates import STREAM, Estimate, poisson
 CHUNK = 1 << 16  # weighted counts made at a time, so that they stay in a processor's cache
 
 
-class Interval(Score):
+class BootstrapInterval(Score):
     """A score with intervals: each sample is scored once, and counts 0, 1, 2, ... times in each replicate.
 
     It listens to what the score adds to its sums (``Score._add``) and adds the same, times the weights of the samples,
@@ -52,18 +52,18 @@ class Interval(Score):
         self._sum("fingerprint")
         self.estimates: dict[str, Estimate] = {}
 
-    def fit(self, seen: Record, split: str) -> None:
+    def fit(self, record: Record, split: str) -> None:
         """Let the score learn."""
-        self.score.fit(seen, split)
+        self.score.fit(record, split)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add what a suite saw."""
-        self._hear(lambda: self.score.update_from(seen, changed, draw), seen.batch.index)
+        self._hear(lambda: self.score.update_from(record, changed, draw), record.batch.index)
         self.why = self.score.why
 
-    def evaluate_positions(self, watch: Any) -> None:
-        """Let a score of positions ask a model."""
-        for rows, ids in self.score.asked(watch):  # pyright: ignore[reportAttributeAccessIssue]
+    def evaluate_positions(self, evaluator: Any) -> None:
+        """Score whole sequences with position labels."""
+        for rows, ids in self.score.measure(evaluator):  # pyright: ignore[reportAttributeAccessIssue]
             self.update(*rows, sample_ids=ids)
 
     def reset(self) -> None:
@@ -149,6 +149,10 @@ class Interval(Score):
             ends[f"{name} low"], ends[f"{name} high"] = here.interval(self.level)
         support = found.pop("support")
         return found | ends | {"support": support}
+
+    def describe(self, readouts: Mapping[str, float]) -> str:
+        """Return the line of the score itself."""
+        return self.score.describe(readouts)
 
     def remark(self, value: float, more: dict[str, float]) -> str:
         """What the score itself has to say."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -47,6 +49,9 @@ class ChanceAdjusted(Score):
         ValueError: if there is no such null for the score.
     """
 
+    title = "Above chance"
+    meaning = "score above chance: 1 is perfect, 0 is the chance level"
+
     def __init__(self, score: Score, null: str = "permute", *, draws: int = 99) -> None:
         super().__init__()
         if not isinstance(score, Consistency | Stability):
@@ -64,17 +69,24 @@ class ChanceAdjusted(Score):
         for name in self.names:
             self._rows(name)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Keep what a suite saw."""
-        batch, told = seen.batch, seen.explanation
+        batch, explanation = record.batch, record.explanation
         if isinstance(self.score, LabelConsistency):
-            return self.update(self.score.fires(seen), self.score.labels(seen), sample_ids=batch.index)
+            return self.update(self.score.fires(record), self.score.labels(record), sample_ids=batch.index)
         more = {"size": tuple(batch.x.shape[-2:]), "sample_ids": batch.index}
         if changed is None:
-            return self.update(seen.peaks, batch.points, batch.visible, told.shown, seen.gate, **more)
+            return self.update(record.peaks, batch.points, batch.visible, explanation.shown, record.gate, **more)
         now, both = changed.batch, batch.visible & changed.batch.visible
         return self.update(
-            changed.peaks, now.points, both, told.shown, seen.gate, before=seen.hits, gate_after=changed.gate, **more
+            changed.peaks,
+            now.points,
+            both,
+            explanation.shown,
+            record.gate,
+            before=record.hits,
+            gate_after=changed.gate,
+            **more,
         )
 
     def update(
@@ -149,8 +161,17 @@ class ChanceAdjusted(Score):
                 out[f"{name} p"] = reached.double() / (self.draws + 1) if again else nothing
         return out | {"support": self.samples}
 
+    def describe(self, readouts: Mapping[str, float]) -> str:
+        """Return the meaning, and each read-out with its chance level and p-value."""
+        parts = [self.meaning]
+        for name in readouts:
+            if f"{name} chance" in readouts:
+                p = f" (p = {readouts[f'{name} p']:.2g})" if f"{name} p" in readouts else ""
+                parts.append(f"{name} {readouts[name]:.3g}, chance {readouts[f'{name} chance']:.3g}{p}")
+        return "; ".join(parts)
+
     def rows(self) -> dict[str, Tensor]:
-        """Everything that was kept, in the order of sample ids; empty where nothing was seen."""
+        """Everything that was kept, in the order of sample ids; empty where nothing was record."""
         if not self.index:
             return {}
         rows = {name: getattr(self, name) for name in self.names}
@@ -169,14 +190,14 @@ class ChanceAdjusted(Score):
         else:
             size = tuple(rows["size"][0].tolist())
             for some in torch.arange(len(places), device=places.device).split(ROWS):
-                seen = rows["visible"][some]
-                met = hits(places[some], rows["points"][some], seen, size=size)
+                visible = rows["visible"][some]
+                met = hits(places[some], rows["points"][some], visible, size=size)
                 ids, gate = rows["ids"][some].clamp_min(0), rows["gate"][some]
                 if self.pair:
-                    was = rows["before"][some] & seen[:, None]
+                    was = rows["before"][some] & visible[:, None]
                     self.score.update(was, met, ids, gate, gate_after=rows["gate_after"][some])
                 else:
-                    self.score.update(met, seen, ids, gate)
+                    self.score.update(met, visible, ids, gate)
         found = type(self.score).compute(self.score)
         if self.pair:  # of one draw, however many the score has
             shares = found["unit/stability"]

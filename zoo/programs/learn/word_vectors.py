@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.sparse import coo_matrix
-from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from zoo.sequence_spec import NOTHING
@@ -35,6 +34,8 @@ def word_vectors(codes: Tensor, tokens: int, *, width: int = 100, window: int = 
     share = np.log(count.data * total.sum() / (total[count.row] * total[count.col]))
     matrix = coo_matrix((np.maximum(share, 0), (count.row, count.col)), shape=(tokens, tokens)).tocsr()
     rank = min(width, tokens - 1)
+    from sklearn.utils.extmath import randomized_svd
+
     u, s, _ = randomized_svd(matrix, rank, n_iter=4, random_state=0)
     vectors = u * np.sqrt(s)
     vectors = (vectors - vectors.mean(0)) / np.maximum(vectors.std(), 1e-9)
