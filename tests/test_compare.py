@@ -15,7 +15,7 @@ from zoo import checkpoint
 from zoo import config as configs
 from zoo.cli import main, recipe
 from zoo.evaluation.matching import load_runs, probe
-from zoo.layers.prototype_model import PER_UNIT
+from zoo.layers.prototypes.prototype_model import PER_UNIT
 from zoo.training.run import build, load_config
 
 sys.path.append(str(Path(__file__).parent / "metrics"))
