@@ -207,8 +207,6 @@ class CodebookTransformer(LanguageModelBase):
             self.decoder.run(x.clamp_min(0), visit)
         return values
 
-    # The contract.
-
     def chosen(self, x: Tensor) -> Tensor:
         """Return the unit ids ``(b, t, n)`` of all selected codes at every position of contexts ``(b, t)``."""
         recorder = CodeRecorder(self.codebooks)
