@@ -175,8 +175,8 @@ class Steerable(Capability, Protocol):
 
     capability: ClassVar[str] = "steerable"
 
-    def steer(self, x: Tensor, new: int, held: Mapping[int, float], **options: Any) -> Tensor:
-        """Return ``new`` further tokens ``(b, new)`` with units set to ``held`` (strength by unit id)."""
+    def steer(self, x: Tensor, new: int, strengths: Mapping[int, float], **options: Any) -> Tensor:
+        """Return ``new`` further tokens ``(b, new)`` with units set to ``strengths`` (strength by unit id)."""
         ...
 
 

@@ -16,7 +16,7 @@ from zoo import config as configs
 from zoo.cli import main
 from zoo.evaluation.comparison import aligned, unit_cards
 from zoo.evaluation.matching import load_runs, probe
-from zoo.layers.prototype_model import PER_UNIT
+from zoo.layers.prototypes.prototype_model import PER_UNIT
 from zoo.training.run import build, load_config
 
 sys.path.append(str(Path(__file__).parents[1] / "metrics"))

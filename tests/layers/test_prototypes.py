@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zoo.batch import content_hash
-from zoo.layers.nearest_patches import Nearest, nearest_patches
-from zoo.layers.prototypes import addon_layers, distances, similarities
+from zoo.layers.prototypes.nearest_patches import Nearest, nearest_patches
+from zoo.layers.prototypes.similarity import addon_layers, distances, similarities
 
 KINDS = ("cosine", "log_l2", "l2", "exp_l2")
 

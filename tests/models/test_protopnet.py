@@ -7,8 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from zoo import create_data, create_model
 from zoo.batch import Batch, content_hash
-from zoo.layers.prototype_model import PER_UNIT
-from zoo.layers.prototypes import distances
+from zoo.layers.prototypes.prototype_model import PER_UNIT
+from zoo.layers.prototypes.similarity import distances
 from zoo.models.protopnet import ProtoPNet
 
 ALL = {"cluster": 0.8, "separation": -0.08, "l1": 1e-4, "orthogonality": 0.1}

@@ -16,7 +16,7 @@ from zoo.data import create_data
 from zoo.evaluation.pipeline import Evaluation
 from zoo.layers.codebook.bottleneck import Codebook
 from zoo.layers.codebook.reset import count, reset_dead_codes
-from zoo.layers.nearest_patches import nearest_patches
+from zoo.layers.prototypes.nearest_patches import nearest_patches
 from zoo.model import _gather_rows
 from zoo.models.protopnet import ProtoPNet
 from zoo.training import callbacks, phases

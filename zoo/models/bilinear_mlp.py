@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.capabilities import Directions
 from zoo.explanation import Explanation, Units, gather
-from zoo.layers import bilinear
-from zoo.layers.adversarial_masks import accuracy_beside, masks, shuffled
-from zoo.layers.bilinear import Bilinear, Forms, Spectrum
+from zoo.layers.bilinear import bilinear
+from zoo.layers.bilinear.adversarial_masks import accuracy_beside, masks, shuffled
+from zoo.layers.bilinear.bilinear import Bilinear, Forms, Spectrum
+from zoo.layers.bilinear.eigen_units import EigenUnits, eigen_units
+from zoo.layers.bilinear.eigenvectors import Truncated, effective_rank, project, truncate
+from zoo.layers.bilinear.tensor_gram import cosine
 from zoo.layers.directions import space_of
-from zoo.layers.eigen_units import EigenUnits, eigen_units
-from zoo.layers.eigenvectors import Truncated, effective_rank, project, truncate
-from zoo.layers.tensor_gram import cosine
 from zoo.model import SelfExplaining
 from zoo.registry import register
 

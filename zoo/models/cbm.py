@@ -204,8 +204,6 @@ class CBM(ConceptModel):
             return self._head_input(predicted)
         return self._head_input(self.space.randint(predicted, self.encode_concepts(self.annotations(batch)), rate))
 
-    # Methods that a phase can name under ``then``.
-
     @torch.no_grad()
     def calibrate(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Measure on the training split: mean strengths, logit percentiles, odds of each concept."""

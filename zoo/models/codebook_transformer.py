@@ -131,31 +131,31 @@ class CodebookTransformer(LanguageModelBase):
 
         return self.codebooks.visit(change=change)
 
-    def holding(self, held: Mapping[int, float]) -> Visit:
+    def holding(self, states: Mapping[int, float]) -> Visit:
         """Return the visit with codes forced on or off at every position of the pass, see ``CodeOverride``.
 
         Args:
-            held: 1 or 0 (True or False) by unit id.
+            states: 1 or 0 (True or False) by unit id.
 
         Raises:
             ValueError: if an id is not in the vocabulary.
         """
-        self.check_values(held)
-        return self.codebooks.visit(change=CodeOverride(held, codes=self.hparams["codes"], k=self.k))
+        self.check_values(states)
+        return self.codebooks.visit(change=CodeOverride(states, codes=self.hparams["codes"], k=self.k))
 
-    def steer(self, x: Tensor, new: int, held: Mapping[int, float], **options: Any) -> Tensor:
+    def steer(self, x: Tensor, new: int, strengths: Mapping[int, float], **options: Any) -> Tensor:
         """Return ``generate(x, new, **options)`` with codes on or off from the last position of the context on.
 
         Args:
             x: ``(b, t)`` contexts.
             new: number of tokens to draw.
-            held: as for ``holding``.
+            strengths: as ``states`` of ``holding``.
             options: of ``generate``.
 
         Raises:
             ValueError: as for ``holding`` and ``generate``.
         """
-        return self.generate(x, new, visit=self.holding(held), **options)
+        return self.generate(x, new, visit=self.holding(strengths), **options)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """``task``: cross-entropy; ``match`` moves codes to the activations, ``commit`` activations to the codes."""
@@ -206,8 +206,6 @@ class CodebookTransformer(LanguageModelBase):
         for x in batches:
             self.decoder.run(x.clamp_min(0), visit)
         return values
-
-    # The contract.
 
     def chosen(self, x: Tensor) -> Tensor:
         """Return the unit ids ``(b, t, n)`` of all selected codes at every position of contexts ``(b, t)``."""

@@ -19,11 +19,11 @@ from zoo.capabilities import Directions
 from zoo.explanation import Explanation, gather
 from zoo.layers.backbone import Backbone
 from zoo.layers.directions import space_of
-from zoo.layers.nearest_patches import nearest_patches
-from zoo.layers.prototype_losses import cluster, orthogonality, separation
-from zoo.layers.prototype_model import PrototypeModel
-from zoo.layers.prototype_pruning import prototypes_to_keep
-from zoo.layers.prototypes import Similarity, addon_layers, distances, similarities
+from zoo.layers.prototypes.losses import cluster, orthogonality, separation
+from zoo.layers.prototypes.nearest_patches import nearest_patches
+from zoo.layers.prototypes.prototype_model import PrototypeModel
+from zoo.layers.prototypes.pruning import prototypes_to_keep
+from zoo.layers.prototypes.similarity import Similarity, addon_layers, distances, similarities
 from zoo.layers.sparse_linear import fit_sparse_linear
 from zoo.model import in_order
 from zoo.registry import register
@@ -144,7 +144,7 @@ class ProtoPNet(PrototypeModel):
         return Explanation(self.units, logits, target, scores, contribution, logits.new_zeros(len(x)), shown, maps)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Terms of eq. (2) and (5) of the paper, see ``zoo.layers.prototype_losses``.
+        """Terms of eq. (2) and (5) of the paper, see ``zoo.layers.prototypes.losses``.
 
         ``separation`` needs a negative weight; ``l1``: absolute head weights from prototypes to other classes.
         """

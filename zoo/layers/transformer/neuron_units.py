@@ -40,25 +40,25 @@ class NeuronUnits(LanguageModelBase):
 
         return visit
 
-    def steer(self, x: Tensor, new: int, held: Mapping[int, float], **options: Any) -> Tensor:
+    def steer(self, x: Tensor, new: int, strengths: Mapping[int, float], **options: Any) -> Tensor:
         """Return ``generate(x, new, **options)`` with neurons set from the last position of the context on.
 
         Args:
             x: ``(b, t)`` contexts.
             new: number of tokens to draw.
-            held: strength by unit id.
+            strengths: strength by unit id.
             options: of ``generate``.
 
         Raises:
             ValueError: if an id is not in the vocabulary.
         """
-        self.check_values(held)
+        self.check_values(strengths)
         mask = torch.zeros(len(self.units), dtype=torch.bool, device=x.device)
         value = torch.zeros(len(self.units), device=x.device, dtype=self.decoder.embed.weight.dtype)
-        for unit, strength in held.items():
+        for unit, strength in strengths.items():
             mask[unit] = True
             value[unit] = strength
-        return self.generate(x, new, visit=self.setting(mask, value) if held else None, **options)
+        return self.generate(x, new, visit=self.setting(mask, value) if strengths else None, **options)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by activation times direct effect on the logit, exact."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.capabilities import Sources
 from zoo.explanation import Units
-from zoo.layers.nearest_patches import Nearest
+from zoo.layers.prototypes.nearest_patches import Nearest
 from zoo.model import SelfExplaining
 
 PER_UNIT = ("owner", "source_index", "source_row", "source_col", "source_distance", "source_hash")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.layers.bilinear import Spectrum
+from zoo.layers.bilinear.bilinear import Spectrum
 
 
 def selective(of: Spectrum, embed: Tensor, top: int) -> Tensor:

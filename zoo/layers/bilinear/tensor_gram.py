@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.layers.bilinear import Forms
+from zoo.layers.bilinear.bilinear import Forms
 
 
 def inner(one: Forms, other: Forms) -> Tensor:
@@ -41,7 +41,7 @@ def cosine(one: Forms, other: Forms) -> Tensor:
     """Return the cosine of two tensors with paired outputs: 1 for the same function up to a positive factor.
 
     Example:
-        >>> from zoo.layers.bilinear import Bilinear, forms
+        >>> from zoo.layers.bilinear.bilinear import Bilinear, forms
         >>> of = forms(Bilinear(3, 5), torch.ones(2, 5))
         >>> round(float(cosine(of, of)), 6)
         1.0

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.explanation import owned_by
-from zoo.layers.prototypes import Similarity
+from zoo.layers.prototypes.similarity import Similarity
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.layers.bilinear import Spectrum
+from zoo.layers.bilinear.bilinear import Spectrum
 
 
 def effective_rank(values: Tensor) -> Tensor:

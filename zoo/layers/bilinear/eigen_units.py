@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.layers.bilinear import Bilinear, Spectrum, forms, spectrum
+from zoo.layers.bilinear.bilinear import Bilinear, Spectrum, forms, spectrum
 
 
 class EigenUnits(NamedTuple):
