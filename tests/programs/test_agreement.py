@@ -211,7 +211,7 @@ def test_rows_of_a_table(tmp_path):
     program = Program(frame, (node,), ("token",), ("no", "yes"), torch.eye(4).double()[:2], torch.zeros(2), pooled=True)
     file = tmp_path / "rows.py"
     file.write_text(print_program(program, name="rows"))
-    line = next(line for line in file.read_text().splitlines() if "Run it: python rows.py" in line)
+    line = next(line for line in file.read_text().splitlines() if "Example: python rows.py" in line)
     assert shlex.split(line.partition("rows.py")[2]) == ["n=1", "m=a b"]
     good, *bad = [["n=2", "m=c"], ["m=c", "n=2"], ["n=2"], ["n=1", "n=2"]]
     [told] = exported([(str(file), [good, *bad])], tmp_path)
@@ -239,7 +239,7 @@ def test_a_program_is_kept_as_text():
         again = Program.from_json(program.to_json(), program.weight, program.bias)
         assert again == program
         assert torch.equal(again.weight, program.weight)
-    with pytest.raises(ValueError, match="this is no program"):
+    with pytest.raises(ValueError, match="not a program"):
         Program.from_json("{}", torch.zeros(1, 1), torch.zeros(1))
 
 
@@ -247,12 +247,12 @@ def test_wrong_programs():
     p = hist()
     frame, (word, count) = p.frame, p.nodes
     cases = [
-        ((count,), ("count",), "reads 'token', which no earlier node fills"),
-        ((word, Count("count", "token", "token", "token", (0, 1, 2))), ("count",), "which is no number"),
-        ((word, count, Select("s", "token", "token", "count", (0, 1, 2))), ("count",), "which is no category"),
+        ((count,), ("count",), "reads 'token', which is not the variable of an earlier node"),
+        ((word, Count("count", "token", "token", "token", (0, 1, 2))), ("count",), "which is not a number"),
+        ((word, count, Select("s", "token", "token", "count", (0, 1, 2))), ("count",), "which is not a category"),
         ((word, Count("count", "token", "token", None, (0, 1))), ("count",), "wants 2 keys for 3 values"),
         ((word, count, Table("t", ("token",), 2, (0, 1))), ("count",), "has 2 entries; expected 3"),
-        ((word, word), ("token",), "two nodes fill 'token'"),
+        ((word, word), ("token",), "two nodes compute 'token'"),
         ((word, count), ("cont",), "the read-out reads 'cont'"),
     ]
     for nodes, reads, reason in cases:

@@ -8,11 +8,14 @@ import torch
 import torch.nn.functional as F
 from program_worlds import flip, hist, random_model, token
 
-from zoo.programs.codegen.conditions import condition, literal, rule
+from zoo.programs.codegen.conditions import condition
+from zoo.programs.codegen.formulas import Formula, best_formula
+from zoo.programs.codegen.layout import literal
 from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.domains import Domain
 from zoo.programs.ir.interpreter import answer, logits, run
 from zoo.programs.ir.nodes import Count, Input, Select, Table
-from zoo.programs.ir.program import Domain, Program
+from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import coverage, reachable
 from zoo.programs.ir.trace import class_sums, trace
 from zoo.programs.ir.verification import exhaust
@@ -222,13 +225,15 @@ def test_conditions():
     assert token(hist().frame).values == ("a", "b", "<s>")
 
 
-def test_rules():
+def test_formulas():
     ints, names = Domain(5, False), Domain(3, False, ("a", "b", "0"))
-    assert rule(ints, ints, {0: 1, 1: 2, 2: 3, 3: 4, 4: -1}) == ("x + 1", {0: 1, 1: 2, 2: 3, 3: 4, 4: -1})
-    assert rule(ints, ints, {0: 4, 1: 3, 2: 0, 4: 0})[0] == "4 - x"
-    assert rule(ints, ints, {0: -1, 2: 0, 3: 1})[0] == "x - 2"
-    assert rule(names, names, {0: 0, 1: 1, 2: 0}) == ("x", {0: 0, 1: 1, 2: 2})
-    assert rule(names, ints, {0: 0, 2: 3}) == ("x", {0: -1, 2: -1}), "a word is no number"
+    shifted = {0: 1, 1: 2, 2: 3, 3: 4, 4: -1}
+    assert best_formula(ints, ints, shifted) == (Formula(1, 1), shifted)
+    assert Formula(1, 1).source("x") == "x + 1"
+    assert best_formula(ints, ints, {0: 4, 1: 3, 2: 0, 4: 0})[0].source("x") == "4 - x"
+    assert best_formula(ints, ints, {0: -1, 2: 0, 3: 1})[0].source("x") == "x - 2"
+    assert best_formula(names, names, {0: 0, 1: 1, 2: 0}) == (Formula(), {0: 0, 1: 1, 2: 2})
+    assert best_formula(names, ints, {0: 0, 2: 3}) == (Formula(), {0: -1, 2: -1}), "a word is not a number"
 
 
 def test_nearly_a_formula():

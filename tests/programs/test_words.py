@@ -8,9 +8,11 @@ from test_agreement import exported
 
 from zoo import create_model
 from zoo.programs.codegen.printer import print_program
-from zoo.programs.codegen.vocabulary import by_value, forget_words, with_names, word_lists, words_of_their_own
+from zoo.programs.codegen.vocabulary import by_value, forget_words, with_names, words_of_their_own
+from zoo.programs.codegen.word_lists import word_lists
 from zoo.programs.ir.interpreter import logits
-from zoo.programs.ir.program import Input, Program, Select
+from zoo.programs.ir.nodes import Input, Select
+from zoo.programs.ir.program import Program
 from zoo.programs.label_positions import Questions
 from zoo.programs.learn.linear_readout import fit
 from zoo.sequence_spec import Frame

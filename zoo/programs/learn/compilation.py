@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from zoo.programs.ir.domains import check_table_size
 from zoo.programs.ir.nodes import Count, Input, Node, Select, Table
-from zoo.programs.ir.program import LARGEST, Program
+from zoo.programs.ir.program import Program
 from zoo.programs.learn.network import OUT, Network
 from zoo.sequence_spec import NOTHING, Frame
 
@@ -70,7 +71,7 @@ def compile_network(
             reads = numbers[next(number_gates)], numbers[next(number_gates)]
             name = f"tally_{layer + 1}_{m + 1}"
             size = ranges[reads[0]], ranges[reads[1]]
-            _check(name, size)
+            check_table_size(name, size[0] * size[1])
             entries = torch.tensor(_entries(network, restart, layer, m, kind=1, sizes=size)).view(size)
             for axis, read in enumerate(reads):
                 entries = entries.select(axis, 1).unsqueeze(axis) if read == "one" else entries
@@ -89,14 +90,6 @@ def compile_network(
         causal=s.causal,
         pooled=s.pooled,
     )
-
-
-def _check(name: str, size: tuple[int, int]) -> None:
-    if size[0] * size[1] > LARGEST:
-        raise ValueError(
-            f"{name!r} would have {size[0] * size[1]} entries; at most {LARGEST}:"
-            " use fewer layers, a shorter length, or counters that are not chained"
-        )
 
 
 def _narrow(weight: Tensor, bias: Tensor, sizes: list[int | None], width: int) -> tuple[Tensor, Tensor]:

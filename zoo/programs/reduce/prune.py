@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from zoo.programs.codegen.conditions import rule
+from zoo.programs.codegen.formulas import best_formula
 from zoo.programs.ir.nodes import Input, Table
 from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import coverage, reachable
@@ -80,7 +80,7 @@ def _formulas(program: Program, choose: Questions) -> Program:
         if isinstance(node, (Input, Table)) or node.query is None:
             continue
         asks = {q: node.wanted[q] for q in known[node.query]}
-        _, meant = rule(program.domains[node.query], program.domains[node.key], asks)
+        _, meant = best_formula(program.domains[node.query], program.domains[node.key], asks)
         wanted = tuple(meant.get(q, w) for q, w in enumerate(node.wanted))
         nodes = [*program.nodes[:place], replace(node, wanted=wanted), *program.nodes[place + 1 :]]
         tried = replace(program, nodes=tuple(nodes))
@@ -100,7 +100,7 @@ def _tidy(program: Program, codes: Tensor, choose: Questions, *, most: int = 100
             continue
         if not isinstance(node, Table) and node.query is not None:
             asks = {q: node.wanted[q] for q in known[node.query]}
-            if rule(program.domains[node.query], program.domains[node.key], asks)[1] == asks:
+            if best_formula(program.domains[node.query], program.domains[node.key], asks)[1] == asks:
                 continue
         field = "entries" if isinstance(node, Table) else "wanted"
         used = counts[node.name].tolist()
