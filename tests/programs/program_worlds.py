@@ -8,7 +8,7 @@ from zoo.programs.ir.nodes import Count, Input, Select, Table
 from zoo.programs.ir.program import Program
 from zoo.programs.learn.compilation import compile_network
 from zoo.programs.learn.network import Network
-from zoo.programs.learn.sizes import Shape
+from zoo.programs.learn.sizes import Sizes
 from zoo.sequence_spec import Frame
 
 LETTERS = "abcdefg"
@@ -55,7 +55,7 @@ def random_model(seed):
     unknown = "a" if draw.random() < 0.2 else None
     length = draw.randint(2, 6) + len(before + after)
     variables, chained = draw.choice([0, 0, 1, 3]), draw.random() < 0.4
-    shape = Shape(
+    shape = Sizes(
         tokens,
         length,
         draw.randint(2, 4),

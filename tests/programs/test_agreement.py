@@ -17,7 +17,7 @@ from program_worlds import flip, hist, random_model
 import zoo
 from zoo import paths
 from zoo.programs.codegen.printer import print_program
-from zoo.programs.ir.interpreter import answer, logits, order, run
+from zoo.programs.ir.interpreter import answer, key_order, logits, run
 from zoo.programs.ir.nodes import Count, Input, Select, Table
 from zoo.programs.ir.program import Program
 from zoo.programs.learn.network import read_out
@@ -179,8 +179,8 @@ def test_by_hand():
 
 
 def test_the_order_of_matches():
-    assert order(4, False).argsort(1).tolist() == [[1, 2, 3, 0], [0, 2, 3, 1], [1, 3, 0, 2], [2, 1, 0, 3]]
-    assert order(3, True).argsort(1)[2].tolist() == [1, 0, 2]
+    assert key_order(4, False).argsort(1).tolist() == [[1, 2, 3, 0], [0, 2, 3, 1], [1, 3, 0, 2], [2, 1, 0, 3]]
+    assert key_order(3, True).argsort(1)[2].tolist() == [1, 0, 2]
 
 
 @pytest.mark.parametrize(

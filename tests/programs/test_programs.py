@@ -18,11 +18,10 @@ from zoo.programs.ir.nodes import Count, Input, Select, Table
 from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import coverage, reachable
 from zoo.programs.ir.trace import class_sums, trace
-from zoo.programs.ir.verification import exhaust
-from zoo.programs.ir.verification import search as look_for
-from zoo.programs.label_positions import Questions, read_rows
+from zoo.programs.ir.verification import check_all_inputs, check_random_inputs
+from zoo.programs.label_positions import LabeledPositions, read_rows
 from zoo.programs.learn.linear_readout import fit, rounded
-from zoo.programs.reduce.local_search import _Judge, _moves, loss, search
+from zoo.programs.reduce.local_search import SearchState, loss, moves, search
 from zoo.programs.reduce.prune import prune
 from zoo.programs.reduce.simplify import drop_dead, forget_unused, simplify
 
@@ -107,7 +106,7 @@ def questions(program, count=400, seed=0):
     start = len(program.frame.before)
     asked = torch.tensor([(i, start + p) for i, w in enumerate(words) for p in range(len(w))])
     y = logits(program, codes, asked).argmax(1)
-    return Questions(codes, asked, y)
+    return LabeledPositions(codes, asked, y)
 
 
 def test_prune_finds_what_matters():
@@ -123,7 +122,7 @@ def test_prune_finds_what_matters():
 
 def test_questions_are_divided_by_sequence():
     given = questions(hist(), count=10)
-    one, rest = given.some(4), given.parted(5)
+    one, rest = given.sample(4), given.split_every(5)
     assert len(one.codes) == 4
     assert len(rest[1].codes) == 2
     assert len(rest[0].y) + len(rest[1].y) == len(given.y)
@@ -187,18 +186,18 @@ def test_trace_adds_up():
 
 def test_verify():
     count = lambda words: [str(words.count(w)) for w in words]  # noqa: E731
-    told = exhaust(hist(), count, "ab", length=4)
+    told = check_all_inputs(hist(), count, "ab", length=4)
     assert (told.checked, told.proven, told.counterexample) == (2 + 4 + 8 + 16, 4, None)
     lying = lambda words: ["4"] * len(words) if words[:2] == ["a", "a"] and len(words) > 2 else count(words)  # noqa: E731
-    found = look_for(hist(), lying, "ab", tries=200).counterexample
+    found = check_random_inputs(hist(), lying, "ab", tries=200).counterexample
     assert len(found.words) == 3
     assert found.words[:2] == ["a", "a"]
-    told = exhaust(hist(), lying, "ab", length=4)
+    told = check_all_inputs(hist(), lying, "ab", length=4)
     assert told.proven == 2
     assert told.counterexample.words == ["a", "a", "a"]
-    assert exhaust(hist(), lambda words: [None] * len(words), "ab", length=2).counterexample is None
+    assert check_all_inputs(hist(), lambda words: [None] * len(words), "ab", length=2).counterexample is None
     with pytest.raises(ValueError, match="length is 5; expected 1 to 4"):
-        exhaust(hist(), count, "ab", length=5)
+        check_all_inputs(hist(), count, "ab", length=5)
 
 
 def test_the_text_of_a_file():
@@ -260,18 +259,18 @@ def test_a_search_judges_as_a_full_run_does(seed):
     """What is computed anew after a change gives the logits of the changed program run from the start."""
     *_, program, words = random_model(seed)
     given = questions_of(program, words)
-    judge, kept = _Judge(program, given), 0
-    for place, make in _moves(program, given, random.Random(0))[:300]:
-        kept += judge.keep_if_better(place, make)
+    judge, kept = SearchState(program, given), 0
+    for move in moves(program, given, random.Random(0))[:300]:
+        kept += judge.keep_if_better(move)
     assert kept > 3
     now = judge.program()
     torch.testing.assert_close(judge.logits, given.features(now) @ now.weight.T + now.bias)
-    assert loss(now, given) == pytest.approx(judge.least)
-    assert judge.least < loss(program, given)
+    assert loss(now, given) == pytest.approx(judge.loss)
+    assert judge.loss < loss(program, given)
 
 
 def questions_of(program, words):
     codes = program.frame.pad(map(program.frame.encode, words))
     asked = None if program.pooled else (codes >= 0).nonzero()
     y = torch.randint(0, len(program.classes), (len(codes if asked is None else asked),))
-    return Questions(codes, asked, y)
+    return LabeledPositions(codes, asked, y)

@@ -7,14 +7,14 @@ import pytest
 import zoo
 from zoo.data.sequences.rasp import ANSWERS
 from zoo.programs.ir.interpreter import answer
-from zoo.programs.ir.verification import exhaust
+from zoo.programs.ir.verification import check_all_inputs
 
 
 @pytest.mark.parametrize(("task", "length", "inputs"), [("hist", 5, 9330), ("double_hist", 5, 9330)])
 def test_every_input(task, length, inputs):
     model = zoo.load(f"transformer_program-{task}")
     words = [t for t in model.frame.tokens if t.isdigit()]
-    told = exhaust(model.program, ANSWERS[task], words, length=length)
+    told = check_all_inputs(model.program, ANSWERS[task], words, length=length)
     assert (told.checked, told.proven, told.counterexample) == (inputs, length, None)
 
 
@@ -26,13 +26,13 @@ def test_what_no_training_sequence_showed():
         words = [list(w) for w in product("01234", repeat=n)]
         wrong += [w for w, said in zip(words, answer(program, words), strict=True) if said != ANSWERS["sort"](w)]
     assert len(wrong) == 12
-    assert exhaust(program, ANSWERS["sort"], "01234", length=6).counterexample.words == ["4"]
+    assert check_all_inputs(program, ANSWERS["sort"], "01234", length=6).counterexample.words == ["4"]
 
 
 def test_a_class_that_training_never_had():
     """Seven times the same token: its count has no class, so the program must be wrong, and the search says where."""
     model = zoo.load("transformer_program-hist")
-    told = exhaust(model.program, ANSWERS["hist"], "0", length=7)
+    told = check_all_inputs(model.program, ANSWERS["hist"], "0", length=7)
     assert told.proven == 6
     assert told.counterexample.words == ["0"] * 7
     assert "7" not in model.classes

@@ -5,14 +5,14 @@ import torch
 from program_worlds import hist
 
 import zoo
-from zoo.programs.label_positions import Questions
-from zoo.programs.learn.restarts import Rival, lottery, pack, unpack
+from zoo.programs.label_positions import LabeledPositions
+from zoo.programs.learn.restarts import Restart, pack, restart_metrics, unpack
 from zoo.programs.reduce.shorten import lines
 
 
 def test_kept_as_bytes():
     p = hist()
-    code = pack([Rival(p, 0.5, (0.4, 0.6)), Rival(p, 0.25, (-1.0, -1.0))])
+    code = pack([Restart(p, 0.5, (0.4, 0.6)), Restart(p, 0.25, (-1.0, -1.0))])
     assert code.dtype == torch.uint8
     one, two = unpack(code)
     assert (one.program, one.val, one.soft, two.val) == (p, 0.5, (0.4, 0.6), 0.25)
@@ -25,14 +25,14 @@ def test_the_chosen_one_is_that_of_validation():
     good = hist()
     bad = type(good)(good.frame, good.nodes, good.reads, good.classes, 0 * good.weight, -torch.arange(4.0))
     codes = good.frame.pad([[2, 0, 0, 1], [2, 1]])
-    given = Questions(codes, torch.tensor([[0, 1], [0, 2], [0, 3], [1, 1]]), torch.tensor([1, 1, 0, 0]))
-    told = lottery([Rival(good, 0.5, (0.9, 0.8)), Rival(bad, 0.75, (0.75, 1.0))], given)
+    given = LabeledPositions(codes, torch.tensor([[0, 1], [0, 2], [0, 3], [1, 1]]), torch.tensor([1, 1, 0, 0]))
+    told = restart_metrics([Restart(good, 0.5, (0.9, 0.8)), Restart(bad, 0.75, (0.75, 1.0))], given)
     assert told["raw program of restart 1"] == told["best of raw programs"] == 1
     assert told["raw program of restart 2"] == told["raw program chosen"] == 0.5
     assert told["median of raw programs"] == 0.75
     assert told["soft less hard"] == pytest.approx(0.25)
     assert (told["variables of the raw program"], told["lines of the raw program"]) == (len(bad.nodes), lines(bad))
-    assert lottery([], given) == {}
+    assert restart_metrics([], given) == {}
 
 
 def test_a_checkpoint_from_before_is_read():

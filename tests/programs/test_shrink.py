@@ -7,9 +7,10 @@ from program_worlds import LETTERS, random_model
 from zoo.programs.ir.interpreter import answer, logits
 from zoo.programs.ir.nodes import Count, Input, Select, Table
 from zoo.programs.ir.program import Program
-from zoo.programs.label_positions import Questions
-from zoo.programs.reduce.prune import refitted
-from zoo.programs.reduce.shorten import at_zero, changes, lines, shrink
+from zoo.programs.label_positions import LabeledPositions
+from zoo.programs.reduce.changes import changes
+from zoo.programs.reduce.refit import refitted
+from zoo.programs.reduce.shorten import at_zero, lines, shrink
 from zoo.programs.reduce.simplify import simplify
 from zoo.sequence_spec import Frame
 
@@ -31,12 +32,12 @@ def asked_of(program, count=400, seed=0):
     codes = torch.randint(0, len(program.frame.tokens), (count, n), generator=g)
     codes[torch.arange(n) >= 1 + torch.arange(count)[:, None] % n] = -1
     asked = None if program.pooled else (codes >= 0).nonzero()
-    return Questions(codes, asked, logits(program, codes, asked).argmax(1))
+    return LabeledPositions(codes, asked, logits(program, codes, asked).argmax(1))
 
 
 def test_a_wordy_program():
     program, given = wordy(), asked_of(wordy())
-    short = shrink(program, *given.parted(5), cost=0.0, l2=1e-6)
+    short = shrink(program, *given.split_every(5), cost=0.0, l2=1e-6)
     assert lines(short) < lines(program) - 8
     assert [n.name for n in short.nodes] in (["token", "kind"], ["token"])
     assert given.accuracy(short) == 1
@@ -71,7 +72,7 @@ def test_every_change_makes_a_program(seed):
 def test_cost_is_kept(cost):
     for seed in (0, 1, 2):
         program = simplify(random_model(seed)[3])
-        train, choose = asked_of(program, 100).parted(4)
+        train, choose = asked_of(program, 100).split_every(4)
         short = shrink(program, train, choose, cost=cost, l2=1e-3)
         assert lines(short) <= lines(program)
         assert choose.accuracy(short) >= 1 - cost - 1e-12

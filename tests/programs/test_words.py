@@ -13,7 +13,7 @@ from zoo.programs.codegen.word_lists import word_lists
 from zoo.programs.ir.interpreter import logits
 from zoo.programs.ir.nodes import Input, Select
 from zoo.programs.ir.program import Program
-from zoo.programs.label_positions import Questions
+from zoo.programs.label_positions import LabeledPositions
 from zoo.programs.learn.linear_readout import fit
 from zoo.sequence_spec import Frame
 
@@ -92,7 +92,7 @@ def test_words_that_do_not_matter_are_forgotten():
     p = program()
     words = [["who", "is"], ["where", "is"], ["she", "she", "who"], ["it's", "who"], ['a"b', "where"]]
     codes = p.frame.pad(map(p.frame.encode, words))
-    given = Questions(codes, None, logits(p, codes).argmax(1))
+    given = LabeledPositions(codes, None, logits(p, codes).argmax(1))
     less = forget_words(p, given, given, least=1)
     assert given.accuracy(less) == 1
     assert words_of_their_own(p) == 6
