@@ -47,10 +47,8 @@ class Plain:
             gate += 2 * s.tables
             add = [net.number_gates[0, number + i, :1] for i in range(s.counters)]
             number += s.counters
-            tally = [
-                net.number_gates[0, number + i, : s.numbers(layer, after_heads=True)]
-                for i in range(2 * s.number_tables)
-            ]
+            width = s.numbers(layer, after_heads=True)
+            tally = [net.number_gates[0, number + i, :width] for i in range(2 * s.number_tables)]
             number += 2 * s.number_tables
             predicates = [net.predicates[0, layer * attend + i] for i in range(attend)]
             self.layers.append((query, key, value, table, add, tally, predicates))

@@ -15,7 +15,7 @@ from io import BytesIO
 
 import pytest
 import torch
-from program_worlds import flip, hist, random_model
+from example_programs import flip, hist, random_model
 
 from zoo.programs.codegen.printer import print_program
 from zoo.programs.codegen.vocabulary import by_value, with_names

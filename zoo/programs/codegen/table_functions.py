@@ -39,7 +39,8 @@ def table_function(
         ]
         return ["\n".join([head, *branches(rows)]) + "\n"], f"[{node.name}_of(x) for x in {reads[0]}]"
     call = f"[{node.name}_of(*x) for x in zip({reads[0]}, {reads[1]})]"
-    every_block = min((blocks(outputs, by_second=by_second) for by_second in (False, True)), key=len)
+    pairs = {(cell[0], cell[1]): output for cell, output in outputs.items()}
+    every_block = min((blocks(pairs, by_second=by_second) for by_second in (False, True)), key=len)
     default = _default(outputs, used)
     exceptions = [block for block in every_block if block[0] != default]
     if len(exceptions) > MAX_BLOCKS:

@@ -7,7 +7,7 @@ source when a program is exported: a number that is really a string would be wri
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -58,7 +58,7 @@ def read_structure(text: str) -> Structure:
     return _read(Structure, data)
 
 
-def _read(cls: Callable[..., Any], row: Any) -> Any:
+def _read(cls: type[Any], row: Any) -> Any:
     """Return an instance of a dataclass, each field checked against its annotation."""
     if not isinstance(row, Mapping):
         raise ValueError(f"not a program: a {cls.__name__} is {type(row).__name__}; expected an object")

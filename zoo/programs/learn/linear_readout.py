@@ -87,8 +87,8 @@ class _Sparse:
     def __init__(self, features: Tensor, y: Tensor) -> None:
         self.labels = y
         self.scale = features.std(0, correction=0).clamp_min(MIN_SCALE)
-        self.x = csr_matrix(features.cpu().numpy()) @ diags(1 / self.scale.cpu().numpy())
-        self.transposed = self.x.T.tocsr()
+        self.x = csr_matrix(csr_matrix(features.cpu().numpy()) @ diags(1 / self.scale.cpu().numpy()))
+        self.transposed = csr_matrix(self.x.T)
 
     def loss(self, w: Tensor, b: Tensor) -> Tensor:
         logits = torch.from_numpy(self.x @ w.detach().T.cpu().numpy()).to(w) + b.detach()

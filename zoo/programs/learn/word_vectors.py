@@ -42,7 +42,7 @@ def word_vectors(codes: Tensor, tokens: int, *, width: int = 100, window: int = 
     information = np.log(count.data * total.sum() / (total[count.row] * total[count.col]))
     matrix = coo_matrix((np.maximum(information, 0), (count.row, count.col)), shape=(tokens, tokens)).tocsr()
     rank = min(width, tokens - 1)
-    u, s, _ = randomized_svd(matrix, rank, n_iter=4, random_state=0)
+    u, s, _ = randomized_svd(matrix, rank, n_iter=4, random_state=0)  # pyright: ignore[reportArgumentType]
     vectors = u * np.sqrt(s)
     vectors = (vectors - vectors.mean(0)) / np.maximum(vectors.std(), 1e-9)
     return pad(torch.from_numpy(np.ascontiguousarray(vectors)).float(), (0, width - rank))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.programs.ir.interpreter import compute, run, strength
-from zoo.programs.ir.nodes import Input, Node, Table, reads_of, rows_of, with_rows
+from zoo.programs.ir.nodes import reads_of
 from zoo.programs.ir.program import Program
-from zoo.programs.ir.reachability import coverage
 from zoo.programs.label_positions import LabeledPositions
+from zoo.programs.reduce.moves import Move, moves
 from zoo.sequence_spec import NOTHING
 
 Refit = Callable[[Program, LabeledPositions], Program]
@@ -68,52 +68,6 @@ def loss(program: Program, labeled: LabeledPositions) -> float:
     return float(F.cross_entropy(labeled.logits(program), labeled.y))
 
 
-@dataclass(frozen=True)
-class RowMove:
-    """Another entry of a table, or another wanted key.
-
-    Attributes:
-        place: index of the node.
-        row: index of the entry.
-        value: its new value.
-    """
-
-    place: int
-    row: int
-    value: int
-
-    def __call__(self, node: Node) -> Node:
-        """Return the changed node."""
-        assert not isinstance(node, Input)
-        rows = list(rows_of(node))
-        rows[self.row] = self.value
-        return with_rows(node, tuple(rows))
-
-
-@dataclass(frozen=True)
-class ReadMove:
-    """Another variable that a node reads.
-
-    Attributes:
-        place: index of the node.
-        field: ``query``, ``key`` or ``value``, or the index of an input of a table.
-        name: of the new variable.
-    """
-
-    place: int
-    field: str | int
-    name: str
-
-    def __call__(self, node: Node) -> Node:
-        """Return the changed node."""
-        if isinstance(node, Table):
-            return replace(node, reads=tuple(self.name if i == self.field else r for i, r in enumerate(node.reads)))
-        return replace(node, **{str(self.field): self.name})
-
-
-Move = RowMove | ReadMove
-
-
 class SearchState:
     """A program during the search, with everything that it computes on the labeled sequences."""
 
@@ -162,32 +116,3 @@ class SearchState:
     def program(self) -> Program:
         """Return the program with all changes that were kept."""
         return replace(self.start, nodes=tuple(self.nodes))
-
-
-def moves(program: Program, labeled: LabeledPositions, draw: random.Random) -> list[Move]:
-    """Return in random order every other value of each row in use, and every other variable for each input."""
-    used = coverage(program, labeled.codes)
-    found: list[Move] = []
-    for place, node in enumerate(program.nodes):
-        if isinstance(node, Input):
-            continue
-        rows = used[node.name].nonzero()[:, 0].tolist()
-        choices = range(node.outputs) if isinstance(node, Table) else range(NOTHING, program.domains[node.key].size)
-        found += [RowMove(place, row, value) for row in rows for value in choices]
-        earlier = [other.name for other in program.nodes[:place]]
-        for field, name in _inputs(node):
-            domain = program.domains[name]
-            alike = [n for n in earlier if n != name and program.domains[n][:2] == domain[:2]]
-            found += [ReadMove(place, field, other) for other in alike]
-    draw.shuffle(found)
-    return found
-
-
-def _inputs(node: Node) -> Iterator[tuple[str | int, str]]:
-    """Yield the field and the variable of each input of a node."""
-    if isinstance(node, Table):
-        yield from enumerate(node.reads)
-    elif not isinstance(node, Input):
-        for field, name in (("query", node.query), ("key", node.key), ("value", node.value)):
-            if name is not None:
-                yield field, name

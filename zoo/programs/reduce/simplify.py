@@ -90,9 +90,8 @@ def _fold_table(program: Program, node: Table, known: Reach) -> Table:
 def _without_constant(program: Program, name: str, value: int) -> Program:
     """Return the read-out without a variable that always has one value; its score moves to the bias."""
     at = program.columns(name)
-    column = (
-        program.weight[:, at.start] * value if program.domains[name].number else program.weight[:, at.start + value]
-    )
+    number = program.domains[name].number
+    column = program.weight[:, at.start] * value if number else program.weight[:, at.start + value]
     weight = torch.cat([program.weight[:, : at.start], program.weight[:, at.stop :]], 1)
     reads = tuple(read for read in program.reads if read != name)
     return replace(program, reads=reads, weight=weight, bias=program.bias + column)

@@ -1,4 +1,4 @@
-"""Simplifying, pruning, explaining, verifying, and the text of exported files."""
+"""Simplification, pruning, search, traces, verification, and the text of exported files."""
 
 import random
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from program_worlds import flip, hist, random_model, token
+from example_programs import flip, hist, random_model, token
 
 from zoo.programs.codegen.conditions import condition
 from zoo.programs.codegen.formulas import Formula, best_formula
@@ -21,13 +21,14 @@ from zoo.programs.ir.trace import class_sums, trace
 from zoo.programs.ir.verification import check_all_inputs, check_random_inputs
 from zoo.programs.label_positions import LabeledPositions, read_rows
 from zoo.programs.learn.linear_readout import fit, rounded
-from zoo.programs.reduce.local_search import SearchState, loss, moves, search
+from zoo.programs.reduce.local_search import SearchState, loss, search
+from zoo.programs.reduce.moves import moves
 from zoo.programs.reduce.prune import prune
 from zoo.programs.reduce.simplify import drop_dead, forget_unused, simplify
 
 
 def padded():
-    """``hist`` with a constant, a duplicate, a dead node, and a table that ignores what it reads."""
+    """Return ``hist``, and the same with a constant, a duplicate, a dead node and a table that ignores an input."""
     p = hist()
     frame, (word, count) = p.frame, p.nodes
     nodes = (
@@ -96,7 +97,7 @@ def test_dead_nodes_and_unused_rows():
     assert short.node("upper").entries == (0, 0, 0, 0)
 
 
-def questions(program, count=400, seed=0):
+def labeled_by(program, count=400, seed=0):
     g = torch.Generator().manual_seed(seed)
     words = [
         [program.frame.tokens[i] for i in torch.randint(0, 2, (int(n),), generator=g)]
@@ -111,17 +112,17 @@ def questions(program, count=400, seed=0):
 
 def test_prune_finds_what_matters():
     plain, p = padded()
-    given = questions(plain)
+    given = labeled_by(plain)
     noisy = replace(p, weight=p.weight + 0.01)
-    done = prune(noisy, given, questions(plain, seed=1), cost=0.0)
+    done = prune(noisy, given, labeled_by(plain, seed=1), cost=0.0)
     assert [n.name for n in done.program.nodes] == ["token", "count"]
     assert done.accuracy[1] == 1.0
     assert set(done.dropped) == {"half"}
     assert done.variables[0] > done.variables[1] == 2
 
 
-def test_questions_are_divided_by_sequence():
-    given = questions(hist(), count=10)
+def test_labels_are_divided_by_sequence():
+    given = labeled_by(hist(), count=10)
     one, rest = given.sample(4), given.split_every(5)
     assert len(one.codes) == 4
     assert len(rest[1].codes) == 2
@@ -136,11 +137,11 @@ def test_rows_of_a_batch():
     assert codes.tolist() == [[2, 0, 1, -1, -1], [2, 1, -1, -1, -1]]
     assert asked.tolist() == [[0, 1], [0, 2], [1, 1]]
     assert read_rows(frame, x[:, 1:], pooled=True)[1].tolist() == [[0, 0], [0, 0], [1, 0]]
-    for bad, pooled, reason in ((x, True, "pooled program"), (x[:, 1:], False, "asked in front")):
+    for bad, pooled, reason in ((x, True, "pooled program"), (x[:, 1:], False, "position of the label in front")):
         with pytest.raises(ValueError, match=reason):
             read_rows(frame, bad, pooled=pooled)
     x[2, 0] = 2
-    with pytest.raises(ValueError, match="must be in the sequence"):
+    with pytest.raises(ValueError, match="expected positions inside their sequences"):
         read_rows(frame, x, pooled=False)
 
 
@@ -162,7 +163,7 @@ def test_the_read_out_is_the_optimum():
 
 def test_search_repairs_a_program():
     right = flip()
-    given = questions(right)
+    given = labeled_by(right)
     wrong = Select("other", "position", "position", "token", (4, 3, 2, 2, 0))
     broken = replace(right, nodes=(right.nodes[0], right.nodes[1], wrong, right.nodes[3]))
     assert given.accuracy(broken) < 0.99
@@ -172,29 +173,29 @@ def test_search_repairs_a_program():
 
 
 def test_trace_adds_up():
-    told = trace(hist(), list("aba"))
-    assert told.tokens == ["<s>", "a", "b", "a"]
-    assert told.variables["count"] == ["1", "2", "1", "2"]
-    assert told.sources["count"][1] == [1, 3]
-    assert told.answers == ["2", "1", "2"]
-    torch.testing.assert_close(told.contribution.sum(2) + told.bias, told.logits)
+    values = trace(hist(), list("aba"))
+    assert values.tokens == ["<s>", "a", "b", "a"]
+    assert values.variables["count"] == ["1", "2", "1", "2"]
+    assert values.sources["count"][1] == [1, 3]
+    assert values.answers == ["2", "1", "2"]
+    torch.testing.assert_close(values.contribution.sum(2) + values.bias, values.logits)
     codes = hist().frame.pad([hist().frame.encode(list("aba"))])
     rows = class_sums(hist(), codes, torch.tensor([[0, 1], [0, 2]]))
     assert rows[0] == [("count", [4.0, 8.0, 12.0, 16.0]), ("always", [-1.0, -4.0, -9.0, -16.0]), ("sum", [3, 4, 3, 0])]
-    assert rows[1][-1] == ("sum", told.logits[1].tolist())
+    assert rows[1][-1] == ("sum", values.logits[1].tolist())
 
 
 def test_verify():
     count = lambda words: [str(words.count(w)) for w in words]  # noqa: E731
-    told = check_all_inputs(hist(), count, "ab", length=4)
-    assert (told.checked, told.proven, told.counterexample) == (2 + 4 + 8 + 16, 4, None)
-    lying = lambda words: ["4"] * len(words) if words[:2] == ["a", "a"] and len(words) > 2 else count(words)  # noqa: E731
-    found = check_random_inputs(hist(), lying, "ab", tries=200).counterexample
+    verdict = check_all_inputs(hist(), count, "ab", length=4)
+    assert (verdict.checked, verdict.proven, verdict.counterexample) == (2 + 4 + 8 + 16, 4, None)
+    wrong = lambda words: ["4"] * len(words) if words[:2] == ["a", "a"] and len(words) > 2 else count(words)  # noqa: E731
+    found = check_random_inputs(hist(), wrong, "ab", tries=200).counterexample
     assert len(found.words) == 3
     assert found.words[:2] == ["a", "a"]
-    told = check_all_inputs(hist(), lying, "ab", length=4)
-    assert told.proven == 2
-    assert told.counterexample.words == ["a", "a", "a"]
+    verdict = check_all_inputs(hist(), wrong, "ab", length=4)
+    assert verdict.proven == 2
+    assert verdict.counterexample.words == ["a", "a", "a"]
     assert check_all_inputs(hist(), lambda words: [None] * len(words), "ab", length=2).counterexample is None
     with pytest.raises(ValueError, match="length is 5; expected 1 to 4"):
         check_all_inputs(hist(), count, "ab", length=5)
@@ -236,12 +237,12 @@ def test_formulas():
 
 
 def test_nearly_a_formula():
-    """An exception is said as one; pruning takes it out where it makes no difference."""
+    """An exception to a formula is a branch; pruning removes it where it makes no difference."""
     p = hist()
     odd = replace(p, nodes=(p.nodes[0], replace(p.nodes[1], wanted=(0, 1, 1))))
     text = print_program(odd, name="odd")
-    assert "if token == 'a'" in text, "two of three rows are no formula yet"
-    done = prune(odd, questions(p), questions(p, seed=1), cost=0.0)
+    assert "if token == 'a'" in text, "two of three rows are not a formula yet"
+    done = prune(odd, labeled_by(p), labeled_by(p, seed=1), cost=0.0)
     assert done.program.node("count").wanted == (0, 1, 2)
     right = flip()
     wanted = (4, 3, 2, 2, 0)
@@ -255,21 +256,21 @@ def test_nearly_a_formula():
 
 
 @pytest.mark.parametrize("seed", [0, 11, 12, 24, 26])
-def test_a_search_judges_as_a_full_run_does(seed):
-    """What is computed anew after a change gives the logits of the changed program run from the start."""
+def test_incremental_search_equals_a_full_run(seed):
+    """Variables computed again after a change give the logits of the changed program run from the start."""
     *_, program, words = random_model(seed)
-    given = questions_of(program, words)
-    judge, kept = SearchState(program, given), 0
+    given = labels_of(program, words)
+    state, kept = SearchState(program, given), 0
     for move in moves(program, given, random.Random(0))[:300]:
-        kept += judge.keep_if_better(move)
+        kept += state.keep_if_better(move)
     assert kept > 3
-    now = judge.program()
-    torch.testing.assert_close(judge.logits, given.features(now) @ now.weight.T + now.bias)
-    assert loss(now, given) == pytest.approx(judge.loss)
-    assert judge.loss < loss(program, given)
+    now = state.program()
+    torch.testing.assert_close(state.logits, given.features(now) @ now.weight.T + now.bias)
+    assert loss(now, given) == pytest.approx(state.loss)
+    assert state.loss < loss(program, given)
 
 
-def questions_of(program, words):
+def labels_of(program, words):
     codes = program.frame.pad(map(program.frame.encode, words))
     asked = None if program.pooled else (codes >= 0).nonzero()
     y = torch.randint(0, len(program.classes), (len(codes if asked is None else asked),))

@@ -1,4 +1,4 @@
-"""Programs for tests: two written by hand, and random ones with the network that they were read off."""
+"""Programs for tests: two written by hand, and random ones with the networks that they were compiled from."""
 
 import random
 
@@ -19,7 +19,7 @@ def token(frame):
 
 
 def hist(length=5):
-    """How often each of a, b occurs: logits 2jn - j^2 of the count n are largest at j = n."""
+    """Return a program that counts how often the token occurs: logits 2jn - j^2 of the count n are largest at j = n."""
     frame = Frame(("a", "b", "<s>"), length, ("<s>",))
     count = Count("count", "token", "token", None, (0, 1, 2))
     j = torch.arange(1, length, dtype=torch.float64)
@@ -27,7 +27,7 @@ def hist(length=5):
 
 
 def flip(length=5):
-    """The token at the mirrored position, where positions run to the last of the longest sequence."""
+    """Return a program that copies the token from the mirrored position of a sequence of full length."""
     frame = Frame(("a", "b"), length)
     nodes = (
         token(frame),
@@ -46,7 +46,7 @@ def flip(length=5):
 
 
 def random_model(seed):
-    """A network, its read-out, the program, and 40 sequences of words: any form that a config can ask for."""
+    """Return a network, its read-out, its program and 40 sequences of words, with any sizes that a config allows."""
     draw = random.Random(seed)
     torch.manual_seed(seed)
     tokens = draw.randint(1, 6)
