@@ -271,7 +271,7 @@ def test_wrong_arguments(args, reason):
 
 def test_wrong_inputs():
     model = TransformerProgram(**SMALL)
-    with pytest.raises(ValueError, match="expected .b, 6.*asked in front"):
+    with pytest.raises(ValueError, match="expected .b, 6.*position of the label in front"):
         model(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="pooled program"):
         TransformerProgram(**SMALL, pooled=True)(torch.zeros(2, 6))
