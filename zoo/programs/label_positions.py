@@ -102,8 +102,8 @@ def read_rows(frame: Frame, x: Tensor, *, pooled: bool) -> tuple[Tensor, Tensor]
     frame.check(codes)
     position = torch.zeros_like(sequence) if pooled else x[:, 0]
     if len(x) and bool(((position < 0) | (position >= (codes != NOTHING).sum(1)[sequence])).any()):
-        found = f"{int(position.min())} to {int(position.max())}"
-        raise ValueError(f"label positions are {found}; expected positions inside their sequences")
+        outside = f"{int(position.min())} to {int(position.max())}"
+        raise ValueError(f"label positions are {outside}; expected positions inside their sequences")
     return codes, torch.stack([sequence, position], 1)
 
 

@@ -72,9 +72,9 @@ def scores_function(program: Program) -> str:
     kinds = {program.domains[name].number for name in program.reads}
     terms = []
     if False in kinds:
-        terms.append("*(table[found[name][i]] for name, table in SCORES.items() if found[name][i] in table)")
+        terms.append("*(table[value[name][i]] for name, table in SCORES.items() if value[name][i] in table)")
     if True in kinds:
-        terms.append("*([u * found[name][i] for u in units] for name, units in PER_UNIT.items())")
+        terms.append("*([u * value[name][i] for u in units] for name, units in PER_UNIT.items())")
     first, last = len(frame.before), len(frame.after)
     if program.pooled:
         size = f"len(words) + {first + last}" if first + last else "len(words)"
@@ -85,7 +85,7 @@ def scores_function(program: Program) -> str:
         summary = "Return for each word the score of each class."
         positions = f"range({first}, {first} + len(words))" if first else "range(len(words))"
         result = "[[sum(score) for score in zip(*row)] for row in rows]"
-    lines = ["def scores(words):", f'    """{summary}"""', f"    found, every = variables(words), {positions}"]
+    lines = ["def scores(words):", f'    """{summary}"""', f"    value, every = variables(words), {positions}"]
     if len(terms) < 2:
         lines.append(f"    rows = [[{', '.join(['BASE', *terms])}] for i in every]")
     else:

@@ -21,9 +21,9 @@ from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import coverage, reachable
 
 COPY = '''def copy_from(wanted, key, value):
-    """Copy from the nearest position with the wanted key: the earlier of two, itself last, the first if none."""
-    found = [[j for j, k in enumerate({key}) if k == w] for {w} in {wanted}]
-    return [value[min(js, key=lambda j: (j == i, abs(j - i), j), default=0)] for i, js in enumerate(found)]
+    """Copy from the nearest position with the wanted key: ties to the earlier, itself last, else the first."""
+    matches = [[j for j, k in enumerate({key}) if k == w] for {w} in {wanted}]
+    return [value[min(js, key=lambda j: (j == i, abs(j - i), j), default=0)] for i, js in enumerate(matches)]
 '''
 COUNT = '''def count_where(wanted, key):
     """Count the positions{scope} with the wanted key."""

@@ -44,13 +44,13 @@ def search(
         seed: of the order of the changes.
     """
     draw = random.Random(seed)
-    few = labeled.sample(sample, seed)
+    subset = labeled.sample(sample, seed)
     current = best = program
     lowest = loss(program, labeled)
     while tries > 0:
-        state = SearchState(current, few)
+        state = SearchState(current, subset)
         changed = 0
-        for move in moves(current, few, draw)[:tries]:
+        for move in moves(current, subset, draw)[:tries]:
             tries -= 1
             changed += state.keep_if_better(move)
         current = refit(state.program(), labeled)

@@ -62,20 +62,20 @@ Move = RowMove | ReadMove
 def moves(program: Program, labeled: LabeledPositions, draw: random.Random) -> list[Move]:
     """Return in random order every other value of each row in use, and every other variable for each input."""
     used = coverage(program, labeled.codes)
-    found: list[Move] = []
+    options: list[Move] = []
     for place, node in enumerate(program.nodes):
         if isinstance(node, Input):
             continue
         rows = used[node.name].nonzero()[:, 0].tolist()
         choices = range(node.outputs) if isinstance(node, Table) else range(NOTHING, program.domains[node.key].size)
-        found += [RowMove(place, row, value) for row in rows for value in choices]
+        options += [RowMove(place, row, value) for row in rows for value in choices]
         earlier = [other.name for other in program.nodes[:place]]
         for field, name in _inputs(node):
             domain = program.domains[name]
             alike = [n for n in earlier if n != name and program.domains[n][:2] == domain[:2]]
-            found += [ReadMove(place, field, other) for other in alike]
-    draw.shuffle(found)
-    return found
+            options += [ReadMove(place, field, other) for other in alike]
+    draw.shuffle(options)
+    return options
 
 
 def _inputs(node: Node) -> Iterator[tuple[str | int, str]]:

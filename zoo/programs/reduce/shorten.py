@@ -50,14 +50,14 @@ class _Shortener:
     Args:
         train: the read-out is fitted on these.
         choose: accuracy is measured on these.
-        few: loss is measured on these.
+        sample: loss is measured on these, a part of ``train``.
         l2: penalty of the fit.
     """
 
-    def __init__(self, train: LabeledPositions, choose: LabeledPositions, few: LabeledPositions, l2: float) -> None:
+    def __init__(self, train: LabeledPositions, choose: LabeledPositions, sample: LabeledPositions, l2: float) -> None:
         self.train = train
         self.choose = choose
-        self.few = few
+        self.sample = sample
         self.l2 = l2
         self.limit = 0.0
 
@@ -73,7 +73,7 @@ class _Shortener:
 
     def _with_fewer_reads(self, program: Program) -> Program:
         """Leave variables out of the read-out, refit it, and start with those whose loss is smallest."""
-        loss = {name: self._loss(self._left_out(program, name, self.few, steps=20)) for name in program.reads}
+        loss = {name: self._loss(self._left_out(program, name, self.sample, steps=20)) for name in program.reads}
         for name in sorted(loss, key=loss.__getitem__):
             if name in program.reads:
                 trial = at_zero(simplify(self._left_out(program, name, self.train, steps=60)))
@@ -86,7 +86,7 @@ class _Shortener:
         loss = self._loss(program)
         size = lines(program)
         candidates = []
-        for change in changes(program, self.few):
+        for change in changes(program, self.sample):
             trial = simplify(change(program))
             saved = size - lines(trial)
             if saved > 0:
@@ -108,7 +108,7 @@ class _Shortener:
         return refitted(without(program, name, mean), train, self.l2, steps=steps)
 
     def _loss(self, program: Program) -> float:
-        return float(F.cross_entropy(self.few.logits(program), self.few.y))
+        return float(F.cross_entropy(self.sample.logits(program), self.sample.y))
 
 
 def at_zero(program: Program) -> Program:
