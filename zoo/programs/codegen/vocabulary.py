@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.programs.ir.nodes import Input
 from zoo.programs.ir.program import Program
-from zoo.programs.label_positions import Questions
+from zoo.programs.label_positions import LabeledPositions
 from zoo.programs.reduce.simplify import simplify
 from zoo.sequence_spec import NOTHING, Frame
 
@@ -70,7 +70,13 @@ def _special_tokens(frame: Frame) -> set[str | None]:
 
 
 def forget_words(
-    program: Program, train: Questions, choose: Questions, *, cost: float = 0.0, tries: int = 100, least: int = 8
+    program: Program,
+    train: LabeledPositions,
+    choose: LabeledPositions,
+    *,
+    cost: float = 0.0,
+    tries: int = 100,
+    least: int = 8,
 ) -> Program:
     """Give words the properties of the unknown token, rarest words first, as long as accuracy allows it.
 
