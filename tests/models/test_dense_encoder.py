@@ -53,7 +53,7 @@ def test_questions_about_one_sequence():
     pooled = encoder(pooled=True)
     mean = torch.stack([pooled.encoder(codes)[0, :4].mean(0), pooled.encoder(codes)[1, :2].mean(0)])
     torch.testing.assert_close(pooled(codes), pooled.head(mean))
-    with pytest.raises(ValueError, match="they must be in the sequence"):
+    with pytest.raises(ValueError, match="expected positions inside their sequences"):
         model(torch.tensor([[4, 0, 1, 2, 3, -1, -1, -1]]))
     assert len(model.units) == 0
     assert set(model.trainable_parts()) == {"embed", "blocks", "norm", "head"}

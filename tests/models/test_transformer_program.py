@@ -14,7 +14,7 @@ from zoo.data import create_data
 from zoo.models.transformer_program import TransformerProgram
 from zoo.programs.ir.interpreter import answer, logits
 from zoo.programs.learn.network import Network, read_out, temperature
-from zoo.programs.learn.sizes import Shape
+from zoo.programs.learn.sizes import Sizes
 
 SEQUENCE = {"tokens": ["a", "b", "<s>"], "length": 5, "before": ["<s>"], "classes": ["1", "2", "3", "4"]}
 SMALL = {"num_classes": 4, "sequence": SEQUENCE, "heads": 1, "counters": 1, "hidden": 8}
@@ -271,7 +271,7 @@ def test_wrong_arguments(args, reason):
 
 def test_wrong_inputs():
     model = TransformerProgram(**SMALL)
-    with pytest.raises(ValueError, match="expected .b, 6.*asked in front"):
+    with pytest.raises(ValueError, match="expected .b, 6.*position of the label in front"):
         model(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="pooled program"):
         TransformerProgram(**SMALL, pooled=True)(torch.zeros(2, 6))
@@ -296,7 +296,7 @@ def test_a_shape_that_cannot_be_read():
             model.network.number_gates[:, 6 * layer : 6 * layer + 2, seen - 1] = 9.0
     with pytest.raises(ValueError, match="entries; at most 4194304.*not chained"):
         _ = model.program
-    assert Shape(2, 16, 2, 16, layers=3, chained=True).numbers(2, mid=True) == 7
+    assert Sizes(2, 16, 2, 16, layers=3, chained=True).numbers(2, mid=True) == 7
 
 
 def test_rows_that_occur_twice(tmp_path, processes):

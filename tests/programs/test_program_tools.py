@@ -1,4 +1,4 @@
-"""Simplifying, pruning, explaining, verifying, and the text of exported files."""
+"""Simplification, pruning, search, traces, verification, and the text of exported files."""
 
 import random
 from dataclasses import replace
@@ -6,26 +6,29 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from program_worlds import flip, hist, random_model, token
+from example_programs import flip, hist, random_model, token
 
-from zoo.programs.codegen.conditions import condition, literal, rule
+from zoo.programs.codegen.conditions import condition
+from zoo.programs.codegen.formulas import Formula, best_formula
+from zoo.programs.codegen.layout import literal
 from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.domains import Domain
 from zoo.programs.ir.interpreter import answer, logits, run
 from zoo.programs.ir.nodes import Count, Input, Select, Table
-from zoo.programs.ir.program import Domain, Program
+from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import coverage, reachable
 from zoo.programs.ir.trace import class_sums, trace
-from zoo.programs.ir.verification import exhaust
-from zoo.programs.ir.verification import search as look_for
-from zoo.programs.label_positions import Questions, read_rows
+from zoo.programs.ir.verification import check_all_inputs, check_random_inputs
+from zoo.programs.label_positions import LabeledPositions, read_rows
 from zoo.programs.learn.linear_readout import fit, rounded
-from zoo.programs.reduce.local_search import _Judge, _moves, loss, search
+from zoo.programs.reduce.local_search import SearchState, loss, search
+from zoo.programs.reduce.moves import moves
 from zoo.programs.reduce.prune import prune
 from zoo.programs.reduce.simplify import drop_dead, forget_unused, simplify
 
 
 def padded():
-    """``hist`` with a constant, a duplicate, a dead node, and a table that ignores what it reads."""
+    """Return ``hist``, and the same with a constant, a duplicate, a dead node and a table that ignores an input."""
     p = hist()
     frame, (word, count) = p.frame, p.nodes
     nodes = (
@@ -94,7 +97,7 @@ def test_dead_nodes_and_unused_rows():
     assert short.node("upper").entries == (0, 0, 0, 0)
 
 
-def questions(program, count=400, seed=0):
+def labeled_by(program, count=400, seed=0):
     g = torch.Generator().manual_seed(seed)
     words = [
         [program.frame.tokens[i] for i in torch.randint(0, 2, (int(n),), generator=g)]
@@ -104,23 +107,23 @@ def questions(program, count=400, seed=0):
     start = len(program.frame.before)
     asked = torch.tensor([(i, start + p) for i, w in enumerate(words) for p in range(len(w))])
     y = logits(program, codes, asked).argmax(1)
-    return Questions(codes, asked, y)
+    return LabeledPositions(codes, asked, y)
 
 
 def test_prune_finds_what_matters():
     plain, p = padded()
-    given = questions(plain)
+    given = labeled_by(plain)
     noisy = replace(p, weight=p.weight + 0.01)
-    done = prune(noisy, given, questions(plain, seed=1), cost=0.0)
+    done = prune(noisy, given, labeled_by(plain, seed=1), cost=0.0)
     assert [n.name for n in done.program.nodes] == ["token", "count"]
     assert done.accuracy[1] == 1.0
     assert set(done.dropped) == {"half"}
     assert done.variables[0] > done.variables[1] == 2
 
 
-def test_questions_are_divided_by_sequence():
-    given = questions(hist(), count=10)
-    one, rest = given.some(4), given.parted(5)
+def test_labels_are_divided_by_sequence():
+    given = labeled_by(hist(), count=10)
+    one, rest = given.sample(4), given.split_every(5)
     assert len(one.codes) == 4
     assert len(rest[1].codes) == 2
     assert len(rest[0].y) + len(rest[1].y) == len(given.y)
@@ -134,11 +137,11 @@ def test_rows_of_a_batch():
     assert codes.tolist() == [[2, 0, 1, -1, -1], [2, 1, -1, -1, -1]]
     assert asked.tolist() == [[0, 1], [0, 2], [1, 1]]
     assert read_rows(frame, x[:, 1:], pooled=True)[1].tolist() == [[0, 0], [0, 0], [1, 0]]
-    for bad, pooled, reason in ((x, True, "pooled program"), (x[:, 1:], False, "asked in front")):
+    for bad, pooled, reason in ((x, True, "pooled program"), (x[:, 1:], False, "position of the label in front")):
         with pytest.raises(ValueError, match=reason):
             read_rows(frame, bad, pooled=pooled)
     x[2, 0] = 2
-    with pytest.raises(ValueError, match="must be in the sequence"):
+    with pytest.raises(ValueError, match="expected positions inside their sequences"):
         read_rows(frame, x, pooled=False)
 
 
@@ -160,7 +163,7 @@ def test_the_read_out_is_the_optimum():
 
 def test_search_repairs_a_program():
     right = flip()
-    given = questions(right)
+    given = labeled_by(right)
     wrong = Select("other", "position", "position", "token", (4, 3, 2, 2, 0))
     broken = replace(right, nodes=(right.nodes[0], right.nodes[1], wrong, right.nodes[3]))
     assert given.accuracy(broken) < 0.99
@@ -170,32 +173,32 @@ def test_search_repairs_a_program():
 
 
 def test_trace_adds_up():
-    told = trace(hist(), list("aba"))
-    assert told.tokens == ["<s>", "a", "b", "a"]
-    assert told.variables["count"] == ["1", "2", "1", "2"]
-    assert told.sources["count"][1] == [1, 3]
-    assert told.answers == ["2", "1", "2"]
-    torch.testing.assert_close(told.contribution.sum(2) + told.bias, told.logits)
+    values = trace(hist(), list("aba"))
+    assert values.tokens == ["<s>", "a", "b", "a"]
+    assert values.variables["count"] == ["1", "2", "1", "2"]
+    assert values.sources["count"][1] == [1, 3]
+    assert values.answers == ["2", "1", "2"]
+    torch.testing.assert_close(values.contribution.sum(2) + values.bias, values.logits)
     codes = hist().frame.pad([hist().frame.encode(list("aba"))])
     rows = class_sums(hist(), codes, torch.tensor([[0, 1], [0, 2]]))
     assert rows[0] == [("count", [4.0, 8.0, 12.0, 16.0]), ("always", [-1.0, -4.0, -9.0, -16.0]), ("sum", [3, 4, 3, 0])]
-    assert rows[1][-1] == ("sum", told.logits[1].tolist())
+    assert rows[1][-1] == ("sum", values.logits[1].tolist())
 
 
 def test_verify():
     count = lambda words: [str(words.count(w)) for w in words]  # noqa: E731
-    told = exhaust(hist(), count, "ab", length=4)
-    assert (told.checked, told.proven, told.counterexample) == (2 + 4 + 8 + 16, 4, None)
-    lying = lambda words: ["4"] * len(words) if words[:2] == ["a", "a"] and len(words) > 2 else count(words)  # noqa: E731
-    found = look_for(hist(), lying, "ab", tries=200).counterexample
+    verdict = check_all_inputs(hist(), count, "ab", length=4)
+    assert (verdict.checked, verdict.proven, verdict.counterexample) == (2 + 4 + 8 + 16, 4, None)
+    wrong = lambda words: ["4"] * len(words) if words[:2] == ["a", "a"] and len(words) > 2 else count(words)  # noqa: E731
+    found = check_random_inputs(hist(), wrong, "ab", tries=200).counterexample
     assert len(found.words) == 3
     assert found.words[:2] == ["a", "a"]
-    told = exhaust(hist(), lying, "ab", length=4)
-    assert told.proven == 2
-    assert told.counterexample.words == ["a", "a", "a"]
-    assert exhaust(hist(), lambda words: [None] * len(words), "ab", length=2).counterexample is None
+    verdict = check_all_inputs(hist(), wrong, "ab", length=4)
+    assert verdict.proven == 2
+    assert verdict.counterexample.words == ["a", "a", "a"]
+    assert check_all_inputs(hist(), lambda words: [None] * len(words), "ab", length=2).counterexample is None
     with pytest.raises(ValueError, match="length is 5; expected 1 to 4"):
-        exhaust(hist(), count, "ab", length=5)
+        check_all_inputs(hist(), count, "ab", length=5)
 
 
 def test_the_text_of_a_file():
@@ -222,22 +225,24 @@ def test_conditions():
     assert token(hist().frame).values == ("a", "b", "<s>")
 
 
-def test_rules():
+def test_formulas():
     ints, names = Domain(5, False), Domain(3, False, ("a", "b", "0"))
-    assert rule(ints, ints, {0: 1, 1: 2, 2: 3, 3: 4, 4: -1}) == ("x + 1", {0: 1, 1: 2, 2: 3, 3: 4, 4: -1})
-    assert rule(ints, ints, {0: 4, 1: 3, 2: 0, 4: 0})[0] == "4 - x"
-    assert rule(ints, ints, {0: -1, 2: 0, 3: 1})[0] == "x - 2"
-    assert rule(names, names, {0: 0, 1: 1, 2: 0}) == ("x", {0: 0, 1: 1, 2: 2})
-    assert rule(names, ints, {0: 0, 2: 3}) == ("x", {0: -1, 2: -1}), "a word is no number"
+    shifted = {0: 1, 1: 2, 2: 3, 3: 4, 4: -1}
+    assert best_formula(ints, ints, shifted) == (Formula(1, 1), shifted)
+    assert Formula(1, 1).source("x") == "x + 1"
+    assert best_formula(ints, ints, {0: 4, 1: 3, 2: 0, 4: 0})[0].source("x") == "4 - x"
+    assert best_formula(ints, ints, {0: -1, 2: 0, 3: 1})[0].source("x") == "x - 2"
+    assert best_formula(names, names, {0: 0, 1: 1, 2: 0}) == (Formula(), {0: 0, 1: 1, 2: 2})
+    assert best_formula(names, ints, {0: 0, 2: 3}) == (Formula(), {0: -1, 2: -1}), "a word is not a number"
 
 
 def test_nearly_a_formula():
-    """An exception is said as one; pruning takes it out where it makes no difference."""
+    """An exception to a formula is a branch; pruning removes it where it makes no difference."""
     p = hist()
     odd = replace(p, nodes=(p.nodes[0], replace(p.nodes[1], wanted=(0, 1, 1))))
     text = print_program(odd, name="odd")
-    assert "if token == 'a'" in text, "two of three rows are no formula yet"
-    done = prune(odd, questions(p), questions(p, seed=1), cost=0.0)
+    assert "if token == 'a'" in text, "two of three rows are not a formula yet"
+    done = prune(odd, labeled_by(p), labeled_by(p, seed=1), cost=0.0)
     assert done.program.node("count").wanted == (0, 1, 2)
     right = flip()
     wanted = (4, 3, 2, 2, 0)
@@ -251,22 +256,22 @@ def test_nearly_a_formula():
 
 
 @pytest.mark.parametrize("seed", [0, 11, 12, 24, 26])
-def test_a_search_judges_as_a_full_run_does(seed):
-    """What is computed anew after a change gives the logits of the changed program run from the start."""
+def test_incremental_search_equals_a_full_run(seed):
+    """Variables computed again after a change give the logits of the changed program run from the start."""
     *_, program, words = random_model(seed)
-    given = questions_of(program, words)
-    judge, kept = _Judge(program, given), 0
-    for place, make in _moves(program, given, random.Random(0))[:300]:
-        kept += judge.keep_if_better(place, make)
+    given = labels_of(program, words)
+    state, kept = SearchState(program, given), 0
+    for move in moves(program, given, random.Random(0))[:300]:
+        kept += state.keep_if_better(move)
     assert kept > 3
-    now = judge.program()
-    torch.testing.assert_close(judge.logits, given.features(now) @ now.weight.T + now.bias)
-    assert loss(now, given) == pytest.approx(judge.least)
-    assert judge.least < loss(program, given)
+    now = state.program()
+    torch.testing.assert_close(state.logits, given.features(now) @ now.weight.T + now.bias)
+    assert loss(now, given) == pytest.approx(state.loss)
+    assert state.loss < loss(program, given)
 
 
-def questions_of(program, words):
+def labels_of(program, words):
     codes = program.frame.pad(map(program.frame.encode, words))
     asked = None if program.pooled else (codes >= 0).nonzero()
     y = torch.randint(0, len(program.classes), (len(codes if asked is None else asked),))
-    return Questions(codes, asked, y)
+    return LabeledPositions(codes, asked, y)

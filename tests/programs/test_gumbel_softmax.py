@@ -1,4 +1,4 @@
-"""Soft choices against what they are worded as, value and derivative, written with plain operations."""
+"""Relaxed choices against their definitions in plain operations: values and derivatives."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_a_choice(noise, tau, dim, same_noise):
 
 
 def by_formula(match, bias, hidden, scale, tau, noise):
-    """The paper's head: the first position stands in for no match; near ones are preferred; log, noise, softmax."""
+    """The definition of attention: the first position if nothing matches, near keys preferred; log, noise, softmax."""
     match = match.masked_fill(hidden, 0)
     total = match.sum(2, keepdim=True)
     first = torch.relu(1 - total / (total + FAINT))
@@ -42,7 +42,7 @@ def by_formula(match, bias, hidden, scale, tau, noise):
 
 @pytest.mark.parametrize("noise", [True, False])
 @pytest.mark.parametrize("tau", [0.5, 2.0])
-def test_a_look(noise, tau, same_noise):
+def test_attention(noise, tau, same_noise):
     torch.manual_seed(0)
     n, b = 4, 3
     match = torch.rand(2, 2, n, b, n, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Programs for tests: two written by hand, and random ones with the network that they were read off."""
+"""Programs for tests: two written by hand, and random ones with the networks that they were compiled from."""
 
 import random
 
@@ -8,7 +8,7 @@ from zoo.programs.ir.nodes import Count, Input, Select, Table
 from zoo.programs.ir.program import Program
 from zoo.programs.learn.compilation import compile_network
 from zoo.programs.learn.network import Network
-from zoo.programs.learn.sizes import Shape
+from zoo.programs.learn.sizes import Sizes
 from zoo.sequence_spec import Frame
 
 LETTERS = "abcdefg"
@@ -19,7 +19,7 @@ def token(frame):
 
 
 def hist(length=5):
-    """How often each of a, b occurs: logits 2jn - j^2 of the count n are largest at j = n."""
+    """Return a program that counts how often the token occurs: logits 2jn - j^2 of the count n are largest at j = n."""
     frame = Frame(("a", "b", "<s>"), length, ("<s>",))
     count = Count("count", "token", "token", None, (0, 1, 2))
     j = torch.arange(1, length, dtype=torch.float64)
@@ -27,7 +27,7 @@ def hist(length=5):
 
 
 def flip(length=5):
-    """The token at the mirrored position, where positions run to the last of the longest sequence."""
+    """Return a program that copies the token from the mirrored position of a sequence of full length."""
     frame = Frame(("a", "b"), length)
     nodes = (
         token(frame),
@@ -46,7 +46,7 @@ def flip(length=5):
 
 
 def random_model(seed):
-    """A network, its read-out, the program, and 40 sequences of words: any form that a config can ask for."""
+    """Return a network, its read-out, its program and 40 sequences of words, with any sizes that a config allows."""
     draw = random.Random(seed)
     torch.manual_seed(seed)
     tokens = draw.randint(1, 6)
@@ -55,7 +55,7 @@ def random_model(seed):
     unknown = "a" if draw.random() < 0.2 else None
     length = draw.randint(2, 6) + len(before + after)
     variables, chained = draw.choice([0, 0, 1, 3]), draw.random() < 0.4
-    shape = Shape(
+    shape = Sizes(
         tokens,
         length,
         draw.randint(2, 4),

@@ -1,17 +1,19 @@
-"""Properties of words: their names, which are given up, how they are written; how words are spelt."""
+"""Properties of words: names of values, words that are forgotten, word lists, normalization of words."""
 
 import random
 
 import pytest
 import torch
-from test_agreement import exported
+from exported_files import exported
 
 from zoo import create_model
 from zoo.programs.codegen.printer import print_program
-from zoo.programs.codegen.vocabulary import by_value, forget_words, with_names, word_lists, words_of_their_own
+from zoo.programs.codegen.vocabulary import by_value, forget_words, with_names, words_of_their_own
+from zoo.programs.codegen.word_lists import word_lists
 from zoo.programs.ir.interpreter import logits
-from zoo.programs.ir.program import Input, Program, Select
-from zoo.programs.label_positions import Questions
+from zoo.programs.ir.nodes import Input, Select
+from zoo.programs.ir.program import Program
+from zoo.programs.label_positions import LabeledPositions
 from zoo.programs.learn.linear_readout import fit
 from zoo.sequence_spec import Frame
 
@@ -19,17 +21,17 @@ TOKENS = ("<s>", "<unk>", "who", "where", "is", "she", "#", "it's", 'a"b', "back
 
 
 def program(unknown="<unk>", **frame):
-    """Pooled: says person if a word is like who, place if one is like where."""
-    like = (0, 0, 1, 2, 0, 1, 0, 3, 3, 3)
-    looks = Frame(TOKENS, 5, ("<s>",), (), unknown, **frame)
+    """Return a pooled program: ``person`` if a word is similar to who, ``place`` if one is similar to where."""
+    kind = (0, 0, 1, 2, 0, 1, 0, 3, 3, 3)
+    frame_ = Frame(TOKENS, 5, ("<s>",), (), unknown, **frame)
     nodes = (
-        Input("word", 4, like),
+        Input("word", 4, kind),
         Input("position", 5),
         Select("next", "position", "position", "word", (1, 2, 3, 4, 4)),
     )
     weight = torch.tensor([[0.0, 1, 0, 0, 0, 0.5, 0, 0], [0, 0, 1, 0, 0, 0, 0.5, 0.25]], dtype=torch.float64)
     bias = torch.zeros(2, dtype=torch.float64)
-    return Program(looks, nodes, ("word", "next"), ("person", "place"), weight, bias, pooled=True)
+    return Program(frame_, nodes, ("word", "next"), ("person", "place"), weight, bias, pooled=True)
 
 
 def sequences(p, n=300, seed=0):
@@ -40,7 +42,7 @@ def sequences(p, n=300, seed=0):
 
 @pytest.mark.parametrize("frame", [{}, {"lower": True}, {"digits": "#"}, {"lower": True, "digits": "#"}])
 @pytest.mark.parametrize("named", [False, True])
-def test_the_file_says_the_same(tmp_path, frame, named):
+def test_the_file_computes_the_same(tmp_path, frame, named):
     p = program(**frame)
     words = sequences(p)
     codes = p.frame.pad(map(p.frame.encode, words))
@@ -50,22 +52,22 @@ def test_the_file_says_the_same(tmp_path, frame, named):
     assert "TOKENS" not in text
     file = tmp_path / "p.py"
     file.write_text(text)
-    ((told,),) = [exported([[str(file), words]], tmp_path)]
-    says = [p.classes[c] for c in logits(p, codes).argmax(1).tolist()]
-    assert [row[0] for row in told] == says
+    ((rows,),) = [exported([[str(file), words]], tmp_path)]
+    expected = [p.classes[c] for c in logits(p, codes).argmax(1).tolist()]
+    assert [row[0] for row in rows] == expected
     torch.testing.assert_close(
-        torch.tensor([row[1] for row in told], dtype=torch.float64), logits(p, codes), rtol=0, atol=1e-9
+        torch.tensor([row[1] for row in rows], dtype=torch.float64), logits(p, codes), rtol=0, atol=1e-9
     )
 
 
-def test_a_vocabulary_without_unknown_words_is_listed_as_before():
+def test_a_vocabulary_without_unknown_words_is_a_table_of_tokens():
     assert not by_value(program(unknown=None))
     text = print_program(program(unknown=None), name="p")
     assert "TOKENS" in text
     assert "by_word" not in text
 
 
-def test_how_words_are_read():
+def test_words_are_normalized():
     frame = Frame(("<unk>", "the", "@s"), 4, unknown="<unk>", lower=True, digits="@")
     assert frame.encode(["The", "1990s", "12"]) == [1, 2, 0]
     assert Frame.from_config(frame.to_config()) == frame
@@ -90,19 +92,19 @@ def test_words_that_do_not_matter_are_forgotten():
     p = program()
     words = [["who", "is"], ["where", "is"], ["she", "she", "who"], ["it's", "who"], ['a"b', "where"]]
     codes = p.frame.pad(map(p.frame.encode, words))
-    given = Questions(codes, None, logits(p, codes).argmax(1))
-    less = forget_words(p, given, given, least=1)
-    assert given.accuracy(less) == 1
+    given = LabeledPositions(codes, None, logits(p, codes).argmax(1))
+    reduced = forget_words(p, given, given, least=1)
+    assert given.accuracy(reduced) == 1
     assert words_of_their_own(p) == 6
-    table = less.nodes[0].table
+    table = reduced.nodes[0].table
     assert table[TOKENS.index("it's")] == table[TOKENS.index("back\\slash")] == table[1] == 0
     assert table[TOKENS.index("where")] == 2  # without it two answers change
-    assert words_of_their_own(less) < 6
+    assert words_of_their_own(reduced) < 6
     assert forget_words(program(unknown=None), given, given) == program(unknown=None)
 
 
 def test_the_fit_of_many_samples(monkeypatch):
-    """Zeros are left out, or the samples that agree are taken together: one optimum."""
+    """The sparse solver and the one that joins equal samples have the same optimum."""
     g = torch.Generator().manual_seed(0)
     codes = torch.randint(0, 7, (400, 6), generator=g)
     features = torch.nn.functional.one_hot(codes, 7).flatten(1).float()
@@ -116,7 +118,7 @@ def test_the_fit_of_many_samples(monkeypatch):
 
 
 def test_a_network_reads_short_batches_as_long_ones():
-    """What stands behind the longest sequence is cut off in training; the program is the same."""
+    """Padding behind the longest sequence is cut off in training; variables do not change."""
     model = create_model(
         "transformer_program",
         num_classes=3,

@@ -1,11 +1,11 @@
-"""Words that stand near the same words are alike."""
+"""Words with the same neighbors have similar vectors."""
 
 import torch
 
 from zoo.programs.learn.word_vectors import start, word_vectors
 
 
-def test_words_in_the_same_place_are_alike():
+def test_words_in_the_same_context_are_similar():
     g = torch.Generator().manual_seed(0)
     rows = []
     for _ in range(400):  # 0 or 1 between 4 and 5; 2 or 3 between 6 and 7
