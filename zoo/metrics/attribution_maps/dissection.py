@@ -93,6 +93,8 @@ class Dissection(Score):
     unit_readouts = {"iou": "best overlap with a part"}
     requires = frozenset({"units", "maps", "points"})
     protocol = "bau2017-v1"
+    maps: list[Tensor]
+    masks: list[Tensor]
 
     def __init__(
         self, num_units: int, part_count: int, *, quantile: float = 0.005, least: float = 0.04, share: float = 1.0

@@ -149,6 +149,10 @@ class MapSensitivity(MapScore):
         "input_stability",
         "output_stability",
     )
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, radius: float = 0.1, draws: int = 10, share: float = 1.0) -> None:
         super().__init__(share=share)

@@ -37,6 +37,13 @@ class ConceptAccuracy(Score):
     details = True
     requires = frozenset({"units", "concepts"})
     protocol = "zoo-concepts-v1"
+    right: Tensor
+    known: Tensor
+    true: Tensor
+    exact: Tensor
+    amount: list[Tensor]
+    spoke: list[Tensor]
+    target: list[Tensor]
 
     def __init__(self, concepts: ConceptSchema) -> None:
         super().__init__()

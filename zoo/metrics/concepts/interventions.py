@@ -48,6 +48,7 @@ class Interventions(Score):
     details = True
     requires = frozenset({"units", "concepts"})
     protocol = "zoo-interventions-v1"
+    right: Tensor
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class AnswerAgreement(Score):
     chance_readouts = ("chance",)
     requires = frozenset({"units", "decide"})
     protocol = "zoo-same-answer-v1"
+    rows: list[Tensor]
 
     def __init__(self, num_units: int, *, shown: int = 3) -> None:
         super().__init__()

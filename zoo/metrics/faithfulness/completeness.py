@@ -25,6 +25,11 @@ class Completeness(Score):
     requires = frozenset({"units"})
     protocol = "zoo-completeness-v1"
     higher_is_better = False
+    total: Tensor
+    gaps: Tensor
+    answers: Tensor
+    largest: Tensor
+    absolute: Tensor
 
     def __init__(self) -> None:
         super().__init__()

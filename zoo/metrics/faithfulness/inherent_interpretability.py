@@ -41,6 +41,7 @@ class InherentInterpretability(Ablating):
     protocol = "zoo-retention-v1"
     intervals = {"iis": ("", 0, math.inf)}
     RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    right: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", ratios: Sequence[float] = RATIOS) -> None:
         super().__init__(num_units, ablation)

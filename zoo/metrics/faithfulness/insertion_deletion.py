@@ -38,6 +38,7 @@ class InsertionDeletion(Ablating):
     axes = {"*": ("share of units inserted or deleted, in equal steps", "probability of the predicted class")}
     protocol = "zoo-unit-curves-v1"
     intervals = {"gap": ("", -1, 1)}
+    curves: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", steps: int = 50) -> None:
         super().__init__(num_units, ablation)

@@ -44,6 +44,11 @@ class UnitCorrelation(Ablating):
     }
     protocol = "zoo-correctness-v1"
     intervals = {"correctness": ("", -1, 1)}
+    total: Tensor
+    defined: Tensor
+    tried: Tensor
+    effect: Tensor
+    claim: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", most: int = 100) -> None:
         super().__init__(num_units, ablation)

@@ -55,6 +55,10 @@ class Consistency(Score):
         "soft": ("unit/rate", 0, 1),
         "consistency": ("unit/consistent", 0, 100),
     }
+    hit: Tensor
+    shown: Tensor
+    fired: Tensor
+    present: Tensor
 
     def __init__(
         self,

@@ -51,6 +51,12 @@ class ExplanationStability(Score):
         "rank": ("", -1, 1),
         "cosine": ("", -1, 1),
     }
+    overlap: Tensor
+    rank: Tensor
+    cosine: Tensor
+    moved: Tensor
+    placed: Tensor
+    pairs: Tensor
 
     def __init__(
         self, perturbation: str | Mapping[str, Any] | Perturbation = "noise", *, top: int = 10, draws: int = 1

@@ -44,6 +44,8 @@ class LabelConsistency(Consistency):
     unit = "%"
     unit_readouts = {"rate": "active on one label"}
     requires = frozenset({"units", "labels"})
+    known: Tensor
+    concepts: Tensor
 
     def __init__(
         self,

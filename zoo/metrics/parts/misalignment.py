@@ -41,6 +41,12 @@ class Misalignment(Score):
     requires = frozenset({"units", "maps"})
     protocol = "sacha2024-eps0.1"
     higher_is_better = False
+    drop: Tensor
+    moved: Tensor
+    left: Tensor
+    defined: Tensor
+    outdone: Tensor
+    lost: Tensor
 
     def __init__(self, *, share: float = 1.0) -> None:
         super().__init__()

@@ -59,6 +59,14 @@ class PartInterventions(Score):
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "scenes"})
     protocol = "funnybirds2023-parts"
+    sums: Tensor
+    random: Tensor
+    order: Tensor
+    with_irrelevant: Tensor
+    ordered: Tensor
+    compared: Tensor
+    sensitive: Tensor
+    shuffled: Tensor
 
     def __init__(
         self,

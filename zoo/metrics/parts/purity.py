@@ -45,6 +45,8 @@ class Purity(Score):
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "points"})
     protocol = "pipnet2023-purity"
+    used: Tensor
+    best: Tensor
 
     def __init__(
         self, num_units: int, part_count: int, *, part_names: Sequence[str] | None = None, top: int = 10

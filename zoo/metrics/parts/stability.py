@@ -58,6 +58,13 @@ class Stability(Score):
     requires = frozenset({"units", "parts"})
     intervals = {"stability": ("unit/stability", 0, 100)}
     noise: ClassVar[dict[str, Noise]] = {"huang2023-v2": Noise(clip=0.25), "huang2023-v1": Noise(clip=None)}
+    equal: Tensor
+    fired: Tensor
+    vacuous: Tensor
+    kept: Tensor
+    survived: Tensor
+    overlap: Tensor
+    moved: Tensor
 
     def __init__(
         self,

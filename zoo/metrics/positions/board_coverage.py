@@ -32,6 +32,10 @@ class BoardCoverage(PositionScore):
     details = True
     protocol = "karvonen2024-coverage-v1"
     random_weights = True
+    chosen: Tensor
+    judged: Tensor
+    members: Tensor
+    there: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -33,6 +33,7 @@ class BoardReconstruction(PositionScore):
     protocol = "karvonen2024-reconstruction-v1"
     intervals = {"reconstruction": ("", 0, 1)}
     random_weights = True
+    counts: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -44,6 +44,8 @@ class Detectors(PositionScore):
     details = True
     requires = PositionScore.requires | {"hidden_neurons"}
     protocol = "zoo-detectors-v1"
+    total: Tensor
+    known: Tensor
 
     def __init__(self, *, sequences: int = 200, most: int = 100) -> None:
         super().__init__()

@@ -35,6 +35,7 @@ class DeadUnits(Score):
     requires = frozenset({"units"})
     higher_is_better = False
     protocol = "zoo-dead-v1"
+    fired: Tensor
 
     def __init__(self, num_units: int) -> None:
         super().__init__()

@@ -37,6 +37,12 @@ class EffectiveUnits(Score):
     protocol = "zoo-size-v1"
     intervals = {"effective_units": ("", 0, math.inf)}
     higher_is_better = False
+    count: Tensor
+    alive: Tensor
+    gini: Tensor
+    entropy: Tensor
+    used: Tensor
+    mass: Tensor
 
     def __init__(self, num_units: int, *, share: float = 0.9) -> None:
         super().__init__()

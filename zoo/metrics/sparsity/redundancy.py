@@ -38,6 +38,9 @@ class Redundancy(Score):
     protocol = "zoo-duplicates-v1"
     higher_is_better = False
     TOLERANCE, LARGEST = 1e-6, 4096
+    used: Tensor
+    total: Tensor
+    product: Tensor
 
     def __init__(self, num_units: int, *, correlation: float = 0.999, support: int = 10) -> None:
         super().__init__()

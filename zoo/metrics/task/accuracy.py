@@ -21,6 +21,8 @@ class Accuracy(Score):
     meaning = "share of inputs whose predicted class is the true class"
     protocol = "top1"
     intervals = {"accuracy": ("", 0, 1)}
+    correct: Tensor
+    loss: Tensor
 
     def __init__(self) -> None:
         super().__init__()
