@@ -1,4 +1,4 @@
-"""Network dissection: which annotated thing does each unit's map pick out?"""
+"""Network dissection: which annotated part does the map of each unit detect?"""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Dissection(Score):
         self.samples = self.samples + len(maps)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Keep what a suite saw, where units have a place and the data have parts."""
+        """Keep the maps of all units and the regions of all parts."""
         record = take(record, chosen(record.batch.index, self.share))
         batch, explanation = record.batch, record.explanation
         if not len(batch):

@@ -113,11 +113,11 @@ class MapDeletion(MapScore):
     """Area under the probability of the true class as pixels are deleted, the highest evidence first; low is good.
 
     Further read-outs: those of ``deletion``. ``random_deletion`` and ``random_insertion`` are what a random order of
-    the pixels gives on the same samples: a map says something where it is below the first or above the second.
+    the pixels gives on the same samples: a map is informative where it is below the first or above the second.
 
     Args:
         steps: of each curve.
-        baseline: value of a deleted pixel on the normalised input; 0 is the mean colour of the data.
+        baseline: value of a deleted pixel on the normalized input; 0 is the mean color of the data.
         chance: whether to follow a random order as well.
         share: of the samples that a suite scores; each costs four (with chance) times ``steps`` + 1 passes.
 

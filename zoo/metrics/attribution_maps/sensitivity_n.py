@@ -76,7 +76,7 @@ class SensitivityN(MapScore):
     Args:
         shares: sizes of the sets, as shares of the pixels.
         subsets: sets of each size; each costs one pass.
-        baseline: value of a pixel taken away, on the normalised input.
+        baseline: value of a pixel taken away, on the normalized input.
         share: of the samples that a suite scores.
 
     Raises:

@@ -1,4 +1,4 @@
-"""InherentInterpretability: how much of its accuracy does a model keep when only a few units may speak?"""
+"""Inherent interpretability: how much of its accuracy does a model keep with a few units alone?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InherentInterpretability(Ablating):
     At sparsity ratio s the share 1 - s of units with the largest contributions to the answer is kept (rounded up), the
     others are taken out; what is retained is the accuracy of that over the accuracy of the model. After Shen et al.,
     Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025, who train a
-    classifier at each ratio; here the model's own decision is asked.
+    classifier at each ratio; here the model's own decision is used.
 
     Further read-outs: ``raw`` the area itself, ``iis`` times the range of ratios; ``accuracy`` of the model; ``none``
     the share retained with all units taken out, the floor. ``curve/retained``: by ratio.
