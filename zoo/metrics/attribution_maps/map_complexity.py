@@ -101,4 +101,4 @@ class MapComplexity(MapScore):
         )
 
     def _feed(self, record: Record) -> None:
-        self.update(evidence(record.explanation, tuple(record.batch.x.shape[-2:])))
+        self.update(evidence(record.explanation, record.size))

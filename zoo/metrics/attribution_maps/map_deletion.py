@@ -96,7 +96,8 @@ def deletion(
     empty, start = torch.full_like(x, baseline), blur(x)
 
     def both(order: Tensor) -> tuple[Tensor, Tensor]:
-        return tuple(path(forward, *ends, order, target, steps=steps) for ends in ((x, empty), (start, x)))
+        removed = path(forward, x, empty, order, target, steps=steps)
+        return removed, path(forward, start, x, order, target, steps=steps)
 
     gone, come = both(ranks(maps))
     found = {"deletion": area(gone, pixels), "insertion": area(come, pixels)}
@@ -153,4 +154,4 @@ class MapDeletion(MapScore):
 
     def _feed(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
-        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -122,4 +122,4 @@ class SensitivityN(MapScore):
 
     def _feed(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
-        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -134,8 +134,8 @@ class Leakage(Score):
     def _seen(self, record: Record, *, learn: bool) -> None:
         assert record.ends is not None
         assert record.predicted is not None
-        assert record.batch.concepts is not None
         explanation, b = record.explanation, record.batch
+        assert b.concepts is not None
         self.update(
             explanation.strength,
             record.predicted,

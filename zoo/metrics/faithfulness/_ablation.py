@@ -62,12 +62,12 @@ class Ablating(Score):
             ValueError: if ``fit`` was not called and no ``value`` given; or if the shape does not fit.
         """
         total, n = self._fitted
-        if value is None and self.ablation == "mean" and total is None:
-            raise ValueError(
-                "strengths of ablated units are not known; call fit with the training split, or pass value"
-            )
+        if value is None and self.ablation == "zero":
+            value = like.new_zeros(self.num_units)
+        if value is None and total is None:
+            raise ValueError("strengths of ablated units are not known; call fit on the training split, or pass value")
         if value is None:
-            value = like.new_zeros(self.num_units) if self.ablation == "zero" else total / n
+            value = total / n
         if value.shape not in ((self.num_units,), (len(like), self.num_units)):
             raise ValueError(f"value is {tuple(value.shape)}; expected ({self.num_units},) or {tuple(like.shape)}")
         return value.detach().to(like)

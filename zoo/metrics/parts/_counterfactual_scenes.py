@@ -27,10 +27,12 @@ class Scenes(Protocol):
     same: Tensor
 
     def render(self, index: int, without: Sequence[int] = ()) -> Tensor:
-        """A scene as an input of the model, with some parts left out."""
+        """Return a scene as an input of the model, with some parts left out."""
+        ...
 
     def masks(self, index: int) -> Tensor:
-        """Pixels ``(p, height, width)`` bool that show each part."""
+        """Return the pixels ``(p, height, width)`` bool that show each part."""
+        ...
 
 
 def part_shares(where: Tensor, masks: Tensor) -> Tensor:

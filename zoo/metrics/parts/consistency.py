@@ -126,7 +126,8 @@ class Consistency(Score):
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count the samples of a record."""
-        self.update(record.hits, record.batch.visible, record.explanation.shown, record.gate, record.batch.index)
+        _, hits, _, visible = record.located
+        self.update(hits, visible, record.explanation.shown, record.gate, record.batch.index)
 
     def counts(self) -> Counts:
         """What was counted."""

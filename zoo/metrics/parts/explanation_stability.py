@@ -108,6 +108,8 @@ class ExplanationStability(Score):
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
+        if changed is None:
+            raise ValueError("changed is None; expected the record under the perturbation")
         batch, explanations = record.batch, (record.explanation, changed.explanation)
         was, now, moved = places(record), places(changed), None
         if was is not None and now is not None:
@@ -158,5 +160,5 @@ def places(record: Record) -> Tensor | None:
     """Return locations of shown units: centers of pixels ``(b, k, 2)``, or tokens ``(b, k)``; None without."""
     where, x = record.explanation.where, record.batch.x
     if where is not None and where.ndim == 4 and x.ndim == 4:
-        return (peak(where, tuple(x.shape[-2:])) if record.peaks is None else record.peaks) + 0.5
+        return (peak(where, record.size) if record.peaks is None else record.peaks) + 0.5
     return where.argmax(-1) if where is not None and where.ndim == 3 and not x.is_floating_point() else None

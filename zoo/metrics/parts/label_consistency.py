@@ -97,7 +97,9 @@ class LabelConsistency(Consistency):
 
     def labels(self, record: Record) -> Tensor:
         """``(b, m)`` labels of the instances, NaN for unknown."""
-        return record.batch.concepts.masked_fill(~self.whether.to(record.batch.concepts.device), torch.nan)
+        concepts = record.batch.concepts
+        assert concepts is not None
+        return concepts.masked_fill(~self.whether.to(concepts.device), torch.nan)
 
     def fires(self, record: Record) -> Tensor:
         """``(b, u)`` bool, whether each unit is active."""

@@ -121,7 +121,7 @@ class Misalignment(Score):
         if not len(rows):
             return
         x, y, unit, shown = record.batch.x[rows], explanation.target[rows], unit[rows], unit[rows][:, None]
-        before, size = model.explain(x, target=y, shown=shown), tuple(x.shape[-2:])
+        before, size = model.explain(x, target=y, shown=shown), record.size
         changed_x = attack(model, x, unit, outside(before.where[:, 0], size), target=y)
         if changed_x is None:
             self.why = "the strength of units has no gradient in the image"

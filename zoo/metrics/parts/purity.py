@@ -146,7 +146,7 @@ class Purity(Score):
             batch.visible,
             batch.index,
             grid=tuple(where.shape[-2:]),
-            size=tuple(batch.x.shape[-2:]),
+            size=record.size,
             used=explanation.contribution != 0,
         )
 

@@ -143,15 +143,18 @@ class Stability(Score):
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count the samples of a record."""
-        batch = record.batch
-        both = (batch.visible & changed.batch.visible)[:, None]
-        due = record.peaks + 0.5  # the center of a pixel
+        if changed is None:
+            raise ValueError("changed is None; expected the record under the perturbation")
+        peaks, hits, _, visible = record.located
+        changed_peaks, changed_hits, _, still_visible = changed.located
+        both = (visible & still_visible)[:, None]
+        expected = peaks + 0.5  # the center of a pixel
         if isinstance(self.change, Change):
-            due = self.change.place(due, batch.index, draw, tuple(batch.x.shape[-2:]))
-        moved = torch.linalg.vector_norm((changed.peaks + 0.5 - due).double(), dim=-1)
+            expected = self.change.place(expected, record.batch.index, draw, record.size)
+        moved = torch.linalg.vector_norm((changed_peaks + 0.5 - expected).double(), dim=-1)
         self.update(
-            record.hits & both,
-            changed.hits & both,
+            hits & both,
+            changed_hits & both,
             record.explanation.shown,
             record.gate,
             gate_after=changed.gate,

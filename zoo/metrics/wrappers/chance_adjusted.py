@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,20 +76,14 @@ class ChanceAdjusted(Score):
         batch, explanation = record.batch, record.explanation
         if isinstance(self.score, LabelConsistency):
             return self.update(self.score.fires(record), self.score.labels(record), sample_ids=batch.index)
-        more = {"size": tuple(batch.x.shape[-2:]), "sample_ids": batch.index}
+        peaks, hits, points, visible = record.located
+        more: dict[str, Any] = {"size": record.size, "sample_ids": batch.index}
         if changed is None:
-            return self.update(record.peaks, batch.points, batch.visible, explanation.shown, record.gate, **more)
-        now, both = changed.batch, batch.visible & changed.batch.visible
-        return self.update(
-            changed.peaks,
-            now.points,
-            both,
-            explanation.shown,
-            record.gate,
-            before=record.hits,
-            gate_after=changed.gate,
-            **more,
-        )
+            return self.update(peaks, points, visible, explanation.shown, record.gate, **more)
+        changed_peaks, _, changed_points, still_visible = changed.located
+        more |= {"before": hits, "gate_after": changed.gate}
+        both = visible & still_visible
+        return self.update(changed_peaks, changed_points, both, explanation.shown, record.gate, **more)
 
     def update(
         self,
