@@ -130,7 +130,9 @@ def rows_of(entry: Entry, facts: Facts) -> list[Row]:
     """
     if isinstance(entry, Score):
         return _finished(type(entry), _name_of(type(entry)), entry, [], None, facts)
-    arguments = dict(entry) if isinstance(entry, Mapping) else {"score": entry}
+    arguments: dict[str, Any] = {"score": entry}
+    if isinstance(entry, Mapping):
+        arguments = dict(entry)
     if not isinstance(entry, str | Mapping | type):
         raise ValueError(f"{entry!r} is no score with its arguments; write `- {{score: accuracy}}`")
     cls = score_class(arguments.pop("score", None))

@@ -51,6 +51,23 @@ class Record:
     features: Tensor | None = None
     model: Any = None
 
+    @property
+    def located(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``peaks``, ``hits``, and the points ``(b, p, 2)`` and visibility ``(b, p)`` of the batch's parts.
+
+        Raises:
+            ValueError: if units or parts have no location.
+        """
+        points, visible = self.batch.points, self.batch.visible
+        if self.peaks is None or self.hits is None or points is None or visible is None:
+            raise ValueError("the record has no peaks and parts; expected units with maps and annotated parts")
+        return self.peaks, self.hits, points, visible
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images, in pixels."""
+        return self.batch.x.shape[-2], self.batch.x.shape[-1]
+
     @cached_property
     def predicted_contribution(self) -> tuple[Tensor, Tensor]:
         """Contributions ``(b, u)`` to the predicted class, and that class ``(b,)``.

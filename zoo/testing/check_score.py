@@ -49,10 +49,10 @@ def check_score(
     checks = _Checks(make, dict(rows), update or (lambda score, some: score.update(**some)), exact)
     checks.words()
     checks.states()
+    checks.arguments()
     checks.empty()
     checks.batches()
     checks.merging()
-    checks.arguments()
     checks.scale()
     checks.shapes(refuses)
 

@@ -26,7 +26,7 @@ class MapScore(Score):
         bounds: least and largest value of the headline.
 
     Args:
-        share: of the samples that a suite scores, chosen by a hash of the sample id; for scores that ask often.
+        share: of the samples that a suite scores, chosen by a hash of the sample id; for scores of many passes.
         points: of each curve.
     """
 
@@ -72,7 +72,7 @@ class MapScore(Score):
 
     @abstractmethod
     def _feed(self, record: Record) -> None:
-        """Add the samples that were chosen."""
+        """Add the chosen samples."""
 
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""

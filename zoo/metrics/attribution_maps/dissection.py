@@ -1,4 +1,4 @@
-"""Network dissection: which annotated thing does each unit's map pick out?"""
+"""Network dissection: which annotated part does the map of each unit detect?"""
 
 from __future__ import annotations
 
@@ -93,6 +93,8 @@ class Dissection(Score):
     unit_readouts = {"iou": "best overlap with a part"}
     requires = frozenset({"units", "maps", "points"})
     protocol = "bau2017-v1"
+    maps: list[Tensor]
+    masks: list[Tensor]
 
     def __init__(
         self, num_units: int, part_count: int, *, quantile: float = 0.005, least: float = 0.04, share: float = 1.0
@@ -122,7 +124,7 @@ class Dissection(Score):
         self.samples = self.samples + len(maps)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Keep what a suite saw, where units have a place and the data have parts."""
+        """Keep the maps of all units and the regions of all parts."""
         record = take(record, chosen(record.batch.index, self.share))
         batch, explanation = record.batch, record.explanation
         if not len(batch):

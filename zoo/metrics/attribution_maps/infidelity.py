@@ -1,4 +1,4 @@
-"""Infidelity: does a map foretell what a change of the input does to the answer?"""
+"""Infidelity: does a map predict how a change of the input changes the logit?"""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def infidelity(
 
 @register
 class Infidelity(MapScore):
-    """How badly a map foretells the change of the logit of the true class: the read-outs of ``infidelity``, averaged.
+    """Error of a map as a prediction of the true logit's change: the read-outs of ``infidelity``, averaged.
 
     The headline is by the paper and in squared logits, so it depends on the map's scale. ``unexplained`` does not: 0 is
-    a map that foretells every change up to one factor, 1 a map that says nothing.
+    a map that predicts every change up to one factor, 1 an uninformative map.
 
     Args:
         change: "squares" removes one square of each image, "noise" adds normal noise.
@@ -119,6 +119,10 @@ class Infidelity(MapScore):
     protocol = "yeh2019-infidelity-v1"
     higher_is_better = False
     values = ("infidelity", "scaled", "zero", "unexplained")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(
         self,
@@ -144,4 +148,4 @@ class Infidelity(MapScore):
 
     def _feed(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
-        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

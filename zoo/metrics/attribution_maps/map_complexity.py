@@ -80,6 +80,10 @@ class MapComplexity(MapScore):
     protocol = "zoo-map-complexity-v1"
     bounds = (0, 1)
     values = ("gini", "entropy", "spread")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,4 +101,4 @@ class MapComplexity(MapScore):
         )
 
     def _feed(self, record: Record) -> None:
-        self.update(evidence(record.explanation, tuple(record.batch.x.shape[-2:])))
+        self.update(evidence(record.explanation, record.size))

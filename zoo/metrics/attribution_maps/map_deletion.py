@@ -96,7 +96,8 @@ def deletion(
     empty, start = torch.full_like(x, baseline), blur(x)
 
     def both(order: Tensor) -> tuple[Tensor, Tensor]:
-        return tuple(path(forward, *ends, order, target, steps=steps) for ends in ((x, empty), (start, x)))
+        removed = path(forward, x, empty, order, target, steps=steps)
+        return removed, path(forward, start, x, order, target, steps=steps)
 
     gone, come = both(ranks(maps))
     found = {"deletion": area(gone, pixels), "insertion": area(come, pixels)}
@@ -113,11 +114,11 @@ class MapDeletion(MapScore):
     """Area under the probability of the true class as pixels are deleted, the highest evidence first; low is good.
 
     Further read-outs: those of ``deletion``. ``random_deletion`` and ``random_insertion`` are what a random order of
-    the pixels gives on the same samples: a map says something where it is below the first or above the second.
+    the pixels gives on the same samples: a map is informative where it is below the first or above the second.
 
     Args:
         steps: of each curve.
-        baseline: value of a deleted pixel on the normalised input; 0 is the mean colour of the data.
+        baseline: value of a deleted pixel on the normalized input; 0 is the mean color of the data.
         chance: whether to follow a random order as well.
         share: of the samples that a suite scores; each costs four (with chance) times ``steps`` + 1 passes.
 
@@ -133,6 +134,10 @@ class MapDeletion(MapScore):
     bounds = (0, 1)
     values: tuple[str, ...] = ("deletion", "insertion", "gap", "random_deletion", "random_insertion")
     curves: tuple[str, ...] = ("deletion_curve", "insertion_curve")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, steps: int = 20, baseline: float = 0.0, chance: bool = True, share: float = 1.0) -> None:
         self.values = type(self).values if chance else type(self).values[:3]
@@ -149,4 +154,4 @@ class MapDeletion(MapScore):
 
     def _feed(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
-        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -1,4 +1,4 @@
-"""Localisation of a map: does evidence fall on what the truth marks?"""
+"""Localization of a map: does evidence fall on the annotated parts?"""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class MapLocalization(MapScore):
 
     ``mass``, the headline: share of the positive evidence in the mask. Further read-outs: ``rank`` share of the K
     highest places in a mask of K, ``pointing`` share of maps whose highest place is in it, ``area`` share of the image
-    that the mask covers: what each of the three gives by chance. A sample with an empty mask counts as ``undefined``.
+    that the mask covers: the chance level of the three. A sample with an empty mask counts as ``undefined``.
 
     In a suite the mask is the union of the regions that the part protocol draws around the visible keypoints.
     """
@@ -128,6 +128,10 @@ class MapLocalization(MapScore):
     protocol = "zoo-map-localisation-v1"
     bounds = (0, 1)
     values = ("mass", "rank", "pointing", "area")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()

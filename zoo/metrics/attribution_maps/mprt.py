@@ -1,4 +1,4 @@
-"""Model-parameter randomisation: does a map change when the model forgets what it learnt?"""
+"""Model-parameter randomization: does a map change when the parameters are randomized?"""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def duplicate(model: nn.Module) -> nn.Module:
 
 
 def layers(model: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
-    """Modules with something to forget, the last registered first: their own parameters whose entries differ.
+    """Modules with parameters to randomize, the last registered first: their own parameters whose entries differ.
 
-    A shared parameter goes with its last owner. A layer of equal entries (a new normalisation) would be a step without
+    A shared parameter goes with its last owner. A layer of equal entries (a new normalization) would be a step without
     a change, and the likeness there that of the model as it is.
     """
     found, taken = [], set()
@@ -41,7 +41,7 @@ def layers(model: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
 
 
 def randomised(model: nn.Module, *, stages: int = 5, seed: int = 0) -> Iterator[nn.Module]:
-    """One copy of a model whose layers forget, cascading from the answer to the input, in ``stages`` steps.
+    """One copy of a model whose layers are randomized, cascading from the output to the input, in ``stages`` steps.
 
     A parameter is redrawn from the normal distribution of its own mean and variance, which keeps the scale of
     activations. Parameters of equal entries and buffers stay. The draw depends on the layer's name and ``seed``.
@@ -119,10 +119,11 @@ def _flat(attribute: Callable, model: nn.Module, x: Tensor, target: Tensor) -> T
 
 @register
 class Mprt(MapScore):
-    """Likeness of maps before and after a model forgets what it learnt, layer by layer from the answer; low is good.
+    """Rank correlation of maps before and after layers are randomized, from the output on; low is good.
 
     ``mprt``, the headline, is the mean rank correlation over the steps of the cascade; ``last`` that of a model without
-    any learnt layer; ``likeness_curve`` one value for each step. A map that stays as it was does not explain the model.
+    any learned layer; ``likeness_curve`` one value for each step. A map that stays as it was does not explain the
+    model.
 
     Args:
         stages: steps of the cascade.
@@ -146,6 +147,10 @@ class Mprt(MapScore):
     bounds = (-1, 1)
     values = ("mprt", "last")
     curves: tuple[str, ...] = ("likeness_curve",)
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, stages: int = 5, seed: int = 0, share: float = 1.0) -> None:
         super().__init__(share=share, points=count("stages", stages))

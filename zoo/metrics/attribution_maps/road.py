@@ -1,4 +1,4 @@
-"""ROAD: remove and debias. Accuracy once pixels are replaced by what their neighbours already tell."""
+"""ROAD: remove and debias. Accuracy after pixels are imputed from their neighbors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def road(
     chance: bool = True,
     ids: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Whether the answer is still right once a share of the pixels is imputed from the rest (Rong et al., ICML 2022).
+    """Whether the prediction is correct after a share of the pixels is imputed (Rong et al., ICML 2022).
 
     Args:
         forward: x -> logits.
@@ -87,7 +87,7 @@ class Road(MapScore):
 
     Args:
         percentages: of the pixels removed.
-        noise: standard deviation of the noise on imputed pixels, on the normalised input.
+        noise: standard deviation of the noise on imputed pixels, on the normalized input.
         chance: whether to remove random pixels as well.
         share: of the samples that a suite scores; each costs three (with chance) passes for each percentage.
 
@@ -102,6 +102,10 @@ class Road(MapScore):
     bounds = (-1, 1)
     values: tuple[str, ...] = ("road", "morf", "lerf", "random")
     curves: tuple[str, ...] = ("morf_curve", "lerf_curve", "random_curve")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(
         self,
@@ -131,4 +135,4 @@ class Road(MapScore):
 
     def _feed(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
-        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

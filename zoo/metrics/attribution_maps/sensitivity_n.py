@@ -76,7 +76,7 @@ class SensitivityN(MapScore):
     Args:
         shares: sizes of the sets, as shares of the pixels.
         subsets: sets of each size; each costs one pass.
-        baseline: value of a pixel taken away, on the normalised input.
+        baseline: value of a pixel taken away, on the normalized input.
         share: of the samples that a suite scores.
 
     Raises:
@@ -90,6 +90,10 @@ class SensitivityN(MapScore):
     bounds = (-1, 1)
     values = ("sensitivity_n",)
     curves: tuple[str, ...] = ("correlation_curve",)
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(
         self,
@@ -118,4 +122,4 @@ class SensitivityN(MapScore):
 
     def _feed(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
-        self.update(record.model, x, evidence(explanation, tuple(x.shape[-2:])), explanation.target, record.batch.index)
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

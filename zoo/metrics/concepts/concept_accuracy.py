@@ -1,4 +1,4 @@
-"""How right the concepts are, beside how right one is who always says what is most frequent."""
+"""Concept accuracy: are the predicted concepts correct, compared with the majority value?"""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo.registry import register
 
 @register
 class ConceptAccuracy(Score):
-    """Mean over concepts of the share of known values that are right. Spec: Koh et al. 2020, Concept Bottleneck Models.
+    """Share of known concept values predicted correctly, mean over concepts (Koh et al., 2020).
 
-    A binary concept is said to be true from probability 0.5. A categorical group is one concept, and says its most
+    A binary concept is predicted true from probability 0.5. A categorical group is one concept, predicted as its most
     likely value. Continuous concepts are left out.
 
-    Further read-outs: ``exact_match`` share of samples all of whose known concepts are right; ``majority`` the accuracy
-    of always saying the more frequent value of each concept among these samples; ``worst`` the least accurate concept.
+    Further read-outs: ``exact_match`` share of samples with all known concepts correct; ``majority`` the accuracy
+    of the more frequent value of each concept among these samples; ``worst`` the least accurate concept.
     Over the binary columns and the values of groups that are true of some samples and false of others (``one-sided``
     counts the rest): ``auroc`` of the probabilities, not of decisions, and ``f1``, both macro averages; ``brier``, and
     ``ece``, the calibration error in 15 bins. All from the whole split, not from batches.
@@ -38,6 +38,13 @@ class ConceptAccuracy(Score):
     details = True
     requires = frozenset({"units", "concepts"})
     protocol = "zoo-concepts-v1"
+    right: Tensor
+    known: Tensor
+    true: Tensor
+    exact: Tensor
+    amount: list[Tensor]
+    spoke: list[Tensor]
+    target: list[Tensor]
 
     def __init__(self, concepts: ConceptSchema) -> None:
         super().__init__()
@@ -86,7 +93,7 @@ class ConceptAccuracy(Score):
         self.samples = self.samples + len(predicted)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
+        """Add the samples of a record."""
         assert record.predicted is not None
         assert record.batch.concepts is not None
         self.update(record.predicted, record.batch.concepts)

@@ -1,4 +1,4 @@
-"""Whether the answer comes from the concepts, or from what slips through with them."""
+"""Leakage: does the prediction use more than the concepts?"""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ PARTS = ("index", "y", "strength", "hard", "concepts", "features", "logits", "ow
 
 @register
 class Leakage(Score):
-    """Accuracy minus the oracle-concept ceiling: what the best head on the true concepts gets right.
+    """Accuracy minus the oracle-concept ceiling: that of the best head on the true concepts.
 
-    A model above the ceiling reads more from its concepts than the concepts say. It is marked as leaking where the gap,
-    paired by sample, is more than 1.96 standard errors above 0. Heads learn on the training split (``study``) and are
-    judged on the samples fed. They are of the model's own kind: multinomial logistic regression on standardised inputs
-    if its logits are affine in its strengths, else a random forest, which stands for any function. Sources: Koh et al.
-    2020; Mahinpei et al., Promises and Pitfalls of Black-Box Concept Learning Models, 2021.
+    A model above the ceiling uses more than the true concepts contain. It is marked as leaking where the gap,
+    paired by sample, is more than 1.96 standard errors above 0. Heads are fitted on the training split (``fit``) and
+    scored on the samples of ``update``. They are of the model's own kind: multinomial logistic regression on
+    standardized inputs if its logits are affine in its strengths, else a random forest, which stands for any function.
+    Sources: Koh et al. 2020; Mahinpei et al., Promises and Pitfalls of Black-Box Concept Learning Models, 2021.
 
     Further read-outs:
         ``ceiling``: of the head on the true concepts; for an affine model, its own head with all concepts corrected if
             that is better. Unknown concepts are replaced by their mean.
-        ``majority class``: always saying the most frequent class of the training split.
+        ``majority class``: accuracy of the most frequent class of the training split.
         ``soft``, ``hard``, ``hard-soft gap``: heads refitted on the strengths, on the strengths decided (0 or 1, the
-            strongest of a group), and soft minus hard: what amounts tell beyond decisions.
-        ``shuffled concepts``: as many concepts, learnt from the features by ridge regression with the concept labels of
+            strongest of a group), and soft minus hard: the information in soft values beyond decisions.
+        ``shuffled concepts``: as many concepts, learned from the features by ridge regression with the concept labels
+        of
             other samples, and a head on those: what meaningless concepts let through. Left out where a model has no
             features.
         ``non-zeros per class``: units that add or take anything in any sample of the class (NEC).
@@ -87,11 +88,11 @@ class Leakage(Score):
             truth: ``(b, m)`` true concepts, NaN where unknown.
             y: ``(b,)`` true class.
             index: ``(b,)`` int64 identity of each sample: the order of batches does not matter.
-            low: ``(b, m)`` strengths that say 0.
-            high: ``(b, m)`` strengths that say 1.
+            low: ``(b, m)`` strengths that stand for 0.
+            high: ``(b, m)`` strengths that stand for 1.
             logits: ``(b, c)``.
-            decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``; None if the model's own head cannot
-                be asked.
+            decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``; None without the
+                model's own head.
             contribution: ``(b, u)`` of each unit to the true class.
             features: ``(b, d)`` what the concepts are computed from.
             learn: whether these samples are of the training split, on which the heads learn.
@@ -121,7 +122,7 @@ class Leakage(Score):
         self.samples = self.samples + (0 if learn else len(y))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
+        """Add the samples of a record."""
         self._seen(record, learn=False)
 
     def fit(self, record: Record, split: str) -> None:
@@ -131,8 +132,8 @@ class Leakage(Score):
     def _seen(self, record: Record, *, learn: bool) -> None:
         assert record.ends is not None
         assert record.predicted is not None
-        assert record.batch.concepts is not None
         explanation, b = record.explanation, record.batch
+        assert b.concepts is not None
         self.update(
             explanation.strength,
             record.predicted,
@@ -206,7 +207,7 @@ class Leakage(Score):
 
 
 def _affine(strength: np.ndarray, logits: np.ndarray) -> bool:
-    """Whether logits are affine in strengths, as far as these samples tell; no if they are too few to tell."""
+    """Whether logits are affine in strengths, as far as these samples tell; no if they are too few."""
     n, m = strength.shape
     if n < 2 * (m + 1):
         return False

@@ -1,4 +1,4 @@
-"""Units taken out of a decision: what scores of faithfulness ask of a model."""
+"""Ablation of units: what the scores of faithfulness share."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Ablation = Literal["mean", "zero"]
 
 
 class Ablating(Score):
-    """A score that asks for the answer with units taken out: their strength set to a value that says nothing.
+    """A score of the answer with units ablated: their strength set to a value that carries no information.
 
-    ``mean``: each unit's mean strength over the training split (``study``), an input like any other. ``zero``: strength
-    0, which some families read as absence (a similarity), others as a statement (a concept that is false) or as the
-    strongest presence (a negative distance). The id printed adds ``/ablationzero``. The class explained is the one that
-    the model answers, whatever the truth: its reasons are tested.
+    ``mean``: each unit's mean strength over the training split (``fit``). ``zero``: strength
+    0, which some families read as absence (a similarity), others as a value (a concept that is false) or as the
+    strongest presence (a negative distance). The id printed adds ``/ablationzero``. The class explained is the
+    predicted one, whatever the true class.
 
     Args:
         num_units: u.
-        ablation: what taken out means.
+        ablation: which strength an ablated unit has.
 
     Attributes:
-        why: why nothing could be fed; empty if something was.
+        why: why nothing could be scored; empty if something was.
     """
 
     requires = frozenset({"units", "decide"})
@@ -51,7 +51,7 @@ class Ablating(Score):
         self._stale = False
 
     def reset(self) -> None:
-        """Forget what was fed; what was studied stays until something is studied anew."""
+        """Forget the samples; the fitted strengths stay until ``fit`` is called again."""
         super().reset()
         self._stale = True
 
@@ -59,19 +59,21 @@ class Ablating(Score):
         """Strengths ``(u,)`` or ``(b, u)`` of units taken out, of the type of ``like`` ``(b, u)``.
 
         Raises:
-            ValueError: if there are none: nothing was studied, nor ``value`` given; or if they do not fit.
+            ValueError: if ``fit`` was not called and no ``value`` given; or if the shape does not fit.
         """
         total, n = self._fitted
-        if value is None and self.ablation == "mean" and total is None:
-            raise ValueError("strengths of absent units are not known: study the training split, or pass value")
+        if value is None and self.ablation == "zero":
+            value = like.new_zeros(self.num_units)
+        if value is None and total is None:
+            raise ValueError("strengths of ablated units are not known; call fit on the training split, or pass value")
         if value is None:
-            value = like.new_zeros(self.num_units) if self.ablation == "zero" else total / n
+            value = total / n
         if value.shape not in ((self.num_units,), (len(like), self.num_units)):
             raise ValueError(f"value is {tuple(value.shape)}; expected ({self.num_units},) or {tuple(like.shape)}")
         return value.detach().to(like)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw; nothing if the model cannot be asked, or no strengths were studied."""
+        """Add the samples of a record; nothing if the mean strengths were not fitted."""
         if self.ablation == "mean" and self._fitted[0] is None:
             return
         state, batch = record.model.encode(record.batch.x), record.batch

@@ -25,6 +25,11 @@ class Completeness(Score):
     requires = frozenset({"units"})
     protocol = "zoo-completeness-v1"
     higher_is_better = False
+    total: Tensor
+    gaps: Tensor
+    answers: Tensor
+    largest: Tensor
+    absolute: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +63,7 @@ class Completeness(Score):
             self.absolute = torch.maximum(self.absolute, gap.max())
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
+        """Add the samples of a record."""
         explanation = record.explanation
         self.update(
             explanation.logits.gather(1, explanation.target[:, None])[:, 0], explanation.base, explanation.contribution

@@ -1,4 +1,4 @@
-"""InherentInterpretability: how much of its accuracy does a model keep when only a few units may speak?"""
+"""Inherent interpretability: how much of its accuracy does a model keep with a few units alone?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InherentInterpretability(Ablating):
     At sparsity ratio s the share 1 - s of units with the largest contributions to the answer is kept (rounded up), the
     others are taken out; what is retained is the accuracy of that over the accuracy of the model. After Shen et al.,
     Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025, who train a
-    classifier at each ratio; here the model's own decision is asked.
+    classifier at each ratio; here the model's own decision is used.
 
     Further read-outs: ``raw`` the area itself, ``iis`` times the range of ratios; ``accuracy`` of the model; ``none``
     the share retained with all units taken out, the floor. ``curve/retained``: by ratio.
@@ -41,6 +41,7 @@ class InherentInterpretability(Ablating):
     protocol = "zoo-retention-v1"
     intervals = {"iis": ("", 0, math.inf)}
     RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    right: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", ratios: Sequence[float] = RATIOS) -> None:
         super().__init__(num_units, ablation)

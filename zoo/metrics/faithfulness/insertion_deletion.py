@@ -18,7 +18,7 @@ class InsertionDeletion(Ablating):
     """Area under the insertion curve minus area under the deletion curve of units ordered by contribution.
 
     Units are taken out, largest contribution first (deletion), or all but the first are (insertion); the curves are the
-    mean probability of the class answered, against the share of units, 0..1. An order that says nothing comes to 0 in
+    mean probability of the predicted class, against the share of units, 0..1. An uninformative order comes to 0 in
     expectation; the ``random`` curves, of one random order for each sample id, show it.
 
     Further read-outs: ``insertion``, ``deletion`` the two areas; ``random gap``, ``random insertion``, ``random
@@ -38,6 +38,7 @@ class InsertionDeletion(Ablating):
     axes = {"*": ("share of units inserted or deleted, in equal steps", "probability of the predicted class")}
     protocol = "zoo-unit-curves-v1"
     intervals = {"gap": ("", -1, 1)}
+    curves: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", steps: int = 50) -> None:
         super().__init__(num_units, ablation)
@@ -60,7 +61,7 @@ class InsertionDeletion(Ablating):
 
         Args:
             contribution: ``(b, u)`` to the logit of ``target``.
-            target: ``(b,)`` class answered.
+            target: ``(b,)`` predicted class.
             y: not used.
             index: ``(b,)`` int64 identity of each sample, from which its random order is drawn.
             decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, u)``.

@@ -40,6 +40,7 @@ class Sufficiency(Ablating):
     protocol = "zoo-sufficiency-v1"
     intervals = {"units": ("", 0, math.inf)}
     higher_is_better = False
+    found: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", steps: int = 50) -> None:
         super().__init__(num_units, ablation)

@@ -1,4 +1,4 @@
-"""Faithfulness: does an answer change as its explanation says when a unit is taken out of the decision?"""
+"""Unit correlation: does the logit drop by what a unit contributes when the unit is ablated?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.registry import register
 
 @register
 class UnitCorrelation(Ablating):
-    """Rank correlation of what units claim to add with what the answer loses without them, mean over inputs.
+    """Rank correlation of contributions with the drop of the logit without each unit, mean over inputs.
 
     Per input, Spearman's correlation (ties share their mean rank) between the contributions of units and the drop of
     the explained logit when that one unit is taken out. 1: the order of units is that of their effects; 0: chance.
@@ -44,6 +44,11 @@ class UnitCorrelation(Ablating):
     }
     protocol = "zoo-correctness-v1"
     intervals = {"correctness": ("", -1, 1)}
+    total: Tensor
+    defined: Tensor
+    tried: Tensor
+    effect: Tensor
+    claim: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", most: int = 100) -> None:
         super().__init__(num_units, ablation)

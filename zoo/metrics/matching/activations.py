@@ -21,8 +21,8 @@ class Activations(Metric):
 
     Correlations come from float64 sums over samples, so batching, order and processes do not matter. Chance is the same
     matching after the samples of one run are shuffled; for it alone, strengths are kept. Units that respond to the same
-    class correlate, whatever it is that they see in it: ``strict_chance`` is found by shuffling within each class, and
-    only what lies above it says that units agree on more than the class.
+    class correlate, whatever the reason: ``strict_chance`` is found by shuffling within each class, and
+    only what exceeds it is agreement on more than the class.
 
     Args:
         sizes: units of each run.
@@ -62,7 +62,7 @@ class Activations(Metric):
         return list(combinations(range(len(self.sizes)), 2))
 
     def update(self, strengths: Sequence[Tensor], sample_ids: Tensor, labels: Tensor | None = None) -> None:
-        """Add samples that all runs saw.
+        """Add samples that all runs explained.
 
         Args:
             strengths: ``(b, u)`` for each run, of the same samples.

@@ -1,4 +1,4 @@
-"""What a model says to scenes rendered again without some of their parts, and which parts its explanation names."""
+"""Predictions for scenes rendered again without some of their parts, and the importance of parts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ class Scenes(Protocol):
     same: Tensor
 
     def render(self, index: int, without: Sequence[int] = ()) -> Tensor:
-        """A scene as an input of the model, with some parts left out."""
+        """Return a scene as an input of the model, with some parts left out."""
+        ...
 
     def masks(self, index: int) -> Tensor:
-        """Pixels ``(p, height, width)`` bool that show each part."""
+        """Return the pixels ``(p, height, width)`` bool that show each part."""
+        ...
 
 
 def part_shares(where: Tensor, masks: Tensor) -> Tensor:
@@ -80,14 +82,14 @@ def contrast_classes(same: Tensor) -> Tensor:
 
 @torch.no_grad()
 def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch: int = 64) -> Tensor:
-    """Logits ``(b, n, c)`` of scenes rendered without parts; equal scenes are rendered and asked once.
+    """Logits ``(b, n, c)`` of scenes rendered without parts; equal scenes are rendered and predicted once.
 
     Args:
         model: logits from inputs.
         scenes: that can be rendered.
         index: ``(b,)`` sample ids.
         without: ``(b, n, p)`` bool parts to leave out; on the model's device.
-        batch: scenes asked at a time.
+        batch: scenes predicted at a time.
     """
     b, n, p = without.shape
     rows = torch.cat([torch.arange(b)[:, None, None].expand(b, n, 1), without.cpu().long()], 2).flatten(0, 1)
@@ -101,7 +103,7 @@ def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch
 
 @torch.no_grad()
 def probe(model: Any, batch: Batch, scenes: Scenes, *, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, Tensor]:
-    """All that ``PartInterventions.update`` asks for: the model explains scenes, and answers them without parts.
+    """Return the arguments of ``PartInterventions.update``, from explained scenes and scenes without parts.
 
     The importance of a part is the sum over units of contribution times share of the unit's box that shows the part.
 
@@ -119,7 +121,7 @@ def probe(model: Any, batch: Batch, scenes: Scenes, *, thresholds: Sequence[floa
         x = batch.x
         explanation = model.explain(x, shown=torch.arange(len(model.units), device=x.device).expand(len(x), -1))
         if explanation.where is None or explanation.where.ndim != 4:
-            raise ValueError("the units have no place in an image, so they cannot be laid on parts")
+            raise ValueError("the units have no place in an image, so their parts are not known")
         masks = torch.stack([scenes.masks(i) for i in batch.index.tolist()]).to(x.device)
         shares = part_shares(explanation.where, masks)
 

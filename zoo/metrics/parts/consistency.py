@@ -1,4 +1,4 @@
-"""Part consistency: does a unit look at the same part of the object in every image?"""
+"""Part consistency: does a unit match the same object part in every image?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.registry import register
 
 @register
 class Consistency(Score):
-    """Share of units that look at one and the same part, in per cent.
+    """Share of units that consistently match one object part, in percent.
 
     With hits H and visible parts n counted over the instances on which a unit makes a claim, r = H / n is the
     unit's rate on a part. A unit is consistent if some part with n >= ``support`` has r >= ``tau``. The mean runs
@@ -29,7 +29,7 @@ class Consistency(Score):
     IoU = H / (F + V - H); ``precision`` r and ``recall`` H / V of the part with the best F1, mean over claiming units;
     ``detectors`` units with IoU >= 0.04 on some part; ``labelled`` units with a part of r >= 0.95 and H >= 10, and
     ``labels`` the number of such (unit, part) pairs; ``dead`` units without a claim; ``unevaluable`` units with n = 0
-    throughout (the last five are counts); ``aligned``, if asked for, per cent of the units with a part of their own
+    throughout (the last five are counts); ``aligned``, if asked for, percent of the units with a part of their own
     that have r >= ``tau`` on that one. Per unit: ``unit/rate`` best rate, ``unit/part`` its part (-1 if there is
     none), ``unit/support`` n behind it, ``unit/claims`` F, ``unit/consistent`` 1 or 0.
 
@@ -40,7 +40,7 @@ class Consistency(Score):
         support: least number of visible instances behind a rate.
         protocol: published definition. The id printed adds ``tau`` and ``support`` where they differ from it:
             ``huang2023-v2/tau0.5/support10``.
-        aligned: part that each unit is meant to look at, -1 for none; adds the read-out of that name.
+        aligned: part that each unit is meant to match, -1 for none; adds the read-out of that name.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -56,6 +56,10 @@ class Consistency(Score):
         "soft": ("unit/rate", 0, 1),
         "consistency": ("unit/consistent", 0, 100),
     }
+    hit: Tensor
+    shown: Tensor
+    fired: Tensor
+    present: Tensor
 
     def __init__(
         self,
@@ -122,8 +126,9 @@ class Consistency(Score):
         self._add("samples", torch.ones(len(hits), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Count what a suite saw."""
-        self.update(record.hits, record.batch.visible, record.explanation.shown, record.gate, record.batch.index)
+        """Count the samples of a record."""
+        _, hits, _, visible = record.located
+        self.update(hits, visible, record.explanation.shown, record.gate, record.batch.index)
 
     def counts(self) -> Counts:
         """What was counted."""

@@ -1,4 +1,4 @@
-"""Stability of explanations that need no parts: which units, in which order, and where they look."""
+"""Stability of explanations that need no parts: which units, in which order, and at which locations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ExplanationStability(Score):
     most to the logit explained, as far as they add more than 0 (nothing shown on both sides: 1). Further read-outs:
     ``rank`` Spearman's correlation of the contributions of all units, ties sharing their mean rank (both constant: 1,
     one: 0); ``cosine`` of the contributions, without an offset (both zero: 1, one: 0); ``displacement`` mean distance
-    of the places where shown units look from where they should be, in pixels or tokens (NaN without places);
+    of the locations of shown units from where they should be, in pixels or tokens (NaN without places);
     ``draws`` and ``spread`` (standard deviation of the overlap over draws).
 
     With a perturbation that maps places, such as a flip, this is equivariance of the explanation.
@@ -51,6 +51,12 @@ class ExplanationStability(Score):
         "rank": ("", -1, 1),
         "cosine": ("", -1, 1),
     }
+    overlap: Tensor
+    rank: Tensor
+    cosine: Tensor
+    moved: Tensor
+    placed: Tensor
+    pairs: Tensor
 
     def __init__(
         self, perturbation: str | Mapping[str, Any] | Perturbation = "noise", *, top: int = 10, draws: int = 1
@@ -101,7 +107,9 @@ class ExplanationStability(Score):
         self._add("samples", torch.full((len(one),), int(draw == 0), device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
+        """Add the samples of a record."""
+        if changed is None:
+            raise ValueError("changed is None; expected the record under the perturbation")
         batch, explanations = record.batch, (record.explanation, changed.explanation)
         was, now, moved = places(record), places(changed), None
         if was is not None and now is not None:
@@ -149,8 +157,8 @@ def cosine(one: Tensor, two: Tensor) -> Tensor:
 
 
 def places(record: Record) -> Tensor | None:
-    """Where shown units look: centres of pixels ``(b, k, 2)``, or tokens ``(b, k)``; None where they have no place."""
+    """Return locations of shown units: centers of pixels ``(b, k, 2)``, or tokens ``(b, k)``; None without."""
     where, x = record.explanation.where, record.batch.x
     if where is not None and where.ndim == 4 and x.ndim == 4:
-        return (peak(where, tuple(x.shape[-2:])) if record.peaks is None else record.peaks) + 0.5
+        return (peak(where, record.size) if record.peaks is None else record.peaks) + 0.5
     return where.argmax(-1) if where is not None and where.ndim == 3 and not x.is_floating_point() else None

@@ -1,4 +1,4 @@
-"""Label consistency: does a unit fire on instances that have one and the same label in common?"""
+"""Label consistency: is a unit active on instances that share one label?"""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from zoo.registry import register
 
 @register
 class LabelConsistency(Consistency):
-    """Share of units that fire on instances of one and the same label, in per cent.
+    """Share of units that are active on instances of one and the same label, in percent.
 
     ``Consistency`` without places: an instance (an image, a token, a board) has labels instead of parts, and a unit
-    claims every label of the instances on which it fires. H counts claims on instances that bear the label, n (and F in
-    F1, IoU and purity) those on which it is known, V the instances that bear it. Where a label is common, r is high by
-    chance alone: read it beside its chance level ``base_rate``. A suite explains the true class; so a unit that adds to
-    one class alone fires on that class alone, and has every label that follows from the class.
+    claims every label of the instances on which it is active. H counts claims on instances that bear the label, n (and
+    F in F1, IoU and purity) those on which it is known, V the instances that bear it. Where a label is common, r is
+    high by chance alone: read it beside its chance level ``base_rate``. A suite explains the true class; so a unit that
+    adds to one class alone fires on that class alone, and has every label that follows from the class.
 
     Read-outs are those of ``Consistency``; ``aligned`` is there also where the units are the concepts of the data: per
     cent of concepts whose own label has r >= ``tau``.
@@ -32,7 +32,7 @@ class LabelConsistency(Consistency):
         concepts: schema of the labels; categorical ones are a label for each value, continuous ones are none.
         tau: rate from which a label counts, in 0..1.
         support: least number of instances behind a rate.
-        gate: when a unit fires. ``present``: a concept whose probability is at least 0.5, or another unit that adds
+        gate: when a unit is active. ``present``: a concept whose probability is at least 0.5, or another unit that adds
             more than 0 to the logit explained. ``share``: a unit with at least a tenth of the absolute contribution.
 
     Raises:
@@ -44,6 +44,8 @@ class LabelConsistency(Consistency):
     unit = "%"
     unit_readouts = {"rate": "active on one label"}
     requires = frozenset({"units", "labels"})
+    known: Tensor
+    concepts: Tensor
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class LabelConsistency(Consistency):
         """Count a batch.
 
         Args:
-            fires: ``(b, u)`` bool, whether each unit fires on each instance.
+            fires: ``(b, u)`` bool, whether each unit is active on each instance.
             labels: ``(b, m)``, 1 or true where the instance bears the label; NaN for unknown.
             known: ``(b, m)`` bool, whether the label is known; None if wherever it is a number.
 
@@ -89,16 +91,18 @@ class LabelConsistency(Consistency):
         self._add("samples", torch.ones(len(fires), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Count what a suite saw."""
+        """Count the samples of a record."""
         self.update(self.fires(record), self.labels(record))
         self.concepts = self.concepts + (0 if record.ends is None else len(record.batch))
 
     def labels(self, record: Record) -> Tensor:
         """``(b, m)`` labels of the instances, NaN for unknown."""
-        return record.batch.concepts.masked_fill(~self.whether.to(record.batch.concepts.device), torch.nan)
+        concepts = record.batch.concepts
+        assert concepts is not None
+        return concepts.masked_fill(~self.whether.to(concepts.device), torch.nan)
 
     def fires(self, record: Record) -> Tensor:
-        """``(b, u)`` bool, whether each unit fires."""
+        """``(b, u)`` bool, whether each unit is active."""
         contribution = record.explanation.contribution
         if self.gate == "share":
             size = contribution.double().abs()

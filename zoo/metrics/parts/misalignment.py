@@ -1,4 +1,4 @@
-"""Spatial misalignment: does a unit see what its map says it sees, or what lies with_random_locations in the image?"""
+"""Spatial misalignment: does a unit depend on the region that its map highlights, or on other places of the image?"""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Misalignment(Score):
     """Change of the most important unit of an image under an attack outside the place that its map marks.
 
     For each image, the strongest unit of its class; of vocabularies whose units belong to no class, the one that
-    contributes most to it. Projected gradient descent on the normalised image lowers the unit's strength, by at most
-    .1 in each value, in 20 steps of .01 along the sign of the gradient, from the image itself (no random start), and
+    contributes most to it. Projected gradient descent on the normalized image lowers the unit's strength, by at most
+    0.1 in each value, in 20 steps of 0.01 along the sign of the gradient, from the image itself (no random start), and
     only outside the box around the strongest 5 % of its map (cubically upsampled), widened by 10 pixels of 224. A unit
-    that sees what it marks does not change. From Sacha et al., Interpretability Benchmark for Evaluating Spatial
-    Misalignment of Prototypical Parts Explanations, AAAI 2024.
+    that depends on that region alone does not change. From Sacha et al., Interpretability Benchmark for Evaluating
+    Spatial Misalignment of Prototypical Parts Explanations, AAAI 2024.
 
-    ``activation``, the headline (PAC), is the drop of the strength in per cent of it, mean over images. Further
+    ``activation``, the headline (PAC), is the drop of the strength in percent of it, mean over images. Further
     read-outs: ``ranking`` (PRC) by how many other units (of other classes, if units belong to classes) more the unit is
-    outdone after the attack; ``location`` (PLC) 100 (1 - IoU) of the pixels above the .9 quantile of its map
+    outdone after the attack; ``location`` (PLC) 100 (1 - IoU) of the pixels above the 0.9 quantile of its map
     (bilinearly upsampled) before and after; ``accuracy`` (AC) points lost; ``box`` share of the image that was left
-    alone; ``undefined`` images of strength 0, on which there is no drop in per cent.
+    alone; ``undefined`` images of strength 0, on which there is no drop in percent.
 
     Args:
         share: of the images that are attacked, chosen by a hash of their id; an attack takes 20 passes there and back.
@@ -41,6 +41,12 @@ class Misalignment(Score):
     requires = frozenset({"units", "maps"})
     protocol = "sacha2024-eps0.1"
     higher_is_better = False
+    drop: Tensor
+    moved: Tensor
+    left: Tensor
+    defined: Tensor
+    outdone: Tensor
+    lost: Tensor
 
     def __init__(self, *, share: float = 1.0) -> None:
         super().__init__()
@@ -73,7 +79,7 @@ class Misalignment(Score):
             maps_before: ``(b, h, w)`` evidence of the unit in the image.
             maps_after: ``(b, h, w)`` in the attacked image.
             size: (height, width) of the image.
-            right_before: ``(b,)`` bool, whether the answer is right.
+            right_before: ``(b,)`` bool, whether the prediction is correct.
             right_after: ``(b,)`` the same of the attacked image.
 
         Raises:
@@ -101,7 +107,7 @@ class Misalignment(Score):
         self.samples = self.samples + len(before)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Attack the images that a suite saw; nothing if units have no place in an image, or no slope."""
+        """Attack the images of a record; nothing if the strength has no gradient in the image."""
         explanation, model, owner = record.explanation, record.model, record.explanation.units.owner
         owned = owner is not None and bool((owner >= 0).all())
         own = (
@@ -115,10 +121,10 @@ class Misalignment(Score):
         if not len(rows):
             return
         x, y, unit, shown = record.batch.x[rows], explanation.target[rows], unit[rows], unit[rows][:, None]
-        before, size = model.explain(x, target=y, shown=shown), tuple(x.shape[-2:])
+        before, size = model.explain(x, target=y, shown=shown), record.size
         changed_x = attack(model, x, unit, outside(before.where[:, 0], size), target=y)
         if changed_x is None:
-            self.why = "the strength of units has no slope in the image"
+            self.why = "the strength of units has no gradient in the image"
             return
         after = model.explain(changed_x, target=y, shown=shown)
         competitors = ~own[rows] if owned else own[rows].scatter(1, shown, False)

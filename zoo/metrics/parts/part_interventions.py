@@ -1,4 +1,4 @@
-"""Part interventions: does an explanation name the parts that matter when parts are really taken out of the scene?"""
+"""Part interventions: are the parts named as important those that matter when parts are removed from the scene?"""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PER_SAMPLE = ("preservation", "deletion", "distractibility")
 
 @register
 class PartInterventions(Score):
-    """How well the parts that an explanation calls important are those that the answer rests on.
+    """How well the parts of high importance are those on which the prediction depends.
 
     From Hesse et al., FunnyBirds: A Synthetic Vision Dataset for a Part-Based Analysis of Explainable AI Methods, ICCV
-    2023, on any data whose scenes can be rendered again without some parts; the class explained is the one answered.
+    2023, on any data whose scenes can be rendered again without some parts; the class explained is the predicted one.
     A part is important at threshold t if its importance is above t times the sum of all positive contributions. Then
 
     ``preservation``: share of inputs whose answer stays when all parts that are not important are removed;
@@ -45,7 +45,7 @@ class PartInterventions(Score):
 
     Args:
         part_count: p.
-        scenes: the scored split, to be rendered again; without it a suite feeds nothing.
+        scenes: the scored split, to be rendered again; without it a suite scores nothing.
         share: of the inputs that are scored, chosen by a hash of their id; an input is rendered about 20 times.
         thresholds: t of them.
 
@@ -59,6 +59,14 @@ class PartInterventions(Score):
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "scenes"})
     protocol = "funnybirds2023-parts"
+    sums: Tensor
+    random: Tensor
+    order: Tensor
+    with_irrelevant: Tensor
+    ordered: Tensor
+    compared: Tensor
+    sensitive: Tensor
+    shuffled: Tensor
 
     def __init__(
         self,
@@ -102,9 +110,9 @@ class PartInterventions(Score):
 
         Args:
             important: ``(b, t, p)`` bool, by threshold.
-            answer: ``(b,)`` class answered.
-            kept: ``(b, t)`` class answered with the parts removed that are not important.
-            cut: ``(b, t)`` class answered with the important parts removed.
+            answer: ``(b,)`` predicted class.
+            kept: ``(b, t)`` class predicted with the parts removed that are not important.
+            cut: ``(b, t)`` class predicted with the important parts removed.
             importance: ``(b, p)`` of the parts, for the class explained.
             logit: ``(b,)`` of the class explained.
             without: ``(b, p)`` the same logit with each part removed.
@@ -163,7 +171,7 @@ class PartInterventions(Score):
         return torch.stack([(kept == answer[:, None]).double(), (cut != answer[:, None]).double(), calm], 1)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Render the scenes that a suite saw without parts, and ask; nothing if that cannot be done."""
+        """Render the scenes of a record without parts, and predict their classes."""
         batch = record.batch
         rows = chosen(batch.index, self.share).nonzero()[:, 0]
         if self.scenes is not None and len(rows):

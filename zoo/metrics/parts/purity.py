@@ -20,12 +20,12 @@ class Purity(Score):
     For each unit, the ``top`` images of largest strength; in each, the patch around the highest cell of its evidence,
     32 x 32 pixels of an image of 224 (other sizes in proportion). A part's rate is the share of patches that hold it
     among the images that show it, both edges inside; left and right count as one part (the better of the two) where
-    ``part_names`` tell. A unit's purity is its best rate. From Nauta et al., PIP-Net, CVPR 2023; units that never
+    ``part_names`` are given. A unit's purity is its best rate. From Nauta et al., PIP-Net, CVPR 2023; units that never
     contribute to the true class stand for its prototypes without weight, and are left out. As published, one image that
     shows a part is enough for its rate, which favors parts that are seldom visible: compare with ``random``.
 
-    Further read-outs, in 0..1: ``spread`` standard deviation over units; ``pure`` share of units above .5; ``random``
-    the mean if each unit looked at a random cell of the same images; ``unused`` share of units that never contribute.
+    Further read-outs, in 0..1: ``spread`` standard deviation over units; ``pure`` share of units above 0.5; ``random``
+    the mean of a random cell of the same images; ``unused`` share of units that never contribute.
     Per unit: ``unit/purity`` and ``unit/part`` (of equal rates that with most hits; -1 without a hit; parts in the
     order of their first name), ``unit/support`` images that show that part.
 
@@ -45,6 +45,8 @@ class Purity(Score):
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "points"})
     protocol = "pipnet2023-purity"
+    used: Tensor
+    best: Tensor
 
     def __init__(
         self, num_units: int, part_count: int, *, part_names: Sequence[str] | None = None, top: int = 10
@@ -121,7 +123,7 @@ class Purity(Score):
         return out.scatter_reduce(2, group, of.double(), "amax")
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Ask where the units are that are among their strongest so far; nothing without places and parts."""
+        """Locate the units whose strength is among their largest so far."""
         explanation, batch = record.explanation, record.batch
         if not len(batch):
             return
@@ -144,7 +146,7 @@ class Purity(Score):
             batch.visible,
             batch.index,
             grid=tuple(where.shape[-2:]),
-            size=tuple(batch.x.shape[-2:]),
+            size=record.size,
             used=explanation.contribution != 0,
         )
 

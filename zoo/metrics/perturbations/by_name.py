@@ -1,4 +1,4 @@
-"""All perturbations by name, as a list of scores asks for them."""
+"""All perturbations by name, as in a list of scores."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def perturbation(asked: str | Mapping[str, Any] | Perturbation) -> Perturbation:
 
 
 def label(change: Perturbation) -> str:
-    """What a protocol id calls a perturbation."""
+    """Return the name of a perturbation in a protocol id."""
     return change.label if isinstance(change, Change) else getattr(change, "__name__", type(change).__name__).lower()
 
 
 def check_draws(change: Perturbation, draws: int) -> None:
-    """See that several draws of a perturbation would differ.
+    """Check that several draws of a perturbation would differ.
 
     Raises:
         ValueError: if there is no chance in it.

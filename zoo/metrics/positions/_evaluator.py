@@ -1,4 +1,4 @@
-"""Units of a model at positions of which something is known: what is on a board, which state was just read."""
+"""Activity of units at labeled positions: what is on a board, which state was just read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from zoo.explanation import Units
 from zoo.sequence_spec import Family, Properties
 
-PositionLabels = Callable[[Any, int], Properties | None]  # split, sequences -> what is known of its positions
-STEPS = 10  # thresholds: 0, .1, ... .9 of the largest activity
-PRECISE, OFTEN = 0.95, 10  # what makes a unit a sign of a property; positions that make a property one
+PositionLabels = Callable[[Any, int], Properties | None]  # split, number of sequences -> labels of its positions
+STEPS = 10  # thresholds: 0, 0.1, ... 0.9 of the largest activity
+PRECISE, OFTEN = 0.95, 10  # precision of a unit that indicates a property; positions that a property must have
 ROWS, UNITS = 8, 2048  # sequences and units at a time
 
 
 class Chosen(NamedTuple):
-    """What the choosing games say, of p properties at each of T thresholds.
+    """Units chosen on validation games, for p properties at each of T thresholds.
 
     Attributes:
         unit: ``(T, p)`` the unit of highest F1.
@@ -36,13 +36,13 @@ class Chosen(NamedTuple):
 
 
 class PositionEvaluator:
-    """Looks at the units of one model while it reads sequences whose positions are known.
+    """Reads the units of one model on sequences with labeled positions.
 
     Thresholds and units are chosen on ``val``, judged on ``test``.
 
     Args:
         model: a language model: offers ``activity`` and ``units``.
-        ask: gives what is known.
+        ask: returns the labels of a split.
         count: sequences of each split.
     """
 
@@ -56,7 +56,7 @@ class PositionEvaluator:
         return self.model.units
 
     def known(self, split: str, count: int | None = None) -> Properties | None:
-        """What is known of a split; None where nothing is."""
+        """Return the labels of a split; None where there are none."""
         key = split, count or self.count
         if key not in self._told:
             self._told[key] = self.ask(*key)
@@ -71,7 +71,7 @@ class PositionEvaluator:
 
     @property
     def groups(self) -> dict[str, Tensor]:
-        """Sets ``(p,)`` of properties that are judged together: of each family those that tell something, and all."""
+        """Sets ``(p,)`` of properties that are scored together: of each family the informative ones, and all."""
         found, sizes = {}, [len(f.questions) * len(f.answers) for f in self.families]
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         for family, start, size in zip(self.families, starts, sizes, strict=True):
@@ -90,7 +90,7 @@ class PositionEvaluator:
             units: ``(n,)`` ids; None for all.
 
         Yields:
-            Activity ``(r, n)`` at the positions looked at, properties ``(r, p)`` int8 there, and the sequence ``(r,)``
+            Activity ``(r, n)`` at the labeled positions, properties ``(r, p)`` int8 there, and the sequence ``(r,)``
             of each.
         """
         properties = self.known(split)
@@ -113,7 +113,7 @@ class PositionEvaluator:
 
     @cached_property
     def chosen(self) -> Chosen:
-        """What the choosing games say."""
+        """Units chosen on validation games."""
         chunks = [self._count(ids) for ids in torch.arange(len(self.units)).split(UNITS)]
         has = chunks[0].has
         f1, chunk = torch.stack([one.f1 for one in chunks]).max(0)

@@ -1,4 +1,4 @@
-"""What the scores of positions of sequences share: they look at whole sequences of which something is known."""
+"""What the scores of positions share: they read whole sequences with position labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PositionScore(Score):
     """A score of units at positions with known properties; a suite calls ``evaluate_positions`` once per model.
 
     Attributes:
-        groups: names of the groups of properties that were asked about.
+        groups: names of the groups of properties.
     """
 
     requires = frozenset({"units", "position_labels", "activity"})
@@ -27,11 +27,11 @@ class PositionScore(Score):
         self.groups: list[str] = []
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Nothing: an explanation is of one position, and whole sequences are looked at in ``evaluate_positions``."""
+        """Add nothing: an explanation is of one position; ``evaluate_positions`` reads whole sequences."""
 
     @abstractmethod
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """What a model says: arguments of ``update``, and the identity ``(b,)`` of each of their rows."""
+        """Yield arguments of ``update``, and the identity ``(b,)`` of each of their rows."""
 
     def evaluate_positions(self, evaluator: PositionEvaluator) -> None:
         """PositionLabels a model."""

@@ -16,12 +16,12 @@ from zoo.registry import register
 
 @register
 class BoardCoverage(PositionScore):
-    """How well single units tell properties of positions: best F1 over units, mean over properties.
+    """How well single units detect properties of positions: best F1 over units, mean over properties.
 
-    For thresholds 0, .1, ... .9 of each unit's largest activity, F1 of the best unit for each property, the mean over
+    For thresholds 0, 0.1, ... 0.9 of each unit's largest activity, F1 of the best unit for each property, the mean over
     properties, the best threshold (Karvonen et al., Measuring progress in dictionary learning, NeurIPS 2024). As
-    published the unit is chosen on the very games that it is judged on; that is ``published``. The headline chooses
-    units and threshold on validation games, and judges them on test games. Properties of ``OFTEN`` positions or more
+    published the unit is chosen on the games on which it is scored; that is ``published``. The headline chooses
+    units and threshold on validation games, and scores them on test games. Properties of ``OFTEN`` positions or more
     count. Blank squares, and pieces where they stood at the start, are masked; ``... unmasked`` are not.
 
     Further read-outs: the same of the other families of properties, by name; ``threshold`` of the headline.
@@ -32,6 +32,10 @@ class BoardCoverage(PositionScore):
     details = True
     protocol = "karvonen2024-coverage-v1"
     random_weights = True
+    chosen: Tensor
+    judged: Tensor
+    members: Tensor
+    there: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +66,7 @@ class BoardCoverage(PositionScore):
         self.samples = self.samples + p
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """Choose on ``val``, judge on ``test``."""
+        """Choose on ``val``, score on ``test``."""
         chosen, groups = evaluator.chosen, evaluator.groups
         hit, fired, has = (torch.zeros_like(chosen.f1) for _ in range(3))
         cuts = evaluator.cuts.gather(1, chosen.unit)

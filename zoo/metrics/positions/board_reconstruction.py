@@ -16,11 +16,11 @@ from zoo.registry import register
 
 @register
 class BoardReconstruction(PositionScore):
-    """How much of a board its active units tell: F1 of all properties that they are signs of, over all positions.
+    """How much of a board its active units determine: F1 of all properties that they indicate, over all positions.
 
-    On validation games a unit at a threshold is a sign of every property of which it has precision .95 or more, if it
-    is active ten times or more. On test games a property is foretold where any active unit is a sign of it; micro F1
-    over positions and properties, the best threshold. A further mode, ``highest``, asks only the highest threshold
+    On validation games a unit at a threshold is a sign of every property of which it has precision 0.95 or more, if it
+    is active ten times or more. On test games a property is predicted where any active unit is a sign of it; micro F1
+    over positions and properties, the best threshold. A further mode, ``highest``, uses only the highest threshold
     that each unit has passed (Karvonen et al., 2024). Masked as for ``BoardCoverage``.
 
     Further read-outs: the same of the other families, by name; ``precision`` and ``recall`` of the headline; ``mode``
@@ -33,6 +33,7 @@ class BoardReconstruction(PositionScore):
     protocol = "karvonen2024-reconstruction-v1"
     intervals = {"reconstruction": ("", 0, 1)}
     random_weights = True
+    counts: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class BoardReconstruction(PositionScore):
 
         Args:
             counts: ``(b, g, m, 3)`` integer; properties of each of g groups, in each of m modes, the thresholds and
-                ``highest``: foretold rightly, foretold, there.
+                ``highest``: predicted correctly, predicted, present.
 
         Raises:
             ValueError: if the shape does not fit.
@@ -54,7 +55,7 @@ class BoardReconstruction(PositionScore):
         self.samples = self.samples + len(counts)
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """Signs from ``val``, judged on ``test``."""
+        """Signs from ``val``, scored on ``test``."""
         groups, cuts = evaluator.groups, evaluator.cuts
         member = torch.stack(list(groups.values()), 1).to(torch.int8)
         signs = [(ids, sign[ids]) for sign in evaluator.chosen.sign for ids in [sign.any(1).nonzero()[:, 0]]]

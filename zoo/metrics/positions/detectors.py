@@ -15,21 +15,21 @@ from zoo.metrics.positions._position_score import PositionScore
 from zoo.registry import register
 
 CHUNK = 1024  # neurons ranked at a time
-LEVEL = 0.9  # recall at which neurons that are themselves the units are judged
+LEVEL = 0.9  # recall at which neurons that are themselves the units are scored
 KEYS = ("precision", "recall", "neuron precision")
 FULL = (*KEYS, *(f"{key} by F1" for key in KEYS))
 
 
 @register
 class Detectors(PositionScore):
-    """How well single units tell a property of the position: mean precision over properties, one unit for each.
+    """How well single units detect a property of the position: mean precision over properties, one unit for each.
 
-    Units are chosen on validation and judged on test sequences. A code is on or off: the one of highest precision among
+    Units are chosen on validation and scored on test sequences. A code is on or off: the one of highest precision among
     those that catch over 1 % of the property (Tamkin et al., Codebook features, 2023), and (``... by F1``) the one of
     highest F1. Beside each, ``neuron precision``: the best hidden neuron of the same network, of either sign, by a
-    threshold with the same recall. Neurons that are themselves the units are judged at recall .9.
+    threshold with the same recall. Neurons that are themselves the units are scored at recall 0.9.
 
-    Only families of up to ``most`` properties are asked about. Further read-outs: ``recall``, and all of it by F1.
+    Only families of up to ``most`` properties are scored. Further read-outs: ``recall``, and all of it by F1.
 
     Args:
         sequences: of each split.
@@ -44,6 +44,8 @@ class Detectors(PositionScore):
     details = True
     requires = PositionScore.requires | {"hidden_neurons"}
     protocol = "zoo-detectors-v1"
+    total: Tensor
+    known: Tensor
 
     def __init__(self, *, sequences: int = 200, most: int = 100) -> None:
         super().__init__()
@@ -69,7 +71,7 @@ class Detectors(PositionScore):
         self.samples = self.samples + len(found)
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """Choose on ``val``, judge on ``test``."""
+        """Choose on ``val``, score on ``test``."""
         known = {split: evaluator.known(split, self.sequences) for split in ("val", "test")}
         splits = {split: properties for split, properties in known.items() if properties is not None}
         sizes = [len(f.questions) * len(f.answers) for f in splits["test"].families]

@@ -1,4 +1,4 @@
-"""Units that never fire."""
+"""Dead units: which units are never active?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.capabilities import HasActivity, capability
 from zoo.metrics.base import Record, Score, count, expect
 from zoo.registry import register
 
-ROWS = 4  # contexts whose every position is looked at at a time
+ROWS = 4  # contexts whose positions are read at a time
 
 
 @register
@@ -20,7 +20,7 @@ class DeadUnits(Score):
     """Share of units whose strength is above 0 on no sample; of language models, at no position of any context.
 
     Further read-outs: ``rare`` share of units above 0 on fewer than one in a hundred samples. Per unit: ``unit/rate``
-    the share of samples on which it fires.
+    the share of samples on which it is active.
 
     Args:
         num_units: u.
@@ -35,6 +35,7 @@ class DeadUnits(Score):
     requires = frozenset({"units"})
     higher_is_better = False
     protocol = "zoo-dead-v1"
+    fired: Tensor
 
     def __init__(self, num_units: int) -> None:
         super().__init__()

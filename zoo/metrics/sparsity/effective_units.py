@@ -1,4 +1,4 @@
-"""Size: how many units does a reader have to look at?"""
+"""Effective units: how many units does a reader have to read?"""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ class EffectiveUnits(Score):
     protocol = "zoo-size-v1"
     intervals = {"effective_units": ("", 0, math.inf)}
     higher_is_better = False
+    count: Tensor
+    alive: Tensor
+    gini: Tensor
+    entropy: Tensor
+    used: Tensor
+    mass: Tensor
 
     def __init__(self, num_units: int, *, share: float = 0.9) -> None:
         super().__init__()
@@ -77,7 +83,7 @@ class EffectiveUnits(Score):
         self.mass = self.mass + shares.sum(0)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
+        """Add the samples of a record."""
         self.update(record.explanation.contribution)
 
     def compute(self) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ class Accuracy(Score):
     meaning = "share of inputs whose predicted class is the true class"
     protocol = "top1"
     intervals = {"accuracy": ("", 0, 1)}
+    correct: Tensor
+    loss: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class Accuracy(Score):
         self._add("samples", torch.ones_like(y))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Count what a suite saw."""
+        """Count the samples of a record."""
         self.update(record.explanation.logits, record.batch.y)
 
     def compute(self) -> dict[str, Tensor]:

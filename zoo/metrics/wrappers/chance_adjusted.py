@@ -1,8 +1,9 @@
-"""Part scores above chance: what a score is worth beyond what a null reaches."""
+"""Part scores above chance: the score relative to its value under a null."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,24 +22,25 @@ RANDOM, FIXED = ("permute", "shift", "uniform", "random_units"), ("constant", "b
 
 
 class ChanceAdjusted(Score):
-    """What a part score is worth beyond chance: (s - E0) / (1 - E0), with s its value and E0 that of a null.
+    """A part score relative to chance: (s - E0) / (1 - E0), with s its value and E0 that of a null.
 
-    1 is the best, 0 chance; a unit that looks at one place of a tight crop, whatever the image shows, can reach 99 % of
+    1 is the best, 0 chance; a unit that is at one place of a tight crop, whatever the image shows, can reach 99 % of
     raw consistency and comes to about 0 above ``permute``. The nulls:
 
-    ``permute``: places of a unit are exchanged among the instances on which it makes a claim. Its habit is kept, its
-    tracking is not. Units that claim the same instances are exchanged alike, so that what they share is kept.
+    ``permute``: places of a unit are exchanged among the instances on which it makes a claim. Its marginal
+    distribution of locations is kept, its dependence on the image is not. Units that claim the same instances are
+    exchanged alike, so that what they share is kept.
     ``shift``: on each instance all places are moved by one random step, around the border. Of labels: the instances, in
-    the order of their ids, are shifted against their labels, so neighbours (tokens) stay neighbours.
+    the order of their ids, are shifted against their labels, so neighbors (tokens) stay neighbors.
     ``uniform``: random pixels. ``random_units``: on each instance, places are dealt out anew among the units.
     ``constant``: each unit at the best of 7 x 7 fixed places. ``base_rate``: each unit with the rates of all units
     together; of labels, with how common each is.
 
     Of ``Stability``, it is the place under the perturbation that is exchanged, in its first draw.
 
-    Read-outs, for each read-out with an interval, most telling first (``soft``): ``... adjusted``, as it is, ``...
-    chance`` (mean over draws), and, where the null is random, ``... p``: share of draws, and of the score itself, that
-    reach the score (one-sided).
+    Read-outs, for each read-out with an interval, the most informative first (``soft``): ``... adjusted``, as it is,
+    ``... chance`` (mean over draws), and, where the null is random, ``... p``: share of draws, and of the score itself,
+    that reach the score (one-sided).
 
     Args:
         score: a fresh ``Consistency``, ``LabelConsistency`` or ``Stability``.
@@ -70,24 +72,18 @@ class ChanceAdjusted(Score):
             self._rows(name)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Keep what a suite saw."""
+        """Keep the samples of a record."""
         batch, explanation = record.batch, record.explanation
         if isinstance(self.score, LabelConsistency):
             return self.update(self.score.fires(record), self.score.labels(record), sample_ids=batch.index)
-        more = {"size": tuple(batch.x.shape[-2:]), "sample_ids": batch.index}
+        peaks, hits, points, visible = record.located
+        more: dict[str, Any] = {"size": record.size, "sample_ids": batch.index}
         if changed is None:
-            return self.update(record.peaks, batch.points, batch.visible, explanation.shown, record.gate, **more)
-        now, both = changed.batch, batch.visible & changed.batch.visible
-        return self.update(
-            changed.peaks,
-            now.points,
-            both,
-            explanation.shown,
-            record.gate,
-            before=record.hits,
-            gate_after=changed.gate,
-            **more,
-        )
+            return self.update(peaks, points, visible, explanation.shown, record.gate, **more)
+        changed_peaks, _, changed_points, still_visible = changed.located
+        more |= {"before": hits, "gate_after": changed.gate}
+        both = visible & still_visible
+        return self.update(changed_peaks, changed_points, both, explanation.shown, record.gate, **more)
 
     def update(
         self,
@@ -105,7 +101,7 @@ class ChanceAdjusted(Score):
         """Keep a batch.
 
         Args:
-            places: ``(b, k, 2)`` (x, y) pixel of each unit. Of labels: ``(b, u)`` bool, whether each unit fires.
+            places: ``(b, k, 2)`` (x, y) pixel of each unit. Of labels: ``(b, u)`` bool, whether each unit is active.
             points: ``(b, p, 2)`` keypoints in pixels. Of labels: ``(b, m)`` the labels, NaN for unknown.
             visible: ``(b, p)`` bool; not used for labels.
             unit_ids: ``(b, k)`` int64, -1 for padding; None if the columns are all units in order.
@@ -141,7 +137,7 @@ class ChanceAdjusted(Score):
         self.samples = self.samples + b
 
     def compute(self) -> dict[str, Tensor]:
-        """What the score is worth; see the class."""
+        """The adjusted score and its read-outs; see the class."""
         ends = self.score.intervals
         nothing = torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
         out: dict[str, Tensor] = {}
@@ -183,7 +179,7 @@ class ChanceAdjusted(Score):
         return rows
 
     def _read(self, rows: dict[str, Tensor], places: Tensor) -> dict[str, Tensor]:
-        """What the score says of these places."""
+        """The score of these locations."""
         self.score.reset()
         if self.fire:
             self.score.update(places, rows["points"])

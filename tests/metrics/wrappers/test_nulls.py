@@ -3,7 +3,7 @@
 import pytest
 import torch
 from rows_parts import CONCEPTS
-from test_above_chance import SIDE, labelled, world
+from test_chance_adjusted import SIDE, labelled, world
 
 from zoo.metrics import ChanceAdjusted, Consistency, LabelConsistency
 from zoo.metrics.wrappers._nulls import dealt

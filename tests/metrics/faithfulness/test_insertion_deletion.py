@@ -1,6 +1,6 @@
 import pytest
 import torch
-from test_faithfulness import additive, one, world
+from test_unit_correlation import additive, one, world
 
 from zoo.metrics import InsertionDeletion, Sufficiency
 from zoo.metrics.faithfulness._ablation import random_ranks

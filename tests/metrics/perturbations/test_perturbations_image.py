@@ -10,7 +10,7 @@ from PIL import Image
 from worlds import Toy, batch, take
 
 from zoo.metrics import Noise, Suite
-from zoo.metrics.perturbations import registry
+from zoo.metrics.perturbations import by_name
 from zoo.metrics.perturbations.by_name import perturbation
 from zoo.metrics.perturbations.geometry import Flip, Rotate, Shift
 from zoo.metrics.perturbations.image import Blur, Jpeg
@@ -180,7 +180,7 @@ def test_labels_name_what_is_not_default():
     ]
     one, two = (Jpeg(50, (0.5,), (s,)).label for s in (0.5, 0.25))
     assert one != two
-    assert registry.label(spots) == "spots"
+    assert by_name.label(spots) == "spots"
 
 
 @pytest.mark.parametrize(

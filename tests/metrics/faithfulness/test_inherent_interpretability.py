@@ -1,6 +1,6 @@
 import pytest
 import torch
-from test_faithfulness import one, world
+from test_unit_correlation import one, world
 
 from zoo.metrics import InherentInterpretability
 
