@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
+from typing import cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo import checkpoint
+from zoo import config as configs
 from zoo.capabilities import Directions, HasDirections, capability
 from zoo.data.base import Data
 from zoo.metrics.base import Record
@@ -105,10 +107,12 @@ def _load(title: str, name: str, overrides: Sequence[str]) -> Run:
     model, config = load_checkpoint(name, overrides)
     if not len(model.units):
         raise ValueError(f"{name} is a {model.name}: it has no units that could be matched")
-    asked = OmegaConf.to_container(config.data)
-    trained = asked | {k: v for k, v in model.config["data"].items() if k in ("seed", "limit")}
+    requested = configs.plain(config)["data"]
+    trained = requested | {k: v for k, v in model.config["data"].items() if k in ("seed", "limit")}
     data = data_of(config)
-    own = data if trained == asked else data_of(OmegaConf.merge(config, {"data": trained}))
+    own = data
+    if trained != requested:
+        own = data_of(cast(DictConfig, OmegaConf.merge(config, {"data": trained})))
     return Run(title, model, config, data, own)
 
 

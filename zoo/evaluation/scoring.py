@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import cast
 
 import torch
 from tqdm import tqdm
@@ -61,7 +62,7 @@ def score(
         shown = tqdm(data.loader(name), desc=f"scoring on {name}", disable=disable, leave=False)
         yield from (batch.to(model.device) for batch in islice(shown, limit))
 
-    for fit_split in scores.fit_splits:
+    for fit_split in cast("tuple[SplitName, ...]", scores.fit_splits):
         for batch in batches(fit_split) if len(data.splits[fit_split]) else ():
             if not scores.fit(model, batch, fit_split):
                 break

@@ -23,7 +23,7 @@ _AGAINST = (235, 110, 20)
 
 
 def box(evidence: Tensor, size: int | tuple[int, int], quantile: float = 0.95) -> Box:
-    """The smallest box around the strongest evidence, the patch of Chen et al., This Looks Like That, 2019.
+    """Return the smallest box around the strongest evidence: the patch of Chen et al., This Looks Like That, 2019.
 
     Args:
         evidence: ``(h, w)`` on the model's own grid.
@@ -39,7 +39,7 @@ def box(evidence: Tensor, size: int | tuple[int, int], quantile: float = 0.95) -
 
 
 def crop(picture: Tensor, box: Box) -> Tensor:
-    """The ``(3, y1 - y0, x1 - x0)`` piece of a ``(3, s, s)`` picture inside a half-open box.
+    """Return the ``(3, y1 - y0, x1 - x0)`` part of a ``(3, s, s)`` picture inside a half-open box.
 
     Raises:
         ValueError: if the box is empty or leaves the picture.
@@ -78,7 +78,7 @@ def image(picture: Tensor, *, side: int = SIDE, frame: Box | None = None, crisp:
 
 
 def overlay(picture: Tensor, evidence: Tensor, *, side: int = SIDE, frame: Box | None = None) -> Image.Image:
-    """A picture with its evidence laid over it as heat: the stronger, the brighter and the less transparent.
+    """Return a picture under a heat map of its evidence: the stronger, the brighter and the less transparent.
 
     Evidence is scaled to its own smallest and largest value, so heat compares places in one map and not two maps.
     Evidence that is the same everywhere leaves the picture as it is.
@@ -128,7 +128,7 @@ def signed(evidence: Tensor, picture: Tensor | None = None, *, side: int = SIDE)
 
 
 def _framed(drawn: Image.Image, frame: Box, scale: float) -> Image.Image:
-    """A bright frame with a dark rim on both sides, so that it shows on any picture."""
+    """Return a picture with a bright frame between two dark lines, visible on any picture."""
     x0, y0, x1, y1 = (round(n * scale) for n in frame)
     pen = ImageDraw.Draw(drawn)
     pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=_HALO, width=5)

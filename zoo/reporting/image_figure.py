@@ -55,20 +55,22 @@ def figure(
     ]
     axes[1, 0].text(0.5, 0.5, f"{class_names[target]}\n\n" + "\n".join(lines), ha="center", va="center", fontsize=11)
     for column, unit in enumerate(shown, start=1):
-        placed = explanation.where is not None and explanation.where.ndim == 4 and picture is not None
         amount = f"{float(explanation.contribution[i, unit]):+.2f}"
-        axes[0, column].set_title(f"{amount}: in the input" if placed else explanation.units.names[unit], fontsize=10)
-        if not placed and unit not in sources:
-            line = f"{amount}\nstrength {float(explanation.strength[i, unit]):.3g}"
-            axes[0, column].text(0.5, 0.5, line, ha="center", va="center", fontsize=11)
-        if placed:
-            place = explanation.where[i, column - 1]
+        where = explanation.where
+        if where is not None and where.ndim == 4 and picture is not None:
+            axes[0, column].set_title(f"{amount}: in the input", fontsize=10)
+            evidence = where[i, column - 1]
             if explanation.units.signed:
-                axes[0, column].imshow(heatmap.signed(place, picture))
+                drawn = heatmap.signed(evidence, picture)
             else:
-                axes[0, column].imshow(
-                    heatmap.overlay(picture, place, frame=heatmap.box(place, tuple(picture.shape[-2:])))
-                )
+                frame = heatmap.box(evidence, (picture.shape[-2], picture.shape[-1]))
+                drawn = heatmap.overlay(picture, evidence, frame=frame)
+            axes[0, column].imshow(drawn)
+        else:
+            axes[0, column].set_title(explanation.units.names[unit], fontsize=10)
+            if unit not in sources:
+                line = f"{amount}\nstrength {float(explanation.strength[i, unit]):.3g}"
+                axes[0, column].text(0.5, 0.5, line, ha="center", va="center", fontsize=11)
         if unit in sources:
             axes[1, column].set_title(
                 explanation.units.names[unit] if sources[unit].is_template else "training sample", fontsize=10

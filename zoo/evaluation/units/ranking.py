@@ -49,7 +49,7 @@ def lowest_units(model: SelfExplaining, data: Data, results: Mapping[str, Result
         return UnitRanking([], [])
     every = torch.stack(list(vectors.values()))
     mean = every.nanmean(0)
-    order = mean.nan_to_num(torch.inf).argsort(stable=True).tolist()
+    order: list[int] = mean.nan_to_num(torch.inf).argsort(stable=True).tolist()
     lowest = [u for u in order if bool(mean[u].isfinite())][:count]
     origins, owner = gallery.sources(model, data, lowest), model.units.owner
     rows = [
