@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from zoo.batch import Batch
-from zoo.capabilities import Directions, Sources
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
@@ -162,44 +161,6 @@ class SelfExplaining(pl.LightningModule, ABC):
         mask = torch.zeros(shape, dtype=torch.bool, device=x.device)
         mask[:, ids] = True
         return strengths, mask
-
-    # Defaults of optional methods, see ``zoo.capabilities``.
-
-    def encode_concepts(self, concepts: Tensor) -> Tensor | None:
-        """Return the strengths ``(b, u)`` that stand for concept values; None if the units are not concepts."""
-        return None
-
-    def decode_concepts(self, strengths: Tensor) -> Tensor:
-        """Return the concepts ``(b, m)`` of strengths ``(b, u)``."""
-        return strengths
-
-    def features(self, x: Tensor) -> Tensor | None:
-        """Return the features ``(b, d)`` that the units are computed from; None if that is not one vector."""
-        return None
-
-    def unit_templates(self, units: Tensor) -> Tensor | None:
-        """Return the signed patterns ``(n, *input)`` of units ``(n,)``; None if they have none."""
-        return None
-
-    def directions(self) -> Directions | None:
-        """Return the units as directions of a space; None if a unit is not one direction."""
-        return None
-
-    def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """Return metrics that only this family defines; none by default."""
-        return {}
-
-    def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
-        """Return the intermediate values of each input; none by default."""
-        return []
-
-    def class_sums(self, x: Tensor) -> list[list[tuple[str, list[float]]]]:
-        """Return the contributions of active units to every class; none by default."""
-        return []
-
-    def sources(self) -> Sources | None:
-        """Return the training sample of each unit; None if units are not taken from data."""
-        return None
 
     # Helpers for families.
 

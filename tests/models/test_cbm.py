@@ -184,7 +184,7 @@ def test_a_logit_bottleneck_ends_at_percentiles_of_the_training_split():
     np.testing.assert_allclose(torch.stack([model.low, model.high]).numpy(), ends, rtol=1e-5, atol=1e-6)
     state = {k: v.clone() for k, v in model.state_dict().items()}
     model.eval()
-    model(test.x + 7), model.explain(test.x), model.loss(test, {"concept": 1.0}), model.extra_metrics(split(test))
+    model(test.x + 7), model.explain(test.x), model.loss(test, {"concept": 1.0})
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
     said, ends = model.encode_concepts(torch.tensor([[0.0, 1, 1, 0, 7, 0]]))[0], torch.from_numpy(ends).float()
     by_hand = [ends[0, 0], ends[1, 1], ends[1, 2], ends[0, 3], torch.tensor(2.0), ends[0, 5]]  # (7 - 3) / 2
