@@ -296,7 +296,7 @@ def test_a_shape_that_cannot_be_read():
             model.network.number_gates[:, 6 * layer : 6 * layer + 2, seen - 1] = 9.0
     with pytest.raises(ValueError, match="entries; at most 4194304.*not chained"):
         _ = model.program
-    assert Sizes(2, 16, 2, 16, layers=3, chained=True).numbers(2, mid=True) == 7
+    assert Sizes(2, 16, 2, 16, layers=3, chained=True).numbers(2, after_heads=True) == 7
 
 
 def test_rows_that_occur_twice(tmp_path, processes):
