@@ -12,12 +12,12 @@ from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
 from zoo.metrics._entries import Entry, Facts, Row, rows_of
 from zoo.metrics._results import result_of
+from zoo.metrics._shared_pass import SharedPass
 from zoo.metrics.base import Record, Score, count
 from zoo.metrics.parts._counterfactual_scenes import Scenes
 from zoo.metrics.perturbations.noise import Change
 from zoo.metrics.positions._evaluator import PositionEvaluator, PositionLabels
 from zoo.metrics.record import (
-    SharedPass,
     evaluating,
     missing_annotation,
     missing_capability,

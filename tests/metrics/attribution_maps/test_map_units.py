@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from worlds import Toy, batch
 
 from zoo.explanation import Explanation, Units
+from zoo.metrics._shared_pass import SharedPass
 from zoo.metrics.attribution_maps import (
     Dissection,
     Mprt,
@@ -24,7 +25,7 @@ from zoo.metrics.attribution_maps import (
     thresholds,
 )
 from zoo.metrics.attribution_maps._bits import pack, unpack
-from zoo.metrics.record import SharedPass, record_batch
+from zoo.metrics.record import record_batch
 
 
 def told(where, contribution, shown):

@@ -136,7 +136,7 @@ def test_refuses_what_means_nothing(cls, how):
 
 
 def test_no_strengths_of_absent_units_are_made_up():
-    with pytest.raises(ValueError, match="study the training split"):
+    with pytest.raises(ValueError, match="call fit on the training split"):
         InsertionDeletion(3).update(
             torch.ones(1, 3), ZERO, None, ZERO, decide=additive(torch.ones(1, 3), torch.ones(3))
         )

@@ -74,7 +74,7 @@ def test_what_is_said_is_absent_by_its_value_not_by_zero():
     score.update(strength, torch.zeros(1, dtype=torch.int64), **how)
     assert score.compute()["unit/effect"].tolist() == [0, 1, 3]
     assert float(score.compute()["correctness"]) == 0.5  # claims 2 1 4, effects 0 1 3
-    with pytest.raises(ValueError, match="study the training split"):
+    with pytest.raises(ValueError, match="call fit on the training split"):
         score.update(strength, torch.zeros(1, dtype=torch.int64), decide=how["decide"])
 
 

@@ -160,7 +160,7 @@ def test_without_a_place_or_a_slope_there_is_no_attack():
     suite = Suite([{"score": "misalignment"}], model.units)
     suite.update(model, scenes())
     assert suite.compute()["misalignment"].value is None
-    assert "no slope" in suite.scores["misalignment"].why
+    assert "no gradient" in suite.scores["misalignment"].why
 
 
 @pytest.mark.parametrize("share", [0, 2, "all"])

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.metrics._shared_pass import SharedPass
 from zoo.metrics.base import expect
 from zoo.metrics.perturbations.attack import box
 from zoo.metrics.perturbations.noise import random_bits
-from zoo.metrics.record import SharedPass, evaluating
+from zoo.metrics.record import evaluating
 
 THRESHOLDS = tuple(torch.linspace(0.01, 0.5, 80, dtype=torch.float64).tolist())
 
