@@ -1,4 +1,4 @@
-"""A user's own images: one folder per class, optionally a CSV of keypoints and one of concepts."""
+"""Images of the user: one folder per class, optionally a CSV file of keypoints and one of concepts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from zoo.concept_schema import ConceptSchema
-from zoo.data.concepts._columns import Labels
-from zoo.data.concepts._file import read_concepts
+from zoo.data.concepts._concept_columns import Labels
+from zoo.data.concepts._concepts_file import read_concepts
 from zoo.data.images._augment import Augment
 from zoo.data.images._image_data import ImageData
 from zoo.data.images._keypoints import Keypoint, read_keypoints
 from zoo.data.images._pixels import Files
-from zoo.data.split import Split, held_out
+from zoo.data.split import Split, stratified_holdout
 from zoo.registry import register
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
@@ -26,31 +26,31 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", "
 
 @register
 class Folder(ImageData):
-    """``root/<class>/<image>``, or ``root/train/<class>/<image>`` beside ``root/test`` and, if wanted, ``root/val``.
+    """``root/<class>/<image>``, or ``root/train/<class>/<image>`` beside ``root/test`` and optionally ``root/val``.
 
-    Images are squashed to a square. Where there is no test folder a stratified fifth is held out for it, the same one
-    whatever the seed.
+    Images are resized to a square. Without a test folder, a stratified fifth of the images is the test split, the same
+    for every seed.
 
     Args:
         root: the folder.
         keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the original
-            image and, if wanted, ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is
-            not visible. None for no keypoints.
-        concepts_file: CSV file whose first column is ``file`` (relative to root) and each further one a concept; an
-            empty cell and an image without a row are unknown. Kinds are read off the cells, see
-            ``zoo.data.concepts._columns.encode``. None for no concepts.
-        concept_kinds: binary, categorical or continuous, for concepts whose cells do not say so.
+            image and optionally ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is not
+            visible. None for no keypoints.
+        concepts_file: CSV file whose first column is ``file`` (relative to root); each other column is a concept. Empty
+            cells and images without a row are unknown. Kinds are inferred from the cells, see
+            ``zoo.data.concepts._concept_columns.encode``. None for no concepts.
+        concept_kinds: kind (binary, categorical or continuous) of concepts whose cells are ambiguous.
         size: side of the square images, in pixels.
-        batch_size: of one rank.
-        augment: policy for training.
-        common: the other arguments of ``ImageData``.
+        batch_size: images per batch on each rank.
+        augment: augmentation policy of the training split.
+        common: other arguments of ``ImageData``.
 
     Raises:
-        ValueError: if an argument is out of range, or (once read) a file or row is missing or wrong.
+        ValueError: if an argument is out of range, or (once read) a file or row is missing or invalid.
     """
 
     license = "the user's own"
-    users_own = True
+    user_supplied = True
 
     def __init__(
         self,
@@ -67,26 +67,28 @@ class Folder(ImageData):
         super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         if concept_kinds and not concepts_file:
             raise ValueError("data.concept_kinds is given without data.concepts_file; give both or neither")
-        self.root, self.keypoints = Path(root).expanduser(), keypoints
-        self.concepts_file, self.concept_kinds = concepts_file, concept_kinds
+        self.root = Path(root).expanduser()
+        self.keypoints = keypoints
+        self.concepts_file = concepts_file
+        self.concept_kinds = concept_kinds
 
     @cached_property
-    def _divided(self) -> list[str]:
+    def _split_folders(self) -> list[str]:
         present = [name for name in ("train", "val", "test") if (self.root / name).is_dir()]
         return present if "train" in present else []
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Names of the class folders, sorted."""
-        top = self.root / "train" if self._divided else self.root
-        found = sorted(p.name for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
-        if not found:
+        top = self.root / "train" if self._split_folders else self.root
+        names = sorted(p.name for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
+        if not names:
             raise ValueError(f"{top} has no class folders; expected {top}/<class>/<image>")
-        return tuple(found)
+        return tuple(names)
 
     @cached_property
-    def part_names(self) -> tuple[str, ...]:
-        """Names of the parts in the CSV, sorted."""
+    def part_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Names of the parts in the CSV file, sorted."""
         return tuple(sorted({point.part for point in self._keypoints}))
 
     @cached_property
@@ -94,39 +96,40 @@ class Folder(ImageData):
         return read_keypoints(Path(self.keypoints).expanduser()) if self.keypoints else []
 
     @cached_property
-    def _said(self) -> Labels | None:
+    def _labels(self) -> Labels | None:
         if not self.concepts_file:
             return None
-        names = [name for split in self._pictures.values() for name in split.names]
+        names = [name for split in self._images_of.values() for name in split.names]
         return read_concepts(Path(self.concepts_file).expanduser(), names, kinds=self.concept_kinds)
 
     @cached_property
-    def concepts(self) -> ConceptSchema | None:
-        """The columns of the CSV; mean and std are of the training split."""
-        return None if self._said is None else self._said.schema(self._parted["train"].concepts)
+    def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Concepts of the CSV file; mean and std are those of the training split."""
+        return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
-        if self._said is None:
-            return self._pictures
-        each = self._said.values.split([len(split) for split in self._pictures.values()])
-        return {k: replace(s, concepts=c) for (k, s), c in zip(self._pictures.items(), each, strict=True)}
+        if self._labels is None:
+            return self._images_of
+        values = self._labels.values.split([len(split) for split in self._images_of.values()])
+        return {k: replace(s, concepts=c) for (k, s), c in zip(self._images_of.items(), values, strict=True)}
 
     @cached_property
-    def _pictures(self) -> dict[str, Split]:
-        if self._divided:
-            splits = {name: self._split_of(self.root / name) for name in self._divided}
+    def _images_of(self) -> dict[str, Split]:
+        if self._split_folders:
+            splits = {name: self._split_of(self.root / name) for name in self._split_folders}
             if "test" not in splits:
                 raise ValueError(f"{self.root} has train but no test; add it, or pass data.root={self.root / 'train'}")
             return splits
-        every = self._split_of(self.root)
-        test = held_out(every.y, 0.2, seed=0)  # fixed: another seed must not train on it
-        return {"train": every.take((~test).nonzero()[:, 0]), "test": every.take(test.nonzero()[:, 0])}
+        samples = self._split_of(self.root)
+        test = stratified_holdout(samples.y, 0.2, seed=0)  # fixed: another seed must not train on it
+        return {"train": samples.take((~test).nonzero()[:, 0]), "test": samples.take(test.nonzero()[:, 0])}
 
     def _split_of(self, folder: Path) -> Split:
-        strange = {p.name for p in folder.iterdir() if p.is_dir()} - set(self.class_names)
-        if strange:
-            raise ValueError(f"{folder / min(strange)} is no class of train; move or remove it")
-        files, y = [], []
+        unknown = {p.name for p in folder.iterdir() if p.is_dir()} - set(self.class_names)
+        if unknown:
+            raise ValueError(f"{folder / min(unknown)} is not a class of train; move or remove it")
+        files: list[Path] = []
+        y: list[int] = []
         for label, name in enumerate(self.class_names):
             of_class = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in SUFFIXES)
             if not of_class:
@@ -139,18 +142,20 @@ class Folder(ImageData):
         return Split(names, torch.tensor(y), pixels, torch.arange(len(y)), points=points, visible=visible)
 
     def _points(self, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        place, part_id = {n: i for i, n in enumerate(names)}, {p: i for i, p in enumerate(self.part_names)}
+        place = {name: i for i, name in enumerate(names)}
+        part_id = {part: i for i, part in enumerate(self.part_names)}
         points = np.zeros((len(names), len(part_id), 2))
         visible = np.zeros(points.shape[:2], bool)
         sides: dict[str, tuple[int, int]] = {}
         for point in self._keypoints:
-            name, where = point.file, f"{self.keypoints}, row {point.row}"
+            name = point.file
+            where = f"{self.keypoints}, row {point.row}"
             if name not in place:
                 if not (self.root / name).is_file():
                     raise ValueError(f"{where}: there is no image {self.root / name}")
                 continue
             if name not in sides:
-                sides[name] = _sides(self.root / name)
+                sides[name] = _image_size(self.root / name)
             if point.visible and not all(0 <= v <= side for v, side in zip(point.at, sides[name], strict=True)):
                 raise ValueError(
                     f"{where}: {point.part} at {point.at} is outside {name}, which is {sides[name]} pixels"
@@ -161,7 +166,7 @@ class Folder(ImageData):
         return torch.from_numpy(points), torch.from_numpy(visible)
 
 
-def _sides(path: Path) -> tuple[int, int]:
+def _image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size

@@ -1,4 +1,4 @@
-"""A user's own table: one CSV file, a row for each sample."""
+"""Table of the user: one CSV file with a row for each sample."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
-from zoo.data.concepts._columns import Column, Labels, encode
-from zoo.data.concepts._file import read_columns
+from zoo.data.concepts._concept_columns import Column, Labels, encode
+from zoo.data.concepts._concepts_file import read_columns
 from zoo.data.split import Split
-from zoo.data.tables._columns import classes, division, inputs, sample_names
+from zoo.data.tables._column_roles import classes, division, inputs, sample_names
 from zoo.data.tables._csv_file import Csv, read_csv
 from zoo.data.tables._table_data import TableData
 from zoo.registry import register
@@ -22,33 +22,33 @@ from zoo.registry import register
 
 @register
 class Table(TableData):
-    """Rows of a CSV file with a header, in UTF-8: numbers as inputs, a column of the class and, if wanted, concepts.
+    """Rows of a CSV file with a header, in UTF-8: numeric inputs, a class column and optionally concepts.
 
-    Where no column says the split, a stratified fifth is held out for testing, the same one whatever the seed.
+    Without a split column, a stratified fifth of the rows is the test split, the same for every seed.
 
-    Errors count rows as a spreadsheet does, where the header is row 1. A sample without an id is named by its place
-    among the rows of data, so that ``row 1`` is the one below the header.
+    Error messages count rows as a spreadsheet does: the header is row 1. Samples without an id are named by their
+    position among the data rows: ``row 1`` is the one below the header.
 
     Args:
         file: the CSV file.
-        target: column of the class: words or whole numbers.
-        features: columns of the inputs, all of finite numbers; None for each column of numbers that has no other use.
-        concept_columns: columns that are concepts; kinds are read off their cells, see
-            ``zoo.data.concepts._columns.encode``.
-        concepts_file: CSV file of further concepts. Its first column is named as ``id`` and holds the ids; without
-            ``id`` it is named ``row`` and holds places from 1.
-        concept_kinds: binary, categorical or continuous, for concepts whose cells do not say so.
+        target: column of the class: words or integers.
+        features: input columns of finite numbers; None for all numeric columns without another role.
+        concept_columns: columns that are concepts; kinds are inferred from their cells, see
+            ``zoo.data.concepts._concept_columns.encode``.
+        concepts_file: CSV file of further concepts. Its first column has the name ``id`` of this table and holds the
+            ids; without ``id`` it is named ``row`` and holds row numbers from 1.
+        concept_kinds: kind (binary, categorical or continuous) of concepts whose cells are ambiguous.
         id: column that names the samples.
         split: column that holds train, val or test.
-        batch_size: of one rank.
-        common: the other arguments of ``Data``.
+        batch_size: samples per batch on each rank.
+        common: other arguments of ``Data``.
 
     Raises:
-        ValueError: if an argument is out of range, or (once read) a file, column, row or cell is missing or wrong.
+        ValueError: if an argument is out of range, or (once read) a file, column, row or cell is missing or invalid.
     """
 
     license = "the user's own"
-    users_own = True
+    user_supplied = True
 
     def __init__(
         self,
@@ -69,14 +69,19 @@ class Table(TableData):
             raise ValueError("data.features is empty; name at least one column, or leave it out for all")
         if concept_kinds and not (concept_columns or concepts_file):
             raise ValueError("data.concept_kinds is given without data.concept_columns or data.concepts_file")
-        self.file, self.target, self.features = Path(file).expanduser(), target, features
-        self.concept_columns, self.concepts_file, self.concept_kinds = concept_columns, concepts_file, concept_kinds
-        self.id, self.split = id, split
+        self.file = Path(file).expanduser()
+        self.target = target
+        self.features = features
+        self.concept_columns = concept_columns
+        self.concepts_file = concepts_file
+        self.concept_kinds = concept_kinds
+        self.id = id
+        self.split = split
 
     @cached_property
     def _csv(self) -> Csv:
         file = read_csv(self.file, argument="data.file")
-        given = {
+        roles = {
             "data.target": [self.target],
             "data.id": [self.id] if self.id else [],
             "data.split": [self.split] if self.split else [],
@@ -84,10 +89,10 @@ class Table(TableData):
             "data.features": self.features or [],
         }
         use: dict[str, str] = {}
-        for argument, name in ((argument, name) for argument, names in given.items() for name in names):
+        for argument, name in ((argument, name) for argument, names in roles.items() for name in names):
             file.column(name, argument)
             if name in use:
-                raise ValueError(f"{file.path}: column {name!r} is in {use[name]} and in {argument}; give it one use")
+                raise ValueError(f"{file.path}: column {name!r} is in {use[name]} and in {argument}; give it one role")
             use[name] = argument
         return file
 
@@ -98,8 +103,8 @@ class Table(TableData):
         return inputs(self._csv, names, chosen=self.features is not None)
 
     @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Columns of the inputs."""
+    def feature_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Names of the input columns."""
         return tuple(self._inputs)
 
     @cached_property
@@ -107,12 +112,12 @@ class Table(TableData):
         return classes(self._csv, self.target)
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """What the target column holds: numbers by size, words by the alphabet."""
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Values of the target column: numbers in numeric, words in alphabetic order."""
         return self._classes[0]
 
     @cached_property
-    def _said(self) -> Labels | None:
+    def _labels(self) -> Labels | None:
         file = self._csv
         columns = [Column(name, file.columns[name], file.rows, file.path) for name in self.concept_columns or []]
         if self.concepts_file:
@@ -121,14 +126,14 @@ class Table(TableData):
         return encode(columns, self.concept_kinds) if columns else None
 
     @cached_property
-    def concepts(self) -> ConceptSchema | None:
-        """The concept columns; mean and std are of the training split."""
-        return None if self._said is None else self._said.schema(self._parted["train"].concepts)
+    def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Concept columns; mean and std are those of the training split."""
+        return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
         names, y = self._classes
         x = torch.from_numpy(np.stack([*self._inputs.values()], 1)).float()
-        concepts = self._said and self._said.values
-        every = Split(sample_names(self._csv, self.id), y, x=x, concepts=concepts)
+        concepts = self._labels and self._labels.values
+        samples = Split(sample_names(self._csv, self.id), y, x=x, concepts=concepts)
         rows = division(self._csv, y, column=self.split, target=self.target, class_names=names)
-        return {name: every.take(ids) for name, ids in rows.items()}
+        return {name: samples.take(ids) for name, ids in rows.items()}

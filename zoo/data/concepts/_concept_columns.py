@@ -1,4 +1,4 @@
-"""Concepts from columns of cells that a user wrote: their kinds, names, groups and values."""
+"""Concepts from columns of cells: their kinds, names, groups and values."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ UNKNOWN = "leave the cell empty where it is unknown"
 
 @dataclass(frozen=True)
 class Column:
-    """What a user's file says of one concept.
+    """One concept column of a user's file.
 
     Attributes:
-        name: its header.
+        name: header of the column.
         cells: n cells, one for each sample; empty where unknown.
-        rows: n rows of the cells in the file.
-        path: the file.
+        rows: file row of each cell.
+        path: path of the file.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Column:
 
     @property
     def where(self) -> str:
-        """Words that say which column this is, for an error."""
+        """File and column, for error messages."""
         return f"{self.path}, column {self.name!r}"
 
     def at(self, i: int) -> str:
-        """Words that say where the cell of a sample is, for an error."""
+        """Return file, row and column of the cell of a sample, for error messages."""
         return f"{self.path}, row {self.rows[i]}, column {self.name!r}"
 
 
@@ -51,9 +51,9 @@ class Labels:
     """The concepts of n samples.
 
     Attributes:
-        columns: m concepts; the mean and std of continuous ones are not known yet.
+        columns: m concepts; mean and std of continuous ones are not set yet.
         values: ``(n, m)`` float32, NaN where unknown.
-        provenance: who says so.
+        provenance: origin of the values.
     """
 
     columns: tuple[Concept, ...]
@@ -61,38 +61,39 @@ class Labels:
     provenance: str
 
     def schema(self, train: Tensor | None) -> ConceptSchema:
-        """The schema, with mean and std of the concepts ``(n, m)`` of the training split.
+        """Return the schema with mean and std of the concepts ``(n, m)`` of the training split.
 
-        A continuous concept that is unknown there has mean 0 and std 1; one that does not vary there has std 1.
+        A continuous concept that is unknown there has mean 0 and std 1; one that is constant there has std 1.
         """
         assert train is not None
-        found = []
+        concepts: list[Concept] = []
         for concept, column in zip(self.columns, train.T.double(), strict=True):
             known = column[~column.isnan()]
             if concept.kind == "continuous" and len(known):
                 varies = bool(known.min() < known.max())
                 std = float(known.std(correction=0)) if varies else 1.0
                 concept = replace(concept, mean=float(known.mean()), std=std)
-            found.append(concept)
-        return ConceptSchema(tuple(found), self.provenance)
+            concepts.append(concept)
+        return ConceptSchema(tuple(concepts), self.provenance)
 
 
 def encode(columns: Sequence[Column], kinds: Mapping[str, str] | None = None) -> Labels:
-    """Concepts from cells.
+    """Return concepts and their values from cells.
 
-    A column of 0 and 1 (or yes and no, true and false) is binary, one of other numbers continuous, one of words
-    categorical: a concept ``column: value`` for each value, together the group of the column's name. A binary concept
+    A column of 0 and 1 (or yes and no, true and false) is binary, one of other numbers is continuous, and one of words
+    is categorical: a concept ``column: value`` for each value, in one group named as the column. A binary concept
     ``wing::striped`` belongs to the group ``wing``.
 
     Args:
         columns: at least one, each of n cells.
-        kinds: by name, for columns whose cells do not say their kind, such as categories 0, 1, 2.
+        kinds: kind by column name, for columns whose cells are ambiguous, such as categories 0, 1, 2.
 
     Raises:
-        ValueError: if a kind or a name in ``kinds`` is unknown, a cell does not fit, or a column is without values,
-            constant, or the same as another; file, row and column are named.
+        ValueError: if a kind or a name in ``kinds`` is unknown, a cell is invalid, or a column is empty, constant or
+            equal to another; file, row and column are named.
     """
-    kinds, names = kinds or {}, [column.name for column in columns]
+    kinds = kinds or {}
+    names = [column.name for column in columns]
     for name, kind in kinds.items():
         if name not in names:
             raise ValueError(
@@ -105,16 +106,19 @@ def encode(columns: Sequence[Column], kinds: Mapping[str, str] | None = None) ->
     concepts: list[Concept] = []
     values: list[np.ndarray] = []
     source: dict[str, Column] = {}
-    twins: dict[bytes, str] = {}
-    for column, (found, cells) in [(column, _encoded(column, kinds.get(column.name))) for column in columns]:
-        for concept, cell in zip(found, cells, strict=True):
-            if (other := source.setdefault(concept.name, column)) is not column:
+    first_with: dict[bytes, str] = {}
+    encoded = [_encoded(column, kinds.get(column.name)) for column in columns]
+    for column, (new, columns_of_new) in zip(columns, encoded, strict=True):
+        for concept, cells in zip(new, columns_of_new, strict=True):
+            other = source.setdefault(concept.name, column)
+            if other is not column:
                 raise ValueError(f"{column.where}: concept {concept.name!r} is also in {other.where}; rename one")
-            if (twin := twins.setdefault(cell.tobytes(), concept.name)) != concept.name:
+            twin = first_with.setdefault(cells.tobytes(), concept.name)
+            if twin != concept.name:
                 same = f"concept {concept.name!r} is the same as {twin!r} in every row"
                 raise ValueError(f"{column.where}: {same}; remove one of the two")
-        concepts += found
-        values += cells
+        concepts += new
+        values += columns_of_new
     files = list(dict.fromkeys(column.path.name for column in columns))
     try:
         ConceptSchema(tuple(concepts))
@@ -124,49 +128,52 @@ def encode(columns: Sequence[Column], kinds: Mapping[str, str] | None = None) ->
 
 
 def _encoded(column: Column, kind: str | None) -> tuple[list[Concept], list[np.ndarray]]:
-    cells, name = column.cells, column.name
+    cells = column.cells
+    name = column.name
     known = np.array([cell != "" for cell in cells])
-    seen = {cell: cells.index(cell) for cell in dict.fromkeys(cells) if cell}  # where each first stands
-    if not seen:
-        raise ValueError(f"{column.where}: no row has a value; fill some in or remove the column")
-    kind = cast("ConceptKind", kind) if kind else _kind(column, seen)
+    first = {cell: cells.index(cell) for cell in dict.fromkeys(cells) if cell}  # first position of each value
+    if not first:
+        raise ValueError(f"{column.where}: no row has a value; add values or remove the column")
+    kind = cast("ConceptKind", kind) if kind else _infer_kind(column, first)
+    levels: list[str] = []
     if kind == "categorical":
-        levels = sorted(seen, key=lambda cell: (math.isnan(number(cell)), number(cell), cell))
+        levels = sorted(first, key=lambda cell: (math.isnan(number(cell)), number(cell), cell))
         code = np.array([{cell: k for k, cell in enumerate(levels)}.get(cell, -1) for cell in cells])
     else:
         code = numbers(cells, YES_NO if kind == "binary" else None)
         fits = np.isin(code, (0.0, 1.0)) if kind == "binary" else ~np.isnan(code)
-        if (bad := np.flatnonzero(known & ~fits)).size:
-            wanted = "0, 1, yes, no, true or false" if kind == "binary" else "a finite number"
-            raise ValueError(f"{column.at(bad[0])}: {cells[bad[0]]!r} is not {wanted}; {UNKNOWN}")
+        bad = np.flatnonzero(known & ~fits)
+        if bad.size:
+            expected = "0, 1, yes, no, true or false" if kind == "binary" else "a finite number"
+            raise ValueError(f"{column.at(bad[0])}: {cells[bad[0]]!r} is not {expected}; {UNKNOWN}")
     if len(set(code[known].tolist())) == 1:
         at = np.flatnonzero(known)[[0, -1]].tolist()
         rows = "row {} to row {}".format(*sorted(column.rows[i] for i in at))
         raise ValueError(
-            f"{column.where}: {cells[at[0]]!r} in all {known.sum()} rows that say it, {rows}; a concept"
-            " that never varies explains nothing, remove the column"
+            f"{column.where}: {cells[at[0]]!r} in all {known.sum()} rows with a value, {rows}; a"
+            " constant concept explains nothing, remove the column"
         )
     if kind == "categorical":
-        hot = [np.where(known, code == k, np.nan).astype(np.float32) for k in range(len(levels))]
-        return [Concept(f"{name}: {level}", "categorical", name) for level in levels], hot
+        one_hot = [np.where(known, code == k, np.nan).astype(np.float32) for k in range(len(levels))]
+        return [Concept(f"{name}: {level}", "categorical", name) for level in levels], one_hot
     group = name.split("::")[0] if kind == "binary" else ""
     return [Concept(name, kind, group)], [np.where(known, code, np.nan).astype(np.float32)]
 
 
-def _kind(column: Column, seen: Mapping[str, int]) -> ConceptKind:
-    if all(cell.lower() in YES_NO for cell in seen):
+def _infer_kind(column: Column, first: Mapping[str, int]) -> ConceptKind:
+    if all(cell.lower() in YES_NO for cell in first):
         return "binary"
-    values = {cell: number(cell) for cell in seen}
+    values = {cell: number(cell) for cell in first}
     words = [cell for cell, value in values.items() if math.isnan(value)]
     for cell in words:
         if cell.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-            raise ValueError(f"{column.at(seen[cell])}: {cell!r} is no finite number; {UNKNOWN}")
+            raise ValueError(f"{column.at(first[cell])}: {cell!r} is not a finite number; {UNKNOWN}")
     if not words:
         return "binary" if set(values.values()) <= {0.0, 1.0} else "continuous"
-    if len(words) == len(seen):
+    if len(words) == len(first):
         return "categorical"
-    other = next(cell for cell in seen if cell not in words)
+    other = next(cell for cell in first if cell not in words)
     raise ValueError(
-        f"{column.at(seen[words[0]])}: {words[0]!r} is a word, {other!r} in row {column.rows[seen[other]]} a number;"
+        f"{column.at(first[words[0]])}: {words[0]!r} is a word, {other!r} in row {column.rows[first[other]]} a number;"
         f" {UNKNOWN}, or set data.concept_kinds={{{column.name}: categorical}}"
     )

@@ -191,5 +191,5 @@ def test_a_model_of_another_task_is_refused():
     told = {**own.sequence.to_config(), "classes": list(own.class_names)}
     own.check_compatible_with(told)
     other = create_data("rasp", task="sort", vocabulary=5, length=5, size=200)
-    with pytest.raises(ValueError, match="sequences whose tokens is .*with these data it would be .*train anew"):
+    with pytest.raises(ValueError, match="sequences whose tokens is .*with these data it would be .*train again"):
         other.check_compatible_with(told)

@@ -9,7 +9,8 @@ import torch
 
 from zoo import paths
 from zoo.data import create_data
-from zoo.data.games._othello_rules import NONE, SQUARES, caught, first_illegal, legal, play, squares
+from zoo.data.games._bitboards import squares
+from zoo.data.games._othello_rules import NONE, SQUARES, first_illegal, flipped, legal, play
 
 WAYS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]
 
@@ -67,7 +68,7 @@ def test_rules_against_a_slow_game():
             now = told[ply]
             assert squares(now.black[i]).nonzero()[0].tolist() == sorted(s for s in board if board[s] == 1)
             assert squares(now.white[i]).nonzero()[0].tolist() == sorted(s for s in board if board[s] == -1)
-            assert (int(now.player[i]), squares(now.can[i]).nonzero()[0].tolist()) == (player, free)
+            assert (int(now.player[i]), squares(now.legal[i]).nonzero()[0].tolist()) == (player, free)
     assert len(games[-1][0]) == 9
     assert any(a[1] == b[1] for _, seen in games for a, b in zip(seen, seen[1:], strict=False))
     assert (first_illegal(table([moves for moves, _ in games])) == -1).all()
@@ -80,7 +81,7 @@ def test_any_position():
         own, other = (np.array([sum(1 << s for s in board if board[s] == p)], np.uint64) for p in (1, -1))
         assert squares(legal(own, other)[0]).nonzero()[0].tolist() == can(board, 1)
         for square in can(board, 1):
-            flips = caught(np.array([1 << square], np.uint64), own, other)
+            flips = flipped(np.array([1 << square], np.uint64), own, other)
             assert squares(flips[0]).nonzero()[0].tolist() == sorted(turned(board, square, 1))
 
 
@@ -183,6 +184,7 @@ def test_legal_moves_of_models(games):
         """Says the moves that are legal, or those that are not."""
 
         device = "cpu"
+        capabilities = frozenset({"language_model"})
 
         def __init__(self, right):
             self.right = right
@@ -208,7 +210,7 @@ def test_prompts(games):
     assert data.token_texts(told[None]) == [["<begin> ", "f5 ", "d6 ", "c3 "]]
     for text, words in (
         ("", "empty"),
-        ("f5 d9", "move 2 is 'd9', no square"),
+        ("f5 d9", "move 2 is 'd9', not a square"),
         ("f5 d6 a1", "move 3, a1, is not legal after f5 d6"),
         ("d4", "move 1, d4, is not legal after the start"),
         ("f5" * 61, "move 2, f5, is not legal|move 61"),
@@ -221,10 +223,10 @@ def test_prompts(games):
     ("text", "words"),
     [
         ("f5 d6\nf5 d6 a1 c3\n", r"mine.txt, line 2: move 3, a1, is not legal after f5 d6"),
-        ("f5 d6\nf5 x3\n", r"mine.txt, line 2: move 2 is 'x3', no square"),
+        ("f5 d6\nf5 x3\n", r"mine.txt, line 2: move 2 is 'x3', not a square"),
         ("", "mine.txt is empty"),
         ("f5 d6\n\nf5 f6\n", "line 2 has no move"),
-        ("f5 d6\nf5 f6\nf5 d6\n", "has 2 different games, and validation and test take 10 and 20"),
+        ("f5 d6\nf5 f6\nf5 d6\n", "has 2 different games, but validation and test need 10 and 20"),
     ],
 )
 def test_wrong_files(tmp_path, text, words):
@@ -238,7 +240,7 @@ def test_wrong_tables_and_arguments(tmp_path):
     file = tmp_path / "mine.npz"
     moves = table([random_game(seed)[0] for seed in range(40)])
     for change, words in (
-        ((3, 5, NONE), "game 4 has no move, or goes on"),
+        ((3, 5, NONE), "game 4 has no move, or continues"),
         ((2, 9, 27), "game 3: move 10, d4, is not"),
     ):
         wrong = moves.copy()
@@ -253,7 +255,7 @@ def test_wrong_tables_and_arguments(tmp_path):
         ({"context": 1}, "data.context is 1"),
         ({"n_train": 0}, "data.n_train is 0"),
         ({"division": -1}, "data.division is -1"),
-        ({"file": "none.txt"}, "no games 'none.txt'"),
+        ({"file": "none.txt"}, "no file of games 'none.txt'"),
     ):
         with pytest.raises(ValueError, match=words):
             make(**{"file": file} | args).setup()

@@ -1,4 +1,4 @@
-"""What is asked of the concepts of every source, and the warning where one of them is the label in disguise."""
+"""Checks of the concepts of every source, and the warning about label leakage."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import torch
 
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data import create_data
-from zoo.data.concepts._checks import check_concepts, disguises
+from zoo.data.concepts._concept_checks import check_concepts, leaking_concepts
 from zoo.data.split import Split
 
 SCHEMA = ConceptSchema(
@@ -106,7 +106,7 @@ def test_disguises_against_the_definition():
         concepts[torch.rand(n, generator=g) < 0.2, 0] = math.nan
         concepts[torch.rand(n, generator=g) < 0.2, 2:] = math.nan
         expected = told(y, concepts, SCHEMA)
-        found = disguises(y, concepts, SCHEMA)
+        found = leaking_concepts(y, concepts, SCHEMA)
         assert len(found) == len(set(found))
         assert set(found) == expected
         hits += len(expected)
@@ -116,7 +116,7 @@ def test_disguises_against_the_definition():
 def test_disguises_of_the_built_in_sets():
     data = create_data("digits")
     train = data.splits["train"]
-    assert disguises(train.y, train.concepts, data.concepts) == [("one_big_loop", 0), ("flat_base", 2)]
+    assert leaking_concepts(train.y, train.concepts, data.concepts) == [("one_big_loop", 0), ("flat_base", 2)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         create_data("digits").setup()  # only a user is warned
@@ -128,7 +128,7 @@ def test_the_user_is_warned(tmp_path):
     file.write_text("\n".join(["x,y,is_b,other,not_c", *lines]) + "\n")
     args = {"file": str(file), "target": "y"}
     with pytest.warns(
-        UserWarning, match="label in disguise.*'is_b' alone tells class 'b'; 'not_c' alone tells class 'c'"
+        UserWarning, match="label leakage.*'is_b' alone determines class 'b'; 'not_c' alone determines class 'c'"
     ):
         create_data("table", **args, concept_columns=["is_b", "other", "not_c"]).setup()
     with warnings.catch_warnings():
@@ -144,5 +144,5 @@ def test_the_user_is_warned(tmp_path):
     head = ",".join(f"c{j}" for j in range(7))
     lines = [f"{i},{'ab'[i % 2]}," + ",".join("" if i == j else str(i % 2) for j in range(7)) for i in range(30)]
     many.write_text("\n".join([f"x,y,{head}", *lines]) + "\n")
-    with pytest.warns(UserWarning, match="'c2' alone tells class 'a'; and 9 more"):
+    with pytest.warns(UserWarning, match="'c2' alone determines class 'a'; and 9 more"):
         create_data("table", file=str(many), target="y", concept_columns=head.split(",")).setup()

@@ -1,4 +1,4 @@
-"""Rows of numbers: standardised by the training split alone, and read from what a user types."""
+"""Rows of numbers: standardized by the training split alone, and read from what a user types."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def batches(data, name):
     return torch.cat([b.x for b in data.loader(name)])
 
 
-def test_standardised_by_train_alone(data):
+def test_standardized_by_train_alone(data):
     x = batches(data, "train")
     assert x.dtype == torch.float32
     assert x.mean(0).abs().max() < 1e-6
@@ -75,12 +75,12 @@ def test_an_input_of_ones_own(data):
             'width=1,"height, cm=2",fixed=3',
             "feature 'late' is missing; expected width=..,\"height, cm=..\",fixed=..,late=..",
         ),
-        ("widht=1,late=2", "'widht' is no feature, did you mean width"),
+        ("widht=1,late=2", "'widht' is not a feature, did you mean width"),
         ("width=1,width=2", "feature 'width' is given twice"),
-        ("width=wide", "'wide' for feature 'width' is no finite number"),
-        ("width=nan", "'nan' for feature 'width' is no finite number"),
-        ("width=", "'' for feature 'width' is no finite number"),
-        ("7", "'7' is no feature"),
+        ("width=wide", "'wide' for feature 'width' is not a finite number"),
+        ("width=nan", "'nan' for feature 'width' is not a finite number"),
+        ("width=", "'' for feature 'width' is not a finite number"),
+        ("7", "'7' is not a feature"),
         ("", "feature 'width' is missing"),
     ],
 )

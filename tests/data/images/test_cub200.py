@@ -54,7 +54,7 @@ def replace(root, name, line, text):
         ("bounding_boxes.txt", 3, "3 10.0 5.0 30.0", "bounding_boxes.txt, line 3: 4 columns where 5"),
         ("parts/part_locs.txt", 20, "2 5 nan 9.0 1", "part_locs.txt, line 20"),
         ("parts/part_locs.txt", 20, "2 5 -4.0 9.0 1", "part_locs.txt, line 20: negative"),
-        ("parts/part_locs.txt", 20, "2 5 x 9.0 1", "part_locs.txt, line 20: '2 5 x 9.0 1' is not all numbers"),
+        ("parts/part_locs.txt", 20, "2 5 x 9.0 1", "part_locs.txt, line 20: '2 5 x 9.0 1'; expected numbers only"),
         ("image_class_labels.txt", 2, "3 1", "image_class_labels.txt must have one line"),
         ("image_class_labels.txt", 2, "2 7", "labels up to 6; there are only 2 classes"),
         ("images.txt", 3, "3 001.Bird_0/gone.jpg", "gone.jpg cannot be read as an image"),
@@ -90,7 +90,7 @@ def test_class_without_an_image(cub_folder):
 def test_damaged_packed_file(tmp_path):
     file = tmp_path / "birds.npz"
     file.write_bytes(b"no zip at all")
-    with pytest.raises(ValueError, match="birds.npz is damaged or no npz file"):
+    with pytest.raises(ValueError, match="birds.npz is damaged or not an npz file"):
         create_data("cub200", root=str(file)).setup()
     np.savez(file, label=np.zeros(3))
     with pytest.raises(ValueError, match="birds.npz has no array"):

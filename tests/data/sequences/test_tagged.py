@@ -135,7 +135,7 @@ def test_wrong_files(folder, text, message):
 
 def test_what_does_not_fit(folder):
     write(folder / "test.bio", [[("Rome", "B-LOK")]])
-    with pytest.raises(ValueError, match="test, sentence 1 has 'B-LOK', a tag never seen.* did you mean B-LOC"):
+    with pytest.raises(ValueError, match="test, sentence 1 has 'B-LOK', a tag not in training.* did you mean B-LOC"):
         made(folder).setup()
     (folder / "test.bio").unlink()
     with pytest.raises(ValueError, match="test.bio.gz is missing.*data.folder"):
@@ -207,5 +207,5 @@ def test_other_sentences_are_read_with_the_words_and_tags_of_the_model(folder, t
     write(other / "test.bio", [[("Ito", "B-ORG")]])
     again = made(other)
     again.check_compatible_with(told)
-    with pytest.raises(ValueError, match="test, sentence 1 has 'B-ORG', a tag never seen in training"):
+    with pytest.raises(ValueError, match="test, sentence 1 has 'B-ORG', a tag not in training"):
         _ = again.splits

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.concepts._file import read_concepts
+from zoo.data.concepts._concepts_file import read_concepts
 
 KEYS = [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(10)]
 
@@ -79,7 +79,7 @@ def test_scale_is_of_the_training_split(read):
     [
         (["name,furry", "a,1"], "said.csv, row 1: the first column is 'name'; expected 'file'"),
         (["file", "a"], "said.csv, row 1: no column after 'file'"),
-        (["file,furry,furry", "a,1,1"], "said.csv, row 1: column 'furry' stands twice, at 2 and 3"),
+        (["file,furry,furry", "a,1,1"], "said.csv, row 1: columns 2 and 3 are both named 'furry'"),
         (["file,,furry", "a,1,1"], "said.csv, row 1: column 2 has no name"),
         (["file,furry", "a,1", "e,0"], "said.csv, row 3, column 'file': no sample 'e'"),
         (["file,furry", "a,1", "", "b,0", "a,0"], "said.csv, row 5, column 'file': 'a' is already in row 2"),
@@ -88,12 +88,15 @@ def test_scale_is_of_the_training_split(read):
             ["file,size", "a,1", "b,3", "c,big"],
             "said.csv, row 4, column 'size': 'big' is a word, '1' in row 2 a number",
         ),
-        (["file,size", "a,1", "b,3", "c,NaN"], "said.csv, row 4, column 'size': 'NaN' is no finite number; leave the"),
-        (["file,size", "a,1", "b,3", "c,-inf"], "said.csv, row 4, column 'size': '-inf' is no finite number"),
-        (["file,furry", "a,yes", "b,nan", "c,no"], "said.csv, row 3, column 'furry': 'nan' is no finite number"),
+        (
+            ["file,size", "a,1", "b,3", "c,NaN"],
+            "said.csv, row 4, column 'size': 'NaN' is not a finite number; leave",
+        ),
+        (["file,size", "a,1", "b,3", "c,-inf"], "said.csv, row 4, column 'size': '-inf' is not a finite number"),
+        (["file,furry", "a,yes", "b,nan", "c,no"], "said.csv, row 3, column 'furry': 'nan' is not a finite number"),
         (
             ["file,furry", "a,1", "b,1", "c,"],
-            "column 'furry': '1' in all 2 rows that say it, row 2 to row 3; a concept",
+            "column 'furry': '1' in all 2 rows with a value, row 2 to row 3; a constant",
         ),
         (["file,colour", "a,red", "b,red"], "column 'colour': 'red' in all 2 rows"),
         (["file,size", "a,2.5", "b,2.50"], "column 'size': '2.5' in all 2 rows"),

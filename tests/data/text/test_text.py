@@ -133,9 +133,9 @@ def test_prompts(text):
     ("content", "words"),
     [
         (b"", "bad.txt is empty; expected text"),
-        (b"abc", "bad.txt has 3 tokens: its train share is no more than a context of 16"),
-        (b"ab\xff" * 100, "bad.txt is no UTF-8 text"),
-        (b"abc" * 100 + b"\xc3", "bad.txt is no UTF-8 text"),
+        (b"abc", "bad.txt has 3 tokens: its train share is not longer than a context of 16"),
+        (b"ab\xff" * 100, "bad.txt is not UTF-8 text"),
+        (b"abc" * 100 + b"\xc3", "bad.txt is not UTF-8 text"),
     ],
 )
 def test_wrong_files(tmp_path, monkeypatch, content, words):

@@ -49,7 +49,7 @@ def make(path, **args):
 
 
 def text(data, row):
-    return "".join(data.class_names[i] + " " * (not data.spelt) for i in row.tolist() if i >= 0)
+    return "".join(data.class_names[i] + " " * (not data.by_character) for i in row.tolist() if i >= 0)
 
 
 def test_every_move_has_a_token():
@@ -65,17 +65,19 @@ def test_every_move_has_a_token():
 
 
 def test_moves_and_characters(file):
-    moves, spelt = make(file), make(file, tokens="characters", context=300)
+    moves, characters = make(file), make(file, tokens="characters", context=300)
     told = {s: [text(moves, row) for row in moves.windows(s)] for s in ("train", "val", "test")}
     assert sorted(sum(told.values(), [])) == sorted("<begin> " + line + " " for line in UCI.splitlines())
     assert moves.num_classes == 1969
     of = {notation(san): " ".join(uci) for uci, san in GAMES}
-    for row in spelt.windows("test"):
-        game = text(spelt, row).removeprefix("<begin>")
+    for row in characters.windows("test"):
+        game = text(characters, row).removeprefix("<begin>")
         assert game in of
-        assert " ".join(spelt.games(row[None])[0]) == of[game].rpartition(" ")[0]  # the last may not be whole
+        assert " ".join(characters.games(row[None])[0]) == of[game].rpartition(" ")[0]  # the last may not be whole
     assert notation(["e4", "e5", "Nf3"]) == "1.e4 e5 2.Nf3"
-    assert "".join(spelt.token_texts(spelt.windows("val")[:1])[0]) == text(spelt, spelt.windows("val")[0])
+    assert "".join(characters.token_texts(characters.windows("val")[:1])[0]) == text(
+        characters, characters.windows("val")[0]
+    )
 
 
 def test_files_of_every_kind(file, tmp_path):
@@ -99,7 +101,7 @@ def test_a_file_is_played_once(file, monkeypatch):
     from zoo.data.games import _chess_files
 
     first = make(file).windows("train")
-    monkeypatch.setattr(_chess_files, "play", None)
+    monkeypatch.setattr(_chess_files, "convert_moves", None)
     assert torch.equal(make(file).windows("train"), first)
     file.write_text(UCI.replace("\n", " \n"))
     with pytest.raises(TypeError):
@@ -113,7 +115,7 @@ def test_games_that_start_elsewhere(tmp_path, monkeypatch):
     empty = '[Event "forfeit"]\n\n1-0\n\n'
     file.write_text(other + empty + "".join(f"{notation(san)} *\n\n" for _, san in GAMES))
     data = make(file)
-    with pytest.warns(UserWarning, match="1 games with a start or rules of their own"):
+    with pytest.warns(UserWarning, match="1 games with another start position or other rules"):
         data.setup()
     assert sum(map(len, data.splits.values())) == len(GAMES)
 
@@ -165,6 +167,7 @@ class Knowing:
     """Says the moves that are legal (by a table made beforehand), or others."""
 
     device = "cpu"
+    capabilities = frozenset({"language_model"})
 
     def __init__(self, data, right):
         self.data, self.right = data, right
@@ -198,27 +201,27 @@ def test_legal_moves_of_models(file, right):
     data = make(file)
     told = data.extra_metrics(Knowing(data, right))
     assert (told["legal moves"], told["legal moves sampled"]) == (right, pytest.approx(float(right), abs=1e-9))
-    spelt = make(file, tokens="characters", context=120)
-    model = Knowing(spelt, right)
-    model.predict = lambda x: torch.zeros(*x.shape, spelt.num_classes)
-    told = spelt.extra_metrics(model)
+    characters = make(file, tokens="characters", context=120)
+    model = Knowing(characters, right)
+    model.position_logits = lambda x: torch.zeros(*x.shape, characters.num_classes)
+    told = characters.extra_metrics(model)
     assert (told["legal moves"], told["legal moves sampled"]) == (right, right)
     assert told["nats per token"] == pytest.approx(np.log(32), rel=1e-6)
     assert data.extra_metrics(object()) == {}
 
 
 def test_prompts(file):
-    data, spelt = make(file), make(file, tokens="characters")
+    data, characters = make(file), make(file, tokens="characters")
     told = data.read_input("e2e4 e7e5")
     assert text(data, told) == "<begin> e2e4 e7e5 "
-    assert text(spelt, spelt.read_input("1.e4 e5 2.")) == "<begin>1.e4 e5 2."
+    assert text(characters, characters.read_input("1.e4 e5 2.")) == "<begin>1.e4 e5 2."
     for source, given, words in (
         (data, "", "empty"),
         (data, "e2e4 e7e9", "'e7e9' .move 2 of the prompt. is not in the .*, did you mean"),
         (data, "e2e4 e2e4", "the prompt: move 2, e2e4, is not legal after e2e4"),
-        (spelt, "1.e4 z", "'z' .place 6 of the prompt. is not in the vocabulary"),
+        (characters, "1.e4 z", "'z' .place 6 of the prompt. is not in the vocabulary"),
         (data, "e2e4 " * 50, "not legal"),
-        (spelt, "e" * 41, "reads 40 at most"),
+        (characters, "e" * 41, "reads 40 at most"),
     ):
         with pytest.raises(ValueError, match=words):
             source.read_input(given)
@@ -235,7 +238,7 @@ def test_prompts(file):
         ("a.pgn", '[Event "x"]\n\n1. e4 e5\n2. Ke3 *\n', "a.pgn, line 4: move 3 is wrong .illegal san: 'Ke3'"),
         ("a.pgn", '[Event "x"]\n\n1. e4 --\n2. d4 *\n', "a.pgn, line 3: move 2 is wrong"),
         ("a.pgn", "", "has no game with a move"),
-        ("a.txt", "e2e4\n", "has 1 different games, and validation and test take 5 and 10"),
+        ("a.txt", "e2e4\n", "has 1 different games, but validation and test need 5 and 10"),
         ("a.txt.xz", "e2e4\n", "is damaged"),
     ],
 )
@@ -251,7 +254,7 @@ def test_wrong_arguments_and_a_missing_package(file, monkeypatch):
         make(file, tokens="letters")
     with pytest.raises(ValueError, match="data.context is 15; expected 16"):
         make(file, tokens="characters", context=15)
-    with pytest.raises(ValueError, match="no games 'none.pgn'"):
+    with pytest.raises(ValueError, match="no file of games 'none.pgn'"):
         make("none.pgn").setup()
     for name in (
         "chess",
@@ -272,9 +275,9 @@ def test_real_games():
         pytest.skip("no chess games; set ZOO_DATA")
     moves = create_data("chess", n_train=50, n_val=5, n_test=5)
     assert [len(moves.splits[s]) for s in ("train", "val", "test")] == [50, 5, 5]
-    spelt = create_data("chess", n_train=5, n_val=5, n_test=5, tokens="characters", context=200)
-    assert set(spelt.class_names[:-1]) == set(CHARACTERS)
-    for data in (moves, spelt):
+    characters = create_data("chess", n_train=5, n_val=5, n_test=5, tokens="characters", context=200)
+    assert set(characters.class_names[:-1]) == set(CHARACTERS)
+    for data in (moves, characters):
         told = data.position_labels("test", 5)
         assert told.look.sum() > 40
         codes = told.families[0].codes[told.look].long()

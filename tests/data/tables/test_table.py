@@ -119,18 +119,18 @@ def test_concepts_beside_the_table(file, write):
 @pytest.mark.parametrize(
     ("row", "column", "cell", "words"),
     [
-        (4, "a", "many", "mine.csv, row 6, column 'a': 'many' is no finite number"),
-        (4, "b, cm", "", "mine.csv, row 6, column 'b, cm': '' is no finite number"),
-        (0, "c", "inf", "mine.csv, row 2, column 'c': 'inf' is no finite number"),
-        (0, "c", "1e39", "mine.csv, row 2, column 'c': '1e39' is no finite number"),
+        (4, "a", "many", "mine.csv, row 6, column 'a': 'many' is not a finite number"),
+        (4, "b, cm", "", "mine.csv, row 6, column 'b, cm': '' is not a finite number"),
+        (0, "c", "inf", "mine.csv, row 2, column 'c': 'inf' is not a finite number"),
+        (0, "c", "1e39", "mine.csv, row 2, column 'c': '1e39' is not a finite number"),
         (9, "kind", "", "mine.csv, row 11, column 'kind': the cell is empty"),
-        (9, "kind", "1.5", "mine.csv, row 11, column 'kind': '1.5' is no class; expected words or whole numbers"),
+        (9, "kind", "1.5", "mine.csv, row 11, column 'kind': '1.5' is not a class; expected words or integers"),
         (9, "kind", "7", "mine.csv, row 11, column 'kind': the only row of class '7'"),
         (9, "name", "s03", "mine.csv, row 11, column 'name': 's03' is already in row 5"),
         (9, "name", "", "mine.csv, row 11, column 'name': the cell is empty"),
         (9, "high", "2,5", "mine.csv, row 11, column 'high': '2,5' is a word, '0' in row 2 a number"),
         (3, "size", "7", "mine.csv, row 2, column 'size': 'small' is a word, '7' in row 5 a number"),
-        (-1, "a", "c", "mine.csv, row 1: column 'c' stands twice, at 3 and 5"),
+        (-1, "a", "c", "mine.csv, row 1: columns 3 and 5 are both named 'c'"),
         (-1, "kind", "kinds", r"mine.csv has no column 'kind' \(data.target\), did you mean kinds"),
         (-1, "a", "aa", r"mine.csv has no column 'a' \(data.features\)"),
         (-1, "size", "sizes", r"mine.csv has no column 'size' \(data.concept_columns\), did you mean sizes"),
@@ -147,13 +147,13 @@ def test_slips(write, row, column, cell, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"features": ["a", "kind"]}, "column 'kind' is in data.target and in data.features; give it one use"),
+        ({"features": ["a", "kind"]}, "column 'kind' is in data.target and in data.features; give it one role"),
         ({"features": ["a", "high"]}, "column 'high' is in data.concept_columns and in data.features"),
         ({"features": ["a", "a"]}, "column 'a' is in data.features and in data.features"),
         ({"concept_columns": ["name"]}, "column 'name' is in data.id and in data.concept_columns"),
-        ({"features": ["a", "maker"]}, "row 2, column 'maker': 'u' is no finite number; mend or remove the row$"),
+        ({"features": ["a", "maker"]}, "row 2, column 'maker': 'u' is not a finite number; correct or remove the row$"),
         ({"features": []}, "data.features is empty"),
-        ({"split": "maker"}, "row 2, column 'maker': 'u' is no split; expected train, val or test"),
+        ({"split": "maker"}, "row 2, column 'maker': 'u' is not a split; expected train, val or test"),
         ({"concept_columns": None, "concept_kinds": {"a": "binary"}}, "concept_kinds is given without"),
         ({"concept_kinds": {"hihg": "binary"}}, "no concept column 'hihg', did you mean high"),
         ({"file": "gone.csv"}, "gone.csv is missing; it was given as data.file"),
@@ -169,16 +169,16 @@ def test_tables_that_say_too_little(write):
     file = write("few.csv", few)
     with pytest.raises(ValueError, match="row 4, column 'y': no row of class 'b' is in train"):
         create_data("table", file=file, target="y", split="part").setup()
-    with pytest.raises(ValueError, match="few.csv: 4 rows are too few to hold out a fifth"):
+    with pytest.raises(ValueError, match="few.csv: 4 rows are too few for a test split of a fifth"):
         create_data("table", file=file, target="y").setup()
-    with pytest.raises(ValueError, match="few.csv has no column of numbers"):
+    with pytest.raises(ValueError, match="few.csv has no numeric column"):
         create_data("table", file=file, target="y", id="x").setup()
     few[2][2] = few[3][2] = "tset"
-    with pytest.raises(ValueError, match="row 3, column 'part': 'tset' is no split, did you mean test"):
+    with pytest.raises(ValueError, match="row 3, column 'part': 'tset' is not a split, did you mean test"):
         create_data("table", file=write("few.csv", few), target="y", split="part").setup()
     for i in (1, 2, 3, 4):
         few[i][2] = "train"
-    with pytest.raises(ValueError, match="column 'part': no row says 'test'"):
+    with pytest.raises(ValueError, match="column 'part': no row has 'test'"):
         create_data("table", file=write("few.csv", few), target="y", split="part").setup()
     for i in (1, 2, 3, 4):
         few[i][1] = "a"

@@ -77,7 +77,7 @@ def test_floor_by_enumeration(context):
             best += chance[prefix] * max(shares)
     assert data.floor == pytest.approx((loss / context, best / context), abs=1e-12)
     windows = data.windows("test")
-    told = data.chances(windows[:, :-1])
+    told = data.next_digit_probabilities(windows[:, :-1])
     for row, found in zip(windows.tolist(), told, strict=True):
         text = "".join(map(str, row[1:]))
         for n in range(context):
@@ -95,12 +95,13 @@ class Knowing:
     """A model that knows the machine, perhaps with some of its chances moved towards uniform."""
 
     device = "cpu"
+    capabilities = frozenset({"language_model"})
 
     def __init__(self, data, blur=0.0):
         self.data, self.blur = data, blur
 
     def position_logits(self, x):
-        chance = self.data.chances(x).float().nan_to_num(0.1)  # after what cannot be, anything
+        chance = self.data.next_digit_probabilities(x).float().nan_to_num(0.1)  # after what cannot be, anything
         chance = (1 - self.blur) * chance + self.blur / 10
         return torch.nn.functional.pad(chance, (0, 1)).clamp_min(1e-30).log()
 
@@ -130,9 +131,9 @@ def test_possible():
     b = int(data.successors[a][0])
     other = next(s for s in range(50) if s not in data.successors[b])
     digits = [int(d) for d in f"{a:02d}{b:02d}{other:02d}"]
-    assert data.possible(torch.tensor([digits])) == 0.5
-    assert data.possible(torch.tensor([[*digits[:4], 9, 9, 0, 7]])) == pytest.approx(1 / 3)  # 99 is no state
-    assert data.possible(torch.tensor([[*digits[:4], 10, 1]])) == 0.5  # the begin token is no digit
+    assert data.transition_accuracy(torch.tensor([digits])) == 0.5
+    assert data.transition_accuracy(torch.tensor([[*digits[:4], 9, 9, 0, 7]])) == pytest.approx(1 / 3)  # 99 is no state
+    assert data.transition_accuracy(torch.tensor([[*digits[:4], 10, 1]])) == 0.5  # the begin token is no digit
 
 
 def test_read_input():

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from zoo.data.sequences._spans import as_iob2, compare, kinds_of, spans
+from zoo.data.sequences._spans import as_iob2, compare, find_spans, kinds_of
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
@@ -42,14 +42,14 @@ def begins(rows):
 
 def measured(truth, said, **how):
     first = begins(truth)
-    return compare(spans(flat(truth), TAGS, first), spans(flat(said), TAGS, first), **how)
+    return compare(find_spans(flat(truth), TAGS, first), find_spans(flat(said), TAGS, first), **how)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_as_one_walks_along(seed):
     truth, said = sentences(seed)
     at, first = 0, begins(said)
-    found = spans(flat(said), TAGS, first)
+    found = find_spans(flat(said), TAGS, first)
     for row in said:
         here = {
             (i, i + int(found.size[at + i]), ["LOC", "PER"][int(found.kind[at + i]) - 1])
@@ -84,18 +84,18 @@ def test_as_seqeval(seed):
 def test_what_is_no_span():
     truth = [["B-LOC", "I-LOC", "O"], ["I-LOC", "B-PER", "B-PER"]]
     first = begins(truth)
-    found = spans(flat(truth), TAGS, first)
+    found = find_spans(flat(truth), TAGS, first)
     assert found.size.tolist() == [2, 0, 0, 0, 1, 1]  # an I- at the beginning of a sentence goes on with nothing
     assert found.kind.tolist() == [1, 0, 0, 0, 2, 2]
-    assert spans(flat([["B-LOC", "I-PER", "I-PER"]]), TAGS, torch.tensor([True, False, False])).size.tolist() == [
+    assert find_spans(flat([["B-LOC", "I-PER", "I-PER"]]), TAGS, torch.tensor([True, False, False])).size.tolist() == [
         1,
         0,
         0,
     ]
-    nothing = spans(torch.tensor([0, 0]), TAGS, torch.tensor([True, False]))
+    nothing = find_spans(torch.tensor([0, 0]), TAGS, torch.tensor([True, False]))
     assert compare(nothing, nothing) == (0, 0, 0)
-    assert spans(torch.zeros(0, dtype=torch.int64), TAGS, torch.zeros(0, dtype=torch.bool)).size.shape == (0,)
-    assert spans(torch.tensor([1, 5]), [*TAGS, "<other>"], torch.tensor([True, False])).size.tolist() == [1, 0]
+    assert find_spans(torch.zeros(0, dtype=torch.int64), TAGS, torch.zeros(0, dtype=torch.bool)).size.shape == (0,)
+    assert find_spans(torch.tensor([1, 5]), [*TAGS, "<other>"], torch.tensor([True, False])).size.tolist() == [1, 0]
 
 
 def test_some_sentences_only():
