@@ -7,7 +7,7 @@ import cv2
 import pytest
 import torch
 
-from zoo.metrics import ChanceAdjusted, Consistency, BootstrapInterval, gaussian_noise, hits, peak
+from zoo.metrics import BootstrapInterval, ChanceAdjusted, Consistency, gaussian_noise, hits, peak
 
 UNITS, OWN, IMAGES, PARTS, SIDE, CELLS = 2000, 10, 5800, 15, 224, 7
 

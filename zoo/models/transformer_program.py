@@ -20,8 +20,8 @@ from zoo.programs.codegen.printer import print_program
 from zoo.programs.ir.interpreter import run, strengths
 from zoo.programs.ir.trace import along, class_sums, places
 from zoo.programs.label_positions import shares
-from zoo.programs.learn.restarts import lottery, unpack
-from zoo.programs.learn.sizes import Shape
+from zoo.programs.learn.restarts import restart_metrics, unpack
+from zoo.programs.learn.sizes import Sizes
 from zoo.programs.learn.training import ProgramTraining
 from zoo.programs.reduce.shorten import lines
 from zoo.registry import register
@@ -115,7 +115,7 @@ class TransformerProgram(ProgramTraining):
         self.pooled = pooled
         self.hparams["input_shape"] = [self.frame.length + (not pooled)]
         tokens = len(self.frame.tokens)
-        shape = Shape(
+        shape = Sizes(
             tokens,
             self.frame.length,
             num_classes,
@@ -202,7 +202,7 @@ class TransformerProgram(ProgramTraining):
         rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
         x, correct = (torch.cat(column) for column in zip(*rows, strict=True))
         metrics = shares(self.frame, *self.sequences(x), correct, pooled=self.pooled)
-        metrics |= lottery(unpack(self.rivals), self._questions(loader))
+        metrics |= restart_metrics(unpack(self.rivals), self._questions(loader))
         metrics["variables"] = float(len(self.program.nodes))
         metrics["lines of the program"] = float(lines(self.program))
         return metrics

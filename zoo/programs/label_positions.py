@@ -63,12 +63,6 @@ class LabeledPositions:
         last = torch.arange(len(self.codes), device=self.codes.device) % n == n - 1
         return self.take(~last), self.take(last)
 
-    some = sample  # former names, used by ``learn.training``
-    parted = split_every
-
-
-Questions = LabeledPositions  # former name, imported by ``learn.training`` and ``zoo.models.transformer_program``
-
 
 def read_rows(frame: Frame, x: Tensor, *, pooled: bool) -> tuple[Tensor, Tensor]:
     """Return the sequences and label positions in rows as ``zoo.data`` serves labeled sequences.

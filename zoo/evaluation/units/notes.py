@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoo.capabilities import HasActivity, HasConcepts, HasUnitTemplates, capability
+from zoo.capabilities import HasActivity, HasConcepts, HasUnitTemplates, HasWindows, capability
 from zoo.data.base import Data, SplitName
-from zoo.data.token_windows import TokenWindowData
 from zoo.evaluation.units.token_triggers import Trigger, token_triggers
 from zoo.explanation import Explanation
 from zoo.model import SelfExplaining
@@ -51,7 +50,8 @@ def unit_notes(
 
 def token_windows(data: Data, split: SplitName) -> Tensor | None:
     """Return windows ``(n, t + 1)`` of token ids of a split; None where inputs are no contexts or cannot be read."""
-    return data.windows(split) if isinstance(data, TokenWindowData) and data.is_available else None
+    windowed = capability(data, HasWindows)
+    return None if windowed is None or not data.is_available else windowed.windows(split)
 
 
 @torch.no_grad()

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.model import SelfExplaining, in_order
 from zoo.programs.ir.program import Program
-from zoo.programs.label_positions import Questions, read_rows
+from zoo.programs.label_positions import LabeledPositions, read_rows
 from zoo.programs.learn import restart_state
 from zoo.programs.learn.compilation import compile_network
 from zoo.programs.learn.network import Network, ReadOut, soft_logits, soft_loss, temperature
-from zoo.programs.learn.sizes import Shape
+from zoo.programs.learn.sizes import Sizes
 from zoo.sequence_spec import Frame
 
 
@@ -53,7 +53,7 @@ class ProgramLearner(SelfExplaining):
 
     def build_network(
         self,
-        shape: Shape,
+        shape: Sizes,
         *,
         restarts: int,
         identity: float,
@@ -75,22 +75,22 @@ class ProgramLearner(SelfExplaining):
         self.temperatures = temperatures
         self.network = Network(shape, restarts=restarts, identity=identity, previous=previous)
         self.readout = ReadOut(restarts, shape.classes, shape.units)
-        self.best = restart_state.Snapshot(self._parameters_of_restarts())
+        self.best = restart_state.BestParameters(self._parameters_of_restarts())
         self.register_buffer("accuracy", torch.full((restarts,), -1.0))
         self.register_buffer("soft", torch.full((restarts, 2), -1.0))
         self.register_buffer("rivals", torch.zeros(0, dtype=torch.uint8))
         self.register_buffer("progress", torch.zeros((), dtype=torch.float64))
         self.register_buffer("code", torch.zeros(0, dtype=torch.uint8))
-        self._cache: restart_state.Read | None = None
+        self._cache: restart_state.CachedProgram | None = None
         self.register_load_state_dict_pre_hook(_resize)
 
     @property
     def program(self) -> Program:
         """The program of this model: the selected one, or what the leading restart would be."""
         tensors = [self.code, self.accuracy, *self._parameters_of_restarts()]
-        if self._cache is None or not self._cache.still(tensors):
+        if self._cache is None or not self._cache.is_current(tensors):
             leader = 0 if len(self.code) else int(self.accuracy.argmax())
-            self._cache = restart_state.Read(tensors, self.compiled(leader))
+            self._cache = restart_state.CachedProgram(tensors, self.compiled(leader))
         return self._cache.program
 
     @torch.no_grad()
@@ -129,11 +129,11 @@ class ProgramLearner(SelfExplaining):
         """Return each sequence once ``(s, length)``, and the sequence and position ``(b, 2)`` of each question."""
         return read_rows(self.frame, x, pooled=self.pooled)
 
-    def _questions(self, loader: Iterable[Batch]) -> Questions:
+    def _questions(self, loader: Iterable[Batch]) -> LabeledPositions:
         """Return all questions of a split in its order, gathered over ranks."""
         x, y = in_order((b.x.to(self.device), b.y.to(self.device), b.index.to(self.device)) for b in loader)
         codes, asked = self.sequences(x)
-        return Questions(codes, asked, y)
+        return LabeledPositions(codes, asked, y)
 
     # Training with Lightning.
 
@@ -167,7 +167,7 @@ class ProgramLearner(SelfExplaining):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count correct predictions of the program of every restart, and the samples."""
         codes, asked = self.sequences(batch.x)
-        questions = Questions(codes, asked, batch.y)
+        questions = LabeledPositions(codes, asked, batch.y)
         correct = [len(batch) * questions.accuracy(program) for program in self._programs]
         self._correct += torch.tensor([*correct, len(batch)])
 
@@ -193,7 +193,7 @@ class ProgramLearner(SelfExplaining):
         if len(self.code) or float(self.accuracy.max()) < 0:
             return
         parameters = self._parameters_of_restarts()
-        now = restart_state.Snapshot(parameters).to(self.device)
+        now = restart_state.BestParameters(parameters).to(self.device)
         self.best.restore(parameters)
         correct = torch.zeros(len(self.accuracy), 2, dtype=torch.float64, device=self.device)
         total = torch.zeros((), dtype=torch.float64, device=self.device)

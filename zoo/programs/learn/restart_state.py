@@ -100,9 +100,3 @@ class CachedProgram:
         if len(tensors) != len(self._tensors) or any(a is not b for a, b in zip(tensors, self._tensors, strict=True)):
             return False
         return self._versions == [(t._version, t.dtype) for t in tensors]
-
-    still = is_current  # former name, used by ``zoo.models.transformer_program``
-
-
-Snapshot = BestParameters  # former names, used by ``learn.training`` and ``zoo.models.transformer_program``
-Read = CachedProgram

@@ -95,7 +95,3 @@ def restart_metrics(restarts: Sequence[Restart], labeled: LabeledPositions) -> d
         metrics["median soft less hard"] = median(differences)
         metrics["largest soft less hard"] = max(differences)
     return metrics
-
-
-Rival = Restart  # former names, used by ``learn.training`` and ``zoo.models.transformer_program``
-lottery = restart_metrics

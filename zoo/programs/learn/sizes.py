@@ -78,6 +78,3 @@ class Sizes:
     def units(self) -> int:
         """Number of units of the read-out."""
         return self.categories(self.layers) * self.width + self.layers * self.counters
-
-
-Shape = Sizes  # former name, imported by ``zoo.models.transformer_program``

@@ -12,10 +12,11 @@ from zoo.programs.codegen.vocabulary import forget_words, with_names, words_of_t
 from zoo.programs.ir.program import Program
 from zoo.programs.learn import restart_state
 from zoo.programs.learn.learner import ProgramLearner
-from zoo.programs.learn.restarts import Rival, pack
+from zoo.programs.learn.restarts import Restart, pack
 from zoo.programs.learn.word_vectors import start, word_vectors
 from zoo.programs.reduce.local_search import search
-from zoo.programs.reduce.prune import fitted, prune
+from zoo.programs.reduce.prune import prune
+from zoo.programs.reduce.refit import fitted
 from zoo.programs.reduce.shorten import lines, shrink
 from zoo.programs.reduce.simplify import simplify
 
@@ -65,7 +66,7 @@ class ProgramTraining(ProgramLearner):
             self.best.restore(self._parameters_of_restarts())
         questions = self._questions(loader)
         restarts = [
-            Rival(self.compiled(r), accuracy, (with_noise, without_noise))
+            Restart(self.compiled(r), accuracy, (with_noise, without_noise))
             for r, (accuracy, (with_noise, without_noise)) in enumerate(
                 zip(accuracies, self.soft.tolist(), strict=True)
             )
@@ -117,10 +118,10 @@ class ProgramTraining(ProgramLearner):
             words: read words whose properties affect no prediction as unknown words.
         """
         questions = self._questions(loader)
-        fit, held_out = questions.parted(5) if isinstance(val, bool) else (questions, self._questions(val))
+        fit, held_out = questions.split_every(5) if isinstance(val, bool) else (questions, self._questions(val))
         if some is not None:
-            fit = fit.some(some)
-            held_out = held_out.some(some)
+            fit = fit.sample(some)
+            held_out = held_out.sample(some)
         done = prune(self.program, fit, held_out, cost=cost, l2=l2)
         text = [lines(p) for p in (self.program, done.program)]
         best = forget_words(done.program, fit, held_out) if words else done.program
@@ -144,10 +145,10 @@ class ProgramTraining(ProgramLearner):
     ) -> dict[str, float]:
         """Shorten the program's text by changes that cost at most ``cost`` of accuracy; arguments as in ``prune``."""
         questions = self._questions(loader)
-        fit, held_out = questions.parted(5)
+        fit, held_out = questions.split_every(5)
         if some is not None:
-            fit = fit.some(some)
-            held_out = held_out.some(some)
+            fit = fit.sample(some)
+            held_out = held_out.sample(some)
         done = fitted(shrink(self.program, fit, held_out, cost=cost, l2=l2), questions, l2=l2, bits=bits)
         metrics = {"accuracy before": held_out.accuracy(self.program), "accuracy": held_out.accuracy(done)}
         for name, program in ((" before", self.program), ("", done)):

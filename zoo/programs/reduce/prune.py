@@ -13,10 +13,8 @@ from zoo.programs.ir.nodes import Input, Node, Table, rows_of, with_rows
 from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import coverage, reachable
 from zoo.programs.label_positions import LabeledPositions
-from zoo.programs.reduce.refit import fitted, refitted, without_all
+from zoo.programs.reduce.refit import refitted, without_all
 from zoo.programs.reduce.simplify import forget_unused, simplify
-
-__all__ = ["Pruned", "fitted", "prune"]  # ``fitted`` is imported from here by ``learn.training``
 
 
 @dataclass(frozen=True)
