@@ -124,8 +124,7 @@ class Registry:
         entry = self._entry_points[name]
         try:
             cls = entry.load()
-            kind = getattr(cls, "registered_as", None)
-            if _BY_KIND.get(kind) is not self:
+            if _BY_KIND.get(str(getattr(cls, "registered_as", None))) is not self:
                 raise TypeError(f"{entry.value} is no {self.kind}")
         except Exception as error:  # whatever a foreign package raises at import
             self._broken.add(name)
