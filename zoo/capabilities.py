@@ -9,6 +9,7 @@ A family lists what each instance offers, so scores, pages and recipes need neit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from torch import Tensor
@@ -16,7 +17,8 @@ from torch import Tensor
 from zoo.batch import Batch
 
 
-class Sources(NamedTuple):
+@dataclass(frozen=True)
+class Sources:
     """Training samples that units were taken from.
 
     Attributes:

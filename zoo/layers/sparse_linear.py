@@ -113,6 +113,8 @@ def fit_sparse_linear(
     bounds = [(None, None)] * int(free.sum()) + [(0, None)] * (2 * int(split.sum()))
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance}
     bounded = np.arange(len(first)) >= free.sum()
+    weight = w0
+    residual = float("inf")
     for _ in range(ROUNDS):
         solution = minimize(value, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         # The search stops just off the bound; entries smaller than their gradient belong on it.

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from itertools import islice
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -139,7 +139,7 @@ def _check_augmentation(data: Data, name: SplitName, samples: int) -> None:
 
 
 def _check_order(data: Data, name: SplitName) -> None:
-    def order(epoch: int, shuffle: bool) -> list[list[tuple[int, int]]]:
+    def order(epoch: int, shuffle: bool) -> list[Any]:
         sampler = data.loader(name, shuffle=shuffle).batch_sampler
         sampler.set_epoch(epoch)  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
         return [list(batch) for batch in sampler or []]

@@ -53,7 +53,9 @@ class Resumable(Callback):
             signal.signal(signal.SIGINT, self._handler)
             self._handler = None
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Save within an epoch every ``every`` steps, or after Ctrl-C."""
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         due = self.every is not None and trainer.global_step % self.every == 0

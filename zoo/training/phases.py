@@ -61,7 +61,7 @@ def run_phases(
     """
     check_phases(model, config)
     folder = out / "phases"
-    if rank_zero_only.rank == 0:  # other ranks must not create it before it is checked
+    if getattr(rank_zero_only, "rank", 0) == 0:  # other ranks must not create it before it is checked
         folder.mkdir(parents=True, exist_ok=True)
     if config.trainer.channels_last:
         backbone_of(model).to(memory_format=torch.channels_last)

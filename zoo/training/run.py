@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import checkpoint
 from zoo import config as configs
+from zoo.capabilities import HasFixedShape, capability
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
 from zoo.model import SelfExplaining
@@ -75,7 +76,10 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
         OmegaConf.update(config.data, key, value, force_add=True)
     for key in FROM_DATA:
         if key in args["model"] and args["model"][key] is None:
-            unread = dry and not (key == "input_shape" and hasattr(data, "size"))  # images know their shape unread
+            shape_known = key == "input_shape" and capability(data, HasFixedShape) is not None
+            unread = dry and not shape_known
+                key == "input_shape" and capability(data, HasFixedShape) is not None
+            )  # images know their shape unread
             args["model"][key] = _placeholder(config, key) if unread else _from_data(data, key)
             if not dry:
                 OmegaConf.update(config.model, key, args["model"][key], force_add=True)

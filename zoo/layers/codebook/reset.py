@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
+from torch.optim import Optimizer
 
 from zoo.layers.codebook.bottleneck import Codebook, CodeUse
 
@@ -28,7 +27,9 @@ class DeadCodeReset(Callback):
     def __init__(self, every: int) -> None:
         self.every = every
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
         """Count the selected codes, and reset the others every ``every`` steps."""
         codebooks = [m for m in pl_module.modules() if isinstance(m, Codebook) and m.codes.requires_grad]
         vectors = count(codebooks)
