@@ -77,9 +77,7 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     for key in FROM_DATA:
         if key in args["model"] and args["model"][key] is None:
             shape_known = key == "input_shape" and capability(data, HasFixedShape) is not None
-            unread = dry and not shape_known
-                key == "input_shape" and capability(data, HasFixedShape) is not None
-            )  # images know their shape unread
+            unread = dry and not shape_known  # images know their shape unread
             args["model"][key] = _placeholder(config, key) if unread else _from_data(data, key)
             if not dry:
                 OmegaConf.update(config.model, key, args["model"][key], force_add=True)
