@@ -44,8 +44,8 @@ def test_windows_are_the_text(text):
     lengths = torch.bincount((every.x >= 0).sum(1), minlength=17)[1:]
     assert lengths.max() - lengths.min() <= 1
     for i, (x, y) in enumerate(zip(batch.x, batch.y, strict=True)):
-        told = decoded(data, x) + data.class_names[y]
-        assert TEXT[ends["test"][0] + 16 * i :].startswith(told)
+        result = decoded(data, x) + data.class_names[y]
+        assert TEXT[ends["test"][0] + 16 * i :].startswith(result)
     assert data.class_names == tuple(sorted(set(TEXT)))
 
 
