@@ -60,7 +60,7 @@ def test_what_a_run_leaves(run):
     scores = json.loads((run / "codes" / "checkpoint" / "metrics.json").read_text())["scores"]
     assert scores["nats per token"]["protocol"] == "text"
     assert scores["completeness_gap"]["value"] < 1e-5
-    assert "tokens, -1 behind the end" in (run / "dense" / "checkpoint" / "README.md").read_text()
+    assert "tokens, padded with -1" in (run / "dense" / "checkpoint" / "README.md").read_text()
     names = OmegaConf.load(run / "codes" / "checkpoint" / "units" / "names.yaml")
     assert (run / "codes" / "checkpoint" / "explanation.png").is_file()
     assert len(names) == 36
@@ -88,7 +88,7 @@ def test_explains_positions_and_prompts(run, capsys):
         code, result = say(capsys, "explain", name, given, "--out", "pages")
         assert code == 0, result
         html = (run / result.split("page  ")[1].strip()).read_text()
-        assert "What comes next" in html
+        assert "Predicted next token" in html
         assert "<mark" in html
         assert "precision is the share of its firings" in html
         assert ("L1.H2.17 is code 17" in html) == (name == "codes")
@@ -119,7 +119,7 @@ def test_sets_a_code(run, capsys):
     code, result = say(capsys, "intervene", "codes", "said the ", "L0.H1.3=1", "L0.M.0=0", "--out", "pages")
     assert code == 0, result
     assert "L0.H1.3" in result
-    assert "What changes when" in (run / result.split("page  ")[1].strip()).read_text()
+    assert "Interventions" in (run / result.split("page  ")[1].strip()).read_text()
 
 
 def test_steers(run, capsys):
@@ -155,11 +155,11 @@ def test_steers_by_topic(run, capsys):
     code, result = say(capsys, *argv, "--codes", "2")
     assert code == 0, result
     assert "share of 6 texts with dog" in " ".join(result.split())
-    rows = [result.splitlines()[-2].split(), result.splitlines()[-1].split()]
+    rows = [line.split() for line in result.splitlines() if line.strip()][-2:]
     assert [row[:-3] for row in rows] == [["unsteered"], ["steered"]]
     assert all(0 <= float(row[-3]) <= 1 < float(row[-2]) for row in rows)
     code, stated = say(capsys, *argv, *(f"{name}=on" for name in found))
-    assert stated.splitlines()[-2:] == result.splitlines()[-2:]
+    assert stated.rstrip().splitlines()[-2:] == result.rstrip().splitlines()[-2:]
 
 
 @pytest.mark.parametrize(

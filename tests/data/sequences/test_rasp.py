@@ -178,7 +178,7 @@ def test_an_input_of_ones_own(drawn):
         ({"even": 1.5}, "data.even is 1.5"),
         ({"task": "induction", "length": 9}, "even one"),
         ({"size": 3}, "data.size is 3"),
-        ({"length": 1}, "no room"),
+        ({"length": 1}, "expected room for a word"),
     ],
 )
 def test_wrong_arguments(args, reason):
