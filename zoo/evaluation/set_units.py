@@ -139,4 +139,4 @@ def _detected(strength: Tensor, mask: Tensor, names: Sequence[str]) -> str:
     """Return what the model computed for the units that a statement sets: the strongest of them."""
     ids = mask.nonzero()[:, 0]
     best = int(ids[strength[ids].argmax()])
-    return f"{float(strength[best]):.3g}" if len(ids) == 1 else f"{names[best]} ({float(strength[best]):.3g})"
+    return f"{strength[best].item():.3g}" if len(ids) == 1 else f"{names[best]} ({strength[best].item():.3g})"

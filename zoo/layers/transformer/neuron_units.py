@@ -14,7 +14,7 @@ from zoo.layers.transformer.language_model import LanguageModelBase
 
 DESCRIBE = (
     "This model is a network whose hidden units are called neurons. The strength of a neuron is its activation. Every"
-    " active neuron adds to the score of a class or subtracts from it."
+    " active neuron adds to the score of a class or subtracts from it. L1.17 is neuron 17 of layer 1, counted from 0."
 )
 
 
