@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from zoo.cli import main
@@ -61,7 +62,7 @@ def test_what_a_run_leaves(run):
     assert scores["nats per token"]["protocol"] == "text"
     assert scores["completeness_gap"]["value"] < 1e-5
     assert "tokens, padded with -1" in (run / "dense" / "checkpoint" / "README.md").read_text()
-    names = OmegaConf.load(run / "codes" / "checkpoint" / "units" / "names.yaml")
+    names = yaml.safe_load((run / "codes" / "checkpoint" / "units.yaml").read_text())["units"]
     assert (run / "codes" / "checkpoint" / "explanation.png").is_file()
     assert len(names) == 36
     assert any(re.search(r"L0\.\w+\.\d+, after “.+” \(precision", line) for line in names.values())
@@ -90,9 +91,9 @@ def test_explains_positions_and_prompts(run, capsys):
         html = (run / result.split("page  ")[1].strip()).read_text()
         assert "Predicted next token" in html
         assert "<mark" in html
-        assert "precision is the share of its firings" in html
+        assert "Precision is the share of its activations" in html
         assert ("L1.H2.17 is code 17" in html) == (name == "codes")
-        assert bool(re.search(r'class="quiet">picked<', html)) == (name == "codes")
+        assert bool(re.search(r'class="quiet">selected<', html)) == (name == "codes")
 
 
 def test_byte_pairs_end_to_end(run, capsys):

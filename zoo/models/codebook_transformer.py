@@ -26,8 +26,8 @@ from zoo.registry import register
 
 DESCRIBE = (
     "This model describes every activation with entries of one fixed list, called codes. The strength of a code is 1 if"
-    " it is selected and 0 if not. Every selected code adds to the score of a class or subtracts from it. L1.H2.17 is code 17"
-    " of head 2 in layer 1, L1.M.17 code 17 behind the MLP of layer 1; all are counted from 0."
+    " it is selected and 0 if not. Every selected code adds to the score of a class or subtracts from it."
+    " L1.H2.17 is code 17 of head 2 in layer 1, L1.M.17 code 17 behind the MLP of layer 1; all are counted from 0."
 )
 
 

@@ -14,7 +14,8 @@ from zoo.layers.transformer.language_model import LanguageModelBase
 
 DESCRIBE = (
     "This model is a network whose hidden units are called neurons. The strength of a neuron is its activation. Every"
-    " active neuron adds to the score of a class or subtracts from it. L1.17 is neuron 17 of layer 1, counted from 0."
+    " active neuron adds to the score of a class or subtracts from it. L1.17 is neuron 17 of layer 1,"
+    " L1.E2.17 neuron 17 of expert 2 in layer 1; all are counted from 0."
 )
 
 

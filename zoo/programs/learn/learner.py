@@ -36,7 +36,8 @@ class ProgramLearner(SelfExplaining):
         best: parameters of each restart at its best epoch.
         accuracy: ``(r,)`` validation accuracy of the program of each restart at its best epoch, -1 before the first.
         soft: ``(r, 2)`` validation accuracy there as a network at the last temperature, with noise and without.
-        restart_programs: bytes of the programs of all restarts when the best was selected (``zoo.programs.learn.restarts``).
+        restart_programs: bytes of the programs of all restarts when the best was selected, as
+            ``zoo.programs.learn.restarts`` packs them.
         progress: epochs done, a scalar.
         code: bytes of the program, empty before ``discretise``.
     """
