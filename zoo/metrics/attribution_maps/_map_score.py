@@ -34,11 +34,15 @@ class MapScore(Score):
     values: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
     bounds: tuple[float, float] = (0, math.inf)
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, share: float = 1.0, points: int = 0) -> None:
         super().__init__()
         self.share = fraction("share", share, zero=False)
-        self.intervals = {self.values[0]: ("", *self.bounds)}  # pyright: ignore[reportAttributeAccessIssue]
+        self.intervals = {self.values[0]: ("", *self.bounds)}
         self._rows_fed: Tensor | None = None  # of a batch of which a share is fed
         for name, width in (("value", len(self.values)), ("curve", len(self.curves) * points)):
             self._sum(f"{name}_total", width, dtype=torch.float64)

@@ -143,7 +143,8 @@ class Dissection(Score):
         level = thresholds(torch.cat(self.maps), self.quantile)
         pairs = zip(self.maps, self.masks, strict=True)
         counts = [overlap(maps, unpack(masks, self.part_count), level) for maps, masks in pairs]
-        best, thing = iou(*(sum(batches[1:], batches[0]) for batches in zip(*counts, strict=True))).max(1)
+        units, things, both = (torch.stack(batches).sum(0) for batches in zip(*counts, strict=True))
+        best, thing = iou(units, things, both).max(1)
         found = best > self.least
         thing = torch.where(found, thing, -1)
         return {

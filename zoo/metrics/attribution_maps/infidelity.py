@@ -119,10 +119,6 @@ class Infidelity(MapScore):
     protocol = "yeh2019-infidelity-v1"
     higher_is_better = False
     values = ("infidelity", "scaled", "zero", "unexplained")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(
         self,

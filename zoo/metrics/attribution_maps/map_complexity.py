@@ -80,10 +80,6 @@ class MapComplexity(MapScore):
     protocol = "zoo-map-complexity-v1"
     bounds = (0, 1)
     values = ("gini", "entropy", "spread")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -134,10 +134,6 @@ class MapDeletion(MapScore):
     bounds = (0, 1)
     values: tuple[str, ...] = ("deletion", "insertion", "gap", "random_deletion", "random_insertion")
     curves: tuple[str, ...] = ("deletion_curve", "insertion_curve")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self, *, steps: int = 20, baseline: float = 0.0, chance: bool = True, share: float = 1.0) -> None:
         self.values = type(self).values if chance else type(self).values[:3]

@@ -128,10 +128,6 @@ class MapLocalization(MapScore):
     protocol = "zoo-map-localisation-v1"
     bounds = (0, 1)
     values = ("mass", "rank", "pointing", "area")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -79,7 +79,7 @@ def robustness(
         change = again - first
         moved.append(torch.linalg.vector_norm(change, dim=2))
         far.append(torch.linalg.vector_norm(step, dim=2))
-        if logits is not None:
+        if forward is not None and logits is not None:
             after = _logits(forward, near, target).unflatten(0, (len(some), len(x)))
             kept = after.argmax(2) == logits.argmax(1)
             relative = torch.where(kept, torch.linalg.vector_norm(change / _size(first), dim=2), -torch.inf)
@@ -149,10 +149,6 @@ class MapSensitivity(MapScore):
         "input_stability",
         "output_stability",
     )
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self, *, radius: float = 0.1, draws: int = 10, share: float = 1.0) -> None:
         super().__init__(share=share)

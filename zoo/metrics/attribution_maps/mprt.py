@@ -147,10 +147,6 @@ class Mprt(MapScore):
     bounds = (-1, 1)
     values = ("mprt", "last")
     curves: tuple[str, ...] = ("likeness_curve",)
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self, *, stages: int = 5, seed: int = 0, share: float = 1.0) -> None:
         super().__init__(share=share, points=count("stages", stages))

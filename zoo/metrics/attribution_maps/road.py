@@ -102,10 +102,6 @@ class Road(MapScore):
     bounds = (-1, 1)
     values: tuple[str, ...] = ("road", "morf", "lerf", "random")
     curves: tuple[str, ...] = ("morf_curve", "lerf_curve", "random_curve")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(
         self,

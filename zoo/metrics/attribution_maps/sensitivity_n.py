@@ -90,10 +90,6 @@ class SensitivityN(MapScore):
     bounds = (-1, 1)
     values = ("sensitivity_n",)
     curves: tuple[str, ...] = ("correlation_curve",)
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(
         self,

@@ -36,6 +36,9 @@ class Activations(Metric):
     full_state_update = False
     higher_is_better = True
     protocol = f"{PROTOCOL}/activations"
+    samples: Tensor
+    ids: list[Tensor]
+    labels: list[Tensor]
 
     def __init__(self, sizes: Sequence[int], *, chance: bool = True, seed: int = 0) -> None:
         super().__init__()
@@ -94,7 +97,7 @@ class Activations(Metric):
             if labels is not None:
                 self.labels.append(labels.detach().to(self.device, torch.int64, copy=True))
             for i, x in enumerate(strengths):
-                getattr(self, f"kept{i}").append(x.detach().to(self.device, torch.float64, copy=True))
+                self._state_rows(f"kept{i}").append(x.detach().to(self.device, torch.float64, copy=True))
 
     def compute(self) -> dict[str, float]:
         """``Match.summary`` averaged over all pairs of runs, and ``support``, the number of samples.
@@ -134,6 +137,10 @@ class Activations(Metric):
         n, (a, b) = int(self.samples), (self._spread(k) for k in (i, j))
         cross = getattr(self, f"cross{i}_{j}") - torch.outer(getattr(self, f"total{i}"), getattr(self, f"total{j}")) / n
         return torch.where(torch.outer(a, b) > 0, cross / torch.outer(a, b).clamp_min(1e-300), 0).clamp(-1, 1)
+
+    def _state_rows(self, name: str) -> list[Tensor]:
+        """Return a state that is a list of rows, by name."""
+        return self.__dict__[name]
 
     def _sync_dist(self, *args: Any, **more: Any) -> None:
         """Gather; a process that has no samples sends rows of the right type and width."""

@@ -9,6 +9,9 @@ ties by its build's SIMD code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -36,6 +39,11 @@ def _matrix(index: Tensor, weight: Tensor, cells: int) -> Tensor:
     return weight.new_zeros(index.shape[1], cells).scatter_add_(1, index.T, weight.T)
 
 
+def _ordered_sum(terms: Sequence[Tensor]) -> Tensor:
+    """Sum of tensors from left to right, which fixes the rounding."""
+    return reduce(torch.add, terms)
+
+
 def _peak(maps: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
     """First maximum of each ``(n, h, w)`` float64 map once upsampled, as ``(n, 2)`` (x, y).
 
@@ -46,8 +54,8 @@ def _peak(maps: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tens
     tops = coarse.amax(-1)
     slack = 1e-9 * maps.abs().amax((-2, -1))
     owner, y = (tops >= (tops.amax(-1) - slack)[:, None]).nonzero(as_tuple=True)
-    wide = sum(maps.index_select(-1, i) * w for i, w in zip(*columns, strict=True))
-    row = sum(wide[owner, i[y]] * w[y, None] for i, w in zip(*rows, strict=True))
+    wide = _ordered_sum([maps.index_select(-1, i) * w for i, w in zip(*columns, strict=True)])
+    row = _ordered_sum([wide[owner, i[y]] * w[y, None] for i, w in zip(*rows, strict=True)])
     value, x = row.max(-1)
     best, at = torch.full_like(tops, -torch.inf), torch.zeros_like(tops, dtype=torch.int64)
     best[owner, y], at[owner, y] = value, x

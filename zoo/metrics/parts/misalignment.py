@@ -109,12 +109,11 @@ class Misalignment(Score):
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Attack the images of a record; nothing if the strength has no gradient in the image."""
         explanation, model, owner = record.explanation, record.model, record.explanation.units.owner
-        owned = owner is not None and bool((owner >= 0).all())
-        own = (
-            owner.to(explanation.target.device) == explanation.target[:, None]
-            if owned
-            else torch.ones_like(explanation.strength).bool()
-        )
+        own = torch.ones_like(explanation.strength).bool()
+        owned = False
+        if owner is not None and bool((owner >= 0).all()):
+            owned = True
+            own = owner.to(explanation.target.device) == explanation.target[:, None]
         most, unit = (explanation.strength if owned else explanation.contribution).masked_fill(~own, -torch.inf).max(1)
         known = (most > -torch.inf) if owned else (most > 0)
         rows = (known & chosen(record.batch.index.to(known.device), self.share)).nonzero()[:, 0]
