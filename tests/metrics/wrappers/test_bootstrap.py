@@ -11,8 +11,10 @@ from worlds import Toy, batch, take
 
 from zoo.metrics import Accuracy, Completeness, Consistency, Leakage, Stability, Suite
 from zoo.metrics.base import Score
-from zoo.metrics.wrappers._estimates import Estimate, poisson
-from zoo.metrics.wrappers.bootstrap import BUDGET, BootstrapInterval
+from zoo.metrics.wrappers._estimates import Estimate
+from zoo.metrics.wrappers._replicates import BUDGET
+from zoo.metrics.wrappers._weighted_sums import poisson
+from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.training.run import build, load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")

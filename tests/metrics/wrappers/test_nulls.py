@@ -6,7 +6,7 @@ from rows_parts import CONCEPTS
 from test_chance_adjusted import SIDE, labelled, world
 
 from zoo.metrics import ChanceAdjusted, Consistency, LabelConsistency
-from zoo.metrics.wrappers._nulls import dealt
+from zoo.metrics.wrappers._nulls import exchanged
 
 
 def test_permuting_exchanges_places_inside_the_gate_group():
@@ -43,7 +43,7 @@ def test_dealing_is_uniform():
     groups = torch.tensor([1, 0, 1, 0, 1])
     for seed in range(3000):
         keys = torch.randint(0, 2**60, (5,), generator=torch.Generator().manual_seed(seed))
-        whose = dealt(groups, keys)
+        whose = exchanged(groups, keys)
         assert torch.equal(groups[whose], groups)
         assert whose.unique().numel() == 5
         counts += (whose[[0, 2, 4], None] == torch.tensor([0, 2, 4])).float()
@@ -74,9 +74,9 @@ def test_shifted_labels_keep_their_neighbours():
     rows = labelled(10)
     score = ChanceAdjusted(LabelConsistency(7, CONCEPTS), "shift")
     score.update(**rows)
-    fires = rows["places"]
+    active = rows["places"]
     for draw in range(8):
         moved = score.moved(score.rows(), draw)
-        steps = [s for s in range(10) if torch.equal(fires.roll(s, 0), moved)]
+        steps = [s for s in range(10) if torch.equal(active.roll(s, 0), moved)]
         assert len(steps) == 1
         assert steps[0] > 0

@@ -66,33 +66,33 @@ class LabelConsistency(Consistency):
         self._sum("known", len(concepts))
         self._sum("concepts")
 
-    def update(self, fires: Tensor, labels: Tensor, known: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def update(self, active: Tensor, labels: Tensor, known: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Count a batch.
 
         Args:
-            fires: ``(b, u)`` bool, whether each unit is active on each instance.
+            active: ``(b, u)`` bool, whether each unit is active on each instance.
             labels: ``(b, m)``, 1 or true where the instance bears the label; NaN for unknown.
             known: ``(b, m)`` bool, whether the label is known; None if wherever it is a number.
 
         Raises:
             ValueError: if a shape does not fit.
         """
-        expect("fires", fires, None, self.num_units)
-        expect("labels", labels, len(fires), self.part_count)
-        fires, labels = fires.to(self.device).bool(), labels.to(self.device)
+        expect("active", active, None, self.num_units)
+        expect("labels", labels, len(active), self.part_count)
+        active, labels = active.to(self.device).bool(), labels.to(self.device)
         there = ~labels.isnan() if known is None else known.to(self.device).bool()
         expect("known", there, *labels.shape)
         true = there & (labels > 0.5)
-        self._add("hit", fires, by=true)
-        self._add("shown", fires, by=there)
-        self._add("fired", fires)
+        self._add("hit", active, by=true)
+        self._add("shown", active, by=there)
+        self._add("fired", active)
         self._add("present", true)
         self._add("known", there)
-        self._add("samples", torch.ones(len(fires), dtype=torch.int64, device=self.device))
+        self._add("samples", torch.ones(len(active), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count the samples of a record."""
-        self.update(self.fires(record), self.labels(record))
+        self.update(self.active(record), self.labels(record))
         self.concepts = self.concepts + (0 if record.ends is None else len(record.batch))
 
     def labels(self, record: Record) -> Tensor:
@@ -101,7 +101,7 @@ class LabelConsistency(Consistency):
         assert concepts is not None
         return concepts.masked_fill(~self.whether.to(concepts.device), torch.nan)
 
-    def fires(self, record: Record) -> Tensor:
+    def active(self, record: Record) -> Tensor:
         """``(b, u)`` bool, whether each unit is active."""
         contribution = record.explanation.contribution
         if self.gate == "share":

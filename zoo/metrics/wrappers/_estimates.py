@@ -6,33 +6,9 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-import torch
 from torch import Tensor
 
-from zoo.metrics.perturbations.noise import random_bits
-
-STREAM = 5 << 32  # draw numbers of the bootstrap, apart from those of perturbations
-POISSON_CDF = [math.exp(-1) * sum(1 / math.factorial(i) for i in range(k + 1)) for k in range(18)]
 ROUNDING = 1e-9  # standard deviation, relative to the range of a score, below which all replicates are equal
-
-
-def poisson(ids: Tensor, replicates: int) -> Tensor:
-    """Weights of samples in bootstrap replicates: Poisson of mean 1, a hash of (sample id, replicate).
-
-    Args:
-        ids: ``(b,)`` int64 identity of the cluster each row belongs to: the image, the sequence.
-        replicates: r.
-
-    Returns:
-        ``(b, r)`` int64.
-
-    Example:
-        >>> weight = poisson(torch.tensor([7, 3, 7]), 4)
-        >>> weight.shape, torch.equal(weight[0], weight[2])
-        (torch.Size([3, 4]), True)
-    """
-    share = (random_bits(ids, draw=STREAM, count=replicates) & (2**53 - 1)).double() / 2**53
-    return torch.searchsorted(torch.tensor(POISSON_CDF, dtype=torch.float64, device=ids.device), share, right=True)
 
 
 def clopper_pearson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:

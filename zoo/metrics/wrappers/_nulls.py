@@ -1,4 +1,4 @@
-"""Nulls of part scores: locations and claims without the dependence that the score measures."""
+"""Nulls of part scores: locations and activity without the dependence that the score measures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zoo.metrics.perturbations.noise import random_bits
 
-STREAM = 6 << 32  # of the generator: unlike any draw of a perturbation
+STREAM = 6 << 32  # draw numbers of nulls, apart from those of perturbations
 POSITIVE = 2**62 - 1
 
 
@@ -32,20 +32,20 @@ def places_under(
     if null == "shift":
         return (places + rest[:, None, :2] % side) % side
     row, column = gate.nonzero(as_tuple=True)
-    whose = dealt(ids[row, column], own[row]) if null == "permute" else dealt(row, rest[row, column])
+    source = exchanged(ids[row, column], own[row]) if null == "permute" else exchanged(row, rest[row, column])
     new = places.clone()
-    new[row, column] = places[row[whose], column[whose]]
+    new[row, column] = places[row[source], column[source]]
     return new
 
 
-def fires_under(null: str, fires: Tensor, index: Tensor, draw: int) -> Tensor:
-    """Claims ``(b, u)`` of units under one draw of a random null; arguments as for ``places_under``."""
-    own, rest = _random(index, draw, fires.shape[1])
+def active_under(null: str, active: Tensor, index: Tensor, draw: int) -> Tensor:
+    """Activity ``(b, u)`` of units under one draw of a random null; arguments as for ``places_under``."""
+    own, rest = _random(index, draw, active.shape[1])
     if null == "permute":
-        return fires[own.argsort()]
+        return active[own.argsort()]
     if null == "shift":
-        return fires.roll(1 + int(own[0]) % max(1, len(fires) - 1), 0)
-    return fires.gather(1, rest.argsort(1))
+        return active.roll(1 + int(own[0]) % max(1, len(active) - 1), 0)
+    return active.gather(1, rest.argsort(1))
 
 
 def _random(index: Tensor, draw: int, count: int) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,7 @@ def _random(index: Tensor, draw: int, count: int) -> tuple[Tensor, Tensor]:
     return bits[:, 0], bits[:, 1:]
 
 
-def dealt(groups: Tensor, keys: Tensor) -> Tensor:
+def exchanged(groups: Tensor, keys: Tensor) -> Tensor:
     """A random exchange inside groups.
 
     Args:
@@ -63,6 +63,11 @@ def dealt(groups: Tensor, keys: Tensor) -> Tensor:
 
     Returns:
         ``(n,)`` for each thing, the one whose place it takes.
+
+    Example:
+        >>> source = exchanged(torch.tensor([0, 1, 0]), torch.tensor([5, 1, 2]))
+        >>> source.tolist()  # the things of group 0 change places, that of group 1 stays
+        [2, 1, 0]
     """
     order = keys.argsort(stable=True)
     order = order[groups[order].argsort(stable=True)]

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from zoo.metrics.perturbations.noise import random_bits
+
+STREAM = 5 << 32  # draw numbers of the bootstrap, apart from those of perturbations
+POISSON_CDF = [math.exp(-1) * sum(1 / math.factorial(i) for i in range(k + 1)) for k in range(18)]
 CHUNK = 1 << 16  # weighted counts made at a time, so that they stay in a processor's cache
 DENSE = 1 << 22  # float64 values of a dense batch converted at a time
+
+
+def poisson(ids: Tensor, replicates: int) -> Tensor:
+    """Weights of samples in bootstrap replicates: Poisson of mean 1, a hash of (sample id, replicate).
+
+    Args:
+        ids: ``(b,)`` int64 identity of the cluster each row belongs to: the image, the sequence.
+        replicates: r.
+
+    Returns:
+        ``(b, r)`` int64.
+
+    Example:
+        >>> weight = poisson(torch.tensor([7, 3, 7]), 4)
+        >>> weight.shape, torch.equal(weight[0], weight[2])
+        (torch.Size([3, 4]), True)
+    """
+    share = (random_bits(ids, draw=STREAM, count=replicates) & (2**53 - 1)).double() / 2**53
+    return torch.searchsorted(torch.tensor(POISSON_CDF, dtype=torch.float64, device=ids.device), share, right=True)
 
 
 def add_weighted(
