@@ -3,7 +3,8 @@
 Accuracy: n images, each right with the true probability. Consistency: 20 units, 10 of each of two classes, and n images
 of each class. A unit matches its own part with a rate drawn from a Beta distribution and three other parts with rates
 below 0.3; a part is visible in 85 % of the images. The true value is that of all units of the population, so units and
-images are both drawn anew in every run.
+images are both drawn anew in every run. The counts of all replicates are made in one product here, which the first test
+compares with `BootstrapInterval`.
 """
 
 import math
@@ -12,9 +13,12 @@ import pytest
 import torch
 from scipy.stats import beta
 
-from zoo.metrics import Accuracy, BootstrapInterval, Consistency
+from zoo.metrics import BootstrapInterval, Consistency
+from zoo.metrics.wrappers._estimates import Estimate
+from zoo.metrics.wrappers._weighted_sums import poisson
 
-RUNS = 400
+RUNS = 1000
+REPLICATES = 200
 UNITS = 20
 PARTS = 4
 TAU = 0.8
@@ -44,12 +48,10 @@ def report(name, n, truth, ends, scale=1.0):
 
 
 def accuracy_interval(n, truth, g):
-    score = BootstrapInterval(Accuracy())
-    right = torch.rand(n, generator=g) < truth
-    logits = torch.stack([right, ~right], 1).double()
-    score.update(logits, torch.zeros(n, dtype=torch.int64), sample_ids=torch.arange(n))
-    found = score.compute()
-    return float(found["accuracy low"]), float(found["accuracy high"])
+    right = (torch.rand(n, generator=g) < truth).double()
+    weight = poisson(torch.arange(n), REPLICATES).double()
+    replicates = right @ weight / weight.sum(0)
+    return Estimate(right.mean(), replicates, lowest=0, highest=1, count=n).interval()
 
 
 def unit_rates(units, shape, g):
@@ -60,22 +62,52 @@ def unit_rates(units, shape, g):
     return rates
 
 
-def consistency_interval(name, n, shape, g):
-    rates = unit_rates(UNITS, shape, g).view(2, UNITS // 2, PARTS).repeat_interleave(n, 0)
-    met = torch.rand(rates.shape, generator=g, dtype=torch.float64) < rates
-    visible = torch.rand(2 * n, PARTS, generator=g) < 0.85
-    ids = torch.arange(UNITS).view(2, -1).repeat_interleave(n, 0)
-    score = BootstrapInterval(Consistency(UNITS, PARTS, tau=TAU))
-    score.update(met, visible, ids, sample_ids=torch.arange(2 * n))
+def draw_images(n, shape, g):
+    """Hits ``(2, n, 10, PARTS)`` and visible parts ``(2, n, PARTS)`` of both classes."""
+    rates = unit_rates(UNITS, shape, g).view(2, 1, UNITS // 2, PARTS)
+    met = torch.rand(2, n, UNITS // 2, PARTS, generator=g, dtype=torch.float64) < rates
+    visible = torch.rand(2, n, PARTS, generator=g) < 0.85
+    return met & visible[:, :, None], visible
+
+
+def consistency_interval(name, met, visible):
+    n = met.shape[1]
+    weight = poisson(torch.arange(2 * n), REPLICATES).double().view(2, n, -1)
+    weight = torch.cat([torch.ones(2, n, 1, dtype=torch.float64), weight], 2)  # the first column is the score itself
+    hit = torch.einsum("cnr,cnup->rcup", weight, met.double())
+    shown = torch.einsum("cnr,cnp->rcp", weight, visible.double())[:, :, None]
+    best = (hit / shown.clamp_min(1)).amax(3).flatten(1)
+    highest = 1 if name == "soft" else 100
+    unit = best if name == "soft" else 100 * (best >= TAU).double()
+    readouts = unit.mean(1)
+    return Estimate(
+        readouts[0],
+        readouts[1:],
+        float(unit[0].var()) / UNITS,
+        0,
+        highest,
+        count=UNITS,
+        binary=bool(((unit[0] == 0) | (unit[0] == highest)).all()),
+    ).interval()
+
+
+def test_the_interval_is_that_of_the_wrapper():
+    g = torch.Generator().manual_seed(0)
+    met, visible = draw_images(15, CASES["consistency", "middle"], g)
+    score = BootstrapInterval(Consistency(UNITS, PARTS, tau=TAU), replicates=REPLICATES)
+    ids = torch.arange(UNITS).view(2, -1).repeat_interleave(15, 0)
+    score.update(met.flatten(0, 1), visible.flatten(0, 1), ids, sample_ids=torch.arange(30))
     found = score.compute()
-    return float(found[f"{name} low"]), float(found[f"{name} high"])
+    for name in ("soft", "consistency"):
+        ends = [float(found[f"{name} {end}"]) for end in ("low", "high")]
+        assert consistency_interval(name, met, visible) == pytest.approx(ends)
 
 
 @pytest.mark.parametrize("truth", [0.5, 0.98])
 @pytest.mark.parametrize("n", IMAGES)
 def test_accuracy_is_covered(n, truth):
     g = torch.Generator().manual_seed(n)
-    ends = [accuracy_interval(n, truth, g) for _ in range(2 * RUNS)]
+    ends = [accuracy_interval(n, truth, g) for _ in range(RUNS)]
     assert report("accuracy", n, truth, ends) >= 0.93
 
 
@@ -85,5 +117,5 @@ def test_consistency_is_covered(n, name, where):
     g = torch.Generator().manual_seed(n)
     best = unit_rates(200_000, CASES[name, where], g).amax(1)
     truth = float(best.mean() if name == "soft" else (best >= TAU).double().mean())
-    ends = [consistency_interval(name, n, CASES[name, where], g) for _ in range(RUNS)]
+    ends = [consistency_interval(name, *draw_images(n, CASES[name, where], g)) for _ in range(RUNS)]
     assert report(name, n, truth, ends, 1.0 if name == "soft" else 100.0) >= 0.93

@@ -265,6 +265,20 @@ def test_a_share_of_the_scenes():
     assert 0 < int(half.compute()["support"]) < int(whole.compute()["support"]) == 8
 
 
+def test_intervals_of_a_share_of_the_scenes():
+    """All chosen scenes agree, so each end is that of as many equal values as there are scenes."""
+    model, scenes = Reader(FAIR), Quarters()
+    suite = Suite(
+        [{"score": "part_interventions", "share": 0.5, "interval": True}], model.units, list("abcd"), scenes=scenes
+    )
+    suite.update(model, scenes.batch())
+    result = suite.compute()["part_interventions"]
+    assert 0 < result.support < 8
+    assert result.more["distractibility"] == result.more["distractibility high"] == 1
+    assert result.more["distractibility low"] == pytest.approx(0.025 ** (1 / result.support))
+    assert result.more["completeness low"] <= result.value <= result.more["completeness high"]
+
+
 @pytest.mark.parametrize("how", [{"thresholds": ()}, {"thresholds": (0.1, 3)}, {"share": 0}, {"part_count": 0}])
 def test_refuses_what_means_nothing(how):
     with pytest.raises(ValueError, match="expected"):

@@ -27,7 +27,8 @@ class Purity(Score):
     Further read-outs, in 0..1: ``spread`` standard deviation over units; ``pure`` share of units above 0.5; ``random``
     the mean of a random cell of the same images; ``unused`` share of units that never contribute.
     Per unit: ``unit/purity`` and ``unit/part`` (of equal rates that with most hits; -1 without a hit; parts in the
-    order of their first name), ``unit/support`` images that show that part.
+    order of their first name), ``unit/used_purity`` (NaN where left out), ``unit/support`` images that show that part.
+    An interval covers the choice of units and not that of images: the strongest of all images are no sum over samples.
 
     Args:
         num_units: u.
@@ -45,6 +46,7 @@ class Purity(Score):
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "points"})
     protocol = "pipnet2023-purity"
+    intervals = {"purity": ("unit/used_purity", 0, 1)}
     used: Tensor
     best: Tensor
 
@@ -113,9 +115,9 @@ class Purity(Score):
             [strength.double()[..., None], index.double()[:, None, None].expand(*ids.shape, 1), *columns], 2
         )
         self.best = _keep(torch.cat([self.best, _by_unit(rows[real], ids[real], self.best)], 1), self.top)
-        all_used = torch.full_like(self.used, b)
-        self.used = self.used + (all_used if used is None else used.to(self.device).sum(0))
-        self.samples = self.samples + b
+        every = torch.ones(b, self.num_units, dtype=torch.bool, device=self.device)
+        self._add("used", every if used is None else used.to(self.device).bool())
+        self._add("samples", torch.ones_like(index))
 
     def _merged(self, of: Tensor) -> Tensor:
         group = self.group.to(of.device).expand(of.shape)
@@ -152,20 +154,21 @@ class Purity(Score):
 
     def compute(self) -> dict[str, Tensor]:
         """The purity and its read-outs; see the class."""
-        found = self.best[..., 2:] * (self.best[..., 1:2] >= 0)
-        hit, shown, chance = found.sum(1).unflatten(1, (3, self.parts)).unbind(1)
+        kept = self.best[..., 2:] * (self.best[..., 1:2] >= 0)
+        hit, shown, chance = kept.sum(1).unflatten(1, (3, self.parts)).unbind(1)
         rate, random = (hit / shown.clamp_min(1)), (chance / shown.clamp_min(1)).amax(1)
         part = (rate + 1e-6 * hit).argmax(1)  # rates that differ do so by more than that
         pure = rate.gather(1, part[:, None])[:, 0]
-        some = (self.used > 0) & (self.best[:, 0, 1] >= 0)
+        counted = (self.used > 0) & (self.best[:, 0, 1] >= 0)
         return {
-            "purity": pure[some].mean(),
-            "spread": pure[some].var(correction=0).sqrt() if bool(some.any()) else pure.new_tensor(torch.nan),
-            "pure": (pure[some] > 0.5).double().mean(),
-            "random": random[some].mean(),
+            "purity": pure[counted].mean(),
+            "spread": pure[counted].var(correction=0).sqrt() if bool(counted.any()) else pure.new_tensor(torch.nan),
+            "pure": (pure[counted] > 0.5).double().mean(),
+            "random": random[counted].mean(),
             "unused": (self.used == 0).double().mean(),
             "support": self.samples,
             "unit/purity": pure,
+            "unit/used_purity": torch.where(counted, pure, torch.nan),
             "unit/part": torch.where(pure > 0, part, -1),
             "unit/support": shown.gather(1, part[:, None])[:, 0].long(),
         }

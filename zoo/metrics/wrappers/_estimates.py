@@ -49,6 +49,7 @@ class Estimate:
         binary: whether the score is the share of ``count`` units that pass a test.
 
     Example:
+        >>> import torch
         >>> same = torch.ones(200, dtype=torch.float64)
         >>> low, high = Estimate(same[0], same, lowest=0, highest=1, count=60).interval()
         >>> round(low, 4), high
