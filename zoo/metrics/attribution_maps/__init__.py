@@ -13,7 +13,7 @@ from zoo.metrics.attribution_maps.map_complexity import MapComplexity, entropy, 
 from zoo.metrics.attribution_maps.map_deletion import MapDeletion, deletion
 from zoo.metrics.attribution_maps.map_localization import MapLocalization, mass, pointing, rank
 from zoo.metrics.attribution_maps.map_sensitivity import MapSensitivity, nearby, robustness
-from zoo.metrics.attribution_maps.mprt import Mprt, mprt, randomised
+from zoo.metrics.attribution_maps.mprt import Mprt, mprt, randomized
 from zoo.metrics.attribution_maps.road import Road, road
 from zoo.metrics.attribution_maps.sensitivity_n import SensitivityN, sensitivity_n
 
@@ -43,7 +43,7 @@ __all__ = [
     "noise",
     "overlap",
     "pointing",
-    "randomised",
+    "randomized",
     "rank",
     "road",
     "robustness",

@@ -55,7 +55,7 @@ def infidelity(
 ) -> dict[str, Tensor]:
     """Mean square of (I . attribution) - (f(x) - f(x - I)) over changes I of the input (Yeh et al., NeurIPS 2019).
 
-    f is the logit of the target. I is read off the changed input, so what rounding swallowed is not counted. A map
+    f is the logit of the target. I is read off the changed input, so what is lost to rounding is not counted. A map
     ``(b, h, w)`` holds for every channel alike.
 
     Args:
@@ -68,9 +68,9 @@ def infidelity(
         ids: ``(b,)`` int64 that changes are drawn from; None: a hash of each input.
 
     Returns:
-        Each ``(b,)`` float64: ``infidelity``; ``scaled`` the same with the map times the number that suits it best (the
+        Each ``(b,)`` float64: ``infidelity``; ``scaled`` the same with the map times the factor of least error (the
         scale of a map is often arbitrary); ``zero`` that of a map of zeros; ``unexplained`` scaled over zero, in 0..1,
-        NaN where no change touches the answer.
+        NaN where no change affects the logit.
 
     Raises:
         ValueError: if a shape does not fit or a value is not finite.
@@ -92,9 +92,9 @@ def infidelity(
     predicted = torch.stack(products, 1)
     power = predicted.square().sum(1, keepdim=True)
     best = torch.where(power > 0, (predicted * drop).sum(1, keepdim=True) / power, 0)
-    found = {"infidelity": predicted - drop, "scaled": best * predicted - drop, "zero": drop}
-    found = {name: gap.square().mean(1) for name, gap in found.items()}
-    return found | {"unexplained": found["scaled"] / torch.where(found["zero"] > 0, found["zero"], torch.nan)}
+    errors = {"infidelity": predicted - drop, "scaled": best * predicted - drop, "zero": drop}
+    errors = {name: gap.square().mean(1) for name, gap in errors.items()}
+    return errors | {"unexplained": errors["scaled"] / torch.where(errors["zero"] > 0, errors["zero"], torch.nan)}
 
 
 @register
@@ -112,6 +112,16 @@ class Infidelity(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The first logit is the sum of the pixels, so a map of ones predicts every change.
+
+        >>> def forward(x):
+        ...     return torch.stack([x.sum((1, 2, 3)), torch.zeros(len(x))], 1)
+        >>> score = Infidelity(draws=2)
+        >>> score.update(forward, torch.ones(1, 1, 4, 4), torch.ones(1, 4, 4), torch.tensor([0]))
+        >>> float(score.compute()["infidelity"])
+        0.0
     """
 
     title = "Infidelity"
@@ -140,8 +150,8 @@ class Infidelity(MapScore):
     ) -> None:
         """Add inputs; arguments as for ``infidelity``."""
         change = squares(self.size) if self.change == "squares" else noise(self.size)
-        self._tell(infidelity(forward, x, attribution, target, change=change, draws=self.draws, ids=ids))
+        self._add_values(infidelity(forward, x, attribution, target, change=change, draws=self.draws, ids=ids))
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
         self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -1,4 +1,4 @@
-"""Deletion and insertion: does the answer go with the evidence, and come with it?"""
+"""Deletion and insertion: how fast does the probability change as pixels are removed or inserted?"""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ def blur(x: Tensor, *, side: int = 11, sigma: float = 5.0) -> Tensor:
     place = torch.arange(side, device=x.device, dtype=work.dtype) - side // 2
     window = torch.exp(-place.square() / (2 * sigma**2))
     window = window / window.sum()
-    soft, half = work.flatten(0, 1)[:, None], side // 2
-    soft = F.conv2d(F.pad(soft, (half, half, half, half), mode="replicate"), window[None, None, None])
-    return F.conv2d(soft, window[None, None, :, None]).reshape(x.shape).to(x.dtype)
+    half = side // 2
+    rows = work.flatten(0, 1)[:, None]
+    rows = F.conv2d(F.pad(rows, (half, half, half, half), mode="replicate"), window[None, None, None])
+    return F.conv2d(rows, window[None, None, :, None]).reshape(x.shape).to(x.dtype)
 
 
 def path(forward: Forward, first: Tensor, last: Tensor, order: Tensor, target: Tensor, *, steps: int) -> Tensor:
-    """Probability of the target on the way from one image to another, pixel by pixel in a given order.
+    """Probability of the target as pixels change from one image to another in a given order.
 
     Args:
         forward: x -> logits.
-        first: ``(b, c, h, w)`` where the way begins.
-        last: ``(b, c, h, w)`` where it ends.
+        first: ``(b, c, h, w)`` the image at the start.
+        last: ``(b, c, h, w)`` the image at the end.
         order: ``(b, h * w)`` place of each pixel in the order, from 0.
         target: ``(b,)`` class.
         steps: number of equal steps, in pixels as equal as whole numbers allow.
@@ -100,13 +101,15 @@ def deletion(
         return removed, path(forward, start, x, order, target, steps=steps)
 
     gone, come = both(ranks(maps))
-    found = {"deletion": area(gone, pixels), "insertion": area(come, pixels)}
-    found["gap"] = found["insertion"] - found["deletion"]
-    found |= dict.fromkeys(("random_deletion", "random_insertion"), torch.full_like(found["gap"], torch.nan))
+    readouts = {"deletion": area(gone, pixels), "insertion": area(come, pixels)}
+    readouts["gap"] = readouts["insertion"] - readouts["deletion"]
+    readouts |= dict.fromkeys(("random_deletion", "random_insertion"), torch.full_like(readouts["gap"], torch.nan))
     if chance:
         curves = both(ranks(random_bits(identity(x, ids), draw=CHOICE + 1, count=pixels)))
-        found |= {f"random_{name}": area(c, pixels) for name, c in zip(("deletion", "insertion"), curves, strict=True)}
-    return found | {"deletion_curve": gone, "insertion_curve": come}
+        readouts |= {
+            f"random_{name}": area(c, pixels) for name, c in zip(("deletion", "insertion"), curves, strict=True)
+        }
+    return readouts | {"deletion_curve": gone, "insertion_curve": come}
 
 
 @register
@@ -124,6 +127,16 @@ class MapDeletion(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The probability falls from 1 to 0.5 with the first of two pixels: the area is 0.375 + 0.25.
+
+        >>> def forward(x):
+        ...     return torch.cat([100 * x[:, 0, 0, :1], torch.zeros(len(x), 1)], 1)
+        >>> score = MapDeletion(steps=2, chance=False)
+        >>> score.update(forward, torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[1.0, 0.0]]]), torch.tensor([0]))
+        >>> float(score.compute()["deletion"])
+        0.625
     """
 
     title = "Map deletion"
@@ -146,8 +159,8 @@ class MapDeletion(MapScore):
     ) -> None:
         """Add inputs; arguments as for ``deletion``."""
         how = {"steps": self.steps, "baseline": self.baseline, "chance": self.chance, "ids": ids}
-        self._tell(deletion(forward, x, attribution, target, **how))
+        self._add_values(deletion(forward, x, attribution, target, **how))
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
         self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

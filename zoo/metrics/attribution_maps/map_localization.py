@@ -23,9 +23,9 @@ def _count(places: Tensor) -> Tensor:
     return places.count_nonzero(1)
 
 
-def _only(found: Tensor, area: Tensor) -> Tensor:
-    """NaN where there is nothing to find."""
-    return torch.where(area > 0, found, torch.nan)
+def _only(values: Tensor, area: Tensor) -> Tensor:
+    """Values where the mask is not empty, NaN elsewhere."""
+    return torch.where(area > 0, values, torch.nan)
 
 
 def pointing(attribution: Tensor, mask: Tensor) -> Tensor:
@@ -90,9 +90,9 @@ def rank(attribution: Tensor, mask: Tensor) -> Tensor:
 
 
 def around(points: Tensor, visible: Tensor, size: tuple[int, int]) -> Tensor:
-    """The pixels from which the part protocol meets each keypoint: squares of half side 36/224 of the image.
+    """Pixels whose region in the part protocol contains a keypoint: squares of half side 36/224.
 
-    A keypoint outside the image is never met, as in ``zoo.metrics.hits``.
+    A keypoint outside the image has none, as in ``zoo.metrics.hits``.
 
     Args:
         points: ``(b, p, 2)`` (x, y) in pixels.
@@ -119,6 +119,14 @@ class MapLocalization(MapScore):
     that the mask covers: the chance level of the three. A sample with an empty mask counts as ``undefined``.
 
     In a suite the mask is the union of the regions that the part protocol draws around the visible keypoints.
+
+    Example:
+        Three quarters of the evidence lie in a mask of one pixel.
+
+        >>> score = MapLocalization()
+        >>> score.update(torch.tensor([[[3.0, 1.0], [0.0, 0.0]]]), torch.tensor([[[1, 0], [0, 0]]]).bool())
+        >>> {name: float(score.compute()[name]) for name in ("mass", "rank", "area")}
+        {'mass': 0.75, 'rank': 1.0, 'area': 0.25}
     """
 
     title = "Map localization"
@@ -138,11 +146,11 @@ class MapLocalization(MapScore):
         Raises:
             ValueError: if a shape does not fit or a value is not finite.
         """
-        found = {"mass": mass(attribution, mask), "rank": rank(attribution, mask)}
+        readouts = {"mass": mass(attribution, mask), "rank": rank(attribution, mask)}
         area = mask.to(attribution.device).bool().flatten(1).double().mean(1)
-        self._tell(found | {"pointing": pointing(attribution, mask), "area": _only(area, area)})
+        self._add_values(readouts | {"pointing": pointing(attribution, mask), "area": _only(area, area)})
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         batch, size = record.batch, (record.batch.x.shape[-2], record.batch.x.shape[-1])
         assert batch.points is not None
         assert batch.visible is not None

@@ -72,15 +72,15 @@ def robustness(
     first = _maps(attribute, x, target)
     logits = None if forward is None else _logits(forward, x, target)
     moved, far, inward, outward = [], [], [], []
-    for some in torch.arange(draws).split(max(1, ROWS // max(1, len(x)))):
-        near = torch.cat([move(x, ids, draw=int(draw), radius=radius) for draw in some])
-        again = _maps(attribute, near, target.repeat(len(some))).unflatten(0, (len(some), len(x)))
-        step = (near.unflatten(0, (len(some), len(x))).double() - x).flatten(2)
+    for chunk in torch.arange(draws).split(max(1, ROWS // max(1, len(x)))):
+        near = torch.cat([move(x, ids, draw=int(draw), radius=radius) for draw in chunk])
+        again = _maps(attribute, near, target.repeat(len(chunk))).unflatten(0, (len(chunk), len(x)))
+        step = (near.unflatten(0, (len(chunk), len(x))).double() - x).flatten(2)
         change = again - first
         moved.append(torch.linalg.vector_norm(change, dim=2))
         far.append(torch.linalg.vector_norm(step, dim=2))
         if forward is not None and logits is not None:
-            after = _logits(forward, near, target).unflatten(0, (len(some), len(x)))
+            after = _logits(forward, near, target).unflatten(0, (len(chunk), len(x)))
             kept = after.argmax(2) == logits.argmax(1)
             relative = torch.where(kept, torch.linalg.vector_norm(change / _size(first), dim=2), -torch.inf)
             entry = torch.linalg.vector_norm(step / _size(x.flatten(1).double()), dim=2)
@@ -103,8 +103,8 @@ def robustness(
 
 def _maps(attribute: Attribute, x: Tensor, target: Tensor) -> Tensor:
     with torch.enable_grad():
-        found = attribute(x.detach(), target)
-    return checked(found, x).flatten(1).double()
+        maps = attribute(x.detach(), target)
+    return checked(maps, x).flatten(1).double()
 
 
 def _logits(forward: Forward, x: Tensor, target: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class MapSensitivity(MapScore):
     """How far a map moves when the input moves a little: the read-outs of ``robustness``, averaged over samples.
 
     The headline is max-sensitivity by its paper, in the map's own units; ``relative_max`` compares families whose maps
-    differ in scale. Neighbours: uniform in a box of half side ``radius`` on the normalized input.
+    differ in scale. Neighbors: uniform in a box of half side ``radius`` on the normalized input.
 
     Args:
         radius: half side of the box.
@@ -134,6 +134,14 @@ class MapSensitivity(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        A map that is the image itself moves as far as the image.
+
+        >>> score = MapSensitivity(draws=2)
+        >>> score.update(lambda x, target: x[:, 0], torch.ones(1, 1, 3, 3), torch.tensor([0]))
+        >>> round(float(score.compute()["lipschitz"]), 4)
+        1.0
     """
 
     title = "Map sensitivity"
@@ -161,8 +169,10 @@ class MapSensitivity(MapScore):
         self, attribute: Attribute, x: Tensor, target: Tensor, forward: Forward | None = None, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``robustness``."""
-        self._tell(robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids))
+        self._add_values(
+            robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids)
+        )
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, batch = record.explanation, record.batch
         self.update(partial(attributor(record), record.model), batch.x, explanation.target, record.model, batch.index)

@@ -98,6 +98,17 @@ class Road(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The answer depends on the first pixel, which the map ranks first.
+
+        >>> def forward(x):
+        ...     return torch.stack([x[:, 0, 0, 0] - 0.5, 0.5 - x[:, 0, 0, 0]], 1)
+        >>> score = Road(percentages=(25, 50), noise=0)
+        >>> x, maps = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]]), torch.tensor([[[4.0, 3.0], [2.0, 1.0]]])
+        >>> score.update(forward, x, maps, torch.tensor([0]))
+        >>> {name: float(score.compute()[name]) for name in ("road", "morf", "lerf")}
+        {'road': 1.0, 'morf': 0.0, 'lerf': 1.0}
     """
 
     title = "ROAD"
@@ -140,8 +151,8 @@ class Road(MapScore):
             ids=ids,
         )
         means = {name.removesuffix("_curve"): curve.mean(1) for name, curve in curves.items()}
-        self._tell(curves | means | {"road": means["lerf"] - means["morf"]})
+        self._add_values(curves | means | {"road": means["lerf"] - means["morf"]})
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
         self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -31,6 +31,15 @@ class Activations(Metric):
 
     Raises:
         ValueError: if there are fewer than two runs, or one has no units.
+
+    Example:
+        Two runs with the same two units in another order.
+
+        >>> metric = Activations([2, 2], chance=False)
+        >>> strengths = torch.tensor([[1.0, 0.0], [2.0, 5.0], [3.0, 1.0]])
+        >>> metric.update([strengths, strengths.flip(1)], torch.arange(3))
+        >>> round(metric.compute()["similarity"], 6)
+        1.0
     """
 
     full_state_update = False
@@ -121,7 +130,7 @@ class Activations(Metric):
         order = dim_zero_cat(self.ids).argsort(stable=True)
         rows = [self._standard(i, order) for i in range(len(self.sizes))]
         labels = dim_zero_cat(self.labels) if len(self.labels) else order[:0]
-        found = {}
+        matches = {}
         for i, j in self.pairs:
             pair = rows[i], rows[j]
             any_ = expected(partial(_shuffled, *pair, torch.zeros_like(order)), seed=self.seed)
@@ -129,8 +138,8 @@ class Activations(Metric):
             if len(labels) == len(order):
                 within = expected(partial(_shuffled, *pair, labels[order]), seed=self.seed)
             known = {"chance": any_, "strict_chance": within, "dead": (lost[i], lost[j])}
-            found[i, j] = match(self.similarity(i, j), **known)
-        return found
+            matches[i, j] = match(self.similarity(i, j), **known)
+        return matches
 
     def similarity(self, i: int, j: int) -> Tensor:
         """Correlations ``(u, v)`` between the units of runs i and j (i < j); 0 where a strength never changes."""

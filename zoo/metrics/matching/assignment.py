@@ -75,6 +75,11 @@ def match(similarity: Tensor, **known: Any) -> Match:
 
     Raises:
         ValueError: if a run has no units or a similarity is not finite.
+
+    Example:
+        >>> pairs = match(torch.tensor([[0.2, 1.0], [0.9, 0.3]]))
+        >>> pairs.right.tolist(), round(pairs.summary()["similarity"], 4)
+        ([1, 0], 0.95)
     """
     expect_finite("similarity", similarity, None, None)
     if not similarity.numel():
@@ -105,6 +110,11 @@ def directions(left: Tensor, right: Tensor, *, signed: bool = True, seed: int = 
 
     Raises:
         ValueError: if widths differ or a number is not finite.
+
+    Example:
+        >>> pairs = directions(torch.eye(2), torch.eye(2).flip(0))
+        >>> pairs.right.tolist(), round(pairs.summary()["similarity"], 4)
+        ([1, 0], 1.0)
     """
     a, b = _unit("left", left), _unit("right", right, len(left.T))
     alive = b.any(1)
@@ -160,16 +170,16 @@ def average(matches: Iterable[Match]) -> dict[str, float]:
 
 def expected(draw: Draw, *, seed: int) -> float:
     """Mean matched similarity of random tables ``(u, v)``; the fewer units, the more tables, 20 at most."""
-    g, found = torch.Generator().manual_seed(seed), []
-    while len(found) < 20 and sum(map(len, found)) < 1000:
-        found.append(match(draw(g)).similarity)
-    return float(torch.cat(found).mean())
+    g, similarities = torch.Generator().manual_seed(seed), []
+    while len(similarities) < 20 and sum(map(len, similarities)) < 1000:
+        similarities.append(match(draw(g)).similarity)
+    return float(torch.cat(similarities).mean())
 
 
-def expect_finite(name: str, found: Tensor, *shape: int | None) -> None:
+def expect_finite(name: str, values: Tensor, *shape: int | None) -> None:
     """Check shape (see ``expect``) and numbers given by the user."""
-    expect(name, found, *shape)
-    if not bool(found.isfinite().all()):
+    expect(name, values, *shape)
+    if not bool(values.isfinite().all()):
         raise ValueError(f"{name} holds a number that is not finite; only finite ones can be compared")
 
 

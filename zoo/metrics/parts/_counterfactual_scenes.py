@@ -77,8 +77,8 @@ def contrast_classes(same: Tensor) -> Tensor:
     overlap = torch.einsum("cap,cbp->cab", same.double(), same.double()) > 0
     fits = (number[:, :, None] == number[:, None]) & (number[:, :, None] > 0) & ~overlap
     worth = (number[:, :, None] * fits).triu(1) * ~torch.eye(c, dtype=torch.bool, device=same.device)[:, :, None]
-    most, pair = worth.flatten(1).max(1)
-    return torch.where((most > 0)[:, None], torch.stack([pair // c, pair % c], 1), -1)
+    largest, pair = worth.flatten(1).max(1)
+    return torch.where((largest > 0)[:, None], torch.stack([pair // c, pair % c], 1), -1)
 
 
 @torch.no_grad()
@@ -96,8 +96,8 @@ def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch
     rows = torch.cat([torch.arange(b)[:, None, None].expand(b, n, 1), without.cpu().long()], 2).flatten(0, 1)
     distinct, where = rows.unique(dim=0, return_inverse=True)
     ids, logits = index.tolist(), []
-    for some in distinct.split(batch):
-        made = [scenes.render(ids[row], tuple(i for i in range(p) if gone[i])) for row, *gone in some.tolist()]
+    for chunk in distinct.split(batch):
+        made = [scenes.render(ids[row], tuple(i for i in range(p) if gone[i])) for row, *gone in chunk.tolist()]
         logits.append(model(torch.stack(made).to(without.device)))
     return torch.cat(logits)[where.to(without.device)].unflatten(0, (b, n))
 

@@ -85,8 +85,8 @@ def peak(where: Tensor, size: int | tuple[int, int]) -> Tensor:
         raise ValueError(f"where[{row // where.shape[1]}, {row % where.shape[1]}] has a value that is not finite")
     rows, columns = taps(maps.shape[-2], height, maps.device), taps(maps.shape[-1], width, maps.device)
     chunks = maps.double().split(max(1, CHUNK // (8 * height * width)))
-    found = torch.cat([_peak(chunk, rows, columns) for chunk in chunks])
-    return found.unflatten(0, where.shape[:2])
+    peaks = torch.cat([_peak(chunk, rows, columns) for chunk in chunks])
+    return peaks.unflatten(0, where.shape[:2])
 
 
 def hits(

@@ -41,6 +41,14 @@ class ExplanationStability(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        Units 0 and 1 are shown before, units 0 and 2 after: one of three in common.
+
+        >>> score = ExplanationStability(top=2)
+        >>> score.update(torch.tensor([[3.0, 2.0, 0.0]]), torch.tensor([[3.0, 0.0, 2.0]]))
+        >>> round(float(score.compute()["overlap"]), 3)
+        0.333
     """
 
     title = "Explanation stability"
@@ -93,8 +101,8 @@ class ExplanationStability(Score):
             raise ValueError(f"draw is {draw}; this score was made for {self.draws} draws, numbered from 0")
         one, two = before.detach().to(self.device).double(), after.detach().to(self.device).double()
         column = (torch.arange(self.draws, device=self.device) == draw).double()
-        found = (overlap(one, two, self.top), agreement(one, two), cosine(one, two))
-        for name, value in zip(SETS, found, strict=True):
+        values = (overlap(one, two, self.top), agreement(one, two), cosine(one, two))
+        for name, value in zip(SETS, values, strict=True):
             self._add(name, value[:, None] * column)
         self._add("pairs", column.long().expand(len(one), -1))
         if moved is not None:

@@ -22,21 +22,32 @@ class LabelConsistency(Consistency):
     claims every label of the instances on which it is active. H counts claims on instances that bear the label, n (and
     F in F1, IoU and purity) those on which it is known, V the instances that bear it. Where a label is common, r is
     high by chance alone: read it beside its chance level ``base_rate``. A suite explains the true class; so a unit that
-    adds to one class alone fires on that class alone, and has every label that follows from the class.
+    adds to one class alone is active on that class alone, and has every label that follows from the class.
 
-    Read-outs are those of ``Consistency``; ``aligned`` is there also where the units are the concepts of the data: per
-    cent of concepts whose own label has r >= ``tau``.
+    Read-outs are those of ``Consistency``; ``aligned`` is there also where the units are the concepts of the data: the
+    share of concepts, in percent, whose own label has r >= ``tau``.
 
     Args:
         num_units: u.
         concepts: schema of the labels; categorical ones are a label for each value, continuous ones are none.
         tau: rate from which a label counts, in 0..1.
-        support: least number of instances behind a rate.
+        support: minimum number of instances behind a rate.
         gate: when a unit is active. ``present``: a concept whose probability is at least 0.5, or another unit that adds
             more than 0 to the logit explained. ``share``: a unit with at least a tenth of the absolute contribution.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        A unit that is active on three inputs, all round and two of them red.
+
+        >>> from zoo.concept_schema import Concept
+        >>> score = LabelConsistency(1, ConceptSchema((Concept("red"), Concept("round"))))
+        >>> labels = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> score.update(torch.tensor([[1], [1], [1], [0]]).bool(), labels)
+        >>> result = score.compute()
+        >>> float(result["consistency"]), int(result["unit/part"])
+        (100.0, 1)
     """
 
     title = "Label consistency"

@@ -36,6 +36,17 @@ class Misalignment(Score):
 
     Raises:
         ValueError: if ``share`` is not above 0 and at most 1.
+
+    Example:
+        The strength of unit 0 drops from 4 to 3, its map stays.
+
+        >>> score = Misalignment()
+        >>> before, after = torch.tensor([[4.0, 1.0]]), torch.tensor([[3.0, 1.0]])
+        >>> maps, right = torch.eye(2)[None], torch.tensor([True])
+        >>> rows = (before, after, torch.tensor([0]), torch.tensor([[False, True]]), maps, maps)
+        >>> score.update(*rows, size=(8, 8), right_before=right, right_after=right)
+        >>> {name: float(score.compute()[name]) for name in ("activation", "location")}
+        {'activation': 25.0, 'location': 0.0}
     """
 
     title = "Misalignment"
@@ -94,8 +105,8 @@ class Misalignment(Score):
             ValueError: if a shape does not fit.
         """
         expect("before", before, None, None)
-        for name, found in (("after", after), ("competitors", competitors)):
-            expect(name, found, *before.shape)
+        for name, tensor in (("after", after), ("competitors", competitors)):
+            expect(name, tensor, *before.shape)
         expect("maps_before", maps_before, len(before), None, None)
         expect("maps_after", maps_after, *maps_before.shape)
         if not len(before):
@@ -126,8 +137,10 @@ class Misalignment(Score):
         if owner is not None and bool((owner >= 0).all()):
             owned = True
             own = owner.to(explanation.target.device) == explanation.target[:, None]
-        most, unit = (explanation.strength if owned else explanation.contribution).masked_fill(~own, -torch.inf).max(1)
-        known = (most > -torch.inf) if owned else (most > 0)
+        strongest, unit = (
+            (explanation.strength if owned else explanation.contribution).masked_fill(~own, -torch.inf).max(1)
+        )
+        known = (strongest > -torch.inf) if owned else (strongest > 0)
         attacked = known & chosen(record.batch.index.to(known.device), self.share)
         rows = attacked.nonzero()[:, 0]
         if not len(rows):

@@ -52,6 +52,17 @@ class PartInterventions(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        One scene of two parts: the answer (0) stays with the important part 0 alone and changes without it.
+
+        >>> score = PartInterventions(2, thresholds=(0.1,))
+        >>> important, answer = torch.tensor([[[True, False]]]), torch.tensor([0])
+        >>> kept, cut = torch.tensor([[0]]), torch.tensor([[1]])
+        >>> importance, logit, without = torch.tensor([[2.0, 0.0]]), torch.tensor([2.0]), torch.tensor([[0.0, 2.0]])
+        >>> score.update(important, answer, kept, cut, importance, logit, without)
+        >>> {name: float(score.compute()[name]) for name in ("completeness", "distractibility", "order")}
+        {'completeness': 1.0, 'distractibility': 1.0, 'order': 1.0}
     """
 
     title = "Part interventions"

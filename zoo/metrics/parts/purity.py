@@ -38,6 +38,17 @@ class Purity(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        In two images the patch of cell 15 (pixels 32 to 64 and 64 to 96) holds the part once.
+
+        >>> score = Purity(1, 1, top=2)
+        >>> points = torch.tensor([[[40.0, 70.0]], [[200.0, 200.0]]])
+        >>> cells, visible = torch.tensor([[15], [15]]), torch.ones(2, 1).bool()
+        >>> rows = (torch.ones(2, 1), torch.zeros(2, 1).long(), cells, points, visible, torch.arange(2))
+        >>> score.update(*rows, grid=(7, 7), size=(224, 224))
+        >>> float(score.compute()["purity"])
+        0.5
     """
 
     title = "Purity"
@@ -108,9 +119,9 @@ class Purity(Score):
         real = real & (strength > -torch.inf)
         random = random_bits(index, draw=0, count=self.num_units).gather(1, ids) & 0x7FFFFFFFFFFFFFFF
         at = (random % (grid[0] * grid[1]), cells)
-        found, chance = (holds(c, points, visible, grid=grid, size=size) for c in (at[1], at[0]))
-        visible_rows = visible[:, None].expand(found.shape)
-        columns = [self._merged(t) for t in (found, visible_rows, chance)]
+        met, chance = (holds(c, points, visible, grid=grid, size=size) for c in (at[1], at[0]))
+        visible_rows = visible[:, None].expand(met.shape)
+        columns = [self._merged(t) for t in (met, visible_rows, chance)]
         rows = torch.cat(
             [strength.double()[..., None], index.double()[:, None, None].expand(*ids.shape, 1), *columns], 2
         )
