@@ -24,7 +24,7 @@ from zoo.metrics.attribution_maps import (
     randomized,
     thresholds,
 )
-from zoo.metrics.attribution_maps._bits import pack, unpack
+from zoo.metrics.attribution_maps._overlap import pack, unpack
 from zoo.metrics.record import record_batch
 
 

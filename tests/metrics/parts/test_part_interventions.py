@@ -11,7 +11,8 @@ from zoo.batch import Batch
 from zoo.data.images.shapes import Shapes
 from zoo.explanation import Explanation, Units, gather
 from zoo.metrics import PartInterventions, Suite
-from zoo.metrics.parts._counterfactual_scenes import answers, contrast_classes, important_parts, part_shares, probe
+from zoo.metrics.parts._counterfactual_scenes import answers, probe
+from zoo.metrics.parts._part_importance import contrast_classes, important_parts, part_shares
 from zoo.metrics.perturbations.attack import box
 from zoo.metrics.record import record_batch
 

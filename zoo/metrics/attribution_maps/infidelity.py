@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -12,35 +11,8 @@ from zoo.metrics.attribution_maps._base import Forward, checked, classes, identi
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count, fraction
-from zoo.metrics.perturbations.noise import CHOICE, gaussian_noise, random_bits
+from zoo.metrics.perturbations._pixels import PixelChange, noise, squares
 from zoo.registry import register
-
-Change = Callable[[Tensor, Tensor, int], Tensor]  # x (b, c, h, w), ids (b,), draw -> changed x
-
-
-def squares(side: float, baseline: float = 0.0) -> Change:
-    """One square of each image set to a constant, at a place drawn from (sample id, draw).
-
-    Args:
-        side: of the square, as a share of the image's.
-        baseline: what the square is filled with.
-    """
-
-    def change(x: Tensor, ids: Tensor, draw: int) -> Tensor:
-        places = random_bits(ids, draw=CHOICE + 4 + draw, count=2) & 0x7FFFFFFFFFFFFFFF
-        inside = []
-        for length, bits in zip(x.shape[-2:], places.unbind(1), strict=True):
-            wide = max(1, round(side * length))
-            offset = torch.arange(length, device=x.device) - (bits % (length - wide + 1))[:, None]
-            inside.append((offset >= 0) & (offset < wide))
-        return torch.where((inside[0][:, :, None] & inside[1][:, None])[:, None], baseline, x)
-
-    return change
-
-
-def noise(std: float) -> Change:
-    """Normal noise on every entry, drawn from (sample id, draw)."""
-    return lambda x, ids, draw: gaussian_noise(x, ids, draw=CHOICE + 4 + draw, clip=None, std=std)
 
 
 def infidelity(
@@ -49,7 +21,7 @@ def infidelity(
     attribution: Tensor,
     target: Tensor,
     *,
-    change: Change | None = None,
+    change: PixelChange | None = None,
     draws: int = 32,
     ids: Tensor | None = None,
 ) -> dict[str, Tensor]:

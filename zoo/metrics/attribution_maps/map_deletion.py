@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.metrics.attribution_maps._base import Forward, checked, classes, identity, probability, ranks, sweep
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
+from zoo.metrics.perturbations._pixels import blur
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
 from zoo.registry import register
-
-
-def blur(x: Tensor, *, side: int = 11, sigma: float = 5.0) -> Tensor:
-    """Images ``(b, c, h, w)`` under a Gaussian window of ``side`` pixels, the border replicated."""
-    work = x if x.dtype == torch.float64 else x.float()
-    place = torch.arange(side, device=x.device, dtype=work.dtype) - side // 2
-    window = torch.exp(-place.square() / (2 * sigma**2))
-    window = window / window.sum()
-    half = side // 2
-    rows = work.flatten(0, 1)[:, None]
-    rows = F.conv2d(F.pad(rows, (half, half, half, half), mode="replicate"), window[None, None, None])
-    return F.conv2d(rows, window[None, None, :, None]).reshape(x.shape).to(x.dtype)
 
 
 def path(forward: Forward, first: Tensor, last: Tensor, order: Tensor, target: Tensor, *, steps: int) -> Tensor:

@@ -9,6 +9,7 @@ from zoo.metrics.attribution_maps._base import ascending, checked
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, expect
+from zoo.metrics.parts._localization import around
 from zoo.registry import register
 
 
@@ -87,27 +88,6 @@ def rank(attribution: Tensor, mask: Tensor) -> Tensor:
     above, level = values > last, values == last
     left = (area - _count(above)).double() / _count(level)
     return _only((_count(above & mask) + left * _count(level & mask)) / area, area)
-
-
-def around(points: Tensor, visible: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pixels whose region in the part protocol contains a keypoint: squares of half side 36/224.
-
-    A keypoint outside the image has none, as in ``zoo.metrics.hits``.
-
-    Args:
-        points: ``(b, p, 2)`` (x, y) in pixels.
-        visible: ``(b, p)`` bool.
-        size: (height, width) of the image.
-
-    Returns:
-        ``(b, p, height, width)`` bool.
-    """
-    at = points.trunc()[..., None]
-    inside = []
-    for axis, length in ((1, size[0]), (0, size[1])):
-        line, place = torch.arange(length, device=points.device), at[:, :, axis]
-        inside.append(((line - place).abs() <= length * 36 / 224) & (place >= 0) & (place <= length))
-    return inside[0][..., :, None] & inside[1][..., None, :] & visible[..., None, None]
 
 
 @register

@@ -13,28 +13,11 @@ from zoo.metrics.attribution_maps._base import ROWS, Attribute, Forward, answers
 from zoo.metrics.attribution_maps._evidence import attributor
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.perturbations.noise import random_bits
+from zoo.metrics.perturbations._pixels import nearby
 from zoo.metrics.record import evaluating
 from zoo.registry import register
 
 FLOOR = 1e-6  # smallest size by which a relative change is divided
-
-
-def nearby(x: Tensor, ids: Tensor, *, draw: int, radius: float) -> Tensor:
-    """Inputs moved by uniform noise in [-radius, radius], a function of (sample id, draw) alone.
-
-    Args:
-        x: ``(b, ...)``; not changed.
-        ids: ``(b,)`` int64.
-        draw: number of the draw.
-        radius: largest change of any entry.
-
-    Returns:
-        ``(b, ...)`` of the type of ``x``.
-    """
-    size = math.prod(x.shape[1:])
-    bits = random_bits(ids, draw=draw, count=-(-size // 2)).view(torch.int32)[:, :size]
-    return x + (bits.float() * (radius * 2.0**-31)).reshape(x.shape).to(x.dtype)
 
 
 def robustness(

@@ -13,7 +13,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import count, expect
-from zoo.metrics.matching.assignment import NONE, PROTOCOL, Match, average, expect_finite, expected, match
+from zoo.metrics.matching._match import NONE, PROTOCOL, Match, average, expect_finite, expected, match
 
 
 class Activations(Metric):

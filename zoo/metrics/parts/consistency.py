@@ -146,35 +146,18 @@ class Consistency(Score):
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
         counts, aligned = self.counts(), self.aligned
-        rate, f1, iou = counts.rate(self.support), counts.f1, counts.iou
-        good = (counts.shown >= self.support) & (rate >= self.tau)
-        best, part = rate.max(1)
-        evaluable = (counts.shown > 0).any(1)
-        closest = f1.argmax(1, keepdim=True)
-        out = {
-            "consistency": 100 * good.any(1).double().mean(),
-            "soft": best.mean(),
-            "coverage": f1.amax(0).mean(),
-            "purity": counts.over_claiming(counts.purity.amax(1)),
-            "precision": counts.over_claiming(counts.rate().gather(1, closest)[:, 0]),
-            "recall": counts.over_claiming(counts.recall.gather(1, closest)[:, 0]),
-            "f1": counts.over_claiming(f1.amax(1)),
-            "iou": counts.over_claiming(iou.amax(1)),
-            "detectors": (iou >= 0.04).any(1).sum(),
-            "labelled": counts.labels(self.support).any(1).sum(),
-            "labels": counts.labels(self.support).sum(),
-            "dead": (~counts.claimed).sum(),
-            "unevaluable": (~evaluable).sum(),
-        }
+        passes = counts.passes(self.tau, self.support)
+        best, part = counts.rate(self.support).max(1)
+        out = counts.readouts(self.tau, self.support)
         if aligned is not None:
-            own = aligned.to(good.device)
-            kept = good.gather(1, own.clamp_min(0)[:, None])[:, 0]
-            out["aligned"] = 100 * kept[own >= 0].double().mean()
+            own = aligned.to(passes.device)
+            own_passes = passes.gather(1, own.clamp_min(0)[:, None])[:, 0]
+            out["aligned"] = 100 * own_passes[own >= 0].double().mean()
         return out | {
             "support": self.samples,
             "unit/rate": best,
-            "unit/part": torch.where(evaluable, part, -1),
+            "unit/part": torch.where(counts.evaluable, part, -1),
             "unit/support": self.shown.gather(1, part[:, None])[:, 0],
             "unit/claims": self.fired,
-            "unit/consistent": good.any(1).double(),
+            "unit/consistent": passes.any(1).double(),
         }

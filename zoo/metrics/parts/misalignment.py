@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, expect, fraction
-from zoo.metrics.parts._subset import spread
+from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.attack import attack, highest, outside
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register

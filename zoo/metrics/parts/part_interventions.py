@@ -10,8 +10,9 @@ from torch import Tensor
 from zoo.batch import Batch
 from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.parts._counterfactual_scenes import THRESHOLDS, Scenes, probe
-from zoo.metrics.parts._subset import spread
+from zoo.metrics.parts._counterfactual_scenes import Scenes, probe
+from zoo.metrics.parts._part_importance import THRESHOLDS
+from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.metrics.base import Record, Score, claims, count, expect
 from zoo.metrics.parts._patches import holds, one_sided
+from zoo.metrics.parts._sample_rows import merge_strongest, rows_by_unit, strongest
 from zoo.metrics.perturbations.noise import random_bits
 from zoo.registry import register
 
@@ -76,9 +77,10 @@ class Purity(Score):
         self.parts = int(self.group.max()) + 1
         self.protocol = self._variant(type(self).protocol, top=self.top) + ("/sides" if part_names is None else "")
         self._sum("used", num_units)
+        # columns: strength, sample id, hits of parts, visible parts, hits of a random cell
         empty = torch.zeros(num_units, self.top, 2 + 3 * self.parts, dtype=torch.float64)
         empty[..., 0], empty[..., 1] = -torch.inf, -1
-        self.add_state("best", empty, dist_reduce_fx=_merge)  # strength, sample, hits, who is visible, random hits
+        self.add_state("best", empty, dist_reduce_fx=merge_strongest)
 
     def update(
         self,
@@ -125,7 +127,7 @@ class Purity(Score):
         rows = torch.cat(
             [strength.double()[..., None], index.double()[:, None, None].expand(*ids.shape, 1), *columns], 2
         )
-        self.best = _keep(torch.cat([self.best, _by_unit(rows[real], ids[real], self.best)], 1), self.top)
+        self.best = strongest(torch.cat([self.best, rows_by_unit(rows[real], ids[real], self.best)], 1), self.top)
         every = torch.ones(b, self.num_units, dtype=torch.bool, device=self.device)
         self._add("used", every if used is None else used.to(self.device).bool())
         self._add("samples", torch.ones_like(index))
@@ -183,31 +185,3 @@ class Purity(Score):
             "unit/part": torch.where(pure > 0, part, -1),
             "unit/support": shown.gather(1, part[:, None])[:, 0].long(),
         }
-
-
-def _by_unit(rows: Tensor, unit: Tensor, like: Tensor) -> Tensor:
-    """Rows ``(n, f)`` of units ``(n,)`` as ``(u, m, f)``, filled with rows of no sample."""
-    order = unit.argsort(stable=True)
-    number = torch.bincount(unit, minlength=len(like))
-    place = torch.arange(len(unit), device=unit.device) - (number.cumsum(0) - number)[unit[order]]
-    out = like.new_zeros(len(like), int(number.max()), like.shape[2])
-    out[..., 0], out[..., 1] = -torch.inf, -1
-    out[unit[order], place] = rows[order]
-    return out
-
-
-def _keep(rows: Tensor, top: int) -> Tensor:
-    """The strongest of rows ``(u, m, f)``, each sample once; of equal strengths the lower sample."""
-    rows = _sorted(rows, rows[..., 1])
-    again = torch.zeros_like(rows[..., 1], dtype=torch.bool)
-    again[:, 1:] = (rows[:, 1:, 1] == rows[:, :-1, 1]) & (rows[:, 1:, 1] >= 0)
-    return _sorted(rows, -rows[..., 0].masked_fill(again, -torch.inf))[:, :top]
-
-
-def _sorted(rows: Tensor, by: Tensor) -> Tensor:
-    return rows.gather(1, by.argsort(dim=1, stable=True)[..., None].expand(rows.shape))
-
-
-def _merge(states: Tensor) -> Tensor:
-    """One of the states of several processes ``(n, u, top, f)``."""
-    return _keep(states.transpose(0, 1).flatten(1, 2), states.shape[2])
