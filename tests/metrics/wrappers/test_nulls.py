@@ -80,3 +80,23 @@ def test_shifted_labels_keep_their_neighbours():
         steps = [s for s in range(10) if torch.equal(active.roll(s, 0), moved)]
         assert len(steps) == 1
         assert steps[0] > 0
+
+
+def test_shifted_labels_stay_inside_their_sequence():
+    """Sequences of 4, 5 and 1 tokens, fed out of order: each is rolled by a step of its own, the last cannot move."""
+    rows = labelled(10)
+    sequence = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])
+    score = ChanceAdjusted(LabelConsistency(7, CONCEPTS), "shift")
+    for part in (slice(6, 10), slice(0, 6)):
+        score.update(**{name: value[part] for name, value in rows.items()}, sequence_ids=sequence[part])
+    active, steps = rows["places"], set()
+    for draw in range(20):
+        moved = score.moved(score.rows(), draw)
+        step = []
+        for tokens in (slice(0, 4), slice(4, 9)):
+            own = active[tokens]
+            (found,) = (k for k in range(1, len(own)) if torch.equal(own.roll(k, 0), moved[tokens]))
+            step.append(found)
+        assert torch.equal(moved[9], active[9])
+        steps.add(tuple(step))
+    assert len(steps) > 5

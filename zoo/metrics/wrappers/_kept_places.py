@@ -33,7 +33,7 @@ class KeptPlaces(Score):
         self.of_labels = isinstance(score, LabelConsistency)
         self.of_stability = isinstance(score, Stability)
         self.names = ["index", "places", "points", "visible"]
-        self.names += [] if self.of_labels else ["ids", "gate", "size"]
+        self.names += ["sequence"] if self.of_labels else ["ids", "gate", "size"]
         self.names += ["before", "gate_after"] if self.of_stability else []
         for name in self.names:
             self._rows(name)
@@ -64,6 +64,7 @@ class KeptPlaces(Score):
         size: tuple[int, int] | None = None,
         before: Tensor | None = None,
         gate_after: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
     ) -> None:
         """Keep a batch.
 
@@ -77,6 +78,7 @@ class KeptPlaces(Score):
             size: (height, width) of the input, in pixels.
             before: ``(b, k, p)`` bool parts hit without the perturbation, if places are those under one.
             gate_after: ``(b, k)`` bool, whether the unit still makes a claim under it.
+            sequence_ids: ``(b,)`` int64 sequence of each instance, of labels only; None if all are one sequence.
 
         Raises:
             ValueError: if a shape does not fit or something is missing.
@@ -88,6 +90,8 @@ class KeptPlaces(Score):
             expect("places", places, None, self.score.num_units)
             expect("points", points, b, self.score.part_count)
             rows["visible"] = ~points.isnan()
+            rows["sequence"] = torch.zeros_like(sample_ids) if sequence_ids is None else sequence_ids
+            expect("sequence_ids", rows["sequence"], b)
         else:
             expect("places", places, None, None, 2)
             expect("points", points, b, self.score.part_count, 2)

@@ -38,13 +38,21 @@ def places_under(
     return new
 
 
-def active_under(null: str, active: Tensor, index: Tensor, draw: int) -> Tensor:
-    """Activity ``(b, u)`` of units under one draw of a random null; arguments as for ``places_under``."""
+def active_under(null: str, active: Tensor, index: Tensor, sequence: Tensor, draw: int) -> Tensor:
+    """Activity ``(b, u)`` of units under one draw of a random null.
+
+    Args:
+        null: ``permute``, ``shift`` or ``random_units``; see ``ChanceAdjusted``.
+        active: ``(b, u)`` bool; left as it is.
+        index: ``(b,)`` int64 identity of each sample.
+        sequence: ``(b,)`` int64 sequence that each sample belongs to; a shift stays inside it.
+        draw: number of the draw.
+    """
     own, rest = _random(index, draw, active.shape[1])
     if null == "permute":
         return active[own.argsort()]
     if null == "shift":
-        return active.roll(1 + int(own[0]) % max(1, len(active) - 1), 0)
+        return active[shifted(sequence, own)]
     return active.gather(1, rest.argsort(1))
 
 
@@ -72,3 +80,26 @@ def exchanged(groups: Tensor, keys: Tensor) -> Tensor:
     order = keys.argsort(stable=True)
     order = order[groups[order].argsort(stable=True)]
     return torch.empty_like(order).scatter_(0, groups.argsort(stable=True), order)
+
+
+def shifted(groups: Tensor, keys: Tensor) -> Tensor:
+    """A cyclic shift of each group by one random step, at least 1.
+
+    Args:
+        groups: ``(n,)`` int64 group of each thing; the things of a group are in order.
+        keys: ``(n,)`` int64 random numbers, not negative; that of the first thing decides the step of its group.
+
+    Returns:
+        ``(n,)`` for each thing, the one whose place it takes.
+
+    Example:
+        >>> shifted(torch.tensor([0, 0, 0, 1, 1]), torch.zeros(5).long()).tolist()
+        [2, 0, 1, 4, 3]
+    """
+    order = groups.argsort(stable=True)
+    _, group, size = groups[order].unique(return_inverse=True, return_counts=True)
+    start = size.cumsum(0) - size
+    step = 1 + keys[order[start]] % (size - 1).clamp_min(1)
+    position = torch.arange(len(groups), device=groups.device) - start[group]
+    source = order[start[group] + (position - step[group]) % size[group]]
+    return torch.empty_like(order).scatter_(0, order, source)

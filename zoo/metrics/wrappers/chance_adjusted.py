@@ -28,7 +28,8 @@ class ChanceAdjusted(KeptPlaces):
     distribution of locations is kept, its dependence on the image is not. Units that claim the same instances are
     exchanged alike, so that what they share is kept.
     ``shift``: on each instance all places are moved by one random step, around the border. Of labels: the instances, in
-    the order of their ids, are shifted against their labels, so neighbors (tokens) stay neighbors.
+    the order of their ids, are shifted against their labels, so neighbors (tokens) stay neighbors; inside each sequence
+    where ``update`` is given ``sequence_ids``.
     ``uniform``: random pixels. ``random_units``: on each instance, places are dealt out anew among the units.
     ``constant``: each unit at the best of 7 x 7 fixed places. ``base_rate``: each unit with the rates of all units
     together; of labels, with how common each is.
@@ -105,7 +106,7 @@ class ChanceAdjusted(KeptPlaces):
     def moved(self, rows: dict[str, Tensor], draw: int) -> Tensor:
         """Places under one draw of a random null, from the rows of all samples."""
         if self.of_labels:
-            return active_under(self.null, rows["places"], rows["index"], draw)
+            return active_under(self.null, rows["places"], rows["index"], rows["sequence"], draw)
         where = rows["places"], rows["ids"], rows["gate"]
         return places_under(self.null, *where, rows["index"], draw, rows["size"])
 
