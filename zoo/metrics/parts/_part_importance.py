@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import expect
 from zoo.metrics.perturbations.attack import box
 
+NEGLIGIBLE = 0.05  # share of a logit: a part that takes less away does not matter
 THRESHOLDS = tuple(torch.linspace(0.01, 0.5, 80, dtype=torch.float64).tolist())
 
 
@@ -56,3 +58,50 @@ def contrast_classes(same: Tensor) -> Tensor:
     worth = (number[:, :, None] * fits).triu(1) * ~torch.eye(c, dtype=torch.bool, device=same.device)[:, :, None]
     largest, pair = worth.flatten(1).max(1)
     return torch.where((largest > 0)[:, None], torch.stack([pair // c, pair % c], 1), -1)
+
+
+Answers = tuple[Tensor, Tensor, Tensor]  # important parts (b, t, p), classes with them alone and without them (b, t)
+
+
+def effects(
+    named: Answers, random: Answers | None, answer: Tensor, importance: Tensor, logit: Tensor, without: Tensor
+) -> dict[str, Tensor]:
+    """What each input adds to the sums of ``PartInterventions``, by name; see there for the arguments.
+
+    Args:
+        named: important parts, and the classes predicted with them alone and without them.
+        random: the same of shuffled importances; None without chance levels.
+        answer: ``(b,)`` predicted class.
+        importance: ``(b, p)`` of the parts.
+        logit: ``(b,)`` of the class explained.
+        without: ``(b, p)`` the same logit with each part removed.
+    """
+    whole = logit.double()[:, None]
+    drop = whole - without.double()
+    idle = (drop.abs() < NEGLIGIBLE * whole.abs()) | (drop < 0)
+    order = spearman(importance.double(), drop)
+    rows = {"with_irrelevant": idle.any(1), "sums": _checks(*named, answer, idle)}
+    if random is not None:
+        rows |= {"random": _checks(*random, answer, idle), "shuffled": torch.ones_like(answer)}
+    return rows | {"order": order.nan_to_num(), "ordered": order.isfinite(), "samples": torch.ones_like(answer)}
+
+
+def contrasts(logits: Tensor, importance: Tensor) -> dict[str, Tensor]:
+    """Inputs ``(b,)`` on which two classes can be compared, and how many of the two comparisons are right.
+
+    Args:
+        logits: ``(b, 3, 2)`` of the classes a and b: of the whole scene, with A removed, with B removed.
+        importance: ``(b, 2, 2)`` of A and of B for the classes a and b.
+    """
+    change = logits[:, 1:].double() - logits[:, :1].double()  # (b, what is removed, class)
+    fair = (change[:, 0, 0] < change[:, 1, 0]) & (change[:, 1, 1] < change[:, 0, 1])
+    first, second = importance.unbind(1)
+    right = (first[:, 0] > first[:, 1]).long() + (second[:, 1] > second[:, 0]).long()
+    return {"compared": fair, "sensitive": right * fair}
+
+
+def _checks(important: Tensor, kept: Tensor, cut: Tensor, answer: Tensor, idle: Tensor) -> Tensor:
+    """Preservation, deletion, distractibility ``(b, 3, t)`` of each input; 0 for the last without idle parts."""
+    taken = (important & idle[:, None]).sum(2).double() / idle.sum(1).clamp_min(1)[:, None]
+    ignored = (1 - taken) * idle.any(1)[:, None]
+    return torch.stack([(kept == answer[:, None]).double(), (cut != answer[:, None]).double(), ignored], 1)

@@ -1,9 +1,11 @@
-"""Rows of samples: those of a part of a batch, and the strongest of each unit."""
+"""Rows of samples: spread over a batch, the strongest of each unit, and the agreement of two sets of rows."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from zoo.metrics._correlation import spearman
 
 
 def spread(rows: Tensor, chosen: Tensor | None) -> Tensor:
@@ -53,3 +55,27 @@ def _sorted(rows: Tensor, by: Tensor) -> Tensor:
 def merge_strongest(states: Tensor) -> Tensor:
     """One of the states of several processes ``(n, u, top, f)``."""
     return strongest(states.transpose(0, 1).flatten(1, 2), states.shape[2])
+
+
+def overlap(one: Tensor, two: Tensor, top: int) -> Tensor:
+    """Jaccard overlap ``(b,)`` of the ``top`` largest entries above 0 of the rows of two ``(b, u)``; 1 if none are."""
+    sets = []
+    for x in (one, two):
+        first = x.argsort(dim=1, descending=True, stable=True)[:, :top]
+        sets.append(torch.zeros_like(x, dtype=torch.bool).scatter_(1, first, True) & (x > 0))
+    both, either = (sets[0] & sets[1]).sum(1), (sets[0] | sets[1]).sum(1)
+    return torch.where(either > 0, both.double() / either.clamp_min(1), 1)
+
+
+def agreement(one: Tensor, two: Tensor) -> Tensor:
+    """Spearman's correlation ``(b,)`` of the rows of two ``(b, u)``; 1 where both are constant, 0 where one is."""
+    flat = [(x == x[:, :1]).all(1) for x in (one, two)]
+    return torch.where(flat[0] | flat[1], (flat[0] & flat[1]).double(), spearman(one, two))
+
+
+def cosine(one: Tensor, two: Tensor) -> Tensor:
+    """Cosine ``(b,)`` of the rows of two ``(b, u)``; 1 where both are zero, 0 where one is."""
+    scaled = [x / x.abs().amax(1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny) for x in (one, two)]
+    zero = [~x.any(1) for x in scaled]
+    value = (scaled[0] * scaled[1]).sum(1) / (scaled[0].square().sum(1) * scaled[1].square().sum(1)).sqrt()
+    return torch.where(zero[0] | zero[1], (zero[0] & zero[1]).double(), value)

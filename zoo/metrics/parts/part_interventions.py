@@ -8,15 +8,13 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.parts._counterfactual_scenes import Scenes, probe
-from zoo.metrics.parts._part_importance import THRESHOLDS
+from zoo.metrics.parts._part_importance import THRESHOLDS, contrasts, effects
 from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register
 
-NEGLIGIBLE = 0.05  # share of a logit: a part that takes less away does not matter
 PER_SAMPLE = ("preservation", "deletion", "distractibility")
 
 
@@ -166,29 +164,14 @@ class PartInterventions(Score):
                 expect(name, values, *shape)
         if not b:
             return
-        at = logit.double()[:, None]
-        drop = at - without.double()
-        idle = (drop.abs() < NEGLIGIBLE * at.abs()) | (drop < 0)
-        readouts = {"with_irrelevant": idle.any(1), "sums": self._checks(important, kept, cut, answer, idle)}
-        if random is not None and random_kept is not None and random_cut is not None:
-            readouts["random"] = self._checks(random, random_kept, random_cut, answer, idle)
-            readouts["shuffled"] = torch.ones_like(answer)
-        rho = spearman(importance.double(), drop)
-        readouts |= {"order": rho.nan_to_num(), "ordered": rho.isfinite(), "samples": torch.ones_like(answer)}
+        random_answers = (
+            None if random is None or random_kept is None or random_cut is None else (random, random_kept, random_cut)
+        )
+        readouts = effects((important, kept, cut), random_answers, answer, importance, logit, without)
         if contrast_logits is not None and contrast_importance is not None:
-            change = contrast_logits[:, 1:].double() - contrast_logits[:, :1].double()  # (b, what is removed, class)
-            fair = (change[:, 0, 0] < change[:, 1, 0]) & (change[:, 1, 1] < change[:, 0, 1])
-            first, second = contrast_importance.unbind(1)
-            right = (first[:, 0] > first[:, 1]).long() + (second[:, 1] > second[:, 0]).long()
-            readouts |= {"compared": fair, "sensitive": right * fair}
+            readouts |= contrasts(contrast_logits, contrast_importance)
         for name, rows in readouts.items():
             self._add(name, spread(rows.to(self.device), self._rendered))
-
-    def _checks(self, important: Tensor, kept: Tensor, cut: Tensor, answer: Tensor, idle: Tensor) -> Tensor:
-        """Preservation, deletion, distractibility ``(b, 3, t)`` of each input; 0 for the last without idle parts."""
-        taken = (important & idle[:, None]).sum(2).double() / idle.sum(1).clamp_min(1)[:, None]
-        calm = (1 - taken) * idle.any(1)[:, None]
-        return torch.stack([(kept == answer[:, None]).double(), (cut != answer[:, None]).double(), calm], 1)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Render the scenes of a record without parts, and predict their classes."""
