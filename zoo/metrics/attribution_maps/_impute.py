@@ -60,12 +60,12 @@ def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, max_steps: int 
         tensor([[[[1000.0000, 1000.5000, 1001.0000]]]])
     """
     expect("missing", missing, len(x), *x.shape[-2:])
-    gone = missing.to(x.device).bool()
-    if bool(gone.flatten(1).all(1).any()):
-        row = int(gone.flatten(1).all(1).nonzero()[0])
+    unknown = missing.to(x.device).bool()
+    if bool(unknown.flatten(1).all(1).any()):
+        row = int(unknown.flatten(1).all(1).nonzero()[0])
         raise ValueError(f"missing[{row}] leaves no pixel of the image; at least one must be known")
     work = x.detach() if x.dtype == torch.float64 else x.detach().float()
-    hole = gone[:, None].to(work.dtype)
+    hole = unknown[:, None].to(work.dtype)
     mean = (work * (1 - hole)).sum((-2, -1), keepdim=True) / (1 - hole).sum((-2, -1), keepdim=True)
     known = (work - mean) * (1 - hole)
     degree = _around(torch.ones_like(hole[:1]))
@@ -85,7 +85,7 @@ def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, max_steps: int 
         new = _dot(r, r)
         p.mul_(torch.where(active, new / rs, 0)).add_(r)
         rs = torch.where(active, new, rs)
-    return torch.where(gone[:, None], u + mean, work)
+    return torch.where(unknown[:, None], u + mean, work)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -88,8 +88,8 @@ def deletion(
         removed = path(forward, x, empty, order, target, steps=steps)
         return removed, path(forward, start, x, order, target, steps=steps)
 
-    gone, come = both(ranks(maps))
-    readouts = {"deletion": area(gone, pixels), "insertion": area(come, pixels)}
+    deleted, inserted = both(ranks(maps))
+    readouts = {"deletion": area(deleted, pixels), "insertion": area(inserted, pixels)}
     readouts["gap"] = readouts["insertion"] - readouts["deletion"]
     readouts |= dict.fromkeys(("random_deletion", "random_insertion"), torch.full_like(readouts["gap"], torch.nan))
     if chance:
@@ -97,7 +97,7 @@ def deletion(
         readouts |= {
             f"random_{name}": area(c, pixels) for name, c in zip(("deletion", "insertion"), curves, strict=True)
         }
-    return readouts | {"deletion_curve": gone, "insertion_curve": come}
+    return readouts | {"deletion_curve": deleted, "insertion_curve": inserted}
 
 
 @register

@@ -49,7 +49,7 @@ def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch
     distinct, where = rows.unique(dim=0, return_inverse=True)
     ids, logits = index.tolist(), []
     for chunk in distinct.split(batch):
-        made = [scenes.render(ids[row], tuple(i for i in range(p) if gone[i])) for row, *gone in chunk.tolist()]
+        made = [scenes.render(ids[row], tuple(i for i in range(p) if left_out[i])) for row, *left_out in chunk.tolist()]
         logits.append(model(torch.stack(made).to(without.device)))
     return torch.cat(logits)[where.to(without.device)].unflatten(0, (b, n))
 

@@ -78,11 +78,11 @@ def effects(
     """
     whole = logit.double()[:, None]
     drop = whole - without.double()
-    idle = (drop.abs() < NEGLIGIBLE * whole.abs()) | (drop < 0)
+    irrelevant = (drop.abs() < NEGLIGIBLE * whole.abs()) | (drop < 0)
     order = spearman(importance.double(), drop)
-    rows = {"with_irrelevant": idle.any(1), "sums": _checks(*named, answer, idle)}
+    rows = {"with_irrelevant": irrelevant.any(1), "sums": _checks(*named, answer, irrelevant)}
     if random is not None:
-        rows |= {"random": _checks(*random, answer, idle), "shuffled": torch.ones_like(answer)}
+        rows |= {"random": _checks(*random, answer, irrelevant), "shuffled": torch.ones_like(answer)}
     return rows | {"order": order.nan_to_num(), "ordered": order.isfinite(), "samples": torch.ones_like(answer)}
 
 
@@ -100,8 +100,8 @@ def contrasts(logits: Tensor, importance: Tensor) -> dict[str, Tensor]:
     return {"compared": fair, "sensitive": right * fair}
 
 
-def _checks(important: Tensor, kept: Tensor, cut: Tensor, answer: Tensor, idle: Tensor) -> Tensor:
-    """Preservation, deletion, distractibility ``(b, 3, t)`` of each input; 0 for the last without idle parts."""
-    taken = (important & idle[:, None]).sum(2).double() / idle.sum(1).clamp_min(1)[:, None]
-    ignored = (1 - taken) * idle.any(1)[:, None]
+def _checks(important: Tensor, kept: Tensor, cut: Tensor, answer: Tensor, irrelevant: Tensor) -> Tensor:
+    """Preservation, deletion, distractibility ``(b, 3, t)`` of each input; 0 for the last without irrelevant parts."""
+    taken = (important & irrelevant[:, None]).sum(2).double() / irrelevant.sum(1).clamp_min(1)[:, None]
+    ignored = (1 - taken) * irrelevant.any(1)[:, None]
     return torch.stack([(kept == answer[:, None]).double(), (cut != answer[:, None]).double(), ignored], 1)

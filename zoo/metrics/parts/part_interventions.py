@@ -190,11 +190,11 @@ class PartInterventions(Score):
         """The checks; see the class."""
         n = self.samples.double()
         number = torch.stack([n, n, self.with_irrelevant.double()])[:, None]
-        (preservation, deletion, calm), chance = self.sums / number, self.random / number
+        (preservation, deletion, distractibility), chance = self.sums / number, self.random / number
         completeness = (preservation + deletion) / 2
-        best = (completeness + calm.nan_to_num()).argmax()
+        best = (completeness + distractibility.nan_to_num()).argmax()
         thresholds = torch.tensor(self.thresholds, dtype=torch.float64, device=self.device)
-        curves = dict(zip(PER_SAMPLE, (preservation, deletion, calm), strict=True))
+        curves = dict(zip(PER_SAMPLE, (preservation, deletion, distractibility), strict=True))
         return {
             "completeness": completeness[best],
             **{name: curve[best] for name, curve in curves.items()},
