@@ -38,7 +38,7 @@ def _labels():
     g = torch.Generator().manual_seed(4)
     labels = (torch.rand(B, U, generator=g) > 0.5).float()
     labels[::7, 1] = torch.nan
-    return {"fires": torch.rand(B, U, generator=g) > 0.4, "labels": labels}
+    return {"active": torch.rand(B, U, generator=g) > 0.4, "labels": labels}
 
 
 def _explanations():

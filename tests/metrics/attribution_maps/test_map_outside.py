@@ -188,7 +188,7 @@ def test_six_lines_score_a_map_of_one_s_own():
         ("mprt", "stages", 1),
         ("mprt", "seed", 1),
         ("dissection", "quantile", 0.2),
-        ("dissection", "least", 1e-4),
+        ("dissection", "min_iou", 1e-4),
     ],
 )
 def test_no_argument_is_ignored(name, argument, value):

@@ -21,10 +21,10 @@ from zoo.metrics.attribution_maps import (
     iou,
     mprt,
     overlap,
-    randomised,
+    randomized,
     thresholds,
 )
-from zoo.metrics.attribution_maps._bits import pack, unpack
+from zoo.metrics.attribution_maps._overlap import pack, unpack
 from zoo.metrics.record import record_batch
 
 
@@ -115,7 +115,7 @@ def test_the_model_as_it_is_takes_no_part_in_the_mean():
     score = Mprt(stages=5)
     score.update(lambda m, x, y: m[0].weight[y].unflatten(1, (6, 6)), model, X, Y)
     found = score.compute()
-    (twin,) = randomised(model, stages=5)
+    (twin,) = randomized(model, stages=5)
     old, new = model[0].weight.detach(), twin[0].weight.detach()
     known = np.mean([stats.spearmanr(a, b)[0] for a, b in zip(old, new, strict=True)])
     assert float(found["mprt"]) == pytest.approx(float(known))
@@ -130,13 +130,13 @@ def test_redrawn_parameters_keep_mean_and_spread_and_depend_on_name_and_seed():
     model = nn.Sequential(nn.Linear(200, 300), nn.Linear(300, 2))
     with torch.no_grad():
         model[0].weight.mul_(3).add_(2)
-    (twin,) = randomised(model, stages=1)
+    (twin,) = randomized(model, stages=1)
     old, new = model[0].weight.detach(), twin[0].weight.detach()
     assert float(new.mean()) == pytest.approx(float(old.mean()), abs=0.01)
     assert float(new.std()) == pytest.approx(float(old.std()), rel=0.02)
     assert not torch.equal(old, new)
-    (again,) = randomised(model, stages=1)
-    (other,) = randomised(model, stages=1, seed=1)
+    (again,) = randomized(model, stages=1)
+    (other,) = randomized(model, stages=1, seed=1)
     assert torch.equal(again[0].weight, new)
     assert not torch.equal(other[0].weight, new)
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
@@ -165,7 +165,7 @@ def test_a_copy_of_a_shared_pass_is_a_copy_of_the_model():
     model, x = Encoding().eval(), batch().x
     shared = SharedPass.of(model)
     assert shared.encode(x) is shared.encode(x)
-    (twin,) = randomised(shared, stages=1)
+    (twin,) = randomized(shared, stages=1)
     assert type(twin) is Encoding
     assert twin.encode(x) is not twin.encode(x)
     assert not torch.equal(twin.encode(x), model.encode(x))

@@ -10,7 +10,7 @@ from worlds import keypoints
 from zoo.metrics import hits
 from zoo.metrics._correlation import pearson
 from zoo.metrics.attribution_maps import MapComplexity, MapLocalization, entropy, gini, mass, pointing, rank, spearman
-from zoo.metrics.attribution_maps.map_localization import around
+from zoo.metrics.parts._localization import around
 
 BOTH = (gini, entropy)
 THREE = (mass, rank, pointing)

@@ -16,13 +16,13 @@ MIXED = ConceptSchema((Concept("a"), Concept("size", "continuous")))
 
 
 def test_by_hand():
-    """Unit 0 fires on a alone, 4 of 5 times; unit 1 on everything; unit 2 never; b is unknown once."""
+    """Unit 0 active on a alone, 4 of 5 times; unit 1 on everything; unit 2 never; b is unknown once."""
     nan = torch.nan
     labels = torch.tensor([[1, 0], [1, 1], [1, nan], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0]])
-    fires = torch.zeros(8, 3).bool()
-    fires[:5, 0], fires[:, 1] = True, True
+    active = torch.zeros(8, 3).bool()
+    active[:5, 0], active[:, 1] = True, True
     score = LabelConsistency(3, TWO)
-    score.update(fires, labels)
+    score.update(active, labels)
     found = score.compute()
     assert float(found["consistency"]) == pytest.approx(100 / 3)
     assert found["unit/rate"].tolist() == [0.8, 0.5, 0]
@@ -40,18 +40,18 @@ def test_by_hand():
 def test_equals_a_loop():
     g = torch.Generator().manual_seed(0)
     b, u, m = 40, 5, 3
-    fires, labels = torch.rand(b, u, generator=g) > 0.5, (torch.rand(b, m, generator=g) > 0.4).float()
+    active, labels = torch.rand(b, u, generator=g) > 0.5, (torch.rand(b, m, generator=g) > 0.4).float()
     labels[torch.rand(b, m, generator=g) > 0.8] = torch.nan
     schema = ConceptSchema(tuple(Concept(f"c{i}") for i in range(m)))
     score = LabelConsistency(u, schema)
     for rows in torch.arange(b).split(7):
-        score.update(fires[rows], labels[rows])
+        score.update(active[rows], labels[rows])
     best, f1 = [], torch.zeros(u, m)
     for k in range(u):
         rates = []
         for p in range(m):
             known = [i for i in range(b) if not labels[i, p].isnan()]
-            claims = [i for i in known if fires[i, k]]
+            claims = [i for i in known if active[i, k]]
             met = sum(int(labels[i, p]) for i in claims)
             rates.append(met / len(claims))
             f1[k, p] = 2 * met / (len(claims) + sum(int(labels[i, p]) for i in known))
@@ -70,16 +70,16 @@ def seen(**more):
 def test_gates():
     one = seen()
     told = one.explanation.contribution
-    assert torch.equal(LabelConsistency(6, TWO).fires(one), told > 0)
+    assert torch.equal(LabelConsistency(6, TWO).active(one), told > 0)
     share = told.abs() / told.abs().sum(1, keepdim=True)
-    assert torch.equal(LabelConsistency(6, TWO, gate="share").fires(one), share >= 0.1)
+    assert torch.equal(LabelConsistency(6, TWO, gate="share").active(one), share >= 0.1)
     assert LabelConsistency(6, TWO, gate="share").protocol == "zoo-labels-v1/share"
     chance = torch.tensor([[0.5, 0.9], [0.4, 1]]).repeat(3, 1)
     units = replace(one.explanation.units, names=["a", "size"], owner=None)
     empty = replace(one.explanation, units=units, contribution=chance, strength=chance)
     concepts = replace(one, explanation=empty, predicted=chance, ends=(chance, chance))
     score = LabelConsistency(2, MIXED)
-    assert score.fires(concepts).tolist() == [[True, False], [False, False]] * 3
+    assert score.active(concepts).tolist() == [[True, False], [False, False]] * 3
     assert score.labels(concepts)[:, 1].isnan().all()
     score.update_from(concepts)
     found = score.compute()
@@ -113,14 +113,14 @@ def test_a_suite_feeds_it_and_says_where_it_does_not_apply():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"fires": torch.ones(2, 9).bool()}, "fires is"),
+        ({"active": torch.ones(2, 9).bool()}, "active is"),
         ({"labels": torch.ones(2, 9)}, "labels is"),
         ({"known": torch.ones(1, 2).bool()}, "known is"),
     ],
 )
 def test_says_what_does_not_fit(change, words):
     with pytest.raises(ValueError, match=words):
-        LabelConsistency(3, TWO).update(**({"fires": torch.ones(2, 3).bool(), "labels": torch.ones(2, 2)} | change))
+        LabelConsistency(3, TWO).update(**({"active": torch.ones(2, 3).bool(), "labels": torch.ones(2, 2)} | change))
 
 
 def test_refuses_another_gate():

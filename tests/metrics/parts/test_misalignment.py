@@ -111,6 +111,23 @@ def test_who_looks_where_it_says_is_untouched_and_who_leaks_is_not():
     assert found[1.0].support == 6
 
 
+@torch.no_grad()
+def test_the_interval_of_a_share_holds_the_drop():
+    """Images that are not attacked add nothing, and replicates weigh those that are."""
+    samples, model = scenes(8), Blocks(1.0)
+    plain, sure = (
+        Suite([{"score": "misalignment", "share": 0.7, "interval": interval}], model.units)
+        for interval in (False, True)
+    )
+    for suite in (plain, sure):
+        suite.update(model, samples)
+    one, two = plain.compute()["misalignment"], sure.compute()["misalignment"]
+    assert (one.value, one.support) == (two.value, two.support)
+    assert one.support < 8
+    assert two.more["activation low"] < one.value < two.more["activation high"]
+    assert two.more["location low"] >= 0
+
+
 def test_an_attack_stays_outside_and_within_reach_and_leaves_the_model():
     model, seen = Blocks(1.0).train(), scenes()
     weight, x = model.weight.clone(), seen.x.clone()

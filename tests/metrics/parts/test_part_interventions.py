@@ -11,7 +11,8 @@ from zoo.batch import Batch
 from zoo.data.images.shapes import Shapes
 from zoo.explanation import Explanation, Units, gather
 from zoo.metrics import PartInterventions, Suite
-from zoo.metrics.parts._counterfactual_scenes import answers, contrast_classes, important_parts, part_shares, probe
+from zoo.metrics.parts._counterfactual_scenes import answers, probe
+from zoo.metrics.parts._part_importance import contrast_classes, important_parts, part_shares
 from zoo.metrics.perturbations.attack import box
 from zoo.metrics.record import record_batch
 
@@ -263,6 +264,20 @@ def _placeless():
 def test_a_share_of_the_scenes():
     whole, half = score_of(Reader(FAIR))[0], score_of(Reader(FAIR), share=0.5)[0]
     assert 0 < int(half.compute()["support"]) < int(whole.compute()["support"]) == 8
+
+
+def test_intervals_of_a_share_of_the_scenes():
+    """All chosen scenes agree, so each end is that of as many equal values as there are scenes."""
+    model, scenes = Reader(FAIR), Quarters()
+    suite = Suite(
+        [{"score": "part_interventions", "share": 0.5, "interval": True}], model.units, list("abcd"), scenes=scenes
+    )
+    suite.update(model, scenes.batch())
+    result = suite.compute()["part_interventions"]
+    assert 0 < result.support < 8
+    assert result.more["distractibility"] == result.more["distractibility high"] == 1
+    assert result.more["distractibility low"] == pytest.approx(0.025 ** (1 / result.support))
+    assert result.more["completeness low"] <= result.value <= result.more["completeness high"]
 
 
 @pytest.mark.parametrize("how", [{"thresholds": ()}, {"thresholds": (0.1, 3)}, {"share": 0}, {"part_count": 0}])

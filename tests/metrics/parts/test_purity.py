@@ -3,7 +3,7 @@ import torch
 from worlds import Toy, batch, take
 
 from zoo.batch import Batch
-from zoo.metrics import Purity, Suite
+from zoo.metrics import BootstrapInterval, Purity, Suite
 from zoo.metrics.parts._patches import holds, one_sided, patch
 from zoo.metrics.perturbations.noise import random_bits
 
@@ -53,6 +53,32 @@ def test_one_unit_by_hand():
     assert int(found["unit/part"]) == 0
     assert int(found["unit/support"]) == 2
     assert score.protocol == "pipnet2023-purity/top3/sides"
+
+
+def test_interval_over_units():
+    """Two used units of purity 1 and 0.5 and one that is never used: mean 0.75, Var / K = 0.0625, one degree."""
+    score = BootstrapInterval(Purity(3, 1, top=2))
+    points = torch.tensor([[[40.0, 70]], [[200.0, 200]]]).double()
+    cells = torch.tensor([[15, 15, 15], [48, 15, 15]])
+    used = torch.tensor([[True, True, False]] * 2)
+    strength, visible = torch.ones(2, 3), torch.ones(2, 1).bool()
+    score.update(
+        strength,
+        torch.arange(3).expand(2, 3),
+        cells,
+        points,
+        visible,
+        torch.arange(2),
+        grid=(7, 7),
+        size=(224, 224),
+        used=used,
+        sample_ids=torch.arange(2),
+    )
+    found = score.compute()
+    assert float(found["purity"]) == 0.75
+    assert found["unit/used_purity"].isnan().tolist() == [False, False, True]
+    assert score.estimates["purity"].units == pytest.approx(0.0625)
+    assert float(found["purity low"]) < 0.75 < float(found["purity high"]) <= 1
 
 
 def test_of_equal_rates_the_part_with_more_hits_counts():

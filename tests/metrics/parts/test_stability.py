@@ -148,7 +148,7 @@ def test_no_perturbation_depends_on_batches(perturbation):
     ("wrong", "words"),
     [
         ({"perturbation": "flip", "protocol": "huang2023-v1"}, "expected no perturbation"),
-        ({"perturbation": "flip", "draws": 2}, "draws is 2; flip has no chance in it"),
+        ({"perturbation": "flip", "draws": 2}, "draws is 2; flip is deterministic"),
         ({"perturbation": "flap"}, "did you mean flip"),
     ],
 )

@@ -1,15 +1,19 @@
 """Intervals: replicates equal a loop over weighted samples, and they cover the truth."""
 
 import copy
+import math
 
 import pytest
 import torch
 from rows_parts import CONCEPTS, WITH_INTERVALS, parts_make
+from scipy.stats import binomtest
 from worlds import Toy, batch, take
 
-from zoo.metrics import Completeness, Consistency, Leakage, Stability, Suite
+from zoo.metrics import Accuracy, Completeness, Consistency, Leakage, Stability, Suite
 from zoo.metrics.base import Score
-from zoo.metrics.wrappers._estimates import Estimate, poisson
+from zoo.metrics.wrappers._estimates import Estimate
+from zoo.metrics.wrappers._replicates import BUDGET
+from zoo.metrics.wrappers._weighted_sums import poisson
 from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.training.run import build, load_config
 
@@ -79,7 +83,7 @@ def test_inference_mode_and_half_leave_the_sums_exact():
         score = fed("consistency").half()
     score.update(**WITH_INTERVALS["consistency"](), sample_ids=torch.arange(B))
     assert int(score.compute()["support"]) == 2 * B
-    assert score.hit_again.dtype == torch.float64
+    assert score.hit_replicates.dtype == torch.float64
 
 
 def test_rows_of_one_image_are_drawn_together():
@@ -97,15 +101,73 @@ def test_rows_of_one_image_are_drawn_together():
     assert both[0] == pytest.approx(float(alone.estimates["soft"].replicates.var()), rel=1e-9)
 
 
-def test_interval_by_hand():
-    """Replicates 1 and 3 around a value of 1.5: mean 2, variance 2, units add 2."""
-    estimate = Estimate(torch.tensor(1.5).double(), torch.tensor([1.0, 3.0, torch.nan]).double(), torch.tensor(2.0))
-    low, high = estimate.interval()
-    assert (float(low), float(high)) == pytest.approx((1 - 1.959964 * 2, 1 + 1.959964 * 2), rel=1e-6)
-    capped = Estimate(torch.tensor(1.5), torch.tensor([1.0, 3.0]), torch.tensor(2.0), 0, 2).interval()
-    assert [float(x) for x in capped] == [0, 2]
-    narrow = estimate.interval(0.5)
-    assert float(narrow[1] - narrow[0]) == pytest.approx(2 * 0.6744898 * 2, rel=1e-6)
+def test_t_interval_by_hand():
+    """Replicates 1 and 3 around a value of 1.5: mean 2, variance 2, units add 2; t of one degree of freedom."""
+    estimate = Estimate(torch.tensor(1.5).double(), torch.tensor([1.0, 3.0, torch.nan]).double(), 2.0)
+    assert estimate.interval() == pytest.approx((1 - 12.7062 * 2, 1 + 12.7062 * 2), rel=1e-5)
+    low, high = estimate.interval(0.5)
+    assert high - low == pytest.approx(2 * 1.0 * 2)
+    assert Estimate(torch.tensor(1.5), torch.tensor([1.0, 3.0]), 2.0, 0).interval()[0] == 0
+    assert all(math.isnan(end) for end in Estimate(torch.tensor(torch.nan), torch.zeros(3)).interval())
+
+
+@pytest.mark.parametrize(("right", "n"), [(60, 60), (59, 60), (30, 60), (0, 15)])
+def test_proportions_have_the_exact_interval(right, n):
+    """Accuracy: Clopper-Pearson by scipy; the bootstrap variance differs from p (1 - p) / n by its own noise."""
+    score = BootstrapInterval(Accuracy(), replicates=1000)
+    logits = torch.zeros(n, 2)
+    logits[:right, 0] = 1
+    logits[right:, 1] = 1
+    score.update(logits, torch.zeros(n).long(), sample_ids=torch.arange(n))
+    found = score.compute()
+    exact = binomtest(right, n).proportion_ci(method="exact")
+    assert float(found["accuracy low"]) == pytest.approx(exact.low, abs=0.02)
+    assert float(found["accuracy high"]) == pytest.approx(exact.high, abs=0.02)
+    if right in (0, n):
+        assert [float(found[f"accuracy {end}"]) for end in ("low", "high")] == pytest.approx([exact.low, exact.high])
+
+
+def test_clusters_count_once():
+    """60 right answers of 15 sequences are 15 trials, not 60."""
+    score = BootstrapInterval(Accuracy())
+    for part in (slice(0, 30), slice(30, 60)):  # a sequence may be spread over batches
+        ids = (torch.arange(60) % 15)[part]
+        score.update(torch.tensor([[1.0, 0.0]]).repeat(30, 1), torch.zeros(30).long(), sample_ids=ids)
+    assert float(score.compute()["accuracy low"]) == pytest.approx(0.025 ** (1 / 15))
+
+
+def test_consistent_units_are_no_certainty():
+    """20 of 20 units pass in every replicate: units like these pass with at least 0.83; these very units with 0.93."""
+    for units, n in (("sample", 20), ("fixed", 50)):
+        score = BootstrapInterval(Consistency(20, 1), units=units)
+        score.update(torch.ones(50, 20, 1).bool(), torch.ones(50, 1).bool(), sample_ids=torch.arange(50))
+        found = score.compute()
+        assert float(found["consistency low"]) == pytest.approx(100 * 0.025 ** (1 / n))
+        assert float(found["consistency high"]) == 100
+        assert ("and units like these" in score.describe({})) == (units == "sample")
+
+
+def test_equal_models_may_differ_a_little():
+    """60 of 60 right twice: the difference is within what 60 samples leave open."""
+    estimates = []
+    for _ in range(2):
+        score = BootstrapInterval(Accuracy())
+        score.update(torch.tensor([[1.0, 0.0]]).repeat(60, 1), torch.zeros(60).long(), sample_ids=torch.arange(60))
+        score.compute()
+        estimates.append(score.estimates["accuracy"])
+    unseen = 1 - 0.025 ** (1 / 60)
+    assert (estimates[0] - estimates[1]).interval() == pytest.approx((-unseen, unseen))
+
+
+def test_memory_is_bounded_and_nothing_is_resampled_in_vain(monkeypatch):
+    large = BootstrapInterval(Consistency(20_000, 15))
+    assert 8 * large.replicates * (2 * 20_000 * 15 + 20_000 + 15 + 1) <= BUDGET
+    assert large.replicates == 54
+    assert "hit_replicates" not in vars(large)
+    monkeypatch.setattr(BootstrapInterval, "_replicate", None)
+    found = large.compute()  # no samples: no replicates, no intervals
+    assert int(found["support"]) == 0
+    assert "soft low" not in found
 
 
 def test_units_widen_the_interval():
@@ -133,7 +195,7 @@ def test_two_models_on_the_same_samples_are_paired():
     gap = one - two
     assert float(gap.value) == pytest.approx(float(one.value - two.value))
     assert float(gap.replicates.std()) < 0.3 * float(one.replicates.std())
-    assert float(gap.interval()[0]) > 0
+    assert gap.interval()[0] > 0
     other = BootstrapInterval(Consistency(40, 1))
     other.update(met, torch.ones(300, 1).bool(), sample_ids=torch.arange(1, 301))
     other.compute()

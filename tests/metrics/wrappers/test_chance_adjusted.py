@@ -37,7 +37,7 @@ def chance(null, score=None, rows=None, draws=20, order=slice(None), split=100):
     total = ChanceAdjusted(score or Consistency(2, 2), null, draws=draws)
     rows = {k: v[order] for k, v in rows.items()}
     for some in torch.arange(len(rows["places"])).split(split):
-        total.update(**{k: v[some] for k, v in rows.items()}, **({} if total.fire else {"size": (SIDE, SIDE)}))
+        total.update(**{k: v[some] for k, v in rows.items()}, **({} if total.of_labels else {"size": (SIDE, SIDE)}))
     return {k: float(v) for k, v in total.compute().items()}
 
 
@@ -100,8 +100,8 @@ def labelled(b=80, same=0.9, seed=0):
     g = torch.Generator().manual_seed(seed)
     labels = (torch.rand(b, 7, generator=g) > 0.6).float()
     noise = torch.rand(b, 7, generator=g) < 0.4
-    fires = torch.where(torch.rand(b, 7, generator=g) < same, labels.bool(), noise)
-    return {"places": fires, "points": labels, "sample_ids": torch.arange(b)}
+    active = torch.where(torch.rand(b, 7, generator=g) < same, labels.bool(), noise)
+    return {"places": active, "points": labels, "sample_ids": torch.arange(b)}
 
 
 @pytest.mark.parametrize("null", ["permute", "shift", "random_units"])

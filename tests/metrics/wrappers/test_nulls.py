@@ -6,7 +6,7 @@ from rows_parts import CONCEPTS
 from test_chance_adjusted import SIDE, labelled, world
 
 from zoo.metrics import ChanceAdjusted, Consistency, LabelConsistency
-from zoo.metrics.wrappers._nulls import dealt
+from zoo.metrics.wrappers._nulls import exchanged
 
 
 def test_permuting_exchanges_places_inside_the_gate_group():
@@ -43,7 +43,7 @@ def test_dealing_is_uniform():
     groups = torch.tensor([1, 0, 1, 0, 1])
     for seed in range(3000):
         keys = torch.randint(0, 2**60, (5,), generator=torch.Generator().manual_seed(seed))
-        whose = dealt(groups, keys)
+        whose = exchanged(groups, keys)
         assert torch.equal(groups[whose], groups)
         assert whose.unique().numel() == 5
         counts += (whose[[0, 2, 4], None] == torch.tensor([0, 2, 4])).float()
@@ -74,9 +74,29 @@ def test_shifted_labels_keep_their_neighbours():
     rows = labelled(10)
     score = ChanceAdjusted(LabelConsistency(7, CONCEPTS), "shift")
     score.update(**rows)
-    fires = rows["places"]
+    active = rows["places"]
     for draw in range(8):
         moved = score.moved(score.rows(), draw)
-        steps = [s for s in range(10) if torch.equal(fires.roll(s, 0), moved)]
+        steps = [s for s in range(10) if torch.equal(active.roll(s, 0), moved)]
         assert len(steps) == 1
         assert steps[0] > 0
+
+
+def test_shifted_labels_stay_inside_their_sequence():
+    """Sequences of 4, 5 and 1 tokens, fed out of order: each is rolled by a step of its own, the last cannot move."""
+    rows = labelled(10)
+    sequence = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])
+    score = ChanceAdjusted(LabelConsistency(7, CONCEPTS), "shift")
+    for part in (slice(6, 10), slice(0, 6)):
+        score.update(**{name: value[part] for name, value in rows.items()}, sequence_ids=sequence[part])
+    active, steps = rows["places"], set()
+    for draw in range(20):
+        moved = score.moved(score.rows(), draw)
+        step = []
+        for tokens in (slice(0, 4), slice(4, 9)):
+            own = active[tokens]
+            (found,) = (k for k in range(1, len(own)) if torch.equal(own.roll(k, 0), moved[tokens]))
+            step.append(found)
+        assert torch.equal(moved[9], active[9])
+        steps.add(tuple(step))
+    assert len(steps) > 5

@@ -21,22 +21,22 @@ def checked(attribution: Tensor, x: Tensor | None = None) -> Tensor:
     """A user's maps ``(b, h, w)`` without their graph, checked to be finite and to lie over ``x``.
 
     Raises:
-        ValueError: naming the shape found, or the sample that holds a value that is not finite.
+        ValueError: naming the shape, or the sample that holds a value that is not finite.
     """
     if attribution.ndim == 4:
         raise ValueError(
             f"attribution is {tuple(attribution.shape)}; give one value a pixel, as attribution.sum(1) has"
         )
     expect("attribution", attribution, *((None,) * 3 if x is None else (len(x), *x.shape[-2:])))
-    found = attribution.detach()
-    rows = found.flatten(1)
+    maps = attribution.detach()
+    rows = maps.flatten(1)
     ends = (
-        [rows.amax(1), rows.amin(1)] if found.numel() else []
+        [rows.amax(1), rows.amin(1)] if maps.numel() else []
     )  # equivalent to a check of every value, 20 times as fast
     if not all(bool(end.isfinite().all()) for end in ends):
-        row = int((~found.isfinite()).flatten(1).any(1).nonzero()[0])
+        row = int((~maps.isfinite()).flatten(1).any(1).nonzero()[0])
         raise ValueError(f"attribution[{row}] has a value that is not finite; mend the map or leave the sample out")
-    return found
+    return maps
 
 
 def classes(x: Tensor, target: Tensor) -> Tensor:
@@ -86,12 +86,12 @@ def sweep(forward: Forward, target: Tensor, count: int, make: Callable[[Tensor],
     Returns:
         ``(b, count)`` float64.
     """
-    found, b = [], len(target)
+    values, b = [], len(target)
     with evaluating(forward), torch.no_grad():
         for steps in torch.arange(count, device=target.device).split(max(1, ROWS // max(1, b))):
             logits = answers(forward, make(steps).flatten(0, 1), target)
-            found.append(read(logits, target.repeat(len(steps))).double().reshape(len(steps), b))
-    return torch.cat(found).T
+            values.append(read(logits, target.repeat(len(steps))).double().reshape(len(steps), b))
+    return torch.cat(values).T
 
 
 def answers(forward: Forward, x: Tensor, target: Tensor) -> Tensor:
@@ -103,8 +103,8 @@ def answers(forward: Forward, x: Tensor, target: Tensor) -> Tensor:
     logits = forward(x).detach().double()
     expect("forward(x)", logits, len(x), None)
     if len(target) and not 0 <= int(target.min()) <= int(target.max()) < logits.shape[1]:
-        found, last = f"{int(target.min())} to {int(target.max())}", logits.shape[1] - 1
-        raise ValueError(f"target holds {found}; forward(x) has classes 0 to {last}")
+        numbers, last = f"{int(target.min())} to {int(target.max())}", logits.shape[1] - 1
+        raise ValueError(f"target holds {numbers}; forward(x) has classes 0 to {last}")
     return logits
 
 

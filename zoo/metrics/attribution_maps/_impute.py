@@ -10,7 +10,7 @@ from zoo.metrics.attribution_maps._base import identity
 from zoo.metrics.base import expect
 from zoo.metrics.perturbations.noise import CHOICE, gaussian_noise
 
-CHECK = 8  # steps between two looks at whether all planes are solved
+CHECK = 8  # steps between two tests of whether all planes are solved
 
 
 def _around(u: Tensor) -> Tensor:
@@ -33,40 +33,48 @@ def _guess(known: Tensor, weight: Tensor) -> Tensor:
     return torch.where(weight > 0, value, wide)
 
 
-def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, most: int = 5000) -> Tensor:
+def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, max_steps: int = 5000) -> Tensor:
     """Solve for missing pixels such that each is the weighted mean of its neighbors inside the image.
 
     Beside counts 1/6, across 1/12, over the sum of the weights inside the image (Rong et al., ICML 2022). Times that
     sum, the system is symmetric and positive definite, and conjugate gradients solve it for all planes in parallel.
-    Each plane stops by itself, so its values do not depend on the others.
+    Each plane stops by itself, so its values do not depend on the others. The mean of the known pixels is taken off
+    first, so that a large mean costs no accuracy.
 
     Args:
         x: ``(b, c, h, w)``; not changed.
         missing: ``(b, h, w)`` bool; at least one pixel of each image is known.
-        tolerance: root mean square of the residual to reach, relative to the largest known absolute value of the plane.
-        most: steps, at most.
+        tolerance: root mean square of the residual to reach, relative to the largest known absolute deviation from the
+            mean of the plane.
+        max_steps: limit of the steps.
 
     Returns:
         ``(b, c, h, w)`` float32, or float64 for float64 inputs.
 
     Raises:
         ValueError: if a shape does not fit or an image has no known pixel.
+
+    Example:
+        >>> gap = torch.tensor([[[False, True, False]]])
+        >>> fill(torch.tensor([[[[1000.0, 0.0, 1001.0]]]]), gap)
+        tensor([[[[1000.0000, 1000.5000, 1001.0000]]]])
     """
     expect("missing", missing, len(x), *x.shape[-2:])
-    gone = missing.to(x.device).bool()
-    if bool(gone.flatten(1).all(1).any()):
-        row = int(gone.flatten(1).all(1).nonzero()[0])
+    unknown = missing.to(x.device).bool()
+    if bool(unknown.flatten(1).all(1).any()):
+        row = int(unknown.flatten(1).all(1).nonzero()[0])
         raise ValueError(f"missing[{row}] leaves no pixel of the image; at least one must be known")
     work = x.detach() if x.dtype == torch.float64 else x.detach().float()
-    hole = gone[:, None].to(work.dtype)
-    known = work * (1 - hole)
+    hole = unknown[:, None].to(work.dtype)
+    mean = (work * (1 - hole)).sum((-2, -1), keepdim=True) / (1 - hole).sum((-2, -1), keepdim=True)
+    known = (work - mean) * (1 - hole)
     degree = _around(torch.ones_like(hole[:1]))
     u = _guess(known, (1 - hole).expand_as(known)) * hole
     r = (_around(known + u) - degree * u) * hole
     p, rs = r.clone(), _dot(r, r)
     scale = known.abs().amax((-2, -1), keepdim=True)
     limit = (tolerance * scale).square() * hole.sum((-2, -1), keepdim=True)
-    for step in range(most):
+    for step in range(max_steps):
         active = rs > limit
         if step % CHECK == 0 and not bool(active.any()):
             break
@@ -77,7 +85,7 @@ def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, most: int = 500
         new = _dot(r, r)
         p.mul_(torch.where(active, new / rs, 0)).add_(r)
         rs = torch.where(active, new, rs)
-    return known + u
+    return torch.where(unknown[:, None], u + mean, work)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class MapScore(Score):
     Attributes:
         values: names of the per-sample values, the headline first.
         curves: names of the per-sample curves.
-        bounds: least and largest value of the headline.
+        bounds: lowest and highest value of the headline.
 
     Args:
         share: of the samples that a suite scores, chosen by a hash of the sample id; for scores of many passes.
@@ -34,63 +34,69 @@ class MapScore(Score):
     values: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
     bounds: tuple[float, float] = (0, math.inf)
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, share: float = 1.0, points: int = 0) -> None:
         super().__init__()
         self.share = fraction("share", share, zero=False)
-        self.intervals = {self.values[0]: ("", *self.bounds)}  # pyright: ignore[reportAttributeAccessIssue]
-        self._rows_fed: Tensor | None = None  # of a batch of which a share is fed
+        self.intervals = {self.values[0]: ("", *self.bounds)}
+        self._chosen: Tensor | None = None  # of a batch of which a share is chosen_rows
         for name, width in (("value", len(self.values)), ("curve", len(self.curves) * points)):
             self._sum(f"{name}_total", width, dtype=torch.float64)
             self._sum(f"{name}_count", width)
 
-    def _tell(self, found: Mapping[str, Tensor]) -> None:
+    def _add_values(self, readouts: Mapping[str, Tensor]) -> None:
         """Add per-sample values ``(b,)`` and curves ``(b, points)``; samples that were not chosen add nothing."""
-        columns = {"value": [found[name][:, None] for name in self.values]}
-        columns["curve"] = [found[name] for name in self.curves]
-        fed = self._rows_fed
+        columns = {"value": [readouts[name][:, None] for name in self.values]}
+        columns["curve"] = [readouts[name] for name in self.curves]
+        chosen_rows = self._chosen
         for kind, parts in columns.items():
             if parts:
                 table = torch.cat(parts, 1).detach().to(self.device, torch.float64)
-                if fed is not None:
-                    table = table.new_full((len(fed), table.shape[1]), torch.nan).masked_scatter_(fed[:, None], table)
+                if chosen_rows is not None:
+                    table = table.new_full((len(chosen_rows), table.shape[1]), torch.nan).masked_scatter_(
+                        chosen_rows[:, None], table
+                    )
                 known = ~table.isnan()
                 self._add(f"{kind}_total", torch.where(known, table, 0))
                 self._add(f"{kind}_count", known.long())
-        every = torch.ones(len(found[self.values[0]]), dtype=torch.int64, device=self.device)
-        self._add("samples", every if fed is None else fed.long())
+        every = torch.ones(len(readouts[self.values[0]]), dtype=torch.int64, device=self.device)
+        self._add("samples", every if chosen_rows is None else chosen_rows.long())
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw, where units have a place in an image."""
+        """Add the chosen samples of a record."""
         rows = chosen(record.batch.index, self.share)
         if bool(rows.any()):
-            self._rows_fed = rows.to(self.device)
+            self._chosen = rows.to(self.device)
             try:
-                self._feed(take(record, rows))
+                self._add_record(take(record, rows))
             finally:
-                self._rows_fed = None
+                self._chosen = None
 
     @abstractmethod
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         """Add the chosen samples."""
 
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
         means = (self.value_total / self.value_count).unbind()
-        found = dict(zip(self.values, means, strict=True))
-        found["undefined"] = 1 - self.value_count[0].double() / self.samples
-        found["support"] = self.samples
+        readouts = dict(zip(self.values, means, strict=True))
+        readouts["undefined"] = 1 - self.value_count[0].double() / self.samples
+        readouts["support"] = self.samples
         curve = (self.curve_total / self.curve_count).reshape(len(self.curves), -1) if self.curves else ()
-        return found | {f"curve/{name}": row for name, row in zip(self.curves, curve, strict=True)}
+        return readouts | {f"curve/{name}": row for name, row in zip(self.curves, curve, strict=True)}
 
 
 def take(record: Record, rows: Tensor) -> Record:
-    """Batch, explanation, gate and model of some of the samples."""
+    """Batch, explanation, gate and model of rows_of of the samples."""
     if bool(rows.all()):
         return record
 
-    def some(record: Any) -> Any:
-        found = {f.name: getattr(record, f.name) for f in fields(record)}
-        return replace(record, **{k: v[rows] for k, v in found.items() if isinstance(v, Tensor)})
+    def rows_of(record: Any) -> Any:
+        values = {f.name: getattr(record, f.name) for f in fields(record)}
+        return replace(record, **{k: v[rows] for k, v in values.items() if isinstance(v, Tensor)})
 
-    return Record(some(record.batch), some(record.explanation), record.gate[rows], model=record.model)
+    return Record(rows_of(record.batch), rows_of(record.explanation), record.gate[rows], model=record.model)

@@ -6,72 +6,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from zoo.metrics.attribution_maps._bits import pack, unpack
 from zoo.metrics.attribution_maps._map_score import take
-from zoo.metrics.attribution_maps.map_localization import around
+from zoo.metrics.attribution_maps._overlap import iou, overlap, pack, thresholds, unpack
 from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.metrics.parts._localization import around
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register
-
-PIXELS = 1 << 22  # upsampled at a time: float32 products of 0 and 1 count exactly below 2 ** 24
-
-
-def thresholds(maps: Tensor, quantile: float = 0.005) -> Tensor:
-    """The level T of each unit with P(a > T) = quantile over all places of all samples (Bau et al., CVPR 2017).
-
-    Args:
-        maps: ``(n, k, h, w)`` evidence on the model's grid, of all samples.
-        quantile: share of the places above T.
-
-    Returns:
-        ``(k,)``: the lowest of the observed values that no larger share of the places exceeds.
-    """
-    values = maps.transpose(0, 1).flatten(1)
-    above = int(fraction("quantile", quantile) * values.shape[1] + 1e-9)
-    return values.topk(min(above + 1, values.shape[1]), dim=1).values[:, -1]
-
-
-def overlap(maps: Tensor, masks: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels above each unit's level, pixels of each thing, and pixels of both.
-
-    Args:
-        maps: ``(n, k, h, w)`` evidence; stretched to the masks bilinearly, as published.
-        masks: ``(n, p, height, width)`` bool.
-        level: ``(k,)`` from ``thresholds``.
-
-    Returns:
-        ``(k,)``, ``(p,)`` and ``(k, p)`` int64 counts, to be added up over batches.
-
-    Raises:
-        ValueError: if a shape does not fit.
-    """
-    expect("maps", maps, None, len(level), None, None)
-    expect("masks", masks, len(maps), None, None, None)
-    k, p = maps.shape[1], masks.shape[1]
-    units, things, both = (torch.zeros(s, dtype=torch.int64, device=maps.device) for s in ((k,), (p,), (k, p)))
-    rows = max(1, PIXELS // (masks.shape[-2:].numel() * max(1, k + p)))
-    for some, truth in zip(maps.split(rows), masks.split(rows), strict=True):
-        wide = F.interpolate(some.float(), size=masks.shape[-2:], mode="bilinear", align_corners=False)
-        on = (wide > level.float()[:, None, None]).transpose(0, 1).flatten(1).float()
-        true = truth.to(maps.device).bool().transpose(0, 1).flatten(1).float()
-        units, things, both = units + on.sum(1).long(), things + true.sum(1).long(), both + (on @ true.T).long()
-    return units, things, both
-
-
-def iou(units: Tensor, things: Tensor, both: Tensor) -> Tensor:
-    """Intersection over union ``(k, p)`` float64 from the counts of ``overlap``; 0 where both are empty."""
-    return both.double() / (units[:, None] + things - both).clamp_min(1)
 
 
 @register
 class Dissection(Score):
-    """Share of units that detect an annotated thing: best intersection over union above ``least`` (Bau et al., 2017).
+    """Share of units that detect an annotated thing: best intersection over union above ``min_iou`` (Bau et al., 2017).
 
     Each unit's map counts where it exceeds the level that a share ``quantile`` of all its places exceeds. Further
     read-outs: ``iou`` mean best value, ``things`` share of the things that some unit detects. Per unit: ``unit/iou``
-    and ``unit/thing`` (id of the best, -1 below ``least``).
+    and ``unit/thing`` (id of the best, -1 below ``min_iou``).
 
     The level needs all maps, so maps and masks are kept until ``compute``, the masks at one bit for each pixel and
     thing. In a suite the things are the regions that the part protocol draws around the visible keypoints, and the maps
@@ -81,11 +31,19 @@ class Dissection(Score):
         num_units: k.
         part_count: p.
         quantile: share of the places above a unit's level.
-        least: intersection over union of a detector.
+        min_iou: intersection over union above which a unit is a detector.
         share: of the samples that a suite scores, chosen by a hash of the sample id.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The highest quarter of the map is the annotated pixel.
+
+        >>> score = Dissection(1, 1, quantile=0.25)
+        >>> score.update(torch.tensor([[[[9.0, 0.0], [0.0, 0.0]]]]), torch.tensor([[[[1, 0], [0, 0]]]]).bool())
+        >>> {name: float(score.compute()[name]) for name in ("detectors", "iou")}
+        {'detectors': 1.0, 'iou': 1.0}
     """
 
     title = "Dissection"
@@ -97,13 +55,16 @@ class Dissection(Score):
     masks: list[Tensor]
 
     def __init__(
-        self, num_units: int, part_count: int, *, quantile: float = 0.005, least: float = 0.04, share: float = 1.0
+        self, num_units: int, part_count: int, *, quantile: float = 0.005, min_iou: float = 0.04, share: float = 1.0
     ) -> None:
         super().__init__()
         self.num_units, self.part_count = count("num_units", num_units), count("part_count", part_count)
-        self.quantile, self.least = fraction("quantile", quantile), fraction("least", least)
+        self.quantile = fraction("quantile", quantile)
+        self.min_iou = fraction("min_iou", min_iou)
         self.share = fraction("share", share, zero=False)
-        self.protocol = self._variant(type(self).protocol, quantile=quantile, least=least, share=share)
+        self.protocol = self._variant(type(self).protocol, quantile=quantile)
+        self.protocol += "" if min_iou == 0.04 else f"/least{min_iou}"  # ids do not change with the argument's name
+        self.protocol = self._variant(self.protocol, share=share)
         self._rows("maps")
         self._rows("masks")
 
@@ -143,11 +104,12 @@ class Dissection(Score):
         level = thresholds(torch.cat(self.maps), self.quantile)
         pairs = zip(self.maps, self.masks, strict=True)
         counts = [overlap(maps, unpack(masks, self.part_count), level) for maps, masks in pairs]
-        best, thing = iou(*(sum(batches[1:], batches[0]) for batches in zip(*counts, strict=True))).max(1)
-        found = best > self.least
-        thing = torch.where(found, thing, -1)
+        units, things, both = (torch.stack(batches).sum(0) for batches in zip(*counts, strict=True))
+        best, thing = iou(units, things, both).max(1)
+        detected = best > self.min_iou
+        thing = torch.where(detected, thing, -1)
         return {
-            "detectors": found.double().mean(),
+            "detectors": detected.double().mean(),
             "iou": best.mean(),
             "things": torch.isin(torch.arange(self.part_count, device=thing.device), thing).double().mean(),
             "support": self.samples,

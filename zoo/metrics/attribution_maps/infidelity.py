@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -12,35 +11,8 @@ from zoo.metrics.attribution_maps._base import Forward, checked, classes, identi
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count, fraction
-from zoo.metrics.perturbations.noise import CHOICE, gaussian_noise, random_bits
+from zoo.metrics.perturbations._pixels import PixelChange, noise, squares
 from zoo.registry import register
-
-Change = Callable[[Tensor, Tensor, int], Tensor]  # x (b, c, h, w), ids (b,), draw -> changed x
-
-
-def squares(side: float, baseline: float = 0.0) -> Change:
-    """One square of each image set to a constant, at a place drawn from (sample id, draw).
-
-    Args:
-        side: of the square, as a share of the image's.
-        baseline: what the square is filled with.
-    """
-
-    def change(x: Tensor, ids: Tensor, draw: int) -> Tensor:
-        places = random_bits(ids, draw=CHOICE + 4 + draw, count=2) & 0x7FFFFFFFFFFFFFFF
-        inside = []
-        for length, bits in zip(x.shape[-2:], places.unbind(1), strict=True):
-            wide = max(1, round(side * length))
-            offset = torch.arange(length, device=x.device) - (bits % (length - wide + 1))[:, None]
-            inside.append((offset >= 0) & (offset < wide))
-        return torch.where((inside[0][:, :, None] & inside[1][:, None])[:, None], baseline, x)
-
-    return change
-
-
-def noise(std: float) -> Change:
-    """Normal noise on every entry, drawn from (sample id, draw)."""
-    return lambda x, ids, draw: gaussian_noise(x, ids, draw=CHOICE + 4 + draw, clip=None, std=std)
 
 
 def infidelity(
@@ -49,13 +21,13 @@ def infidelity(
     attribution: Tensor,
     target: Tensor,
     *,
-    change: Change | None = None,
+    change: PixelChange | None = None,
     draws: int = 32,
     ids: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Mean square of (I . attribution) - (f(x) - f(x - I)) over changes I of the input (Yeh et al., NeurIPS 2019).
 
-    f is the logit of the target. I is read off the changed input, so what rounding swallowed is not counted. A map
+    f is the logit of the target. I is read off the changed input, so what is lost to rounding is not counted. A map
     ``(b, h, w)`` holds for every channel alike.
 
     Args:
@@ -68,9 +40,9 @@ def infidelity(
         ids: ``(b,)`` int64 that changes are drawn from; None: a hash of each input.
 
     Returns:
-        Each ``(b,)`` float64: ``infidelity``; ``scaled`` the same with the map times the number that suits it best (the
+        Each ``(b,)`` float64: ``infidelity``; ``scaled`` the same with the map times the factor of least error (the
         scale of a map is often arbitrary); ``zero`` that of a map of zeros; ``unexplained`` scaled over zero, in 0..1,
-        NaN where no change touches the answer.
+        NaN where no change affects the logit.
 
     Raises:
         ValueError: if a shape does not fit or a value is not finite.
@@ -92,9 +64,9 @@ def infidelity(
     predicted = torch.stack(products, 1)
     power = predicted.square().sum(1, keepdim=True)
     best = torch.where(power > 0, (predicted * drop).sum(1, keepdim=True) / power, 0)
-    found = {"infidelity": predicted - drop, "scaled": best * predicted - drop, "zero": drop}
-    found = {name: gap.square().mean(1) for name, gap in found.items()}
-    return found | {"unexplained": found["scaled"] / torch.where(found["zero"] > 0, found["zero"], torch.nan)}
+    errors = {"infidelity": predicted - drop, "scaled": best * predicted - drop, "zero": drop}
+    errors = {name: gap.square().mean(1) for name, gap in errors.items()}
+    return errors | {"unexplained": errors["scaled"] / torch.where(errors["zero"] > 0, errors["zero"], torch.nan)}
 
 
 @register
@@ -112,6 +84,16 @@ class Infidelity(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The first logit is the sum of the pixels, so a map of ones predicts every change.
+
+        >>> def forward(x):
+        ...     return torch.stack([x.sum((1, 2, 3)), torch.zeros(len(x))], 1)
+        >>> score = Infidelity(draws=2)
+        >>> score.update(forward, torch.ones(1, 1, 4, 4), torch.ones(1, 4, 4), torch.tensor([0]))
+        >>> float(score.compute()["infidelity"])
+        0.0
     """
 
     title = "Infidelity"
@@ -119,10 +101,6 @@ class Infidelity(MapScore):
     protocol = "yeh2019-infidelity-v1"
     higher_is_better = False
     values = ("infidelity", "scaled", "zero", "unexplained")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(
         self,
@@ -144,8 +122,8 @@ class Infidelity(MapScore):
     ) -> None:
         """Add inputs; arguments as for ``infidelity``."""
         change = squares(self.size) if self.change == "squares" else noise(self.size)
-        self._tell(infidelity(forward, x, attribution, target, change=change, draws=self.draws, ids=ids))
+        self._add_values(infidelity(forward, x, attribution, target, change=change, draws=self.draws, ids=ids))
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
         self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -73,6 +73,14 @@ class MapComplexity(MapScore):
     ``gini``, the headline, is 0 where all pixels count alike and near 1 where few do. Further read-outs: ``entropy`` of
     the shares in nats, ``spread`` the same over its largest possible value, ln n. Read off the map at the input's
     size. A map of zeros has neither, and counts in ``undefined``.
+
+    Example:
+        All evidence in one of four pixels: 1 - 1/4.
+
+        >>> score = MapComplexity()
+        >>> score.update(torch.tensor([[[0.0, 0.0], [0.0, 4.0]]]))
+        >>> {name: float(score.compute()[name]) for name in ("gini", "entropy")}
+        {'gini': 0.75, 'entropy': 0.0}
     """
 
     title = "Map complexity"
@@ -80,10 +88,6 @@ class MapComplexity(MapScore):
     protocol = "zoo-map-complexity-v1"
     bounds = (0, 1)
     values = ("gini", "entropy", "spread")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,10 +99,10 @@ class MapComplexity(MapScore):
             ValueError: if the shape does not fit or a value is not finite.
         """
         weights, total = _weights(attribution)
-        bits = _entropy(weights, total)
-        self._tell(
-            {"gini": _gini(weights, total), "entropy": bits, "spread": bits / math.log(max(2, weights.shape[1]))}
+        nats = _entropy(weights, total)
+        self._add_values(
+            {"gini": _gini(weights, total), "entropy": nats, "spread": nats / math.log(max(2, weights.shape[1]))}
         )
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         self.update(evidence(record.explanation, record.size))

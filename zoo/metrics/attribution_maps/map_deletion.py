@@ -1,37 +1,26 @@
-"""Deletion and insertion: does the answer go with the evidence, and come with it?"""
+"""Deletion and insertion: how fast does the probability change as pixels are removed or inserted?"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.metrics.attribution_maps._base import Forward, checked, classes, identity, probability, ranks, sweep
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
+from zoo.metrics.perturbations._pixels import blur
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
 from zoo.registry import register
 
 
-def blur(x: Tensor, *, side: int = 11, sigma: float = 5.0) -> Tensor:
-    """Images ``(b, c, h, w)`` under a Gaussian window of ``side`` pixels, the border replicated."""
-    work = x if x.dtype == torch.float64 else x.float()
-    place = torch.arange(side, device=x.device, dtype=work.dtype) - side // 2
-    window = torch.exp(-place.square() / (2 * sigma**2))
-    window = window / window.sum()
-    soft, half = work.flatten(0, 1)[:, None], side // 2
-    soft = F.conv2d(F.pad(soft, (half, half, half, half), mode="replicate"), window[None, None, None])
-    return F.conv2d(soft, window[None, None, :, None]).reshape(x.shape).to(x.dtype)
-
-
 def path(forward: Forward, first: Tensor, last: Tensor, order: Tensor, target: Tensor, *, steps: int) -> Tensor:
-    """Probability of the target on the way from one image to another, pixel by pixel in a given order.
+    """Probability of the target as pixels change from one image to another in a given order.
 
     Args:
         forward: x -> logits.
-        first: ``(b, c, h, w)`` where the way begins.
-        last: ``(b, c, h, w)`` where it ends.
+        first: ``(b, c, h, w)`` the image at the start.
+        last: ``(b, c, h, w)`` the image at the end.
         order: ``(b, h * w)`` place of each pixel in the order, from 0.
         target: ``(b,)`` class.
         steps: number of equal steps, in pixels as equal as whole numbers allow.
@@ -99,14 +88,16 @@ def deletion(
         removed = path(forward, x, empty, order, target, steps=steps)
         return removed, path(forward, start, x, order, target, steps=steps)
 
-    gone, come = both(ranks(maps))
-    found = {"deletion": area(gone, pixels), "insertion": area(come, pixels)}
-    found["gap"] = found["insertion"] - found["deletion"]
-    found |= dict.fromkeys(("random_deletion", "random_insertion"), torch.full_like(found["gap"], torch.nan))
+    deleted, inserted = both(ranks(maps))
+    readouts = {"deletion": area(deleted, pixels), "insertion": area(inserted, pixels)}
+    readouts["gap"] = readouts["insertion"] - readouts["deletion"]
+    readouts |= dict.fromkeys(("random_deletion", "random_insertion"), torch.full_like(readouts["gap"], torch.nan))
     if chance:
         curves = both(ranks(random_bits(identity(x, ids), draw=CHOICE + 1, count=pixels)))
-        found |= {f"random_{name}": area(c, pixels) for name, c in zip(("deletion", "insertion"), curves, strict=True)}
-    return found | {"deletion_curve": gone, "insertion_curve": come}
+        readouts |= {
+            f"random_{name}": area(c, pixels) for name, c in zip(("deletion", "insertion"), curves, strict=True)
+        }
+    return readouts | {"deletion_curve": deleted, "insertion_curve": inserted}
 
 
 @register
@@ -124,6 +115,16 @@ class MapDeletion(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The probability falls from 1 to 0.5 with the first of two pixels: the area is 0.375 + 0.25.
+
+        >>> def forward(x):
+        ...     return torch.cat([100 * x[:, 0, 0, :1], torch.zeros(len(x), 1)], 1)
+        >>> score = MapDeletion(steps=2, chance=False)
+        >>> score.update(forward, torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[1.0, 0.0]]]), torch.tensor([0]))
+        >>> float(score.compute()["deletion"])
+        0.625
     """
 
     title = "Map deletion"
@@ -134,10 +135,6 @@ class MapDeletion(MapScore):
     bounds = (0, 1)
     values: tuple[str, ...] = ("deletion", "insertion", "gap", "random_deletion", "random_insertion")
     curves: tuple[str, ...] = ("deletion_curve", "insertion_curve")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self, *, steps: int = 20, baseline: float = 0.0, chance: bool = True, share: float = 1.0) -> None:
         self.values = type(self).values if chance else type(self).values[:3]
@@ -150,8 +147,8 @@ class MapDeletion(MapScore):
     ) -> None:
         """Add inputs; arguments as for ``deletion``."""
         how = {"steps": self.steps, "baseline": self.baseline, "chance": self.chance, "ids": ids}
-        self._tell(deletion(forward, x, attribution, target, **how))
+        self._add_values(deletion(forward, x, attribution, target, **how))
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
         self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -9,6 +9,7 @@ from zoo.metrics.attribution_maps._base import ascending, checked
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, expect
+from zoo.metrics.parts._localization import around
 from zoo.registry import register
 
 
@@ -23,9 +24,9 @@ def _count(places: Tensor) -> Tensor:
     return places.count_nonzero(1)
 
 
-def _only(found: Tensor, area: Tensor) -> Tensor:
-    """NaN where there is nothing to find."""
-    return torch.where(area > 0, found, torch.nan)
+def _only(values: Tensor, area: Tensor) -> Tensor:
+    """Values where the mask is not empty, NaN elsewhere."""
+    return torch.where(area > 0, values, torch.nan)
 
 
 def pointing(attribution: Tensor, mask: Tensor) -> Tensor:
@@ -89,27 +90,6 @@ def rank(attribution: Tensor, mask: Tensor) -> Tensor:
     return _only((_count(above & mask) + left * _count(level & mask)) / area, area)
 
 
-def around(points: Tensor, visible: Tensor, size: tuple[int, int]) -> Tensor:
-    """The pixels from which the part protocol meets each keypoint: squares of half side 36/224 of the image.
-
-    A keypoint outside the image is never met, as in ``zoo.metrics.hits``.
-
-    Args:
-        points: ``(b, p, 2)`` (x, y) in pixels.
-        visible: ``(b, p)`` bool.
-        size: (height, width) of the image.
-
-    Returns:
-        ``(b, p, height, width)`` bool.
-    """
-    at = points.trunc()[..., None]
-    inside = []
-    for axis, length in ((1, size[0]), (0, size[1])):
-        line, place = torch.arange(length, device=points.device), at[:, :, axis]
-        inside.append(((line - place).abs() <= length * 36 / 224) & (place >= 0) & (place <= length))
-    return inside[0][..., :, None] & inside[1][..., None, :] & visible[..., None, None]
-
-
 @register
 class MapLocalization(MapScore):
     """Whether evidence falls on the annotated truth: relevance mass accuracy, in 0..1.
@@ -119,6 +99,14 @@ class MapLocalization(MapScore):
     that the mask covers: the chance level of the three. A sample with an empty mask counts as ``undefined``.
 
     In a suite the mask is the union of the regions that the part protocol draws around the visible keypoints.
+
+    Example:
+        Three quarters of the evidence lie in a mask of one pixel.
+
+        >>> score = MapLocalization()
+        >>> score.update(torch.tensor([[[3.0, 1.0], [0.0, 0.0]]]), torch.tensor([[[1, 0], [0, 0]]]).bool())
+        >>> {name: float(score.compute()[name]) for name in ("mass", "rank", "area")}
+        {'mass': 0.75, 'rank': 1.0, 'area': 0.25}
     """
 
     title = "Map localization"
@@ -128,10 +116,6 @@ class MapLocalization(MapScore):
     protocol = "zoo-map-localisation-v1"
     bounds = (0, 1)
     values = ("mass", "rank", "pointing", "area")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,11 +126,11 @@ class MapLocalization(MapScore):
         Raises:
             ValueError: if a shape does not fit or a value is not finite.
         """
-        found = {"mass": mass(attribution, mask), "rank": rank(attribution, mask)}
+        readouts = {"mass": mass(attribution, mask), "rank": rank(attribution, mask)}
         area = mask.to(attribution.device).bool().flatten(1).double().mean(1)
-        self._tell(found | {"pointing": pointing(attribution, mask), "area": _only(area, area)})
+        self._add_values(readouts | {"pointing": pointing(attribution, mask), "area": _only(area, area)})
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         batch, size = record.batch, (record.batch.x.shape[-2], record.batch.x.shape[-1])
         assert batch.points is not None
         assert batch.visible is not None

@@ -13,28 +13,11 @@ from zoo.metrics.attribution_maps._base import ROWS, Attribute, Forward, answers
 from zoo.metrics.attribution_maps._evidence import attributor
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.perturbations.noise import random_bits
+from zoo.metrics.perturbations._pixels import nearby
 from zoo.metrics.record import evaluating
 from zoo.registry import register
 
 FLOOR = 1e-6  # smallest size by which a relative change is divided
-
-
-def nearby(x: Tensor, ids: Tensor, *, draw: int, radius: float) -> Tensor:
-    """Inputs moved by uniform noise in [-radius, radius], a function of (sample id, draw) alone.
-
-    Args:
-        x: ``(b, ...)``; not changed.
-        ids: ``(b,)`` int64.
-        draw: number of the draw.
-        radius: largest change of any entry.
-
-    Returns:
-        ``(b, ...)`` of the type of ``x``.
-    """
-    size = math.prod(x.shape[1:])
-    bits = random_bits(ids, draw=draw, count=-(-size // 2)).view(torch.int32)[:, :size]
-    return x + (bits.float() * (radius * 2.0**-31)).reshape(x.shape).to(x.dtype)
 
 
 def robustness(
@@ -72,15 +55,15 @@ def robustness(
     first = _maps(attribute, x, target)
     logits = None if forward is None else _logits(forward, x, target)
     moved, far, inward, outward = [], [], [], []
-    for some in torch.arange(draws).split(max(1, ROWS // max(1, len(x)))):
-        near = torch.cat([move(x, ids, draw=int(draw), radius=radius) for draw in some])
-        again = _maps(attribute, near, target.repeat(len(some))).unflatten(0, (len(some), len(x)))
-        step = (near.unflatten(0, (len(some), len(x))).double() - x).flatten(2)
+    for chunk in torch.arange(draws).split(max(1, ROWS // max(1, len(x)))):
+        near = torch.cat([move(x, ids, draw=int(draw), radius=radius) for draw in chunk])
+        again = _maps(attribute, near, target.repeat(len(chunk))).unflatten(0, (len(chunk), len(x)))
+        step = (near.unflatten(0, (len(chunk), len(x))).double() - x).flatten(2)
         change = again - first
         moved.append(torch.linalg.vector_norm(change, dim=2))
         far.append(torch.linalg.vector_norm(step, dim=2))
-        if logits is not None:
-            after = _logits(forward, near, target).unflatten(0, (len(some), len(x)))
+        if forward is not None and logits is not None:
+            after = _logits(forward, near, target).unflatten(0, (len(chunk), len(x)))
             kept = after.argmax(2) == logits.argmax(1)
             relative = torch.where(kept, torch.linalg.vector_norm(change / _size(first), dim=2), -torch.inf)
             entry = torch.linalg.vector_norm(step / _size(x.flatten(1).double()), dim=2)
@@ -103,8 +86,8 @@ def robustness(
 
 def _maps(attribute: Attribute, x: Tensor, target: Tensor) -> Tensor:
     with torch.enable_grad():
-        found = attribute(x.detach(), target)
-    return checked(found, x).flatten(1).double()
+        maps = attribute(x.detach(), target)
+    return checked(maps, x).flatten(1).double()
 
 
 def _logits(forward: Forward, x: Tensor, target: Tensor) -> Tensor:
@@ -125,7 +108,7 @@ class MapSensitivity(MapScore):
     """How far a map moves when the input moves a little: the read-outs of ``robustness``, averaged over samples.
 
     The headline is max-sensitivity by its paper, in the map's own units; ``relative_max`` compares families whose maps
-    differ in scale. Neighbours: uniform in a box of half side ``radius`` on the normalized input.
+    differ in scale. Neighbors: uniform in a box of half side ``radius`` on the normalized input.
 
     Args:
         radius: half side of the box.
@@ -134,6 +117,14 @@ class MapSensitivity(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        A map that is the image itself moves as far as the image.
+
+        >>> score = MapSensitivity(draws=2)
+        >>> score.update(lambda x, target: x[:, 0], torch.ones(1, 1, 3, 3), torch.tensor([0]))
+        >>> round(float(score.compute()["lipschitz"]), 4)
+        1.0
     """
 
     title = "Map sensitivity"
@@ -149,10 +140,6 @@ class MapSensitivity(MapScore):
         "input_stability",
         "output_stability",
     )
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(self, *, radius: float = 0.1, draws: int = 10, share: float = 1.0) -> None:
         super().__init__(share=share)
@@ -165,8 +152,10 @@ class MapSensitivity(MapScore):
         self, attribute: Attribute, x: Tensor, target: Tensor, forward: Forward | None = None, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``robustness``."""
-        self._tell(robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids))
+        self._add_values(
+            robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids)
+        )
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, batch = record.explanation, record.batch
         self.update(partial(attributor(record), record.model), batch.x, explanation.target, record.model, batch.index)

@@ -38,7 +38,7 @@ def road(
     Args:
         forward: x -> logits.
         x: ``(b, c, h, w)``; not changed.
-        attribution: ``(b, h, w)``; not changed. Pixels of equal evidence follow row by row.
+        attribution: ``(b, h, w)``; not changed. Pixels of equal evidence follow row by row; a constant map orders none.
         target: ``(b,)`` true class.
         percentages: of the pixels removed, each above 0 and below 100; the number of pixels is rounded down.
         noise: standard deviation of the noise on imputed pixels.
@@ -47,14 +47,17 @@ def road(
 
     Returns:
         ``morf_curve``, ``lerf_curve`` and ``random_curve``: each ``(b, percentages)`` float64, 1 where right, with the
-        most relevant, the least relevant and random pixels removed first (NaN without ``chance``).
+        most relevant, the least relevant and random pixels removed first. NaN: the first two of a constant map, the
+        last without ``chance``.
 
     Raises:
         ValueError: if a shape or a percentage does not fit, or a value is not finite.
     """
     done = _counts(percentages, x.shape[-2:].numel(), x.device)
     target, ids = classes(x, target), identity(x, ids)
-    order = ranks(checked(attribution, x).to(x.device).flatten(1))
+    flat = checked(attribution, x).to(x.device).flatten(1)
+    order = ranks(flat)
+    constant = (flat == flat[:, :1]).all(1)
 
     def curve(order: Tensor) -> Tensor:
         def make(steps: Tensor) -> Tensor:
@@ -65,10 +68,11 @@ def road(
 
         return sweep(forward, target, len(done), make, _right)
 
-    found = {"morf_curve": curve(order), "lerf_curve": curve(order.shape[1] - 1 - order)}
+    curves = {"morf_curve": curve(order), "lerf_curve": curve(order.shape[1] - 1 - order)}
+    curves = {name: values.masked_fill(constant[:, None], torch.nan) for name, values in curves.items()}
     random = ranks(random_bits(ids, draw=CHOICE + 3, count=order.shape[1])) if chance else None
-    found["random_curve"] = found["morf_curve"] * torch.nan if random is None else curve(random)
-    return found
+    curves["random_curve"] = curves["morf_curve"] * torch.nan if random is None else curve(random)
+    return curves
 
 
 def _counts(percentages: Sequence[float], pixels: int, device: torch.device | str = "cpu") -> Tensor:
@@ -83,7 +87,8 @@ class Road(MapScore):
     """Accuracy with the least relevant pixels imputed less that with the most relevant; high is good, 0 is chance.
 
     ``road``, the headline, is the mean over the percentages of LeRF less MoRF. Further read-outs: ``morf``, ``lerf``
-    and ``random``, the mean accuracies of ``road`` above, and their curves over ``percentages``.
+    and ``random``, the mean accuracies of ``road`` above, and their curves over ``percentages``. A constant map orders
+    no pixels: there the score is undefined (``undefined`` is the share of such inputs).
 
     Args:
         percentages: of the pixels removed.
@@ -93,6 +98,17 @@ class Road(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The answer depends on the first pixel, which the map ranks first.
+
+        >>> def forward(x):
+        ...     return torch.stack([x[:, 0, 0, 0] - 0.5, 0.5 - x[:, 0, 0, 0]], 1)
+        >>> score = Road(percentages=(25, 50), noise=0)
+        >>> x, maps = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]]), torch.tensor([[[4.0, 3.0], [2.0, 1.0]]])
+        >>> score.update(forward, x, maps, torch.tensor([0]))
+        >>> {name: float(score.compute()[name]) for name in ("road", "morf", "lerf")}
+        {'road': 1.0, 'morf': 0.0, 'lerf': 1.0}
     """
 
     title = "ROAD"
@@ -102,10 +118,6 @@ class Road(MapScore):
     bounds = (-1, 1)
     values: tuple[str, ...] = ("road", "morf", "lerf", "random")
     curves: tuple[str, ...] = ("morf_curve", "lerf_curve", "random_curve")
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(
         self,
@@ -128,11 +140,19 @@ class Road(MapScore):
         self, forward: Forward, x: Tensor, attribution: Tensor, target: Tensor, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``road``."""
-        how = {"percentages": self.percentages, "noise": self.noise, "chance": self.chance, "ids": ids}
-        found = road(forward, x, attribution, target, **how)
-        means = {name.removesuffix("_curve"): curve.mean(1) for name, curve in found.items()}
-        self._tell(found | means | {"road": means["lerf"] - means["morf"]})
+        curves = road(
+            forward,
+            x,
+            attribution,
+            target,
+            percentages=self.percentages,
+            noise=self.noise,
+            chance=self.chance,
+            ids=ids,
+        )
+        means = {name.removesuffix("_curve"): curve.mean(1) for name, curve in curves.items()}
+        self._add_values(curves | means | {"road": means["lerf"] - means["morf"]})
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
         self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -1,4 +1,4 @@
-"""Sensitivity-n: does the evidence of a set of pixels go with what the answer loses without them?"""
+"""Sensitivity-n: does the summed evidence of pixels correlate with the logit's drop without them?"""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def sensitivity_n(
 
 @register
 class SensitivityN(MapScore):
-    """Correlation of the summed evidence of a set of pixels and what the logit loses without them, over set sizes.
+    """Correlation of the summed evidence of a set of pixels and the drop of the logit without them, over set sizes.
 
     ``sensitivity_n``, the headline, is the mean over the sizes (over those where it is defined) and samples;
-    ``correlation_curve`` one value for each size. 1 says that evidence adds up to effects, 0 is chance.
+    ``correlation_curve`` one value for each size. 1: evidence adds up to effects; 0 is chance.
 
     Args:
         shares: sizes of the sets, as shares of the pixels.
@@ -81,6 +81,17 @@ class SensitivityN(MapScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        The logit is the sum of the pixels, and the map is the image: evidence is the drop.
+
+        >>> def forward(x):
+        ...     return torch.stack([x.sum((1, 2, 3)), torch.zeros(len(x))], 1)
+        >>> score = SensitivityN(shares=(0.5,), subsets=10)
+        >>> x = torch.arange(16.0).reshape(1, 1, 4, 4)
+        >>> score.update(forward, x, x[:, 0], torch.tensor([0]))
+        >>> round(float(score.compute()["sensitivity_n"]), 6)
+        1.0
     """
 
     title = "Sensitivity-n"
@@ -90,10 +101,6 @@ class SensitivityN(MapScore):
     bounds = (-1, 1)
     values = ("sensitivity_n",)
     curves: tuple[str, ...] = ("correlation_curve",)
-    value_total: Tensor
-    value_count: Tensor
-    curve_total: Tensor
-    curve_count: Tensor
 
     def __init__(
         self,
@@ -105,7 +112,7 @@ class SensitivityN(MapScore):
     ) -> None:
         self.shares = tuple(fraction("shares", s, zero=False) for s in shares)
         if not self.shares:
-            raise ValueError("shares is empty; name at least one size, such as 0.1")
+            raise ValueError("shares is empty; expected at least one size, such as 0.1")
         super().__init__(share=share, points=len(self.shares))
         self.subsets, self.baseline = count("subsets", subsets), float(baseline)
         self.protocol = self._variant(type(self).protocol, subsets=subsets, baseline=baseline, share=share)
@@ -117,9 +124,9 @@ class SensitivityN(MapScore):
     ) -> None:
         """Add inputs; arguments as for ``sensitivity_n``."""
         how = {"shares": self.shares, "subsets": self.subsets, "baseline": self.baseline, "ids": ids}
-        found = sensitivity_n(forward, x, attribution, target, **how)
-        self._tell({"sensitivity_n": found.nanmean(1), "correlation_curve": found})
+        correlation = sensitivity_n(forward, x, attribution, target, **how)
+        self._add_values({"sensitivity_n": correlation.nanmean(1), "correlation_curve": correlation})
 
-    def _feed(self, record: Record) -> None:
+    def _add_record(self, record: Record) -> None:
         explanation, x = record.explanation, record.batch.x
         self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

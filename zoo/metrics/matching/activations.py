@@ -13,7 +13,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import count, expect
-from zoo.metrics.matching.assignment import NONE, PROTOCOL, Match, average, expect_finite, expected, match
+from zoo.metrics.matching._match import NONE, PROTOCOL, Match, average, expect_finite, expected, match
 
 
 class Activations(Metric):
@@ -31,11 +31,23 @@ class Activations(Metric):
 
     Raises:
         ValueError: if there are fewer than two runs, or one has no units.
+
+    Example:
+        Two runs with the same two units in another order.
+
+        >>> metric = Activations([2, 2], chance=False)
+        >>> strengths = torch.tensor([[1.0, 0.0], [2.0, 5.0], [3.0, 1.0]])
+        >>> metric.update([strengths, strengths.flip(1)], torch.arange(3))
+        >>> round(metric.compute()["similarity"], 6)
+        1.0
     """
 
     full_state_update = False
     higher_is_better = True
     protocol = f"{PROTOCOL}/activations"
+    samples: Tensor
+    ids: list[Tensor]
+    labels: list[Tensor]
 
     def __init__(self, sizes: Sequence[int], *, chance: bool = True, seed: int = 0) -> None:
         super().__init__()
@@ -94,7 +106,7 @@ class Activations(Metric):
             if labels is not None:
                 self.labels.append(labels.detach().to(self.device, torch.int64, copy=True))
             for i, x in enumerate(strengths):
-                getattr(self, f"kept{i}").append(x.detach().to(self.device, torch.float64, copy=True))
+                self._state_rows(f"kept{i}").append(x.detach().to(self.device, torch.float64, copy=True))
 
     def compute(self) -> dict[str, float]:
         """``Match.summary`` averaged over all pairs of runs, and ``support``, the number of samples.
@@ -118,7 +130,7 @@ class Activations(Metric):
         order = dim_zero_cat(self.ids).argsort(stable=True)
         rows = [self._standard(i, order) for i in range(len(self.sizes))]
         labels = dim_zero_cat(self.labels) if len(self.labels) else order[:0]
-        found = {}
+        matches = {}
         for i, j in self.pairs:
             pair = rows[i], rows[j]
             any_ = expected(partial(_shuffled, *pair, torch.zeros_like(order)), seed=self.seed)
@@ -126,14 +138,18 @@ class Activations(Metric):
             if len(labels) == len(order):
                 within = expected(partial(_shuffled, *pair, labels[order]), seed=self.seed)
             known = {"chance": any_, "strict_chance": within, "dead": (lost[i], lost[j])}
-            found[i, j] = match(self.similarity(i, j), **known)
-        return found
+            matches[i, j] = match(self.similarity(i, j), **known)
+        return matches
 
     def similarity(self, i: int, j: int) -> Tensor:
         """Correlations ``(u, v)`` between the units of runs i and j (i < j); 0 where a strength never changes."""
         n, (a, b) = int(self.samples), (self._spread(k) for k in (i, j))
         cross = getattr(self, f"cross{i}_{j}") - torch.outer(getattr(self, f"total{i}"), getattr(self, f"total{j}")) / n
         return torch.where(torch.outer(a, b) > 0, cross / torch.outer(a, b).clamp_min(1e-300), 0).clamp(-1, 1)
+
+    def _state_rows(self, name: str) -> list[Tensor]:
+        """Return a state that is a list of rows, by name."""
+        return self.__dict__[name]
 
     def _sync_dist(self, *args: Any, **more: Any) -> None:
         """Gather; a process that has no samples sends rows of the right type and width."""

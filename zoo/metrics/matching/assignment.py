@@ -8,87 +8,15 @@ units that have nothing in common, and of units that have no more in common than
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
-from zoo.metrics.base import expect
+from zoo.metrics.matching._match import PROTOCOL, Draw, Match, average, expect_finite, expected, match
 from zoo.metrics.parts.consistency import Consistency
 
-PROTOCOL = "zoo-matching-v1"
-CLOSE = 0.7  # similarity from which a matched pair counts as the same unit
-NONE = float("nan")
-Draw = Callable[[Generator], Tensor]  # a random table of similarities
-
-
-@dataclass(frozen=True)
-class Match:
-    """Units of a left and a right run, matched one to one.
-
-    Attributes:
-        left: ``(m,)`` int64 ids in the left run, ascending; m is the number of units of the smaller run.
-        right: ``(m,)`` int64 their partners.
-        similarity: ``(m,)`` float64 of each pair, in [-1, 1]; 0 where a signature is constant (a dead unit).
-        sizes: units of either run.
-        highest: mean, over the units of both runs, of the largest similarity to any unit of the other run.
-        chance: the mean similarity that the same matching finds where nothing is alike; NaN if not asked for.
-        strict_chance: the same where units have in common what all of their run have, and no more; NaN likewise.
-        dead: units of either run whose signature is constant; they match none of the other run.
-    """
-
-    left: Tensor
-    right: Tensor
-    similarity: Tensor
-    sizes: tuple[int, int]
-    highest: float
-    chance: float = NONE
-    strict_chance: float = NONE
-    dead: tuple[int, int] = (0, 0)
-
-    @property
-    def unmatched(self) -> tuple[Tensor, Tensor]:
-        """Ids of either run without a partner; at least one of the two is empty."""
-        sides = zip(self.sizes, (self.left, self.right), strict=True)
-        alone = [torch.ones(n, dtype=torch.bool).index_fill(0, ids, False).nonzero()[:, 0] for n, ids in sides]
-        return alone[0], alone[1]
-
-    def summary(self) -> dict[str, float]:
-        """Mean ``similarity`` of pairs, both chances, ``highest``, the shares ``close``, ``unmatched`` and ``dead``."""
-        return {
-            "similarity": float(self.similarity.mean()),
-            "chance": self.chance,
-            "strict_chance": self.strict_chance,
-            "highest": self.highest,
-            "close": float((self.similarity >= CLOSE).double().mean()),
-            "unmatched": 1 - 2 * len(self.left) / sum(self.sizes),
-            "dead": sum(self.dead) / sum(self.sizes),
-        }
-
-
-def match(similarity: Tensor, **known: Any) -> Match:
-    """The one-to-one matching of largest summed similarity ``(u, v)``; ``known`` fields of ``Match`` are carried along.
-
-    Raises:
-        ValueError: if a run has no units or a similarity is not finite.
-    """
-    expect_finite("similarity", similarity, None, None)
-    if not similarity.numel():
-        raise ValueError(f"similarity is {tuple(similarity.shape)}; expected at least one unit in either run")
-    table = similarity.detach().double().cpu()
-    wide = (table if table.shape[0] <= table.shape[1] else table.T).numpy()
-    rows, columns = np.arange(len(wide)), wide.argmax(1)
-    if len(np.unique(columns)) < len(columns):  # else every row has its favorite, and nothing can be better
-        rows, columns = linear_sum_assignment(wide, maximize=True)
-    left, right = map(torch.from_numpy, (rows, columns) if len(wide) == len(table) else (columns, rows))
-    order = left.argsort()
-    left, right = left[order], right[order]
-    highest = float(torch.cat([table.amax(1), table.amax(0)]).mean())
-    return Match(left, right, table[left, right], (table.shape[0], table.shape[1]), highest, **known)
+__all__ = ["PROTOCOL", "Match", "average", "directions", "match", "parts", "profile"]
 
 
 def directions(left: Tensor, right: Tensor, *, signed: bool = True, seed: int = 0) -> Match:
@@ -105,6 +33,11 @@ def directions(left: Tensor, right: Tensor, *, signed: bool = True, seed: int = 
 
     Raises:
         ValueError: if widths differ or a number is not finite.
+
+    Example:
+        >>> pairs = directions(torch.eye(2), torch.eye(2).flip(0))
+        >>> pairs.right.tolist(), round(pairs.summary()["similarity"], 4)
+        ([1, 0], 1.0)
     """
     a, b = _unit("left", left), _unit("right", right, len(left.T))
     alive = b.any(1)
@@ -150,27 +83,6 @@ def parts(left: Tensor, right: Tensor, *, seed: int = 0) -> Match:
 def profile(score: Consistency) -> Tensor:
     """Rates ``(u, p)`` float64 of what a consistency score has counted: r = H / n, 0 where n is 0."""
     return score.hit.double() / score.shown.clamp_min(1)
-
-
-def average(matches: Iterable[Match]) -> dict[str, float]:
-    """``Match.summary`` averaged over matchings, one for each pair of runs."""
-    rows = [m.summary() for m in matches]
-    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
-
-
-def expected(draw: Draw, *, seed: int) -> float:
-    """Mean matched similarity of random tables ``(u, v)``; the fewer units, the more tables, 20 at most."""
-    g, found = torch.Generator().manual_seed(seed), []
-    while len(found) < 20 and sum(map(len, found)) < 1000:
-        found.append(match(draw(g)).similarity)
-    return float(torch.cat(found).mean())
-
-
-def expect_finite(name: str, found: Tensor, *shape: int | None) -> None:
-    """Check shape (see ``expect``) and numbers given by the user."""
-    expect(name, found, *shape)
-    if not bool(found.isfinite().all()):
-        raise ValueError(f"{name} holds a number that is not finite; only finite ones can be compared")
 
 
 def _context(a: Tensor, b: Tensor, free: Draw, alike: Draw, seed: int) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Scores of where units are located, held against annotated object parts."""
+"""Scores that compare the locations of units with annotated object parts."""

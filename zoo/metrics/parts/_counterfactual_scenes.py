@@ -10,12 +10,9 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.metrics._shared_pass import SharedPass
-from zoo.metrics.base import expect
-from zoo.metrics.perturbations.attack import box
+from zoo.metrics.parts._part_importance import THRESHOLDS, contrast_classes, important_parts, part_shares
 from zoo.metrics.perturbations.noise import random_bits
 from zoo.metrics.record import evaluating
-
-THRESHOLDS = tuple(torch.linspace(0.01, 0.5, 80, dtype=torch.float64).tolist())
 
 
 class Scenes(Protocol):
@@ -36,51 +33,6 @@ class Scenes(Protocol):
         ...
 
 
-def part_shares(where: Tensor, masks: Tensor) -> Tensor:
-    """Share ``(b, k, p)`` of the box around the strongest 5 % of each map that shows each part.
-
-    Args:
-        where: ``(b, k, h, w)`` evidence of each unit.
-        masks: ``(b, p, height, width)`` bool.
-
-    Raises:
-        ValueError: if a shape does not fit.
-    """
-    expect("where", where, None, None, None, None)
-    expect("masks", masks, len(where), None, None, None)
-    size = (masks.shape[-2], masks.shape[-1])
-    top, bottom, left, right = box(where.flatten(0, 1), size).unflatten(0, where.shape[:2]).unbind(-1)
-    table = torch.zeros(*masks.shape[:2], size[0] + 1, size[1] + 1, dtype=torch.int64, device=masks.device)
-    table[..., 1:, 1:] = masks.long().cumsum(-1).cumsum(-2)
-    row = torch.arange(len(masks), device=masks.device)[:, None]
-    inside = table[row, :, bottom + 1, right + 1] - table[row, :, top, right + 1] - table[row, :, bottom + 1, left]
-    area = (bottom + 1 - top) * (right + 1 - left)
-    return (inside + table[row, :, top, left]).double() / area[..., None]
-
-
-def important_parts(importance: Tensor, total: Tensor, thresholds: Sequence[float] = THRESHOLDS) -> Tensor:
-    """Parts ``(b, t, p)`` whose importance ``(b, p)`` is above each share of a ``total`` ``(b,)``."""
-    share = torch.tensor(thresholds, dtype=torch.float64, device=importance.device)
-    return importance.double()[:, None] > total.double()[:, None, None] * share[:, None]
-
-
-def contrast_classes(same: Tensor) -> Tensor:
-    """For each class, two others that share different parts with it: as many each, as many as possible.
-
-    Args:
-        same: ``(c, c, p)`` bool, whether two classes have the same variant of a part.
-
-    Returns:
-        ``(c, 2)`` int64, the first such pair; -1 where there is none.
-    """
-    c, number = len(same), same.sum(2)
-    overlap = torch.einsum("cap,cbp->cab", same.double(), same.double()) > 0
-    fits = (number[:, :, None] == number[:, None]) & (number[:, :, None] > 0) & ~overlap
-    worth = (number[:, :, None] * fits).triu(1) * ~torch.eye(c, dtype=torch.bool, device=same.device)[:, :, None]
-    most, pair = worth.flatten(1).max(1)
-    return torch.where((most > 0)[:, None], torch.stack([pair // c, pair % c], 1), -1)
-
-
 @torch.no_grad()
 def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch: int = 64) -> Tensor:
     """Logits ``(b, n, c)`` of scenes rendered without parts; equal scenes are rendered and predicted once.
@@ -96,8 +48,8 @@ def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch
     rows = torch.cat([torch.arange(b)[:, None, None].expand(b, n, 1), without.cpu().long()], 2).flatten(0, 1)
     distinct, where = rows.unique(dim=0, return_inverse=True)
     ids, logits = index.tolist(), []
-    for some in distinct.split(batch):
-        made = [scenes.render(ids[row], tuple(i for i in range(p) if gone[i])) for row, *gone in some.tolist()]
+    for chunk in distinct.split(batch):
+        made = [scenes.render(ids[row], tuple(i for i in range(p) if left_out[i])) for row, *left_out in chunk.tolist()]
         logits.append(model(torch.stack(made).to(without.device)))
     return torch.cat(logits)[where.to(without.device)].unflatten(0, (b, n))
 

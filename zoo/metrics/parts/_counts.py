@@ -59,3 +59,32 @@ class Counts:
     def labels(self, support: int = 1) -> Tensor:
         """``(u, p)`` bool, parts by which a unit can be named: r >= 0.95 and H >= 10."""
         return (self.rate(support) >= 0.95) & (self.hit >= 10)
+
+    @property
+    def evaluable(self) -> Tensor:
+        """``(u,)`` bool, whether the unit made a claim on an instance that shows some part."""
+        return (self.shown > 0).any(1)
+
+    def passes(self, tau: float, support: int = 1) -> Tensor:
+        """``(u, p)`` bool, whether n is at least ``support`` and r at least ``tau``."""
+        return (self.shown >= support) & (self.rate(support) >= tau)
+
+    def readouts(self, tau: float, support: int = 1) -> dict[str, Tensor]:
+        """Read-outs of ``Consistency`` that are made of these counts, the headline first."""
+        f1, iou = self.f1, self.iou
+        closest = f1.argmax(1, keepdim=True)
+        return {
+            "consistency": 100 * self.passes(tau, support).any(1).double().mean(),
+            "soft": self.rate(support).amax(1).mean(),
+            "coverage": f1.amax(0).mean(),
+            "purity": self.over_claiming(self.purity.amax(1)),
+            "precision": self.over_claiming(self.rate().gather(1, closest)[:, 0]),
+            "recall": self.over_claiming(self.recall.gather(1, closest)[:, 0]),
+            "f1": self.over_claiming(f1.amax(1)),
+            "iou": self.over_claiming(iou.amax(1)),
+            "detectors": (iou >= 0.04).any(1).sum(),
+            "labelled": self.labels(support).any(1).sum(),
+            "labels": self.labels(support).sum(),
+            "dead": (~self.claimed).sum(),
+            "unevaluable": (~self.evaluable).sum(),
+        }

@@ -19,11 +19,11 @@ class Consistency(Score):
 
     With hits H and visible parts n counted over the instances on which a unit makes a claim, r = H / n is the
     unit's rate on a part. A unit is consistent if some part with n >= ``support`` has r >= ``tau``. The mean runs
-    over all units, also those that were never record. From Huang et al., "Evaluation and Improvement of
+    over all units, also those that never make a claim. From Huang et al., "Evaluation and Improvement of
     Interpretability for Self-Explainable Part-Prototype Networks", ICCV 2023; both releases of its code count
     alike.
 
-    Further read-outs, in 0..1 unless said otherwise: ``soft`` mean over units of the best rate; ``coverage`` mean
+    Further read-outs, in 0..1 unless stated otherwise: ``soft`` mean over units of the best rate; ``coverage`` mean
     over parts of the best unit's F1 = 2 H / (F + V) (F claims of the unit, V images that show the part); ``purity``
     mean over claiming units of max H / F; ``f1`` and ``iou`` mean over claiming units of the best F1 and the best
     IoU = H / (F + V - H); ``precision`` r and ``recall`` H / V of the part with the best F1, mean over claiming units;
@@ -37,13 +37,22 @@ class Consistency(Score):
         num_units: u.
         part_count: p.
         tau: rate from which a part counts, in 0..1.
-        support: least number of visible instances behind a rate.
+        support: minimum number of visible instances behind a rate.
         protocol: published definition. The id printed adds ``tau`` and ``support`` where they differ from it:
             ``huang2023-v2/tau0.5/support10``.
         aligned: part that each unit is meant to match, -1 for none; adds the read-out of that name.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        Two units and one part in four images: unit 0 hits it always, unit 1 once.
+
+        >>> score = Consistency(2, 1)
+        >>> hits = torch.tensor([[[1], [1]], [[1], [0]], [[1], [0]], [[1], [0]]]).bool()
+        >>> score.update(hits, torch.ones(4, 1).bool())
+        >>> {name: float(score.compute()[name]) for name in ("consistency", "soft")}
+        {'consistency': 50.0, 'soft': 0.625}
     """
 
     title = "Consistency"
@@ -113,14 +122,14 @@ class Consistency(Score):
             expect("sample_ids", sample_ids, len(hits))
         hits, visible = hits.to(self.device).bool(), visible.to(self.device).bool()
         ids, real = claims(unit_ids, gate, hits, self.num_units)
-        here = visible[:, None] & real[..., None]
+        counted = visible[:, None] & real[..., None]
         if unit_ids is None:  # a matrix product; the compact form (ten of 2000) is an index_add; both are exact
-            self._add("hit", hits & here)
+            self._add("hit", hits & counted)
             self._add("shown", real, by=visible)
             self._add("fired", real)
         else:
-            self._add("hit", hits & here, at=ids)
-            self._add("shown", here, at=ids)
+            self._add("hit", hits & counted, at=ids)
+            self._add("shown", counted, at=ids)
             self._add("fired", real, at=ids)
         self._add("present", visible)
         self._add("samples", torch.ones(len(hits), dtype=torch.int64, device=self.device))
@@ -137,35 +146,18 @@ class Consistency(Score):
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
         counts, aligned = self.counts(), self.aligned
-        rate, f1, iou = counts.rate(self.support), counts.f1, counts.iou
-        good = (counts.shown >= self.support) & (rate >= self.tau)
-        best, part = rate.max(1)
-        evaluable = (counts.shown > 0).any(1)
-        closest = f1.argmax(1, keepdim=True)
-        out = {
-            "consistency": 100 * good.any(1).double().mean(),
-            "soft": best.mean(),
-            "coverage": f1.amax(0).mean(),
-            "purity": counts.over_claiming(counts.purity.amax(1)),
-            "precision": counts.over_claiming(counts.rate().gather(1, closest)[:, 0]),
-            "recall": counts.over_claiming(counts.recall.gather(1, closest)[:, 0]),
-            "f1": counts.over_claiming(f1.amax(1)),
-            "iou": counts.over_claiming(iou.amax(1)),
-            "detectors": (iou >= 0.04).any(1).sum(),
-            "labelled": counts.labels(self.support).any(1).sum(),
-            "labels": counts.labels(self.support).sum(),
-            "dead": (~counts.claimed).sum(),
-            "unevaluable": (~evaluable).sum(),
-        }
+        passes = counts.passes(self.tau, self.support)
+        best, part = counts.rate(self.support).max(1)
+        out = counts.readouts(self.tau, self.support)
         if aligned is not None:
-            own = aligned.to(good.device)
-            kept = good.gather(1, own.clamp_min(0)[:, None])[:, 0]
-            out["aligned"] = 100 * kept[own >= 0].double().mean()
+            own = aligned.to(passes.device)
+            own_passes = passes.gather(1, own.clamp_min(0)[:, None])[:, 0]
+            out["aligned"] = 100 * own_passes[own >= 0].double().mean()
         return out | {
             "support": self.samples,
             "unit/rate": best,
-            "unit/part": torch.where(evaluable, part, -1),
+            "unit/part": torch.where(counts.evaluable, part, -1),
             "unit/support": self.shown.gather(1, part[:, None])[:, 0],
             "unit/claims": self.fired,
-            "unit/consistent": good.any(1).double(),
+            "unit/consistent": passes.any(1).double(),
         }

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from zoo.explanation import gather
-from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Perturbation, Record, Score, count, expect
 from zoo.metrics.parts._localization import peak
+from zoo.metrics.parts._sample_rows import agreement, cosine, overlap
 from zoo.metrics.perturbations.by_name import check_draws, label
 from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change
@@ -41,6 +41,14 @@ class ExplanationStability(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        Units 0 and 1 are shown before, units 0 and 2 after: one of three in common.
+
+        >>> score = ExplanationStability(top=2)
+        >>> score.update(torch.tensor([[3.0, 2.0, 0.0]]), torch.tensor([[3.0, 0.0, 2.0]]))
+        >>> round(float(score.compute()["overlap"]), 3)
+        0.333
     """
 
     title = "Explanation stability"
@@ -93,8 +101,8 @@ class ExplanationStability(Score):
             raise ValueError(f"draw is {draw}; this score was made for {self.draws} draws, numbered from 0")
         one, two = before.detach().to(self.device).double(), after.detach().to(self.device).double()
         column = (torch.arange(self.draws, device=self.device) == draw).double()
-        found = (overlap(one, two, self.top), agreement(one, two), cosine(one, two))
-        for name, value in zip(SETS, found, strict=True):
+        values = (overlap(one, two, self.top), agreement(one, two), cosine(one, two))
+        for name, value in zip(SETS, values, strict=True):
             self._add(name, value[:, None] * column)
         self._add("pairs", column.long().expand(len(one), -1))
         if moved is not None:
@@ -130,30 +138,6 @@ class ExplanationStability(Score):
             "spread": of["overlap"].std(correction=0),
             "support": self.samples,
         }
-
-
-def overlap(one: Tensor, two: Tensor, top: int) -> Tensor:
-    """Jaccard overlap ``(b,)`` of the ``top`` largest entries above 0 of the rows of two ``(b, u)``; 1 if none are."""
-    sets = []
-    for x in (one, two):
-        first = x.argsort(dim=1, descending=True, stable=True)[:, :top]
-        sets.append(torch.zeros_like(x, dtype=torch.bool).scatter_(1, first, True) & (x > 0))
-    both, either = (sets[0] & sets[1]).sum(1), (sets[0] | sets[1]).sum(1)
-    return torch.where(either > 0, both.double() / either.clamp_min(1), 1)
-
-
-def agreement(one: Tensor, two: Tensor) -> Tensor:
-    """Spearman's correlation ``(b,)`` of the rows of two ``(b, u)``; 1 where both are constant, 0 where one is."""
-    flat = [(x == x[:, :1]).all(1) for x in (one, two)]
-    return torch.where(flat[0] | flat[1], (flat[0] & flat[1]).double(), spearman(one, two))
-
-
-def cosine(one: Tensor, two: Tensor) -> Tensor:
-    """Cosine ``(b,)`` of the rows of two ``(b, u)``; 1 where both are zero, 0 where one is."""
-    scaled = [x / x.abs().amax(1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny) for x in (one, two)]
-    zero = [~x.any(1) for x in scaled]
-    value = (scaled[0] * scaled[1]).sum(1) / (scaled[0].square().sum(1) * scaled[1].square().sum(1)).sqrt()
-    return torch.where(zero[0] | zero[1], (zero[0] & zero[1]).double(), value)
 
 
 def places(record: Record) -> Tensor | None:

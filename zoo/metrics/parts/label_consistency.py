@@ -22,21 +22,32 @@ class LabelConsistency(Consistency):
     claims every label of the instances on which it is active. H counts claims on instances that bear the label, n (and
     F in F1, IoU and purity) those on which it is known, V the instances that bear it. Where a label is common, r is
     high by chance alone: read it beside its chance level ``base_rate``. A suite explains the true class; so a unit that
-    adds to one class alone fires on that class alone, and has every label that follows from the class.
+    adds to one class alone is active on that class alone, and has every label that follows from the class.
 
-    Read-outs are those of ``Consistency``; ``aligned`` is there also where the units are the concepts of the data: per
-    cent of concepts whose own label has r >= ``tau``.
+    Read-outs are those of ``Consistency``; ``aligned`` is there also where the units are the concepts of the data: the
+    share of concepts, in percent, whose own label has r >= ``tau``.
 
     Args:
         num_units: u.
         concepts: schema of the labels; categorical ones are a label for each value, continuous ones are none.
         tau: rate from which a label counts, in 0..1.
-        support: least number of instances behind a rate.
+        support: minimum number of instances behind a rate.
         gate: when a unit is active. ``present``: a concept whose probability is at least 0.5, or another unit that adds
             more than 0 to the logit explained. ``share``: a unit with at least a tenth of the absolute contribution.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        A unit that is active on three inputs, all round and two of them red.
+
+        >>> from zoo.concept_schema import Concept
+        >>> score = LabelConsistency(1, ConceptSchema((Concept("red"), Concept("round"))))
+        >>> labels = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> score.update(torch.tensor([[1], [1], [1], [0]]).bool(), labels)
+        >>> result = score.compute()
+        >>> float(result["consistency"]), int(result["unit/part"])
+        (100.0, 1)
     """
 
     title = "Label consistency"
@@ -66,33 +77,33 @@ class LabelConsistency(Consistency):
         self._sum("known", len(concepts))
         self._sum("concepts")
 
-    def update(self, fires: Tensor, labels: Tensor, known: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def update(self, active: Tensor, labels: Tensor, known: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Count a batch.
 
         Args:
-            fires: ``(b, u)`` bool, whether each unit is active on each instance.
+            active: ``(b, u)`` bool, whether each unit is active on each instance.
             labels: ``(b, m)``, 1 or true where the instance bears the label; NaN for unknown.
             known: ``(b, m)`` bool, whether the label is known; None if wherever it is a number.
 
         Raises:
             ValueError: if a shape does not fit.
         """
-        expect("fires", fires, None, self.num_units)
-        expect("labels", labels, len(fires), self.part_count)
-        fires, labels = fires.to(self.device).bool(), labels.to(self.device)
+        expect("active", active, None, self.num_units)
+        expect("labels", labels, len(active), self.part_count)
+        active, labels = active.to(self.device).bool(), labels.to(self.device)
         there = ~labels.isnan() if known is None else known.to(self.device).bool()
         expect("known", there, *labels.shape)
         true = there & (labels > 0.5)
-        self._add("hit", fires, by=true)
-        self._add("shown", fires, by=there)
-        self._add("fired", fires)
+        self._add("hit", active, by=true)
+        self._add("shown", active, by=there)
+        self._add("fired", active)
         self._add("present", true)
         self._add("known", there)
-        self._add("samples", torch.ones(len(fires), dtype=torch.int64, device=self.device))
+        self._add("samples", torch.ones(len(active), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count the samples of a record."""
-        self.update(self.fires(record), self.labels(record))
+        self.update(self.active(record), self.labels(record))
         self.concepts = self.concepts + (0 if record.ends is None else len(record.batch))
 
     def labels(self, record: Record) -> Tensor:
@@ -101,7 +112,7 @@ class LabelConsistency(Consistency):
         assert concepts is not None
         return concepts.masked_fill(~self.whether.to(concepts.device), torch.nan)
 
-    def fires(self, record: Record) -> Tensor:
+    def active(self, record: Record) -> Tensor:
         """``(b, u)`` bool, whether each unit is active."""
         contribution = record.explanation.contribution
         if self.gate == "share":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, expect, fraction
+from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.attack import attack, highest, outside
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register
@@ -33,6 +36,17 @@ class Misalignment(Score):
 
     Raises:
         ValueError: if ``share`` is not above 0 and at most 1.
+
+    Example:
+        The strength of unit 0 drops from 4 to 3, its map stays.
+
+        >>> score = Misalignment()
+        >>> before, after = torch.tensor([[4.0, 1.0]]), torch.tensor([[3.0, 1.0]])
+        >>> maps, right = torch.eye(2)[None], torch.tensor([True])
+        >>> rows = (before, after, torch.tensor([0]), torch.tensor([[False, True]]), maps, maps)
+        >>> score.update(*rows, size=(8, 8), right_before=right, right_after=right)
+        >>> {name: float(score.compute()[name]) for name in ("activation", "location")}
+        {'activation': 25.0, 'location': 0.0}
     """
 
     title = "Misalignment"
@@ -41,6 +55,10 @@ class Misalignment(Score):
     requires = frozenset({"units", "maps"})
     protocol = "sacha2024-eps0.1"
     higher_is_better = False
+    intervals = {
+        "activation": ("", -math.inf, 100),
+        "location": ("", 0, 100),
+    }
     drop: Tensor
     moved: Tensor
     left: Tensor
@@ -50,7 +68,8 @@ class Misalignment(Score):
 
     def __init__(self, *, share: float = 1.0) -> None:
         super().__init__()
-        self.share, self.why = fraction("share", share, zero=False), ""
+        self.share = fraction("share", share, zero=False)
+        self._attacked: Tensor | None = None  # samples of the batch that are attacked
         for name in ("drop", "moved", "left"):
             self._sum(name, dtype=torch.float64)
         for name in ("defined", "outdone", "lost"):
@@ -86,8 +105,8 @@ class Misalignment(Score):
             ValueError: if a shape does not fit.
         """
         expect("before", before, None, None)
-        for name, found in (("after", after), ("competitors", competitors)):
-            expect(name, found, *before.shape)
+        for name, tensor in (("after", after), ("competitors", competitors)):
+            expect(name, tensor, *before.shape)
         expect("maps_before", maps_before, len(before), None, None)
         expect("maps_after", maps_after, *maps_before.shape)
         if not len(before):
@@ -98,26 +117,32 @@ class Misalignment(Score):
         old, new = highest(maps_before, size), highest(maps_after, size)
         union = (old | new).sum((1, 2))
         overlap = torch.where(union > 0, (old & new).sum((1, 2)).double() / union.clamp_min(1), 1)
-        self.drop = self.drop + share.sum().to(self.device)
-        self.defined = self.defined + (one != 0).sum().to(self.device)
-        self.outdone = self.outdone + (above[1] - above[0]).sum().to(self.device)
-        self.moved = self.moved + (1 - overlap).sum().to(self.device)
-        self.lost = self.lost + (right_before.long() - right_after.long()).sum().to(self.device)
-        self.left = self.left + (~outside(maps_before, size)).double().mean((1, 2, 3)).sum().to(self.device)
-        self.samples = self.samples + len(before)
+        rows = {
+            "drop": share[:, 0],
+            "defined": one[:, 0] != 0,
+            "outdone": above[1] - above[0],
+            "moved": 1 - overlap,
+            "lost": right_before.long() - right_after.long(),
+            "left": (~outside(maps_before, size)).double().mean((1, 2, 3)),
+            "samples": torch.ones_like(unit),
+        }
+        for name, values in rows.items():
+            self._add(name, spread(values.to(self.device), self._attacked))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Attack the images of a record; nothing if the strength has no gradient in the image."""
         explanation, model, owner = record.explanation, record.model, record.explanation.units.owner
-        owned = owner is not None and bool((owner >= 0).all())
-        own = (
-            owner.to(explanation.target.device) == explanation.target[:, None]
-            if owned
-            else torch.ones_like(explanation.strength).bool()
+        own = torch.ones_like(explanation.strength).bool()
+        owned = False
+        if owner is not None and bool((owner >= 0).all()):
+            owned = True
+            own = owner.to(explanation.target.device) == explanation.target[:, None]
+        strongest, unit = (
+            (explanation.strength if owned else explanation.contribution).masked_fill(~own, -torch.inf).max(1)
         )
-        most, unit = (explanation.strength if owned else explanation.contribution).masked_fill(~own, -torch.inf).max(1)
-        known = (most > -torch.inf) if owned else (most > 0)
-        rows = (known & chosen(record.batch.index.to(known.device), self.share)).nonzero()[:, 0]
+        known = (strongest > -torch.inf) if owned else (strongest > 0)
+        attacked = known & chosen(record.batch.index.to(known.device), self.share)
+        rows = attacked.nonzero()[:, 0]
         if not len(rows):
             return
         x, y, unit, shown = record.batch.x[rows], explanation.target[rows], unit[rows], unit[rows][:, None]
@@ -128,17 +153,21 @@ class Misalignment(Score):
             return
         after = model.explain(changed_x, target=y, shown=shown)
         competitors = ~own[rows] if owned else own[rows].scatter(1, shown, False)
-        self.update(
-            before.strength,
-            after.strength,
-            unit,
-            competitors,
-            before.where[:, 0],
-            after.where[:, 0],
-            size=size,
-            right_before=before.logits.argmax(1) == y,
-            right_after=after.logits.argmax(1) == y,
-        )
+        self._attacked = attacked
+        try:
+            self.update(
+                before.strength,
+                after.strength,
+                unit,
+                competitors,
+                before.where[:, 0],
+                after.where[:, 0],
+                size=size,
+                right_before=before.logits.argmax(1) == y,
+                right_after=after.logits.argmax(1) == y,
+            )
+        finally:
+            self._attacked = None
 
     def compute(self) -> dict[str, Tensor]:
         """The changes; see the class."""

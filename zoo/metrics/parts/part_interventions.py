@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.parts._counterfactual_scenes import THRESHOLDS, Scenes, probe
+from zoo.metrics.parts._counterfactual_scenes import Scenes, probe
+from zoo.metrics.parts._part_importance import THRESHOLDS, contrasts, effects
+from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register
 
-NEGLIGIBLE = 0.05  # share of a logit: a part that takes less away does not matter
 PER_SAMPLE = ("preservation", "deletion", "distractibility")
 
 
@@ -51,6 +51,17 @@ class PartInterventions(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        One scene of two parts: the answer (0) stays with the important part 0 alone and changes without it.
+
+        >>> score = PartInterventions(2, thresholds=(0.1,))
+        >>> important, answer = torch.tensor([[[True, False]]]), torch.tensor([0])
+        >>> kept, cut = torch.tensor([[0]]), torch.tensor([[1]])
+        >>> importance, logit, without = torch.tensor([[2.0, 0.0]]), torch.tensor([2.0]), torch.tensor([[0.0, 2.0]])
+        >>> score.update(important, answer, kept, cut, importance, logit, without)
+        >>> {name: float(score.compute()[name]) for name in ("completeness", "distractibility", "order")}
+        {'completeness': 1.0, 'distractibility': 1.0, 'order': 1.0}
     """
 
     title = "Part interventions"
@@ -59,6 +70,12 @@ class PartInterventions(Score):
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "scenes"})
     protocol = "funnybirds2023-parts"
+    intervals = {
+        "completeness": ("", 0, 1),
+        "distractibility": ("", 0, 1),
+        "target_sensitivity": ("", 0, 1),
+        "order": ("", -1, 1),
+    }
     sums: Tensor
     random: Tensor
     order: Tensor
@@ -79,6 +96,7 @@ class PartInterventions(Score):
         super().__init__()
         self.part_count, self.scenes = count("part_count", part_count), scenes
         self.share = fraction("share", share, zero=False)
+        self._rendered: Tensor | None = None  # samples of the batch that are rendered again
         self.thresholds = tuple(fraction("thresholds", t) for t in thresholds)
         if not self.thresholds:
             raise ValueError("thresholds is empty; expected shares of the sum of contributions")
@@ -129,7 +147,7 @@ class PartInterventions(Score):
         """
         expect("answer", answer, None)
         b, t, p = len(answer), len(self.thresholds), self.part_count
-        for name, found, shape in (
+        for name, values, shape in (
             ("important", important, (b, t, p)),
             ("kept", kept, (b, t)),
             ("cut", cut, (b, t)),
@@ -142,51 +160,41 @@ class PartInterventions(Score):
             ("random_kept", random_kept, (b, t)),
             ("random_cut", random_cut, (b, t)),
         ):
-            if found is not None:
-                expect(name, found, *shape)
+            if values is not None:
+                expect(name, values, *shape)
         if not b:
             return
-        at = logit.double()[:, None]
-        drop = at - without.double()
-        idle = (drop.abs() < NEGLIGIBLE * at.abs()) | (drop < 0)
-        found = {"with_irrelevant": idle.any(1), "sums": self._checks(important, kept, cut, answer, idle)}
-        if random is not None and random_kept is not None and random_cut is not None:
-            found["random"] = self._checks(random, random_kept, random_cut, answer, idle)
-            found["shuffled"] = torch.ones_like(answer)
-        rho = spearman(importance.double(), drop)
-        found |= {"order": rho.nan_to_num(), "ordered": rho.isfinite(), "samples": torch.ones_like(answer)}
+        random_answers = (
+            None if random is None or random_kept is None or random_cut is None else (random, random_kept, random_cut)
+        )
+        readouts = effects((important, kept, cut), random_answers, answer, importance, logit, without)
         if contrast_logits is not None and contrast_importance is not None:
-            change = contrast_logits[:, 1:].double() - contrast_logits[:, :1].double()  # (b, what is removed, class)
-            fair = (change[:, 0, 0] < change[:, 1, 0]) & (change[:, 1, 1] < change[:, 0, 1])
-            first, second = contrast_importance.unbind(1)
-            right = (first[:, 0] > first[:, 1]).long() + (second[:, 1] > second[:, 0]).long()
-            found |= {"compared": fair, "sensitive": right * fair}
-        for name, rows in found.items():
-            self._add(name, rows.to(self.device))
-
-    def _checks(self, important: Tensor, kept: Tensor, cut: Tensor, answer: Tensor, idle: Tensor) -> Tensor:
-        """Preservation, deletion, distractibility ``(b, 3, t)`` of each input; 0 for the last without idle parts."""
-        taken = (important & idle[:, None]).sum(2).double() / idle.sum(1).clamp_min(1)[:, None]
-        calm = (1 - taken) * idle.any(1)[:, None]
-        return torch.stack([(kept == answer[:, None]).double(), (cut != answer[:, None]).double(), calm], 1)
+            readouts |= contrasts(contrast_logits, contrast_importance)
+        for name, rows in readouts.items():
+            self._add(name, spread(rows.to(self.device), self._rendered))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Render the scenes of a record without parts, and predict their classes."""
         batch = record.batch
-        rows = chosen(batch.index, self.share).nonzero()[:, 0]
+        rendered = chosen(batch.index, self.share)
+        rows = rendered.nonzero()[:, 0]
         if self.scenes is not None and len(rows):
             subset = Batch(batch.x[rows], batch.y[rows], batch.index[rows])
-            self.update(**probe(record.model, subset, self.scenes, thresholds=self.thresholds))
+            self._rendered = rendered
+            try:
+                self.update(**probe(record.model, subset, self.scenes, thresholds=self.thresholds))
+            finally:
+                self._rendered = None
 
     def compute(self) -> dict[str, Tensor]:
         """The checks; see the class."""
         n = self.samples.double()
         number = torch.stack([n, n, self.with_irrelevant.double()])[:, None]
-        (preservation, deletion, calm), chance = self.sums / number, self.random / number
+        (preservation, deletion, distractibility), chance = self.sums / number, self.random / number
         completeness = (preservation + deletion) / 2
-        best = (completeness + calm.nan_to_num()).argmax()
+        best = (completeness + distractibility.nan_to_num()).argmax()
         thresholds = torch.tensor(self.thresholds, dtype=torch.float64, device=self.device)
-        curves = dict(zip(PER_SAMPLE, (preservation, deletion, calm), strict=True))
+        curves = dict(zip(PER_SAMPLE, (preservation, deletion, distractibility), strict=True))
         return {
             "completeness": completeness[best],
             **{name: curve[best] for name, curve in curves.items()},

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.metrics.base import Record, Score, claims, count, expect
 from zoo.metrics.parts._patches import holds, one_sided
+from zoo.metrics.parts._sample_rows import merge_strongest, rows_by_unit, strongest
 from zoo.metrics.perturbations.noise import random_bits
 from zoo.registry import register
 
@@ -27,7 +28,8 @@ class Purity(Score):
     Further read-outs, in 0..1: ``spread`` standard deviation over units; ``pure`` share of units above 0.5; ``random``
     the mean of a random cell of the same images; ``unused`` share of units that never contribute.
     Per unit: ``unit/purity`` and ``unit/part`` (of equal rates that with most hits; -1 without a hit; parts in the
-    order of their first name), ``unit/support`` images that show that part.
+    order of their first name), ``unit/used_purity`` (NaN where left out), ``unit/support`` images that show that part.
+    An interval covers the choice of units and not that of images: the strongest of all images are no sum over samples.
 
     Args:
         num_units: u.
@@ -37,6 +39,17 @@ class Purity(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        In two images the patch of cell 15 (pixels 32 to 64 and 64 to 96) holds the part once.
+
+        >>> score = Purity(1, 1, top=2)
+        >>> points = torch.tensor([[[40.0, 70.0]], [[200.0, 200.0]]])
+        >>> cells, visible = torch.tensor([[15], [15]]), torch.ones(2, 1).bool()
+        >>> rows = (torch.ones(2, 1), torch.zeros(2, 1).long(), cells, points, visible, torch.arange(2))
+        >>> score.update(*rows, grid=(7, 7), size=(224, 224))
+        >>> float(score.compute()["purity"])
+        0.5
     """
 
     title = "Purity"
@@ -45,6 +58,7 @@ class Purity(Score):
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "points"})
     protocol = "pipnet2023-purity"
+    intervals = {"purity": ("unit/used_purity", 0, 1)}
     used: Tensor
     best: Tensor
 
@@ -63,9 +77,10 @@ class Purity(Score):
         self.parts = int(self.group.max()) + 1
         self.protocol = self._variant(type(self).protocol, top=self.top) + ("/sides" if part_names is None else "")
         self._sum("used", num_units)
+        # columns: strength, sample id, hits of parts, visible parts, hits of a random cell
         empty = torch.zeros(num_units, self.top, 2 + 3 * self.parts, dtype=torch.float64)
         empty[..., 0], empty[..., 1] = -torch.inf, -1
-        self.add_state("best", empty, dist_reduce_fx=_merge)  # strength, sample, hits, who is visible, random hits
+        self.add_state("best", empty, dist_reduce_fx=merge_strongest)
 
     def update(
         self,
@@ -106,16 +121,16 @@ class Purity(Score):
         real = real & (strength > -torch.inf)
         random = random_bits(index, draw=0, count=self.num_units).gather(1, ids) & 0x7FFFFFFFFFFFFFFF
         at = (random % (grid[0] * grid[1]), cells)
-        found, chance = (holds(c, points, visible, grid=grid, size=size) for c in (at[1], at[0]))
-        visible_rows = visible[:, None].expand(found.shape)
-        columns = [self._merged(t) for t in (found, visible_rows, chance)]
+        met, chance = (holds(c, points, visible, grid=grid, size=size) for c in (at[1], at[0]))
+        visible_rows = visible[:, None].expand(met.shape)
+        columns = [self._merged(t) for t in (met, visible_rows, chance)]
         rows = torch.cat(
             [strength.double()[..., None], index.double()[:, None, None].expand(*ids.shape, 1), *columns], 2
         )
-        self.best = _keep(torch.cat([self.best, _by_unit(rows[real], ids[real], self.best)], 1), self.top)
-        all_used = torch.full_like(self.used, b)
-        self.used = self.used + (all_used if used is None else used.to(self.device).sum(0))
-        self.samples = self.samples + b
+        self.best = strongest(torch.cat([self.best, rows_by_unit(rows[real], ids[real], self.best)], 1), self.top)
+        every = torch.ones(b, self.num_units, dtype=torch.bool, device=self.device)
+        self._add("used", every if used is None else used.to(self.device).bool())
+        self._add("samples", torch.ones_like(index))
 
     def _merged(self, of: Tensor) -> Tensor:
         group = self.group.to(of.device).expand(of.shape)
@@ -152,48 +167,21 @@ class Purity(Score):
 
     def compute(self) -> dict[str, Tensor]:
         """The purity and its read-outs; see the class."""
-        found = self.best[..., 2:] * (self.best[..., 1:2] >= 0)
-        hit, shown, chance = found.sum(1).unflatten(1, (3, self.parts)).unbind(1)
+        kept = self.best[..., 2:] * (self.best[..., 1:2] >= 0)
+        hit, shown, chance = kept.sum(1).unflatten(1, (3, self.parts)).unbind(1)
         rate, random = (hit / shown.clamp_min(1)), (chance / shown.clamp_min(1)).amax(1)
         part = (rate + 1e-6 * hit).argmax(1)  # rates that differ do so by more than that
         pure = rate.gather(1, part[:, None])[:, 0]
-        some = (self.used > 0) & (self.best[:, 0, 1] >= 0)
+        counted = (self.used > 0) & (self.best[:, 0, 1] >= 0)
         return {
-            "purity": pure[some].mean(),
-            "spread": pure[some].var(correction=0).sqrt() if bool(some.any()) else pure.new_tensor(torch.nan),
-            "pure": (pure[some] > 0.5).double().mean(),
-            "random": random[some].mean(),
+            "purity": pure[counted].mean(),
+            "spread": pure[counted].var(correction=0).sqrt() if bool(counted.any()) else pure.new_tensor(torch.nan),
+            "pure": (pure[counted] > 0.5).double().mean(),
+            "random": random[counted].mean(),
             "unused": (self.used == 0).double().mean(),
             "support": self.samples,
             "unit/purity": pure,
+            "unit/used_purity": torch.where(counted, pure, torch.nan),
             "unit/part": torch.where(pure > 0, part, -1),
             "unit/support": shown.gather(1, part[:, None])[:, 0].long(),
         }
-
-
-def _by_unit(rows: Tensor, unit: Tensor, like: Tensor) -> Tensor:
-    """Rows ``(n, f)`` of units ``(n,)`` as ``(u, m, f)``, filled with rows of no sample."""
-    order = unit.argsort(stable=True)
-    number = torch.bincount(unit, minlength=len(like))
-    place = torch.arange(len(unit), device=unit.device) - (number.cumsum(0) - number)[unit[order]]
-    out = like.new_zeros(len(like), int(number.max()), like.shape[2])
-    out[..., 0], out[..., 1] = -torch.inf, -1
-    out[unit[order], place] = rows[order]
-    return out
-
-
-def _keep(rows: Tensor, top: int) -> Tensor:
-    """The strongest of rows ``(u, m, f)``, each sample once; of equal strengths the lower sample."""
-    rows = _sorted(rows, rows[..., 1])
-    again = torch.zeros_like(rows[..., 1], dtype=torch.bool)
-    again[:, 1:] = (rows[:, 1:, 1] == rows[:, :-1, 1]) & (rows[:, 1:, 1] >= 0)
-    return _sorted(rows, -rows[..., 0].masked_fill(again, -torch.inf))[:, :top]
-
-
-def _sorted(rows: Tensor, by: Tensor) -> Tensor:
-    return rows.gather(1, by.argsort(dim=1, stable=True)[..., None].expand(rows.shape))
-
-
-def _merge(states: Tensor) -> Tensor:
-    """One of the states of several processes ``(n, u, top, f)``."""
-    return _keep(states.transpose(0, 1).flatten(1, 2), states.shape[2])

@@ -31,7 +31,7 @@ class Stability(Score):
     Any other perturbation that maps the annotation is the same score with an id of its own, such as
     ``zoo-stability-v1/shift/pixels8``: equal as in v2, over the parts visible on both sides.
 
-    Further read-outs, in 0..1 unless said otherwise: ``vacuous`` share of pairs with no hit on either side, which
+    Further read-outs, in 0..1 unless stated otherwise: ``vacuous`` share of pairs with no hit on either side, which
     count as stable above; ``nonvacuous`` stability without them, in percent; ``jaccard`` mean overlap of the hit
     parts without them; ``survival`` share of claims that are still made; ``displacement`` mean distance from where the
     peak should be, in pixels; ``draws`` and ``spread`` (standard deviation of the score over draws). All are means over
@@ -43,12 +43,21 @@ class Stability(Score):
         part_count: p.
         protocol: id printed with the score; chooses noise and equality.
         draws: number of perturbed copies of each input. More draws estimate the same quantity more precisely, so the
-            id stays; the read-out ``draws`` gives it. One is all there is where a perturbation has no chance in it.
+            id stays; the read-out ``draws`` gives it. A deterministic perturbation has one draw.
         perturbation: one of ``perturbations.PERTURBATIONS``, by name or with its settings, as in
             ``{name: shift, pixels: 8}``, or a function of (batch, draw); None for the noise of ``protocol``.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        One unit hits the same part before and after in one of two images.
+
+        >>> score = Stability(1, 2)
+        >>> before = torch.tensor([[[1, 0]], [[1, 0]]]).bool()
+        >>> score.update(before, torch.tensor([[[1, 0]], [[0, 1]]]).bool())
+        >>> float(score.compute()["stability"])
+        50.0
     """
 
     title = "Stability"

@@ -19,7 +19,7 @@ def attack(
     mask: Tensor,
     *,
     target: Tensor,
-    most: float = 0.1,
+    max_change: float = 0.1,
     step: float = 0.01,
     steps: int = 20,
 ) -> Tensor | None:
@@ -31,7 +31,7 @@ def attack(
         unit: ``(b,)`` int64 unit of each.
         mask: ``(b, 1, height, width)`` bool, where an image may change.
         target: ``(b,)`` classes to explain; the strength does not depend on them.
-        most: largest change of a value.
+        max_change: largest change of a value.
         step: change of a value in one step.
         steps: how many.
 
@@ -47,18 +47,18 @@ def attack(
             if not strength.requires_grad:
                 return None
             (slope,) = torch.autograd.grad(strength.sum(), leaf)
-            now = (now - step * slope.sign() * ways).clamp(start - most, start + most)
+            now = (now - step * slope.sign() * ways).clamp(start - max_change, start + max_change)
     return now.detach()
 
 
 def box(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """First and last row, first and last column ``(n, 4)`` of the strongest 5 % of maps ``(n, h, w)``, in pixels."""
     pixels = upsample(maps.detach().double()[:, None], size)[:, 0]
-    strong, found = pixels >= _quantile(pixels, 0.95), []
+    strong, edges = pixels >= _quantile(pixels, 0.95), []
     for axis, side in ((2, size[0]), (1, size[1])):
         on = strong.any(axis).int()
-        found += [on.argmax(1), side - 1 - on.flip(1).argmax(1)]
-    return torch.stack(found, 1)
+        edges += [on.argmax(1), side - 1 - on.flip(1).argmax(1)]
+    return torch.stack(edges, 1)
 
 
 def outside(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -27,22 +27,26 @@ PERTURBATIONS: dict[str, type[Change]] = {
 }
 
 
-def perturbation(asked: str | Mapping[str, Any] | Perturbation) -> Perturbation:
+def perturbation(spec: str | Mapping[str, Any] | Perturbation) -> Perturbation:
     """A perturbation by name, with its settings, or as it is.
 
     Args:
-        asked: ``flip``; ``{name: shift, pixels: 8}``; or a function of (batch, draw).
+        spec: ``flip``; ``{name: shift, pixels: 8}``; or a function of (batch, draw).
 
     Raises:
-        ValueError: if there is no such perturbation or setting, or a value makes no sense.
+        ValueError: if there is no such perturbation or setting, or a value is out of range.
+
+    Example:
+        >>> perturbation({"name": "shift", "pixels": 8})
+        Shift(pixels=8)
     """
-    if callable(asked):
-        return asked
-    settings = {"name": asked} if isinstance(asked, str) else dict(asked) if isinstance(asked, Mapping) else {}
+    if callable(spec):
+        return spec
+    settings = {"name": spec} if isinstance(spec, str) else dict(spec) if isinstance(spec, Mapping) else {}
     name = settings.pop("name", None)
     if name not in tuple(PERTURBATIONS):
         near = did_you_mean(str(name), list(PERTURBATIONS)) or "."
-        raise ValueError(f"perturbation is {asked!r}; no such name{near} Known: {', '.join(PERTURBATIONS)}")
+        raise ValueError(f"perturbation is {spec!r}; no such name{near} Known: {', '.join(PERTURBATIONS)}")
     known = [field.name for field in fields(PERTURBATIONS[name])]
     if unknown := [key for key in settings if key not in known]:
         raise ValueError(f"perturbation {name!r} has no {unknown[0]!r}; it takes {', '.join(known) or 'nothing'}")
@@ -61,7 +65,7 @@ def check_draws(change: Perturbation, draws: int) -> None:
     """Check that several draws of a perturbation would differ.
 
     Raises:
-        ValueError: if there is no chance in it.
+        ValueError: if the perturbation is deterministic.
     """
     if isinstance(change, Change) and not change.random and draws > 1:
-        raise ValueError(f"draws is {draws}; {label(change)} has no chance in it, so expected 1")
+        raise ValueError(f"draws is {draws}; {label(change)} is deterministic, so expected 1")

@@ -26,6 +26,11 @@ class Shift(Change):
 
     Attributes:
         pixels: the furthest, either way.
+
+    Example:
+        >>> x = torch.arange(9.0).reshape(1, 1, 3, 3)
+        >>> Shift(pixels=1).inputs(x, torch.tensor([0]), 0).shape
+        torch.Size([1, 1, 3, 3])
     """
 
     random: ClassVar[bool] = True
@@ -57,6 +62,11 @@ class Flip(Change):
     Attributes:
         parts: for each part, the one that it becomes in the mirror (left wing: right wing), as the annotation of a
             mirrored photograph would have it. None, and parts keep their names.
+
+    Example:
+        >>> import torch
+        >>> Flip().place(torch.tensor([[[1.0, 2.0]]]), torch.tensor([0]), 0, (8, 10))
+        tensor([[[9., 2.]]])
     """
 
     moves: ClassVar[bool] = True

@@ -17,10 +17,12 @@ from zoo.metrics.perturbations.noise import Change
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def positive(name: str, found: float, most: float = math.inf) -> None:
-    """Refuse what is not a number above 0 and up to ``most``."""
-    if not isinstance(found, int | float) or isinstance(found, bool) or not 0 < found <= most:
-        raise ValueError(f"{name} is {found!r}; expected a number above 0" + (f", up to {most}" if most < 1e9 else ""))
+def positive(name: str, value: float, limit: float = math.inf) -> None:
+    """Refuse what is not a number above 0 and up to ``limit``."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= limit:
+        raise ValueError(
+            f"{name} is {value!r}; expected a number above 0" + (f", up to {limit}" if limit < 1e9 else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Blur(Change):
 
     Attributes:
         sigma: its standard deviation, in pixels. Taps reach as far as 3 sigma.
+
+    Example:
+        >>> Blur(sigma=1.0).inputs(torch.ones(1, 1, 2, 2), torch.tensor([0]), 0).round(decimals=4)
+        tensor([[[[1., 1.],
+                  [1., 1.]]]])
     """
 
     sigma: float = 1.0
@@ -83,8 +90,8 @@ class Jpeg(Change):
         mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (self.mean, self.std))
         pixels = ((x.cpu().double() * std + mean).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
         back = [_jpeg(p[..., 0] if c == 1 else p, self.quality) for p in pixels]
-        found = torch.from_numpy(np.stack(back) if back else pixels).reshape(pixels.shape).permute(0, 3, 1, 2)
-        return ((found.double() / 255 - mean) / std).to(x.device, x.dtype)
+        decoded = torch.from_numpy(np.stack(back) if back else pixels).reshape(pixels.shape).permute(0, 3, 1, 2)
+        return ((decoded.double() / 255 - mean) / std).to(x.device, x.dtype)
 
 
 def _jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from zoo.batch import Batch
 
 GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)  # steps of a counter that visit every 64-bit number; as a signed number
 CHUNK = 1 << 18  # numbers made at a time, so that they stay in a processor's cache: five times as fast
-CHOICE = 0x5EED  # draw numbers from here on are not those of noise
+CHOICE = 0x5EED  # first draw number that is not used for noise
 FIRST, SECOND = 0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64)
 
 
@@ -64,8 +64,8 @@ def gaussian_noise(x: Tensor, sample_ids: Tensor, *, draw: int, clip: float | No
     if sample_ids.shape != x.shape[:1]:
         raise ValueError(f"sample_ids is {tuple(sample_ids.shape)}; expected ({len(x)},), one for each sample")
     size = math.prod(x.shape[1:])
-    some = sample_ids.to(x.device).split(max(1, CHUNK // max(1, size)))
-    noise = torch.cat([_normal(ids, draw, size) for ids in some]).mul_(std)
+    chunks = sample_ids.to(x.device).split(max(1, CHUNK // max(1, size)))
+    noise = torch.cat([_normal(ids, draw, size) for ids in chunks]).mul_(std)
     noise = noise if clip is None else noise.clamp_(-clip, clip)
     return x + noise.reshape(x.shape).to(x.dtype)
 
@@ -83,7 +83,7 @@ class Change:
     """A perturbation: new inputs, and the annotation mapped along, as pure functions of (sample id, draw).
 
     A subclass is a frozen dataclass: it changes inputs in ``inputs`` and, if it moves things, maps
-    locations in ``place``. Keypoints that it moves out of the image, or that were outside, are not visible any more.
+    locations in ``place``. Keypoints outside the image, before or after, are not visible.
 
     Attributes:
         random: whether draws differ.

@@ -26,6 +26,10 @@ class Prefix(Change):
     Attributes:
         tokens: their ids.
         start: number of leading tokens (such as a start token) that stay in front of them.
+
+    Example:
+        >>> Prefix(tokens=(7,), start=1).inputs(torch.tensor([[0, 5, 6]]), torch.tensor([0]), 0)
+        tensor([[0, 7, 5, 6]])
     """
 
     takes: ClassVar[str] = "tokens"
@@ -124,6 +128,10 @@ class Rename(Change):
         order: for each new position, the old one.
         classes: new number of each class.
         concepts: new column of each concept.
+
+    Example:
+        >>> Rename(tokens=(0, 2, 1)).inputs(torch.tensor([[0, 1, 2]]), torch.tensor([0]), 0)
+        tensor([[0, 2, 1]])
     """
 
     takes: ClassVar[str] = "tokens"

@@ -1,4 +1,4 @@
-"""A score with its bootstrap replicates, and the interval that they make."""
+"""A score with its bootstrap replicates, and the confidence interval computed from them."""
 
 from __future__ import annotations
 
@@ -6,72 +6,135 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-import torch
 from torch import Tensor
 
-from zoo.metrics.perturbations.noise import random_bits
-
-STREAM = 5 << 32  # of the generator: unlike any draw of a perturbation
-CDF = [math.exp(-1) * sum(1 / math.factorial(i) for i in range(k + 1)) for k in range(18)]
+ROUNDING = 1e-9  # standard deviation, relative to the range of a score, below which all replicates are equal
 
 
-def poisson(ids: Tensor, replicates: int) -> Tensor:
-    """Weights of samples in bootstrap replicates: Poisson of mean 1, by a hash of (sample id, replicate) alone.
+def clopper_pearson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a proportion (Clopper and Pearson, 1934); n may be an effective, fractional number.
 
     Args:
-        ids: ``(b,)`` int64 identity of the cluster each row is of: the image, the sequence.
-        replicates: r.
+        share: observed proportion, in 0..1.
+        n: number of trials.
+        level: of confidence.
 
-    Returns:
-        ``(b, r)`` int64.
+    Example:
+        >>> low, high = clopper_pearson(1.0, 60)
+        >>> round(low, 4), high
+        (0.9404, 1.0)
     """
-    share = (random_bits(ids, draw=STREAM, count=replicates) & (2**53 - 1)).double() / 2**53
-    return torch.searchsorted(torch.tensor(CDF, dtype=torch.float64, device=ids.device), share, right=True)
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    right, wrong = share * n, (1 - share) * n
+    low = float(beta.ppf(tail, right, wrong + 1)) if right > ROUNDING else 0.0
+    high = float(beta.ppf(1 - tail, right + 1, wrong)) if wrong > ROUNDING else 1.0
+    return low, high
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score with its bootstrap replicates; two of the same samples can be subtracted, and are then paired.
+    """A score with its bootstrap replicates; two on the same samples can be subtracted, and are then paired.
 
     Attributes:
-        value: ``(...)`` float64 as computed.
-        replicates: ``(r, ...)`` the same of each replicate; those that are not finite are left out.
-        units: ``(...)`` variance of the score because its units are a sample of units: Var / K of a mean over K.
-        least: lowest value that the score can take.
-        most: highest value.
+        value: ``()`` float64 as computed.
+        replicates: ``(r,)`` the same of each replicate; those that are not finite are left out.
+        units: variance of the score because its units are a sample of units: Var / K of a mean over K; 0 where the
+            interval is for these units.
+        lowest: lowest value that the score can take.
+        highest: highest value.
         fingerprint: of the samples.
+        count: number of independent values behind the score: units, or samples where units are not sampled.
+        binary: whether the score is the share of ``count`` units that pass a test.
+
+    Example:
+        >>> import torch
+        >>> same = torch.ones(200, dtype=torch.float64)
+        >>> low, high = Estimate(same[0], same, lowest=0, highest=1, count=60).interval()
+        >>> round(low, 4), high
+        (0.9404, 1.0)
     """
 
     value: Tensor
     replicates: Tensor
-    units: Tensor
-    least: float = -math.inf
-    most: float = math.inf
+    units: float = 0.0
+    lowest: float = -math.inf
+    highest: float = math.inf
     fingerprint: int = 0
+    count: int = 2
+    binary: bool = False
 
-    def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
-        """Lower and upper end: 2 * value - mean(replicates), plus or minus the normal quantile times the deviation.
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Lower and upper end; NaN where the value or all but one replicate is not finite.
 
-        The center takes off the optimism that resampling shows; the variance is that of the replicates plus ``units``.
-        A percentile interval of a thresholded score is neither: at 10 to 30 images a class it hardly ever covers.
+        The center is 2 * value - mean(replicates), which corrects the optimism that resampling shows (a percentile
+        interval of a thresholded score doubles it). The variance is that of the replicates plus ``units``.
+
+        - Bounded scores: Clopper-Pearson with the effective number of trials that gives this variance (Korn and
+          Graubard, Survey Methodology 1998), degrees of freedom included.
+        - Shares of units that pass a test: the same with the variance of a proportion, smoothed as by Agresti and
+          Coull (1998), and the ends of the t interval where these are wider.
+        - Other scores: t interval.
+        - No variance: (alpha / 2) ** (1 / count) is the largest share of values like those observed that is still
+          refuted; the rest may be anywhere within bounds. 60 of 60 right gives [0.940, 1].
         """
-        good = self.replicates.isfinite()
-        kept, n = torch.where(good, self.replicates, 0), good.sum(0)
-        mean = kept.sum(0) / n
-        spread = torch.where(good, self.replicates - mean, 0).square().sum(0) / (n - 1)
-        half = NormalDist().inv_cdf((1 + level) / 2) * (spread + self.units).sqrt()
-        center = 2 * self.value - mean
-        return (center - half).clamp(self.least, self.most), (center + half).clamp(self.least, self.most)
+        value = float(self.value)
+        kept = self.replicates[self.replicates.isfinite()].double()
+        if not math.isfinite(value) or len(kept) < 2:
+            return math.nan, math.nan
+        spread, center = float(kept.var()), 2 * value - float(kept.mean())
+        bounded = math.isfinite(self.highest - self.lowest)
+        scale = self.highest - self.lowest if bounded else max(abs(value), 1e-300)
+        if spread + self.units <= (ROUNDING * scale) ** 2:
+            return self._unanimous(value, level)
+        ends = self._student(center, spread, len(kept), level)
+        if not bounded:
+            return ends
+        share = min(max((center - self.lowest) / scale, 0), 1)
+        trials = self._trials(share, (value - self.lowest) / scale, spread / scale**2, len(kept), level)
+        low, high = (self.lowest + scale * end for end in clopper_pearson(share, trials, level))
+        return (min(low, ends[0]), max(high, ends[1])) if self.binary else (low, high)
+
+    def _unanimous(self, value: float, level: float) -> tuple[float, float]:
+        """Ends where every replicate is the value itself; an end without a bound is the value."""
+        unseen = 1 - ((1 - level) / 2) ** (1 / max(1, self.count))
+        low = value - unseen * (value - self.lowest) if math.isfinite(self.lowest) else value
+        high = value + unseen * (self.highest - value) if math.isfinite(self.highest) else value
+        return low, high
+
+    def _quantile(self, replicates: int, level: float) -> float:
+        """Quantile of Student's t with as many degrees of freedom as the variance has."""
+        from scipy.stats import t
+
+        return float(t.ppf((1 + level) / 2, max(1, min(self.count, replicates) - 1)))
+
+    def _student(self, center: float, spread: float, replicates: int, level: float) -> tuple[float, float]:
+        half = self._quantile(replicates, level) * math.sqrt(spread + self.units)
+        return max(center - half, self.lowest), min(center + half, self.highest)
+
+    def _trials(self, share: float, value: float, spread: float, replicates: int, level: float) -> float:
+        """Effective number of trials; all arguments on the scale 0..1."""
+        z = NormalDist().inv_cdf((1 + level) / 2)
+        if self.binary:
+            smooth = (self.count * share + z * z / 2) / (self.count + z * z)
+            variance = smooth * (1 - smooth)
+            return self.count / (1 + self.count * spread / variance)
+        scale = self.highest - self.lowest
+        inner = share if 0 < share < 1 else value  # the center was clipped
+        wide = (spread + self.units / scale**2) * (self._quantile(replicates, level) / z) ** 2
+        return inner * (1 - inner) / wide if 0 < inner < 1 else float(self.count)
 
     def __sub__(self, other: Estimate) -> Estimate:
+        """The paired difference of two scores of the same samples."""
         if self.fingerprint != other.fingerprint or self.replicates.shape != other.replicates.shape:
             raise ValueError("the two scores have other samples or replicates; a paired difference needs the same")
-        units, reach = self.units + other.units, self.most - other.least
         return Estimate(
             self.value - other.value,
             self.replicates - other.replicates,
-            units,
-            self.least - other.most,
-            reach,
+            self.units + other.units,
+            self.lowest - other.highest,
+            self.highest - other.lowest,
             self.fingerprint,
+            min(self.count, other.count),
         )

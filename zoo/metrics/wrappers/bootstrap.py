@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from copy import copy
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities import dim_zero_sum
+from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.perturbations.noise import random_bits
-from zoo.metrics.wrappers._estimates import STREAM, Estimate, poisson
-
-CHUNK = 1 << 16  # weighted counts made at a time, so that they stay in a processor's cache
+from zoo.metrics.wrappers._estimates import Estimate
+from zoo.metrics.wrappers._replicates import ReplicatedScore
 
 
-class BootstrapInterval(Score):
+class BootstrapInterval(ReplicatedScore):
     """A score with intervals: each sample is scored once, and counts 0, 1, 2, ... times in each replicate.
 
     It intercepts what the score adds to its sums (``Score._add``) and adds the same, times the weights of the samples,
     to the sums of all replicates at once. Read-outs are those of the score, and ``... low`` and ``... high`` of those
-    that it names in ``intervals``; where one is a mean over units, the variance over units counts as well. After
-    ``compute``, ``estimates`` has the replicates of each: subtract those of another model on the same samples.
+    named in its ``intervals``; see ``Estimate.interval``. After ``compute``, ``estimates`` has the replicates of each:
+    subtract those of another model on the same samples.
+
+    The population: inputs like these and, where a read-out is a mean over units, units like these. With
+    ``units="fixed"`` the interval is for these very units on inputs like these.
+
+    Memory is bounded: where ``replicates`` of all sums would take more than 256 MiB, fewer are drawn (20 at least).
 
     Args:
         score: fresh.
         replicates: bootstrap replicates r. Sums grow (r + 1)-fold.
         level: of confidence, in 0..1.
+        units: "sample" or "fixed".
 
     Raises:
         ValueError: if the score names no such read-out, or an argument is out of range.
+
+    Example:
+        >>> from zoo.metrics import Accuracy
+        >>> score = BootstrapInterval(Accuracy())
+        >>> score.update(torch.tensor([[2.0, 1.0]]).repeat(60, 1), torch.zeros(60).long(), sample_ids=torch.arange(60))
+        >>> {name: round(float(value), 3) for name, value in score.compute().items() if name.startswith("accuracy")}
+        {'accuracy': 1.0, 'accuracy low': 0.94, 'accuracy high': 1.0}
     """
 
-    def __init__(self, score: Score, *, replicates: int = 200, level: float = 0.95) -> None:
-        super().__init__()
+    interval_protocol: ClassVar[str] = "zoo-interval-v2"
+
+    def __init__(
+        self,
+        score: Score,
+        *,
+        replicates: int = 200,
+        level: float = 0.95,
+        units: Literal["sample", "fixed"] = "sample",
+    ) -> None:
         if not score.intervals:
             raise ValueError(f"{type(score).__name__} can have no interval: its samples do not add up")
-        self.score, self.replicates, self.level = score, count("replicates", replicates), fraction("level", level)
-        if self.replicates < 2:
+        if units not in ("sample", "fixed"):
+            raise ValueError(f"units is {units!r}; expected sample or fixed")
+        if count("replicates", replicates) < 2:
             raise ValueError("replicates is 1; expected a whole number, at least 2")
-        self.requires = score.requires  # pyright: ignore[reportAttributeAccessIssue]
-        self.protocol, self.perturbations, self.fit_splits = score.protocol, score.perturbations, score.fit_splits
-        for name, start in score._defaults.items():  # the states live here, where they synchronize and merge
-            self.add_state(name, copy(start), dist_reduce_fx=score._reductions[name])
-        self._weighed = [name for name, how in score._reductions.items() if how is dim_zero_sum]
-        for name in self._weighed:
-            self._sum(f"{name}_again", *score._defaults[name].shape, self.replicates, dtype=torch.float64)
-        self._sum("fingerprint")
+        super().__init__(score, replicates)
+        self.level = fraction("level", level)
+        self.units = units
+        self.requires = score.requires
+        self.protocol = score.protocol
+        self.perturbations = score.perturbations
+        self.fit_splits = score.fit_splits
         self.estimates: dict[str, Estimate] = {}
 
     def fit(self, record: Record, split: str) -> None:
@@ -58,18 +75,14 @@ class BootstrapInterval(Score):
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
-        self._hear(lambda: self.score.update_from(record, changed, draw), record.batch.index)
+        self._intercept(lambda: self.score.update_from(record, changed, draw), record.batch.index)
         self.why = self.score.why
 
     def evaluate_positions(self, evaluator: Any) -> None:
         """Score whole sequences with position labels."""
-        for rows, ids in self.score.measure(evaluator):  # pyright: ignore[reportAttributeAccessIssue]
+        measured: Any = self.score
+        for rows, ids in measured.measure(evaluator):
             self.update(*rows, sample_ids=ids)
-
-    def reset(self) -> None:
-        """Forget the samples."""
-        super().reset()
-        self.score.reset()
 
     def update(self, *rows: Any, sample_ids: Tensor, **named: Any) -> None:
         """Add a batch.
@@ -84,75 +97,43 @@ class BootstrapInterval(Score):
         """
         tensors = [x for x in (*rows, *named.values()) if isinstance(x, Tensor) and x.ndim]
         expect("sample_ids", sample_ids, len(tensors[0]) if tensors else None)
-        self._hear(lambda: self.score.update(*rows, **named), sample_ids)
+        score: Any = self.score
+        self._intercept(lambda: score.update(*rows, **named), sample_ids)
 
-    def _hear(self, ask: Callable[[], None], ids: Tensor) -> None:
-        ids = ids.to(self.device)
-        self._lend()
-        self.score._add = partial(self._weigh, poisson(ids, self.replicates).double())
-        try:
-            ask()
-        finally:
-            del self.score._add
-        for name in self.score._defaults:
-            setattr(self, name, getattr(self.score, name))
-        self.fingerprint = self.fingerprint + random_bits(ids, draw=STREAM + 1, count=1).sum()
-
-    def _lend(self) -> None:
-        for name in self.score._defaults:
-            setattr(self.score, name, getattr(self, name))
-
-    def _weigh(
-        self, weight: Tensor, name: str, rows: Tensor, *, at: Tensor | None = None, by: Tensor | None = None
-    ) -> None:
-        """``Score._add``, and the same for every replicate, ``weight`` ``(b, r)``."""
-        Score._add(self.score, name, rows, at=at, by=by)
-        total = getattr(self, f"{name}_again")
-        if total.is_inference() and not torch.is_inference_mode_enabled():
-            total = total.clone()
-            setattr(self, f"{name}_again", total)
-        rows, r = rows.to(total.device), self.replicates
-        if at is not None:
-            table = total.view(len(total), -1, r)
-            width = table.shape[1]
-            flat = rows.reshape(at.numel(), width)
-            for some in flat.any(1).nonzero()[:, 0].split(max(1, CHUNK // (width * r))):
-                share = flat[some].double()[..., None] * weight[some // at.shape[1], None]
-                table.index_add_(0, at.flatten()[some], share)
-        elif by is not None:
-            table = total.view(rows.shape[1], -1)
-            for some in torch.arange(len(rows)).split(max(1, CHUNK // (by.shape[1] * r))):
-                table.addmm_(rows[some].double().T, (by[some].double()[..., None] * weight[some, None]).flatten(1))
-        else:
-            total.view(-1, r).addmm_(rows.reshape(len(rows), total[..., 0].numel()).double().T, weight)
-
-    def _replicate(self, r: int) -> dict[str, Tensor]:
-        self._lend()
-        for name in self._weighed:
-            setattr(self.score, name, getattr(self, f"{name}_again")[..., r].to(getattr(self, name).dtype))
-        return type(self.score).compute(self.score)
+    def _estimate(self, name: str, readouts: Mapping[str, Tensor], replicates: Tensor, samples: int) -> Estimate:
+        vector, lowest, highest = self.score.intervals[name]
+        common = readouts[name].double(), replicates
+        bounds = float(lowest), float(highest), int(self.fingerprint)
+        if vector and self.units == "sample":
+            values = readouts[vector].double()
+            values = values[values.isfinite()]
+            if len(values) > 1:
+                binary = bool(((values == 0) | (values == 1)).all())
+                return Estimate(*common, float((values * highest).var()) / len(values), *bounds, len(values), binary)
+        return Estimate(*common, 0.0, *bounds, samples)
 
     def compute(self) -> dict[str, Tensor]:
         """The score's own read-outs, and the ends of the intervals; ``estimates`` then has the replicates."""
         self._lend()
-        found = type(self.score).compute(self.score)
-        again = [self._replicate(r) for r in range(self.replicates)]
+        readouts = type(self.score).compute(self.score)
         ends: dict[str, Tensor] = {}
-        for name, (vector, least, most) in self.score.intervals.items():
-            values = torch.stack([one[name].double() for one in again])
-            units = torch.zeros_like(values[0])
-            if vector:
-                kept = found[vector].double()[found[vector].isfinite()] * most
-                units = kept.var() / len(kept) if len(kept) > 1 else units
-            here = Estimate(found[name].double(), values, units, least, most, int(self.fingerprint))
-            self.estimates[name] = here
-            ends[f"{name} low"], ends[f"{name} high"] = here.interval(self.level)
-        support = found.pop("support")
-        return found | ends | {"support": support}
+        if int(self.samples):
+            drawn = [self._replicate(r) for r in range(self.replicates)]
+            self._lend()
+            samples = len(dim_zero_cat(self.ids).unique()) if len(self.ids) else int(self.samples)
+            for name in self.score.intervals:
+                replicates = torch.stack([one[name] for one in drawn])
+                self.estimates[name] = self._estimate(name, readouts, replicates, samples)
+                low, high = self.estimates[name].interval(self.level)
+                ends |= {f"{name} low": readouts[name].new_tensor(low), f"{name} high": readouts[name].new_tensor(high)}
+        support = readouts.pop("support")
+        return readouts | ends | {"support": support}
 
     def describe(self, readouts: Mapping[str, float]) -> str:
-        """Return the line of the score itself."""
-        return self.score.describe(readouts)
+        """Return the line of the score itself, and the population of the interval."""
+        vectors = any(vector for vector, _, _ in self.score.intervals.values())
+        units = " and units" if vectors and self.units == "sample" else ""
+        return f"{self.score.describe(readouts)}; {100 * self.level:g} % interval for inputs{units} like these"
 
     def remark(self, value: float, more: dict[str, float]) -> str:
         """The remark of the score itself."""
