@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
-from zoo.inputs.notation import PLAIN
+from zoo.inputs.tables.notation import PLAIN
 
 TRUE = frozenset({"true", "yes", "t", "y", "1"})
 FALSE = frozenset({"false", "no", "f", "n", "0"})
@@ -93,6 +93,20 @@ def compare_names(
     if pairs:
         parts.append("perhaps renamed: " + ", ".join(f"{old!r} to {new!r}" for old, new in pairs))
     raise ValueError(f"the {what} are not the model's ({'; '.join(parts)}); the model's are {_listed(list(model))}")
+
+
+def order_by_name(model: Sequence[str], given: Sequence[str], what: str) -> list[int]:
+    """Return for each name of a model its place among the names of other data: concepts, parts or columns.
+
+    Raises:
+        ValueError: listing names that are missing, additional and probably renamed.
+
+    >>> order_by_name(["fever", "cough"], ["cough", "fever"], "concepts")
+    [1, 0]
+    """
+    compare_names(model, given, what, exact=True)
+    place = {unicodedata.normalize("NFC", name): i for i, name in enumerate(given)}
+    return [place[unicodedata.normalize("NFC", name)] for name in model]
 
 
 def _renamed(missing: list[str], extra: list[str]) -> list[tuple[str, str]]:

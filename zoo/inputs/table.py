@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from zoo.inputs.base import Inputs, Reading
-from zoo.inputs.cells import Cells, concatenate_cells, read_cells
-from zoo.inputs.columns import Column
-from zoo.inputs.encoding import Encoding, encoding_from
-from zoo.inputs.schema import TableSchema
+from zoo.inputs.tables.cells import Cells, concatenate_cells, read_cells
+from zoo.inputs.tables.columns import Column
+from zoo.inputs.tables.encoding import Encoding, encoding_from
+from zoo.inputs.tables.schema import TableSchema
 from zoo.paths import did_you_mean
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.inputs.columns import MISSING, OTHER, Column
+from zoo.inputs.tables.columns import MISSING, OTHER, Column
 
 
 class Encoding(ABC):
@@ -72,10 +72,10 @@ class DenseEncoding(Encoding):
     """Standardised numbers, one-hot levels and indicators of missing cells, for models that read a plain vector.
 
     A number, a date, an ordinal and a boolean are one feature of mean 0 and std 1 over the known training cells; a
-    missing one is the median, with 1 in an indicator of its own. A category is one feature of 0 or 1 for each level, for
-    *other* and for missing cells. Indicators, *other* and the missing level exist only where the training split had
-    such cells. What it never had is encoded as an average training row: the median of a number, the frequencies of the
-    levels of a category.
+    missing one is the median, with 1 in an indicator of its own. A category is one feature of 0 or 1 for each level,
+    for *other* and for missing cells. Indicators, *other* and the missing level exist only where the training split
+    had such cells. What it never had is encoded as an average training row: the median of a number, the frequencies of
+    the levels of a category.
     """
 
     name = "dense"

@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from zoo.inputs.base import Flag
-from zoo.inputs.cells import Cells, no_column
-from zoo.inputs.columns import MARKERS, Column, LeftOut, declared_from, fit_column
 from zoo.inputs.labels import compare_names
-from zoo.inputs.target import Target, TargetKind, fit_target
+from zoo.inputs.tables.cells import Cells, no_column
+from zoo.inputs.tables.columns import MARKERS, Column, LeftOut, declared_from, fit_column
+from zoo.inputs.tables.target import Target, TargetKind, fit_target
 from zoo.paths import did_you_mean
 
 KEYS = ("columns", "target", "left_out", "markers", "id", "notes")
@@ -54,7 +54,7 @@ class TableSchema:
         id: column that names the records; empty for none.
         notes: remarks about the training data.
 
-    >>> from zoo.inputs.cells import read_cells
+    >>> from zoo.inputs.tables.cells import read_cells
     >>> data = {"age": [30, 41, 52], "sex": ["F", "M", "F"], "state": ["ill", "well", "ill"]}
     >>> schema = TableSchema.fit(next(read_cells(data)), target="state")
     >>> [column.kind for column in schema.columns], schema.target.class_names

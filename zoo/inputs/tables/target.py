@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from zoo.inputs.cells import Cells, as_text
 from zoo.inputs.labels import RULE, class_names_of, compare_names, label_key
-from zoo.inputs.notation import PLAIN, Ambiguous, Notation, find_notation, notation_from
+from zoo.inputs.tables.cells import Cells, as_text
+from zoo.inputs.tables.notation import PLAIN, Ambiguous, Notation, find_notation, notation_from
 
 TargetKind = Literal["classes", "number", "labels"]
 MAX_WHOLE = 20  # different whole numbers that are taken as classes without being declared

@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from zoo.inputs.cells import Cells, as_text
 from zoo.inputs.labels import label_key
-from zoo.inputs.notation import (
+from zoo.inputs.tables.cells import Cells, as_text
+from zoo.inputs.tables.notation import (
     PLAIN,
     Ambiguous,
     Notation,
@@ -45,8 +45,8 @@ class Column:
     """What was fixed about a column on the training split.
 
     Cells become float64 numbers: a number itself, days from 1970-01-01 for a date, the place of the level for a
-    category, an ordinal (in the declared order) and a boolean (false, true). NaN is missing; a level that was not in the
-    training data, or was too rare, has the place ``len(levels)``, *other*.
+    category, an ordinal (in the declared order) and a boolean (false, true). NaN is missing; a level that was not in
+    the training data, or was too rare, has the place ``len(levels)``, *other*.
 
     Attributes:
         name: its header.
