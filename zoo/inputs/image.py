@@ -238,7 +238,7 @@ class ImageInputs(Inputs):
         """Return the preprocessing in words."""
         how = "squashed to" if self.resize == "squash" else "cropped in the middle to"
         lines = [
-            f"pictures are turned upright by their EXIF orientation and {how} {self.size} x {self.size} pixels, bilinear",
+            f"pictures are turned upright (EXIF) and {how} {self.size} x {self.size} pixels, bilinear",
             f"transparent pixels show the color {self.background}",
             f"values from 0 to 1 are normalized with mean {list(self.mean)}, std {list(self.std)}",
         ]

@@ -173,8 +173,8 @@ def read_class_folders(
                 raise ValueError(f"class {name!r} has no picture in {by_name[name]}; add one or remove the class")
             if split == "all" and class_names is None and len(files) < MIN_IMAGES:
                 raise ValueError(
-                    f"class {name!r} has {len(files)} pictures in {by_name[name]}; expected {MIN_IMAGES} or more to hold"
-                    " out a fifth for testing, or folders train and test"
+                    f"class {name!r} has {len(files)} pictures in {by_name[name]}; expected {MIN_IMAGES} or more to"
+                    " hold out a fifth for testing, or folders train and test"
                 )
             pictures += [Picture(path, _relative(path, root), label) for path in files]
         _refuse_twins(pictures, root)
