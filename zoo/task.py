@@ -429,6 +429,10 @@ class MultiLabel(Task):
         )
         return (losses * known).sum(1) / known.sum(1).clamp_min(1)
 
+    def normalizer(self, y: Tensor) -> Tensor:
+        """Return 1 for each sample ``(n,)`` of which a label is known, else 0."""
+        return (~y.isnan()).any(1).float()
+
     def answer(self, logits: Tensor) -> Answers:
         """Return the labels and their probabilities."""
         probabilities = torch.sigmoid(logits / self.temperature)

@@ -217,6 +217,9 @@ class _open_text:
         if start[:2] in BOMS and not self.encoding.lower().replace("_", "-").startswith("utf-16"):
             binary.close()
             raise ValueError(f"{path} is UTF-16 text; declare data.encoding=utf-16, or save it as CSV UTF-8")
+        if b"\0" in start[:2] and not self.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
+            binary.close()
+            raise ValueError(f"{path} begins with a NUL character; if this is UTF-16, declare data.encoding=utf-16-le")
         if start[:2] == b"\x1f\x8b":
             binary = gzip.GzipFile(fileobj=binary)
         elif start[:2] == b"PK":

@@ -190,9 +190,12 @@ def parse_date(cell: str, date_format: str) -> float | None:
 
 
 def show_date(days: float, date_format: str) -> str:
-    """Return the text of a date that is given in days from 1970-01-01."""
+    """Return the text of a date that is given in days from 1970-01-01, rounded to what the format shows."""
+    step = 1 if "%f" in date_format else 1_000_000 if "%S" in date_format else 60_000_000
+    step = step if "%H" in date_format else 86_400_000_000
     try:
-        return (EPOCH + dt.timedelta(days=float(days))).strftime(date_format)
+        microseconds = round(float(days) * 86_400_000_000 / step) * step
+        return (EPOCH + dt.timedelta(microseconds=microseconds)).strftime(date_format)
     except (OverflowError, ValueError):
         return f"day {days:.6g}"
 
