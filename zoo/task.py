@@ -154,9 +154,16 @@ class Classification(Task):
 
     kind: ClassVar[str] = "classification"
     metric_names: ClassVar[tuple[str, ...]] = (
-        "accuracy", "balanced_accuracy", "auroc", "average_precision", "macro_f1", "log_loss", "brier",
-        "calibration_error", "confusion_matrix",
-    )  # fmt: skip
+        "accuracy",
+        "balanced_accuracy",
+        "auroc",
+        "average_precision",
+        "macro_f1",
+        "log_loss",
+        "brier",
+        "calibration_error",
+        "confusion_matrix",
+    )
     y_dtype: ClassVar[torch.dtype] = torch.int64
 
     def __post_init__(self) -> None:
@@ -395,8 +402,13 @@ class MultiLabel(Task):
 
     kind: ClassVar[str] = "multilabel"
     metric_names: ClassVar[tuple[str, ...]] = (
-        "auroc", "average_precision", "macro_f1", "accuracy", "log_loss", "calibration_error",
-    )  # fmt: skip
+        "auroc",
+        "average_precision",
+        "macro_f1",
+        "accuracy",
+        "log_loss",
+        "calibration_error",
+    )
     y_dtype: ClassVar[torch.dtype] = torch.float32
 
     def __post_init__(self) -> None:

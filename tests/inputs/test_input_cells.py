@@ -100,11 +100,18 @@ def test_a_pipe_or_a_folder_is_refused_at_once(tmp_path):
 
 
 def test_typed_sources():
-    frame = pd.DataFrame({
-        "n": [1.5, np.nan], "i": [1, 2], "b": [True, False], "t": ["x ", None],
-        "d": pd.to_datetime(["2020-01-02", None]), "c": pd.Categorical(["u", "v"]), "f": [1.0, 2.0],
-        "I": pd.array([3, None], "Int64"),
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "n": [1.5, np.nan],
+            "i": [1, 2],
+            "b": [True, False],
+            "t": ["x ", None],
+            "d": pd.to_datetime(["2020-01-02", None]),
+            "c": pd.Categorical(["u", "v"]),
+            "f": [1.0, 2.0],
+            "I": pd.array([3, None], "Int64"),
+        }
+    )
     cells = one(frame)
     assert cells.word == "row"
     assert cells.lines.tolist() == [1, 2]

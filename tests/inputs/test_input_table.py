@@ -94,8 +94,9 @@ def test_show_and_set(trained):
     assert trained.show(x)[1] == [("age", "30"), ("dose", "6.25"), ("bmi", "20")]
     changed = trained.set(x, {"age": "41.5"})
     assert trained.show(changed) == [
-        [("age", "41.5"), ("dose", "5"), ("bmi", "26")], [("age", "41.5"), ("dose", "6.25"), ("bmi", "20")],
-    ]  # fmt: skip
+        [("age", "41.5"), ("dose", "5"), ("bmi", "26")],
+        [("age", "41.5"), ("dose", "6.25"), ("bmi", "20")],
+    ]
     assert changed[:, 1:].equal(x[:, 1:])
     with pytest.raises(ValueError, match="no column 'agee', did you mean age"):
         trained.set(x, {"agee": 3})
@@ -114,10 +115,12 @@ def test_saved_and_loaded(trained, cases, tmp_path):
 @pytest.mark.parametrize(
     ("name", "column", "kind", "first"),
     [
-        ("x6", "a", "number", 2.041), ("x7", "b", "number", 16), ("x8", "sex", "category", "M"),
+        ("x6", "a", "number", 2.041),
+        ("x7", "b", "number", 16),
+        ("x8", "sex", "category", "M"),
         ("x8c", "smoker", "boolean", "True"),
     ],
-)  # fmt: skip
+)
 def test_cells_that_once_vanished(cases, name, column, kind, first):
     file = cases / "csv" / f"{name}.csv"
     inputs = fit(file, "state")
@@ -151,8 +154,9 @@ def test_columns_named_like_words_of_yaml(cases, tmp_path):
 
 def test_codes_are_pointed_out(cases):
     notes = fit(cases / "csv" / "y2.csv", "state").schema.notes
-    assert notes == ("fever holds 3 different whole numbers (0, 1, 2, ...); if they are codes, declare"
-                     " data.kinds={fever: category}",)  # fmt: skip
+    assert notes == (
+        "fever holds 3 different whole numbers (0, 1, 2, ...); if they are codes, declare data.kinds={fever: category}",
+    )
 
 
 KINDS = {
@@ -223,9 +227,12 @@ def test_identifiers_texts_and_constants_are_left_out_and_named():
     n = 40
     rng = np.random.default_rng(0)
     data = with_y(
-        row=[str(i) for i in range(100, 100 + n)], name=[f"person {i}" for i in range(n)], same=["x"] * n,
-        empty=["", "NA"] * (n // 2), v=[str(v) for v in rng.normal(size=n).round(3)],
-    )  # fmt: skip
+        row=[str(i) for i in range(100, 100 + n)],
+        name=[f"person {i}" for i in range(n)],
+        same=["x"] * n,
+        empty=["", "NA"] * (n // 2),
+        v=[str(v) for v in rng.normal(size=n).round(3)],
+    )
     inputs = fit(data)
     assert inputs.schema.names == ("v",)
     reasons = dict(inputs.schema.left_out)
@@ -334,8 +341,7 @@ def test_the_notation_is_the_models(cases):
 def test_streaming_equals_reading_at_once(trained, cases, monkeypatch):
     file = cases / "table" / "a.csv"
     whole = trained.read(file)
-    monkeypatch.setattr("zoo.inputs.tables.cells.read_cells.__kwdefaults__", {
-        **read_cells.__kwdefaults__, "chunk": 7})  # fmt: skip
+    monkeypatch.setattr("zoo.inputs.tables.cells.read_cells.__kwdefaults__", {**read_cells.__kwdefaults__, "chunk": 7})
     readings = list(trained.scan(file))
     assert len(readings) == 43
     joined = base.concatenate(readings)
@@ -345,8 +351,7 @@ def test_streaming_equals_reading_at_once(trained, cases, monkeypatch):
 
 
 def test_notes_come_once(trained, cases, monkeypatch):
-    monkeypatch.setattr("zoo.inputs.tables.cells.read_cells.__kwdefaults__", {
-        **read_cells.__kwdefaults__, "chunk": 50})  # fmt: skip
+    monkeypatch.setattr("zoo.inputs.tables.cells.read_cells.__kwdefaults__", {**read_cells.__kwdefaults__, "chunk": 50})
     readings = list(trained.scan(cases / "table" / "ext.csv"))
     assert [len(reading.notes) for reading in readings] == [1, 0, 0, 0, 0, 0]
 

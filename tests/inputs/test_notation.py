@@ -19,18 +19,46 @@ from zoo.inputs.tables.notation import (
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [("3", 3), ("-1.5", -1.5), ("+2", 2), (".5", 0.5), ("5.", 5), ("1e3", 1000), ("1E-2", 0.01), ("\u22123.5", -3.5),
-     (" 7 ", 7), ("007", 7)],
-)  # fmt: skip
+    [
+        ("3", 3),
+        ("-1.5", -1.5),
+        ("+2", 2),
+        (".5", 0.5),
+        ("5.", 5),
+        ("1e3", 1000),
+        ("1E-2", 0.01),
+        ("\u22123.5", -3.5),
+        (" 7 ", 7),
+        ("007", 7),
+    ],
+)
 def test_plain_numbers(cell, value):
     assert PLAIN.parse(cell) == value
 
 
 @pytest.mark.parametrize(
     "cell",
-    ["", "a", "1_000", "1,5", "1,000", "inf", "-Infinity", "nan", "1e39", "0x10", "1 2", "--1", "1e", "\u0661", "12 mg",
-     "(5)", "1/2", "."],
-)  # fmt: skip
+    [
+        "",
+        "a",
+        "1_000",
+        "1,5",
+        "1,000",
+        "inf",
+        "-Infinity",
+        "nan",
+        "1e39",
+        "0x10",
+        "1 2",
+        "--1",
+        "1e",
+        "\u0661",
+        "12 mg",
+        "(5)",
+        "1/2",
+        ".",
+    ],
+)
 def test_not_plain_numbers(cell):
     assert math.isnan(PLAIN.parse(cell))
 

@@ -141,7 +141,7 @@ def test_floats_and_integers(tmp_path):
     assert np.array_equal(read_picture(GRAY.astype(np.float32), value_range=(0, 255)), GRAY)
     with pytest.raises(ValueError, match="not finite"):
         read_picture(np.full((2, 2), np.nan))
-    with pytest.raises(ValueError, match="32-bit integers from 0 to .*, an unclear range"):
+    with pytest.raises(ValueError, match="32-bit integers from 0 to 255000, .*declare"):
         read_picture(saved(tmp_path, Image.fromarray(GRAY.astype(np.int32) * 1000), "i.tif"))
     with pytest.raises(ValueError, match="array of int64; expected uint8, uint16, or floats"):
         read_picture(GRAY.astype(np.int64))
@@ -158,10 +158,10 @@ def test_arrays_and_tensors():
     assert np.array_equal(read_picture(Image.fromarray(COLOR)), COLOR)
     for wrong, message in (
         (np.zeros((2, 3, 4, 4), np.uint8), "is several; give a list of pictures"),
-        (np.zeros((4, 4, 2), np.uint8), "expected .h, w. or"),
+        (np.zeros((5, 4, 2), np.uint8), "expected .h, w. or"),
         (np.zeros(4, np.uint8), "expected .h, w. or"),
         (np.zeros((0, 4), np.uint8), "expected 1 to"),
-        (3, "a picture is a int"),
+        (3, "a picture is given as int"),
     ):
         with pytest.raises(ValueError, match=message):
             read_picture(wrong)
@@ -183,7 +183,7 @@ def bomb(width, height):
 def test_bombs_are_refused(tmp_path, size):
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(*size))
-    with pytest.raises(ValueError, match="pixels; expected at most 100000000, make it smaller"):
+    with pytest.raises(ValueError, match="pixels; expected at most 89478485, make it smaller"):
         read_picture(path)
 
 
@@ -213,6 +213,13 @@ def test_damaged_files(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def picture_or_error(path):
+    try:
+        return read_picture(path)
+    except ValueError as error:
+        return str(error)
+
+
 def test_flipped_bytes_give_a_picture_or_one_line(tmp_path):
     rng = np.random.default_rng(0)
     survived = 0
@@ -225,12 +232,12 @@ def test_flipped_bytes_give_a_picture_or_one_line(tmp_path):
                 content[place] = rng.integers(256)
             path = tmp_path / "p"
             path.write_bytes(content)
-            try:
-                pixels = read_picture(path)
-                assert pixels.dtype == np.uint8
+            outcome = picture_or_error(path)
+            if isinstance(outcome, str):
+                assert "\n" not in outcome
+            else:
+                assert outcome.dtype == np.uint8
                 survived += 1
-            except ValueError as error:
-                assert "\n" not in str(error)
     assert survived > 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,13 @@ from zoo.paths import did_you_mean
 FILE = "inputs.yaml"
 FORMAT = 1
 MAX_BYTES = 64 << 20  # of an inputs.yaml
-MODULES = {"table": "zoo.inputs.table", "image": "zoo.inputs.image", "text": "zoo.inputs.text",
-           "tokens": "zoo.inputs.tokens"}  # kinds that travel with zoo  # fmt: skip
+ESCAPED = re.compile("[^\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]|[\\u2028\\u2029\\ufeff]")
+MODULES = {
+    "table": "zoo.inputs.table",
+    "image": "zoo.inputs.image",
+    "text": "zoo.inputs.text",
+    "tokens": "zoo.inputs.tokens",
+}  # kinds that travel with zoo
 
 
 @dataclass(frozen=True)
@@ -280,7 +286,12 @@ class _Dumper(yaml.SafeDumper):
         flow = all(isinstance(value, str | int | float | None) for value in data)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
 
+    def represent_text(self, data: str) -> yaml.Node:
+        """A text, with escapes where it holds a line break or a character that is not printable."""
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if ESCAPED.search(data) else None)
 
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 _Dumper.add_representer(list, _Dumper.represent_list)
 _Dumper.add_representer(tuple, _Dumper.represent_list)
 

@@ -192,8 +192,13 @@ class ImageInputs(Inputs):
 
     def _folder(self, root: Path, labels: bool | None, notes: list[str]) -> list[tuple[str, Any, int | None]]:
         if labels is not False and self.class_names and not find_splits(root):
-            folders = sorted({path.relative_to(root).parts[0] for path in list_pictures(root)[0]
-                              if len(path.relative_to(root).parts) > 1})  # fmt: skip
+            folders = sorted(
+                {
+                    path.relative_to(root).parts[0]
+                    for path in list_pictures(root)[0]
+                    if len(path.relative_to(root).parts) > 1
+                }
+            )
             if labels or set(folders) & set(self.class_names):
                 found = read_class_folders(root, class_names=self.class_names)
                 notes += found.notes

@@ -18,10 +18,20 @@ SPLIT_NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing", "tst"),
 }
-JUNK = frozenset({  # written by operating systems and editors, in lower case
-    "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "system volume information",
-    "lost+found", "@eadir", "__pycache__",
-})  # fmt: skip
+JUNK = frozenset(
+    {  # written by operating systems and editors, in lower case
+        "__macosx",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "@eadir",
+        "__pycache__",
+    }
+)
 MIN_IMAGES = 3  # of a class without a test folder: a stratified fifth of fewer leaves none for testing
 
 

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 89_478_485
 
 
 def is_dicom(start: bytes) -> bool:
@@ -58,8 +58,20 @@ def read_dicom(file: BinaryIO, where: str, *, max_pixels: int = MAX_PIXELS) -> n
                 f"its photometric interpretation is {kind}; expected MONOCHROME, RGB, YBR or PALETTE COLOR"
             )
         share = _gray(stored, data)
-    except (InvalidDicomError, AttributeError, ValueError, RuntimeError, NotImplementedError, OSError, TypeError,
-            KeyError, IndexError, EOFError, OverflowError, ImportError) as error:  # fmt: skip
+    except (
+        InvalidDicomError,
+        AttributeError,
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+        OSError,
+        TypeError,
+        KeyError,
+        IndexError,
+        EOFError,
+        OverflowError,
+        ImportError,
+    ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{where} cannot be read as DICOM: {reason}") from error
     inverted = (kind == "MONOCHROME1") != (str(data.get("PresentationLUTShape", "IDENTITY")) == "INVERSE")

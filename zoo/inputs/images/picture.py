@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from zoo.inputs.files import open_regular
 from zoo.inputs.images.dicom import is_dicom, read_dicom
 
-MAX_PIXELS = 100_000_000  # of one picture; a larger one is taken for a decompression bomb
+MAX_PIXELS = 89_478_485  # of one picture, as in PIL; a larger one is taken for a decompression bomb
 REFUSED = {
     "EPS",
     "WMF",
@@ -30,8 +30,23 @@ REFUSED = {
 WHITE = (255, 255, 255)
 TWELVE_BITS = 4095
 ORIENTATION = 0x0112  # the EXIF tag
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, struct.error,
-           zlib.error, MemoryError, Image.DecompressionBombError, NotImplementedError)  # fmt: skip
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    Image.DecompressionBombError,
+    NotImplementedError,
+)
+
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*Plugin")  # of damaged tags; errors tell enough
 
 
 @cache
@@ -162,10 +177,8 @@ def _read_file(path: Path, background: tuple[int, int, int], value_range: tuple[
 def _opened(file: Any, where: str) -> Image.Image:
     """An image whose header was read, and which is not too large."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=formats())
-    except Image.DecompressionBombError as error:
+        image = Image.open(file, formats=formats())
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"{where} has too many pixels; expected at most {MAX_PIXELS}, make it smaller") from error
     except DAMAGED as error:
         reason = "it is of no known format" if isinstance(error, Image.UnidentifiedImageError) else _one_line(error)
@@ -182,11 +195,9 @@ def _upright_pixels(
     """Pixels of a PIL image in any mode."""
     try:
         pages = getattr(image, "n_frames", 1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image.load()
-            turned = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
-            assert turned is not None
+        image.load()
+        turned = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+        assert turned is not None
     except DAMAGED as error:
         raise ValueError(f"{where} cannot be read as a picture ({_one_line(error)}); restore or remove it") from error
     if pages > 1 and image.format != "MPO":  # a camera's MPO holds previews behind the picture
@@ -195,6 +206,8 @@ def _upright_pixels(
     if mode.startswith("I;16") or mode in ("I", "F"):
         wide = np.asarray(turned)
         sixteen = mode.startswith("I;16")
+        if mode == "I" and image.format == "PPM":  # PIL scales these files to 16 bits
+            value_range = value_range or (0.0, 65535.0)
         return _scaled(wide.astype(np.uint16 if sixteen else wide.dtype), where, value_range)
     if mode == "LAB":
         raise ValueError(f"{where} is in the color space LAB; save it as RGB")

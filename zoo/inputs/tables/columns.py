@@ -23,7 +23,7 @@ from zoo.inputs.tables.notation import (
     notation_from,
     parse_date,
     show_date,
-)  # fmt: skip
+)
 
 Kind = Literal["number", "category", "boolean", "date", "ordinal"]
 Policy = Literal["indicator", "refuse"]
@@ -377,9 +377,17 @@ def _with_statistics(column: Column, values: np.ndarray) -> Column:
 
 
 def declared_from(
-    name: str, *, kinds: Mapping[str, str], levels: Mapping[str, Sequence[str]], units: Mapping[str, str],
-    dates: Mapping[str, str], policy: str | Mapping[str, str], decimal: str, thousands: str, chosen: bool,
-) -> Declared:  # fmt: skip
+    name: str,
+    *,
+    kinds: Mapping[str, str],
+    levels: Mapping[str, Sequence[str]],
+    units: Mapping[str, str],
+    dates: Mapping[str, str],
+    policy: str | Mapping[str, str],
+    decimal: str,
+    thousands: str,
+    chosen: bool,
+) -> Declared:
     """Return what the arguments of a table declare about one column."""
     kind = kinds.get(name)
     order = tuple(str(level) for level in levels.get(name, ()))

@@ -158,8 +158,11 @@ class TableSchema:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out) or "it has only the target"
             raise ValueError(f"{cells.source} has no column for the inputs ({reasons})")
         task_kinds: dict[str | None, TargetKind | None] = {
-            None: None, "classification": "classes", "regression": "number", "multilabel": "labels",
-        }  # fmt: skip
+            None: None,
+            "classification": "classes",
+            "regression": "number",
+            "multilabel": "labels",
+        }
         if task not in task_kinds:
             raise ValueError(f"data.task is {task!r}; expected classification, regression or multilabel")
         fitted, notes = fit_target(cells, targets, task_kinds[task], frozenset(markers)) if targets else (None, [])
@@ -179,8 +182,9 @@ class TableSchema:
         if missing:
             known = {name for name, _ in self.left_out}
             try:
-                compare_names(self.names, [n for n in names if n in self.names or n in set(extra) - known],
-                              "columns", exact=True)  # fmt: skip
+                compare_names(
+                    self.names, [n for n in names if n in self.names or n in set(extra) - known], "columns", exact=True
+                )
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from error
         return [f"{source}: columns that are no inputs were ignored: {', '.join(extra)}"] if extra else []
