@@ -142,3 +142,17 @@ def test_words_of_yaml_are_explained():
     assert "NO" in no_column(False, ["NO", "NO2"])
     assert "1e3" in no_column(1000.0, ["1e3"])
     assert no_column("agee", ["age"]) == ", did you mean age?"
+
+
+def test_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"n": [1.5, None, 2.0], "t": ["x", None, "z"], "b": [True, False, True]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    cells = one(tmp_path / "t.parquet", chunk=2)
+    np.testing.assert_array_equal(cells.columns["n"], [1.5, np.nan, 2])
+    assert cells.columns["t"].tolist() == ["x", None, "z"]
+    assert cells.lines.tolist() == [1, 2, 3]
+    assert [len(piece) for piece in read_cells(tmp_path / "t.parquet", chunk=2)] == [2, 1]
+    (tmp_path / "bad.parquet").write_bytes(b"x")
+    with pytest.raises(ValueError, match="bad.parquet cannot be read as Parquet"):
+        one(tmp_path / "bad.parquet")

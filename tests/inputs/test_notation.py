@@ -1,7 +1,9 @@
 """Numbers and dates in text: each notation is read in one way, or refused as ambiguous."""
 
 import math
+import random
 
+import numpy as np
 import pytest
 
 from zoo.inputs.tables.notation import (
@@ -148,3 +150,13 @@ def test_day_and_month_that_can_be_exchanged_are_refused():
 @pytest.mark.parametrize("cells", [["2021-13-01"], ["2021-02-30"], ["5"], ["a"], [], ["2021-01-01", "x"]])
 def test_no_dates(cells):
     assert find_date_format(cells) is None
+
+
+def test_many_at_once_are_as_one_by_one():
+    rng = random.Random(0)
+    for notation in (PLAIN, Notation(","), Notation(".", ","), Notation(unit="%")):
+        for characters in ("0123456789.+-eE", "019.,-%e ", "12e+-.Einfa_"):
+            cells = ["".join(rng.choices(characters, k=rng.randrange(1, 6))) for _ in range(200)]
+            np.testing.assert_array_equal(notation.parse_many(cells), [notation.parse(cell) for cell in cells])
+            for cell in cells:
+                np.testing.assert_array_equal(notation.parse_many([cell]), [notation.parse(cell)])

@@ -163,8 +163,8 @@ class Inputs(ABC):
         """
         reading = concatenate(list(self.scan(raw, labels=labels, strict=strict)))
         if reading.flags:
-            more = f" (and {len(reading.flags) - 1} more)" if len(reading.flags) > 1 else ""
-            warnings.warn(f"{reading.flags[0]}{more}", stacklevel=2)
+            first, *others = reading.flags
+            warnings.warn(f"{first} (and {len(others)} more)" if others else str(first), stacklevel=2)
         for note in reading.notes:
             warnings.warn(note, stacklevel=2)
         return reading.batch()
@@ -281,7 +281,7 @@ class _Dumper(yaml.SafeDumper):
         """Write equal objects in full."""
         return True
 
-    def represent_list(self, data: list) -> yaml.Node:
+    def represent_list(self, data: list | tuple) -> yaml.Node:
         """A list of numbers or texts in flow style, any other in block style."""
         flow = all(isinstance(value, str | int | float | None) for value in data)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)

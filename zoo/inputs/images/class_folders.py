@@ -225,8 +225,11 @@ def identical_files(splits: Mapping[str, Sequence[Picture]]) -> list[str]:
 
 
 def _digest(path: Path) -> bytes:
+    digest = hashlib.sha256()
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
 
 
 def _folders(root: Path) -> list[Path]:

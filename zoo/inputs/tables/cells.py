@@ -166,7 +166,7 @@ def _text_cells(
                 if not header:
                     header = _header(cells, source, line, separator)
                     continue
-                if len(cells) != len(header) or any("\0" in cell for cell in cells):
+                if len(cells) != len(header) or "\0" in "".join(cells):
                     found = "a NUL character" if len(cells) == len(header) else f"{len(cells)} cells"
                     message = f"{found} where the header has {len(header)} cells"
                     if not skip:
@@ -275,7 +275,7 @@ def _as_cells(header: list[str], rows: list[list[str]], lines: list[int], source
 def _parquet_cells(path: Path, argument: str, chunk: int) -> Iterator[Cells]:
     open_regular(path, argument=argument).close()
     try:
-        import pyarrow.parquet as parquet
+        import pyarrow.parquet as parquet  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
             f"{path}: Parquet needs the package pyarrow: pip install 'zoo-interpretable[tables]'"

@@ -110,18 +110,20 @@ class Column:
         if cells.dtype != object and self.kind == "number":
             return cells, np.isinf(cells) | (np.abs(np.nan_to_num(cells)) > np.finfo(np.float32).max)
         codes, different = pd.factorize(as_text(cells))  # None has code -1
+        known = np.array([cell not in markers for cell in different], bool)
+        texts = [cell for cell in different if cell not in markers]
         values = np.full(len(different) + 1, np.nan)
         bad = np.zeros(len(different) + 1, bool)
-        places = self._places() if self.has_levels else {}
-        for i, cell in enumerate(different):
-            if cell in markers:
-                continue
-            if self.has_levels:
-                values[i] = places.get(self._key(cell), len(self.levels))
-                continue
-            value = parse_date(cell, self.date_format) if self.kind == "date" else self.notation.parse(cell)
-            bad[i] = value is None or math.isnan(value)
-            values[i] = math.nan if value is None else value
+        if self.has_levels:
+            places = self._places()
+            values[:-1][known] = [places.get(self._key(cell), len(self.levels)) for cell in texts]
+            return values[codes], bad[codes]
+        if self.kind == "date":
+            days = (parse_date(cell, self.date_format) for cell in texts)
+            values[:-1][known] = [math.nan if day is None else day for day in days]
+        else:
+            values[:-1][known] = self.notation.parse_many(texts)
+        bad[:-1] = known & np.isnan(values[:-1])
         return values[codes], bad[codes]
 
     def _places(self) -> dict[str, int]:
@@ -289,12 +291,12 @@ def _kind_of(
         return "date", {"date_format": date_format}
     if typed:
         return "number", {}
-    styles = [PLAIN, declared.notation] if declared.notation else [PLAIN]
-    numbers = {cell for cell in known if any(not math.isnan(style.parse(cell)) for style in styles)}
-    if declared.notation and all(not math.isnan(declared.notation.parse(cell)) for cell in known):
+    if declared.notation and not np.isnan(declared.notation.parse_many(list(known))).any():
         return "number", {"notation": declared.notation}
     if (notation := find_notation(known)) is not None:
         return "number", {"notation": notation}
+    styles = [PLAIN, declared.notation] if declared.notation else [PLAIN]
+    numbers = {cell for cell in known if any(not math.isnan(style.parse(cell)) for style in styles)}
     if kind == "number":
         bad = next(cell for cell in known if cell not in numbers)
         raise Ambiguous(bad, f"{bad!r} is no number; correct it, or declare how numbers are written in data.notation")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 SPACES = "\u00a0\u202f\u2009"  # no-break, narrow no-break, thin
+PLAIN_CHARACTERS = frozenset("0123456789.+-eE")
 LARGEST = float(np.finfo(np.float32).max)
 _MINUS = str.maketrans({"\u2212": "-", **dict.fromkeys(SPACES, " ")})
 CANDIDATES = ((".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"), (".", "\u2019"))
@@ -70,6 +71,21 @@ class Notation:
         value = float(text.replace(",", ".") if self.decimal == "," else text)
         return value if abs(value) <= LARGEST else math.nan
 
+    def parse_many(self, cells: Sequence[str]) -> np.ndarray:
+        """Return the numbers ``(n,)`` float64 that n cells hold, NaN where one holds none.
+
+        Cells of digits, signs, points and exponents alone are read at once: on those characters ``float`` and the
+        pattern agree.
+        """
+        if self == PLAIN and PLAIN_CHARACTERS.issuperset("".join(cells)):
+            try:
+                values = np.array([float(cell) for cell in cells], np.float64)
+            except ValueError:
+                pass
+            else:
+                return np.where(np.abs(values) <= LARGEST, values, np.nan)
+        return np.array([self.parse(cell) for cell in cells], np.float64)
+
     def __str__(self) -> str:
         parts = []
         if self.decimal != ".":
@@ -113,14 +129,15 @@ def find_notation(cells: Iterable[str]) -> Notation | None:
     cells = list(cells)
     unit = "%" if cells and all(cell.rstrip().endswith("%") for cell in cells) else ""
     plain = Notation(unit=unit)
-    special = [cell for cell in cells if math.isnan(plain.parse(cell))]
+    is_plain = ~np.isnan(plain.parse_many(cells))
+    special = [cell for cell, good in zip(cells, is_plain.tolist(), strict=True) if not good]
     if not special:
         return plain
     candidates = [Notation(decimal, thousands, unit) for decimal, thousands in CANDIDATES]
     values = {notation: [notation.parse(cell) for cell in special] for notation in candidates}
     if any(all(math.isnan(read[i]) for read in values.values()) for i in range(len(special))):
         return None
-    rest = [cell for cell in cells if not math.isnan(plain.parse(cell))]
+    rest = [cell for cell, good in zip(cells, is_plain.tolist(), strict=True) if good]
     fitting = [n for n, read in values.items() if not any(map(math.isnan, read)) and _all_parse(n, rest)]
     if not fitting:
         first = next(n for n in candidates if not math.isnan(n.parse(special[0])))

@@ -141,9 +141,7 @@ def fit_target(
         return _number_target(cells, name, text, labels), []
     class_names, notes = class_names_of(labels)
     if len(class_names) < 2:
-        raise ValueError(
-            f"{cells.source}, column {name!r}: {class_names[0]!r} in every row; expected two classes or more"
-        )
+        raise ValueError(f"{cells.source}, column {name!r}: {labels[0]!r} in every row; expected two classes or more")
     of = {label_key(label): 0 for label in class_names}
     for label, n in zip(different, count, strict=True):
         of[label_key(str(label))] += int(n)
