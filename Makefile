@@ -15,7 +15,7 @@ setup: .venv/.done
 
 demo: setup
 	$(BIN)/zoo train blackbox/digits --out runs/demo-blackbox --overwrite
-	$(BIN)/zoo train protopnet/digits --out runs/demo --overwrite yardstick=runs/demo-blackbox
+	$(BIN)/zoo train protopnet/digits --out runs/demo --overwrite reference=runs/demo-blackbox
 
 test: setup
 	$(BIN)/ruff check zoo recipes tests

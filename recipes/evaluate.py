@@ -8,9 +8,9 @@ from pathlib import Path
 
 from zoo import checkpoint
 from zoo.cli import recipe
+from zoo.evaluation.scoring import about, score, table, write_page
 from zoo.metrics.suite import check as check_scores
-from zoo.train.results import about, score, table, write_page
-from zoo.train.run import data_of, load_checkpoint
+from zoo.training.run import data_of, load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:

@@ -9,13 +9,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from zoo import checkpoint, gallery
+from zoo import checkpoint
 from zoo.batch import Batch
 from zoo.cli import recipe
-from zoo.report.page import ScoreRow, page
-from zoo.report.words import visible
-from zoo.train.results import about
-from zoo.train.run import data_of, load_checkpoint
+from zoo.evaluation.scoring import about
+from zoo.reporting import unit_gallery
+from zoo.reporting.glossary import visible
+from zoo.reporting.page import ScoreRow, page
+from zoo.training.run import data_of, load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:
@@ -34,22 +35,35 @@ def main(args: argparse.Namespace) -> None:
     used = {int(u) for e in both for u in e.shown.flatten()}
     _, metrics = checkpoint.read(checkpoint.find(args.name))
     scores = metrics.get("scores", {}).items()
-    rows = [ScoreRow(n, "n/a" if s["value"] is None else f"{s['value']:.4g}", s["protocol"], s.get("note", ""))
-            for n, s in scores]  # fmt: skip
+    rows = [
+        ScoreRow(n, "n/a" if s["value"] is None else f"{s['value']:.4g}", s["protocol"], s.get("note", ""))
+        for n, s in scores
+    ]
     facts = about(config, data, f"zoo explain {args.name} {args.input}")
     kind = checkpoint.title(args.name)
     with tempfile.TemporaryDirectory() as folder:
         file = f"{kind}-{file_name(name)}.html"
         out = Path(folder) / file if args.dry_run else (args.out or Path("runs/explain")) / file
         page(
-            out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
-            class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
-            notes=gallery.notes(model, data, known and known.concepts, *both), details=data.details(x),
-            traces=model.trace(x), sums=model.by_class(x), tokens=data.pieces(x),
-        )  # fmt: skip
+            out,
+            title=f"{kind} on {name}",
+            explanation=told,
+            also=also,
+            pictures=data.to_image(x),
+            truth=truth,
+            class_names=data.class_names,
+            sources=unit_gallery.sources(model, data, used),
+            scores=rows,
+            facts=facts,
+            notes=unit_gallery.notes(model, data, known and known.concepts, *both),
+            details=data.feature_values(x),
+            traces=model.trace(x),
+            sums=model.class_sums(x),
+            tokens=data.token_texts(x),
+        )
     for i, winner in enumerate(told.target.tolist()):
         said = name if len(x) == 1 else f"{name}, answer {i + 1}"
-        answer = data.class_names[winner] if data.pieces(x) is None else visible(data.class_names[winner])
+        answer = data.class_names[winner] if data.token_texts(x) is None else visible(data.class_names[winner])
         sys.stdout.write(f"{said}: {answer}, logit {float(told.logits[i, winner]):.4g}\n")
     rows = next(iter(model.trace(x[:1])), [])
     if rows:

@@ -8,7 +8,7 @@ import torch
 
 from zoo import __version__, checkpoint
 from zoo.cli import recipe
-from zoo.train.run import data_of, load_checkpoint
+from zoo.training.run import data_of, load_checkpoint
 
 
 def main(args: argparse.Namespace) -> None:

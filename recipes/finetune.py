@@ -3,7 +3,7 @@
 import argparse
 
 from zoo.cli import recipe
-from zoo.train.run import load_config
+from zoo.training.run import load_config
 
 
 def main(args: argparse.Namespace) -> None:

@@ -12,15 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from zoo import checkpoint, gallery
+from zoo import checkpoint
 from zoo.cli import recipe
-from zoo.concepts import ConceptSchema
-from zoo.models.base import SelfExplaining
+from zoo.concept_schema import ConceptSchema
+from zoo.evaluation.scoring import about
+from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
-from zoo.report.numbers import percent
-from zoo.report.page import StepRow, page
-from zoo.train.results import about
-from zoo.train.run import data_of, load_checkpoint, statements
+from zoo.reporting import unit_gallery
+from zoo.reporting.numbers import percent
+from zoo.reporting.page import StepRow, page
+from zoo.training.run import data_of, load_checkpoint, statements
 
 
 def main(args: argparse.Namespace) -> None:
@@ -51,13 +52,21 @@ def main(args: argparse.Namespace) -> None:
         out = Path(folder) / file if args.dry_run else (args.out or Path("runs/intervene")) / file
         used = {int(u) for u in e.shown.flatten() if u >= 0}
         page(
-            out, title=f"{kind} on {name}, corrected", explanation=e, pictures=data.picture(x), truth=known and known.y,
-            class_names=data.class_names, sources=gallery.sources(model, data, used),
-            facts=about(config, data, command), details=data.details(x), traces=model.trace(x),
-            sums=model.by_class(x), steps=steps,
-            tokens=data.pieces(x),
-            notes=gallery.notes(model, data, known and known.concepts, e),
-        )  # fmt: skip
+            out,
+            title=f"{kind} on {name}, corrected",
+            explanation=e,
+            pictures=data.to_image(x),
+            truth=known and known.y,
+            class_names=data.class_names,
+            sources=unit_gallery.sources(model, data, used),
+            facts=about(config, data, command),
+            details=data.feature_values(x),
+            traces=model.trace(x),
+            sums=model.class_sums(x),
+            steps=steps,
+            tokens=data.token_texts(x),
+            notes=unit_gallery.notes(model, data, known and known.concepts, e),
+        )
     if not args.dry_run:
         sys.stdout.write(f"page  {out}\n")
 
@@ -74,7 +83,7 @@ def read_statements(
     """Which units ``(n, u)`` each of n statements sets, and to which strengths ``(n, u)``."""
     if schema is not None:
         concepts = torch.stack([schema.read({name: value}) for name, value in stated.items()])
-        values = model.strengths_of(concepts)
+        values = model.encode_concepts(concepts)
         assert values is not None
         return concepts.isfinite(), values
     names = list(model.units.names)
@@ -101,13 +110,25 @@ def intervene(model, x, stated, masks, values, class_names) -> tuple[list[StepRo
     logits = model.decide(model.encode(x), held[:, None], value[:, None])[:, 0]  # (n + 1, c)
     chances, leads = logits.softmax(1), logits.argmax(1).tolist()
     old, new = leads[0], leads[-1]
-    rows = [("", "", ""), *((name, sensed(explanation.strength[0], masks[i], model.units.names), said)
-                            for i, (name, said) in enumerate(stated.items()))]  # fmt: skip
+    rows = [
+        ("", "", ""),
+        *(
+            (name, sensed(explanation.strength[0], masks[i], model.units.names), said)
+            for i, (name, said) in enumerate(stated.items())
+        ),
+    ]
     steps = [
-        StepRow(name, before, after, class_names[leads[i]], percent(float(chances[i, leads[i]])),
-                f"{float(logits[i, old]):.2f}".replace("-", "−"), f"{float(logits[i, new]):.2f}".replace("-", "−"))
+        StepRow(
+            name,
+            before,
+            after,
+            class_names[leads[i]],
+            percent(float(chances[i, leads[i]])),
+            f"{float(logits[i, old]):.2f}".replace("-", "−"),
+            f"{float(logits[i, new]):.2f}".replace("-", "−"),
+        )
         for i, (name, before, after) in enumerate(rows)
-    ]  # fmt: skip
+    ]
     return steps, {"explanation": explanation, "old": class_names[old], "new": class_names[new]}
 
 

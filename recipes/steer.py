@@ -12,9 +12,9 @@ from rich.table import Table
 
 from zoo import checkpoint
 from zoo.cli import recipe
+from zoo.evaluation.code_search import Steered, likely, search, share, topic
 from zoo.paths import did_you_mean
-from zoo.train.run import data_of, load_checkpoint, statements
-from zoo.train.steering import Steered, likely, search, share, topic
+from zoo.training.run import data_of, load_checkpoint, statements
 
 
 def main(args: argparse.Namespace) -> None:
@@ -88,12 +88,12 @@ def write(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int
     told = {"as it is": model.generate(x, args.new, **options)}
     if held:
         told["steered"] = model.steer(x, args.new, held, **options)
-    prompt = "".join(data.pieces(x)[0])
+    prompt = "".join(data.token_texts(x)[0])
     for title, new in told.items():
         whole = x.new_full((1, data.context + args.new), -1)
         length = int((x >= 0).sum())
         whole[0, :length], whole[0, length : length + args.new] = x[0, :length], new[0]
-        sys.stdout.write(f"{title + ':':10} {prompt}|{''.join(data.pieces(whole)[0][length:])}\n")
+        sys.stdout.write(f"{title + ':':10} {prompt}|{''.join(data.token_texts(whole)[0][length:])}\n")
     if not held:
         kind, example = model.units.kind, model.units.names[0]
         add = f"{example}={'on' if kind == 'code' else '2.5'}"

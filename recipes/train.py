@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from zoo.config import plain
-from zoo.train.check import check_run
-from zoo.train.phases import run_phases
-from zoo.train.results import finish, score, table
-from zoo.train.run import build, load_config, open_folder
+from zoo.evaluation.scoring import finish, score, table
+from zoo.training.check import check_run
+from zoo.training.phases import run_phases
+from zoo.training.run import build, load_config, open_folder
 
 
 def validate(name: str, overrides: list[str]) -> None:

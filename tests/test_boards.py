@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.cli import main
-from zoo.data.othello_rules import SQUARES, legal, play
+from zoo.data.games._othello_rules import SQUARES, legal, play
 
 CONFIG = """\
 model: {name: dense_transformer, width: 16, depth: 1, heads: 2, mlp: relu}

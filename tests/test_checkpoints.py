@@ -14,7 +14,7 @@ import zoo
 from zoo import checkpoint, create_model, paths
 from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, save
 from zoo.config import check
-from zoo.train.run import classes
+from zoo.training.run import classes
 
 SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").rglob(WEIGHTS))
 FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units"}
@@ -43,14 +43,14 @@ def whole(folder):
         data = model.config["data"]
         told = model.hparams.get("input_shape") or model.config["model"].get("input_shape")
         shape = told or [data.get("channels", 3), data["size"], data["size"]]
-        x = torch.randn(1, *shape) if model.inputs == "numbers" else torch.zeros(1, *shape, dtype=torch.int64)
+        x = torch.randn(1, *shape) if model.input_kind == "numbers" else torch.zeros(1, *shape, dtype=torch.int64)
         assert model(x).isfinite().all()
     check(OmegaConf.create(model.config), where=str(folder), classes=classes)
     _, front, text = (folder / "README.md").read_text().split("---\n", 2)
     front = OmegaConf.to_container(OmegaConf.create(front))
     assert front["library_name"] == "zoo"
     assert model.name in front["tags"]
-    assert "licence" in text.lower()
+    assert "license" in text.lower()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["scores"]
     assert all(s["protocol"] for s in metrics["scores"].values())
@@ -59,7 +59,7 @@ def whole(folder):
         names = yaml.load((folder / "units" / "names.yaml").read_text(), yaml.CSafeLoader)  # may be long
         assert len(names) == len(model.units)
         assert {p.name for p in folder.iterdir()} >= FILES
-        pictured = model.sources() is not None or model.portraits(torch.tensor([0])) is not None
+        pictured = model.sources() is not None or model.unit_templates(torch.tensor([0])) is not None
         assert len(list((folder / "units").glob("*.png"))) == len(model.units) * pictured
 
 
@@ -242,7 +242,7 @@ def test_graft_errors():
 
 
 def test_finetune_by_config(finished, tmp_path, tiny):
-    from zoo.train.run import build, load_config
+    from zoo.training.run import build, load_config
 
     config = load_config(str(tiny), [f"finetune.from={finished}", "finetune.replace=[addon]", "seed=11"])
     model, _ = build(config)

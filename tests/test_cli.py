@@ -50,7 +50,7 @@ def test_ls(capsys):
     assert main(["ls", "black*"]) == 0
     out = capsys.readouterr().out
     assert "blackbox/digits" in out
-    assert "protopnet" not in out.replace("yardstick of protopnet", "")
+    assert "protopnet" not in out.replace("the reference model of protopnet", "")
 
 
 def test_show(capsys, finished):
@@ -154,13 +154,13 @@ def test_evaluate(finished, here, capsys):
 
 def test_sources_are_shown_only_if_the_data_have_them(finished, here):
     import zoo
-    from zoo import gallery
+    from zoo.reporting import unit_gallery
 
     model, args = zoo.load(str(finished)), {"size": 16, "limit": 60, "seed": 3}
     units = range(len(model.units))
-    assert len(gallery.sources(model, zoo.create_data("digits", **args), units)) == len(units)
+    assert len(unit_gallery.sources(model, zoo.create_data("digits", **args), units)) == len(units)
     divided_otherwise = zoo.create_data("digits", **{**args, "seed": 9})
-    other = gallery.sources(model, divided_otherwise, units)
+    other = unit_gallery.sources(model, divided_otherwise, units)
     assert len(other) < len(units)
 
 

@@ -14,9 +14,9 @@ import zoo
 from zoo import checkpoint
 from zoo import config as configs
 from zoo.cli import main, recipe
+from zoo.evaluation.matching import load_runs, probe
 from zoo.models.protopnet import PER_UNIT
-from zoo.train.compare import load_runs, probe
-from zoo.train.run import build, load_config
+from zoo.training.run import build, load_config
 
 sys.path.append(str(Path(__file__).parent / "metrics"))
 from oracle import parts_met  # noqa: E402

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 
 SCHEMA = ConceptSchema(
     (

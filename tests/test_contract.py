@@ -49,7 +49,7 @@ CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name,
 
 def draw(model, n, g=None):
     """Inputs of the kind that the model takes: pictures, questions about sequences, or contexts of all lengths."""
-    if model.inputs == "numbers":
+    if model.input_kind == "numbers":
         return torch.randn(n, 3, SIZE, SIZE, generator=g)
     if getattr(model, "frame", None) is not None:
         words = len(SEQUENCE["tokens"]) - 1
@@ -91,7 +91,7 @@ def batch(model):
     g = torch.Generator().manual_seed(1)
     n = 5
     points = torch.rand(n, 2, 2, generator=g, dtype=torch.float64) * SIZE
-    parts = {"points": points, "visible": torch.ones(n, 2, dtype=torch.bool)} if model.inputs == "numbers" else {}
+    parts = {"points": points, "visible": torch.ones(n, 2, dtype=torch.bool)} if model.input_kind == "numbers" else {}
     return Batch(draw(model, n, g), torch.tensor([0, 1, 2, 3, 0]), torch.arange(n), **parts)
 
 
@@ -197,10 +197,10 @@ def test_intervene(model, batch):
 
 
 def test_parts_hold_every_parameter_once(model):
-    parts = model.parts().values()
+    parts = model.trainable_parts().values()
     held = [id(p) for part in parts for p in ([part] if isinstance(part, torch.nn.Parameter) else part.parameters())]
     assert sorted(held) == sorted(id(p) for p in model.parameters())
-    assert {model.part_of(k) for k in model.state_dict()} <= set(model.parts())
+    assert {model.part_of(k) for k in model.state_dict()} <= set(model.trainable_parts())
 
 
 @torch.no_grad()

@@ -1,14 +1,14 @@
-"""What the eye gets beside the numbers: portraits, the truth on concepts, weights of a table in words."""
+"""What the eye gets beside the numbers: unit_templates, the truth on concepts, weights of a table in words."""
 
 import math
 
 import pytest
 import torch
 
-from zoo import gallery
 from zoo.data import create_data
 from zoo.models.bilinear_mlp import BilinearMLP
 from zoo.models.cbm import CBM
+from zoo.reporting import unit_gallery
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_truth_on_concepts(shapes, bottleneck):
     with torch.no_grad():
         told = model.explain(batch.x, shown=18)
         logits = model.encode(batch.x)
-    found = gallery.notes(model, shapes, truth, told)
+    found = unit_gallery.notes(model, shapes, truth, told)
     groups = shapes.concepts.group_ids
     for i, row in enumerate(found):
         for u in range(18):
@@ -49,30 +49,30 @@ def test_truth_on_concepts(shapes, bottleneck):
 def test_no_truth_where_units_are_no_concepts(shapes):
     model = BilinearMLP(num_classes=8, input_shape=[3, 32, 32], width=8).eval()
     batch = shapes.samples("test", range(2))
-    assert gallery.notes(model, shapes, batch.concepts, model.explain(batch.x)) == [{}, {}]
+    assert unit_gallery.notes(model, shapes, batch.concepts, model.explain(batch.x)) == [{}, {}]
 
 
 def test_portraits_stand_for_units_that_were_not_taken_from_samples(shapes):
     model = BilinearMLP(num_classes=8, input_shape=[3, 32, 32], width=8, patterns=3).eval()
-    found = gallery.sources(model, shapes, [5, 2, -1])
+    found = unit_gallery.sources(model, shapes, [5, 2, -1])
     assert list(found) == [2, 5]
     assert found[5].portrait
-    assert torch.equal(found[5].picture, model.portraits(torch.tensor([5]))[0].sum(0))
+    assert torch.equal(found[5].picture, model.unit_templates(torch.tensor([5]))[0].sum(0))
     assert found[5].whole().width >= 192
-    assert gallery.unit_names(model, shapes, found)[5].endswith(f", for {shapes.class_names[1]}")
+    assert unit_gallery.unit_names(model, shapes, found)[5].endswith(f", for {shapes.class_names[1]}")
 
 
 def test_a_table_in_words(table):
     model = BilinearMLP(num_classes=2, input_shape=[3], width=4, patterns=4).eval()
     batch = table.samples("test", [0, 1])
     told = model.explain(batch.x, shown=2)
-    notes = gallery.notes(model, table, None, told)
+    notes = unit_gallery.notes(model, table, None, told)
     unit = int(told.shown[0, 0])
-    weights = dict(zip(("age", "sugar", "height"), model.portraits(torch.tensor([unit]))[0].tolist(), strict=True))
+    weights = dict(zip(("age", "sugar", "height"), model.unit_templates(torch.tensor([unit]))[0].tolist(), strict=True))
     order = sorted(weights, key=lambda n: -abs(weights[n]))
     assert notes[0][unit] == ", ".join(f"{weights[n]:+.2f} {n}".replace("-", "−") for n in order)
-    assert gallery.sources(model, table, range(8)) == {}
-    lines = table.details(batch.x)
+    assert unit_gallery.sources(model, table, range(8)) == {}
+    lines = table.feature_values(batch.x)
     measured = table.splits["test"].x[1].tolist()
     assert [name for name, _ in lines[1]] == ["age", "sugar", "height"]
     assert [float(v.replace("−", "-")) for _, v in lines[1]] == pytest.approx(measured, abs=1e-2)

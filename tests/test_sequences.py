@@ -27,9 +27,13 @@ def run(tmp_path_factory):
     (folder / "some.txt").write_text(TEXT)
     common = {"file": folder / "some.txt"}
     dense = {"name": "dense_transformer", "more": "", "start": "", "part": "", "loss": ""}
-    codes = {"name": "codebook_transformer", "more": ", codes: 12, k: 2, sites: [mix, mlp], revive: 3",
-             "start": "start: {then: {start_codes: {batches: 1}}}\n  ", "part": ", codebooks: 1e-2",
-             "loss": "match: 1.0"}  # fmt: skip
+    codes = {
+        "name": "codebook_transformer",
+        "more": ", codes: 12, k: 2, sites: [mix, mlp], revive: 3",
+        "start": "start: {then: {start_codes: {batches: 1}}}\n  ",
+        "part": ", codebooks: 1e-2",
+        "loss": "match: 1.0",
+    }
     for name, of in (("dense", dense), ("codes", codes)):
         (folder / f"{name}.yaml").write_text(CONFIG.format(**common, **of))
         assert main(["train", f"{name}.yaml", "--out", name, "trainer.accelerator=cpu"]) == 0

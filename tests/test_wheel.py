@@ -56,8 +56,8 @@ def test_every_file_travels(installed, inside, pattern):
 
 
 def test_templates_travel(installed):
-    ours = {p.name for p in (ROOT / "zoo" / "report" / "templates").iterdir() if p.is_file()}
-    assert {p.name for p in (installed / "zoo" / "report" / "templates").iterdir()} >= ours
+    ours = {p.name for p in (ROOT / "zoo" / "reporting" / "assets").iterdir() if p.is_file()}
+    assert {p.name for p in (installed / "zoo" / "reporting" / "assets").iterdir()} >= ours
 
 
 def test_it_works_from_anywhere(installed, tmp_path):

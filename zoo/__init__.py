@@ -13,7 +13,7 @@ _WHERE = {
     "load": "zoo.checkpoint",
     "list_checkpoints": "zoo.checkpoint",
     "create_data": "zoo.data",
-    "SelfExplaining": "zoo.models.base",
+    "SelfExplaining": "zoo.model",
     "Explanation": "zoo.explanation",
     "Units": "zoo.explanation",
 }
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from zoo.checkpoint import list_checkpoints, load
     from zoo.data import create_data
     from zoo.explanation import Explanation, Units
-    from zoo.models.base import SelfExplaining
+    from zoo.model import SelfExplaining
     from zoo.registry import create_model, list_models
 
 

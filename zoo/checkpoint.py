@@ -25,7 +25,7 @@ from zoo import config as configs
 if TYPE_CHECKING:
     from PIL import Image
 
-    from zoo.models.base import SelfExplaining
+    from zoo.model import SelfExplaining
 
 WEIGHTS = "model.safetensors"
 
@@ -75,13 +75,13 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError: if one is missing or unreadable.
     """
     try:
-        config = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
+        config: Any = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
         metrics = json.loads((folder / "metrics.json").read_text())
     except (OSError, ValueError, YAMLError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict) or "name" not in (config.get("model") or {}):
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
-    return dict(config), metrics
+    return configs.migrate(config), metrics
 
 
 def load(name: str) -> SelfExplaining:
@@ -113,10 +113,16 @@ def load(name: str) -> SelfExplaining:
 
 
 def save(
-    folder: Path, model: SelfExplaining, *, config: Mapping[str, Any], metrics: Mapping[str, Any], card: str,
-    unit_names: Sequence[str] = (), unit_pictures: Mapping[int, Image.Image] | None = None,
+    folder: Path,
+    model: SelfExplaining,
+    *,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    card: str,
+    unit_names: Sequence[str] = (),
+    unit_pictures: Mapping[int, Image.Image] | None = None,
     example: Image.Image | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write a checkpoint beside its place, then rename it there; an older one is replaced.
 
     Args:
@@ -172,7 +178,7 @@ def graft(model: SelfExplaining, source: SelfExplaining, replace: Sequence[str])
     Raises:
         ValueError: if ``replace`` names an unknown part, or a tensor that is not replaced does not fit; it is named.
     """
-    parts = list(model.parts())
+    parts = list(model.trainable_parts())
     for part in replace:
         if part not in parts:
             raise ValueError(
@@ -180,10 +186,10 @@ def graft(model: SelfExplaining, source: SelfExplaining, replace: Sequence[str])
                 f" (has: {', '.join(parts)})"
             )
     other = source.state_dict()
-    model.adopt({k: v for k, v in other.items() if source.part_of(k) not in replace})
+    model.resize_for({k: v for k, v in other.items() if source.part_of(k) not in replace})
     own = model.state_dict()
     kept = {k: v for k, v in own.items() if model.part_of(k) in replace}
-    taken = model.translate({k: v for k, v in other.items() if source.part_of(k) not in replace}, source)
+    taken = model.convert_state({k: v for k, v in other.items() if source.part_of(k) not in replace}, source)
     for key in sorted((set(own) - set(kept)) ^ set(taken)):
         side = "source has no" if key in own else "config has no"
         raise ValueError(

@@ -32,9 +32,11 @@ INPUT = (
 def parser() -> argparse.ArgumentParser:
     """All verbs."""
     top = argparse.ArgumentParser(
-        prog="zoo", description="Models that are their own explanation: train, fine-tune, evaluate, explain.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        prog="zoo",
+        description="Models that are their own explanation: train, fine-tune, evaluate, explain.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     top.add_argument("--version", action="version", version=f"zoo {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="verb", required=True)
 
@@ -78,9 +80,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("overrides", nargs="*", metavar="data.key=value", help="override a key of the data")
     p.add_argument("--shown", type=int, default=10, help="how many units to show")
     p = verb(
-        "intervene", "correct concepts of one input by name and see the answer change", what="checkpoint or run folder",
+        "intervene",
+        "correct concepts of one input by name and see the answer change",
+        what="checkpoint or run folder",
         run=True,
-    )  # fmt: skip
+    )
     p.add_argument("input", help=INPUT)
     p.add_argument("overrides", nargs="*", metavar="concept=value", help="such as has_hole=1 or wing=striped")
     p = verb("compare", "match the units of several runs on the same data and show the pairs side by side", run=True)
@@ -163,12 +167,12 @@ def _ls(args: argparse.Namespace) -> None:
 
     from zoo.checkpoint import list_checkpoints
     from zoo.data import list_data
-    from zoo.registry import describe, list_models
+    from zoo.registry import MODELS, list_models
 
     groups = {
         "suites": {n: _headline(paths.config_file(n)) for n in paths.list_suites()},
         "configs": {n: _headline(paths.config_file(n)) for n in paths.list_configs()},
-        "models": {n: describe(n) for n in list_models()},
+        "models": {n: MODELS.describe(n) for n in list_models()},
         "data": {n: "" for n in list_data()},
         "checkpoints": {n: "" for n in list_checkpoints()},
     }
@@ -191,13 +195,12 @@ def _headline(file: Path) -> str:
 
 def _show(args: argparse.Namespace) -> None:
     from zoo.checkpoint import find, list_checkpoints
-    from zoo.registry import list_models
+    from zoo.registry import MODELS, list_models
 
     if args.name in [*paths.list_configs(), *paths.list_suites()] or args.name.endswith((".yaml", ".yml")):
         _say(paths.config_file(args.name).read_text())
     elif args.name in list_models():
-        file = paths.PACKAGE / "models" / f"{args.name}.py"
-        _say(file.read_text().split('"""')[1] if file.is_file() else f"{args.name} comes from another package")
+        _say(MODELS.docstring(args.name) or f"{args.name} comes from another package")
     elif args.name in list_checkpoints() or Path(args.name).is_dir():
         readme = find(args.name) / "README.md"
         if not readme.is_file():

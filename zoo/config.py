@@ -19,37 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from zoo import paths
+from zoo.phase import Phase
 
+VERSION = 2  # of the layout of a config; raised when a key is renamed, see ``migrate``
 NODES = 1 << 20  # of a YAML file once its aliases are written out: many words, and no bomb
-
-
-@dataclass
-class Phase:
-    """One stage of training: at most one ``Trainer.fit``, then at most a few methods of the model.
-
-    Attributes:
-        epochs: passes over the training split; 0 for a phase that only calls methods.
-        lr: learning rate by name of a part (``model.parts()``); parts not named are frozen, in eval mode.
-        loss: weight by name of a loss term (``model.terms``); terms not named keep weight 1 for ``task``, 0 otherwise.
-        optimizer: adam, adamw or sgd (momentum .9).
-        weight_decay: of the optimiser.
-        schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
-        clip: largest gradient norm; null for none.
-        cache: with a frozen backbone, keep its features of this many augmented passes in memory and train on them.
-        then: methods of the model to call afterwards, in order: a name, or names with their arguments.
-    """
-
-    epochs: int = 0
-    lr: dict[str, float] = field(default_factory=dict)
-    loss: dict[str, float] = field(default_factory=dict)
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine", "step"] = "constant"
-    every: int = 5
-    gamma: float = 0.1
-    clip: float | None = None
-    cache: int = 0
-    then: Any = None
 
 
 @dataclass
@@ -99,9 +72,10 @@ class Config:
         data: ``name`` and the arguments of that data module.
         phases: stages by name, in order.
         finetune: where to start, if not from scratch.
-        yardstick: config (or run folder) of the black box whose accuracy is printed beside this run's.
+        reference: config (or run folder) of the black box whose accuracy is printed beside this run's.
         suite: config of the scores, under ``configs/evaluate``.
         trainer: where and how to compute.
+        version: of the layout of this config, see ``migrate``.
         seed: of weights; and, as the default of ``data.seed``, of order, augmentation and held-out validation share.
     """
 
@@ -109,10 +83,31 @@ class Config:
     data: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
     finetune: Finetune | None = None
-    yardstick: str | None = None
+    reference: str | None = None
     suite: str = "quick"
     trainer: TrainerArgs = field(default_factory=TrainerArgs)
     seed: int = 0
+    version: int = VERSION
+
+
+def migrate(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a run config written by an earlier version of zoo in today's layout.
+
+    Version 1 (no ``version`` key) called the reference model ``yardstick``.
+
+    Args:
+        config: plain mapping as read from ``config.yaml``.
+
+    Raises:
+        ValueError: if a later version of zoo wrote it.
+    """
+    config = dict(config)
+    version = config.get("version", 1)
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise ValueError(f"config has version {version!r}; this zoo reads versions 1 to {VERSION}")
+    if version == 1 and "yardstick" in config:
+        config["reference"] = config.pop("yardstick")
+    return config | {"version": VERSION}
 
 
 def read_yaml(text: Path | str) -> Any:
@@ -147,6 +142,7 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, st
 
 def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes=None) -> DictConfig:
     """Type a raw config and apply overrides; see ``load``."""
+    raw = OmegaConf.create(migrate(OmegaConf.to_container(raw)))
     try:
         if raw.get("finetune") and "from" in raw.finetune:
             raw.finetune.source = raw.finetune.pop("from")
@@ -280,19 +276,3 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def save(config: DictConfig, file: Path) -> None:
     """Write a resolved config as YAML."""
     file.write_text(OmegaConf.to_yaml(config, resolve=True))
-
-
-def methods(then: Any) -> dict[str, dict[str, Any]]:
-    """The ``then`` of a phase as method name -> keyword arguments.
-
-    Raises:
-        ValueError: if it is neither a name nor a mapping of names.
-    """
-    if then is None:
-        return {}
-    if isinstance(then, str):
-        return {then: {}}
-    value = OmegaConf.to_container(then) if OmegaConf.is_config(then) else then
-    if isinstance(value, dict) and all(v is None or isinstance(v, dict) for v in value.values()):
-        return {name: dict(args or {}) for name, args in value.items()}
-    raise ValueError(f"then is {value!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")

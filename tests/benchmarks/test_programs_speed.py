@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 
 from zoo.data import create_data
-from zoo.programs.compile import compile_network
-from zoo.programs.interpreter import logits
-from zoo.programs.network import Network, read_out
-from zoo.programs.printer import print_program
-from zoo.programs.questions import Questions, read_rows
-from zoo.programs.shape import Shape
-from zoo.sequences import Frame
+from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.interpreter import logits
+from zoo.programs.label_positions import Questions, read_rows
+from zoo.programs.learn.compilation import compile_network
+from zoo.programs.learn.network import Network, read_out
+from zoo.programs.learn.sizes import Shape
+from zoo.sequence_spec import Frame
 
 CASES = {  # task, layers, heads, counters, tables, number tables; least ratio of a step, of an epoch
     "hist, 1 layer, 2 + 2 heads": ("hist", Shape(7, 8, 6, 8, 0, 1, 2, 2, 1, 1), 1.3, 2.0),
@@ -130,8 +130,9 @@ def test_training(case):
     plain = Plain(net, weight.detach().clone().requires_grad_(), bias.detach().clone().requires_grad_())
     with torch.no_grad():  # the same function
         ours = read_out(weight, bias, *net(codes[:64], 0.01, hard=True))[0].unflatten(1, (64, -1)).permute(1, 2, 0)
-        torch.testing.assert_close(ours[codes[:64] >= 0], plain(codes[:64], 0.01, hard=True)[codes[:64] >= 0],
-                                   rtol=1e-4, atol=1e-4)  # fmt: skip
+        torch.testing.assert_close(
+            ours[codes[:64] >= 0], plain(codes[:64], 0.01, hard=True)[codes[:64] >= 0], rtol=1e-4, atol=1e-4
+        )
     y = torch.randint(0, shape.classes, (len(codes), codes.shape[1]))
     mine = torch.optim.Adam([*net.parameters(), weight, bias], lr=0.05)
     theirs = torch.optim.Adam(plain.leaves, lr=0.05)
@@ -165,8 +166,9 @@ def test_training(case):
                     plain(part, 1.0)
 
     for what, one, two, least in (
-        ("step", lambda: our_step(0), lambda: their_step(0), least_step), ("epoch", our_epoch, their_epoch, least_epoch)
-    ):  # fmt: skip
+        ("step", lambda: our_step(0), lambda: their_step(0), least_step),
+        ("epoch", our_epoch, their_epoch, least_epoch),
+    ):
         one(), two()
         found = [(seconds(one), seconds(two)) for _ in range(ROUNDS)]
         ours, other = (min(f[i] for f in found) for i in (0, 1))

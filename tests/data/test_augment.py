@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zoo.data.augment import augment, policy
+from zoo.data.images._augment import augment, policy
 
 SIZE = 64
 

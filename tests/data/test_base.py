@@ -18,7 +18,7 @@ def test_one_batch():
     assert batch.points.dtype == torch.float64
     assert batch.visible.dtype == torch.bool
     assert batch.concepts.shape == (16, len(data.concept_names))
-    assert 0 <= data.picture(batch.x).min() < data.picture(batch.x).max() <= 1
+    assert 0 <= data.to_image(batch.x).min() < data.to_image(batch.x).max() <= 1
 
 
 def test_plain_loader_is_in_order_and_names_its_samples():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from zoo.concepts import ConceptSchema
+from zoo.concept_schema import ConceptSchema
 from zoo.data import create_data
 from zoo.data.split import Split
 
@@ -28,7 +28,7 @@ def test_rows_of_a_table(table):
     assert data.input_shape == (2,)
     assert data.class_names == ("no", "yes")
     batch = data.samples("train", range(10))
-    for x, y, row in zip(batch.x.tolist(), batch.y.tolist(), data.details(batch.x), strict=True):
+    for x, y, row in zip(batch.x.tolist(), batch.y.tolist(), data.feature_values(batch.x), strict=True):
         assert x[1] == (3 if y == 0 else 4)
         assert [name for name, _ in row] == ["colour", "smell"]
         assert row[1][1] == ("foul" if y == 0 else "none")
@@ -78,19 +78,21 @@ def test_concepts_as_words():
 
 def test_groups_of_concepts(table):
     data = create_data(
-        "concept_words", source="table",
+        "concept_words",
+        source="table",
         source_args={"file": str(table), "target": "edible", "split": "part", "concept_columns": ["colour", "smell"]},
-    )  # fmt: skip
+    )
     with pytest.raises(ValueError, match="no column of numbers"):
         data.setup()
     text = table.read_text().splitlines()
     table.write_text("\n".join([text[0] + ",size", *(f"{line},{i}" for i, line in enumerate(text[1:]))]))
     data = create_data(
-        "concept_words", source="table",
+        "concept_words",
+        source="table",
         source_args={"file": str(table), "target": "edible", "split": "part", "concept_columns": ["smell", "colour"]},
-    )  # fmt: skip
+    )
     assert set(data._columns) == {"smell", "colour"}
-    rows = data.details(data.splits["train"].x)
+    rows = data.feature_values(data.splits["train"].x)
     for row, label in zip(rows, data.splits["train"].y.tolist(), strict=True):
         found = dict(row)
         assert found["colour"] in ("red", "brown", "?")
@@ -101,16 +103,18 @@ def test_groups_of_concepts(table):
 def test_groups_whose_concepts_do_not_stand_together():
     """Words are those of their own column, in whatever order the source has its concepts."""
     columns = {
-        "tall": {"kind": "binary", "group": "size"}, "hue: red": {"kind": "categorical", "group": "hue"},
-        "fast": {"kind": "binary", "group": "pace"}, "wide": {"kind": "binary", "group": "size"},
+        "tall": {"kind": "binary", "group": "size"},
+        "hue: red": {"kind": "categorical", "group": "hue"},
+        "fast": {"kind": "binary", "group": "pace"},
+        "wide": {"kind": "binary", "group": "size"},
         "hue: blue": {"kind": "categorical", "group": "hue"},
-    }  # fmt: skip
+    }
     data = create_data("concept_words", source="digits", source_args={"size": 8, "limit": 100})
     schema = ConceptSchema.from_config({"columns": columns})
     truth = torch.tensor([[1.0, 0, 0, 0, 1], [0, 1, 1, float("nan"), 0]])
     rows = Split(["x", "y"], torch.tensor([0, 1]), concepts=truth)
     data.source = SimpleNamespace(concepts=schema, class_names=("a", "b"), splits={"train": rows})
-    assert [dict(row) for row in data.details(data._read()["train"].x)] == [
+    assert [dict(row) for row in data.feature_values(data._read()["train"].x)] == [
         {"tall": "yes", "wide": "no", "hue": "blue", "fast": "no"},
         {"tall": "no", "wide": "?", "hue": "red", "fast": "yes"},
     ]
@@ -128,7 +132,7 @@ def test_another_table_is_read_as_the_model_knows_it(table, tmp_path):
     other = tmp_path / "other.csv"
     other.write_text("smell,edible,colour\n" + "none,yes,red\n" * 20)
     data = create_data("categories", file=str(other), target="edible")
-    data.read_as(told)
+    data.check_compatible_with(told)
     assert data.sequence == trained.sequence
     assert data.class_names == ("no", "yes")
     batch = data.samples("test", [0])
@@ -140,7 +144,7 @@ def test_another_table_is_read_as_the_model_knows_it(table, tmp_path):
     ):
         other.write_text(text)
         data = create_data("categories", file=str(other), target="edible")
-        data.read_as(told)
+        data.check_compatible_with(told)
         with pytest.raises(ValueError, match=reason):
             _ = data.splits
 

@@ -10,7 +10,7 @@ import torch
 
 from zoo import paths
 from zoo.data import create_data
-from zoo.data.chess_tokens import CHARACTERS, MOVES, notation
+from zoo.data.games._chess_tokens import CHARACTERS, MOVES, notation
 
 chess = pytest.importorskip("chess")
 pytestmark = pytest.mark.filterwarnings("error")
@@ -75,7 +75,7 @@ def test_moves_and_characters(file):
         assert game in of
         assert " ".join(spelt.games(row[None])[0]) == of[game].rpartition(" ")[0]  # the last may not be whole
     assert notation(["e4", "e5", "Nf3"]) == "1.e4 e5 2.Nf3"
-    assert "".join(spelt.pieces(spelt.windows("val")[:1])[0]) == text(spelt, spelt.windows("val")[0])
+    assert "".join(spelt.token_texts(spelt.windows("val")[:1])[0]) == text(spelt, spelt.windows("val")[0])
 
 
 def test_files_of_every_kind(file, tmp_path):
@@ -96,10 +96,10 @@ def test_files_of_every_kind(file, tmp_path):
 
 
 def test_a_file_is_played_once(file, monkeypatch):
-    from zoo.data import chess_files
+    from zoo.data.games import _chess_files
 
     first = make(file).windows("train")
-    monkeypatch.setattr(chess_files, "play", None)
+    monkeypatch.setattr(_chess_files, "play", None)
     assert torch.equal(make(file).windows("train"), first)
     file.write_text(UCI.replace("\n", " \n"))
     with pytest.raises(TypeError):
@@ -121,7 +121,7 @@ def test_games_that_start_elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize("tokens", ["moves", "characters"])
 def test_properties_are_the_boards(file, tokens):
     data = make(file, tokens=tokens, context=40 if tokens == "moves" else 120)
-    told, of = data.properties("test", 6), {" ".join(uci): san for uci, san in GAMES}
+    told, of = data.position_labels("test", 6), {" ".join(uci): san for uci, san in GAMES}
     pieces, facts = told.families
     seen = 0
     for i, game in enumerate(data.games(data.windows("test")[:6])):
@@ -169,7 +169,7 @@ class Knowing:
     def __init__(self, data, right):
         self.data, self.right = data, right
 
-    def predict(self, x):
+    def position_logits(self, x):
         out = torch.zeros(*x.shape, self.data.num_classes)
         for i, game in enumerate(self.data.games(x)):
             board = chess.Board()
@@ -196,15 +196,15 @@ class Knowing:
 @pytest.mark.parametrize("right", [True, False])
 def test_legal_moves_of_models(file, right):
     data = make(file)
-    told = data.figures(Knowing(data, right))
+    told = data.extra_metrics(Knowing(data, right))
     assert (told["legal moves"], told["legal moves sampled"]) == (right, pytest.approx(float(right), abs=1e-9))
     spelt = make(file, tokens="characters", context=120)
     model = Knowing(spelt, right)
     model.predict = lambda x: torch.zeros(*x.shape, spelt.num_classes)
-    told = spelt.figures(model)
+    told = spelt.extra_metrics(model)
     assert (told["legal moves"], told["legal moves sampled"]) == (right, right)
     assert told["nats per token"] == pytest.approx(np.log(32), rel=1e-6)
-    assert data.figures(object()) == {}
+    assert data.extra_metrics(object()) == {}
 
 
 def test_prompts(file):
@@ -213,11 +213,13 @@ def test_prompts(file):
     assert text(data, told) == "<begin> e2e4 e7e5 "
     assert text(spelt, spelt.read_input("1.e4 e5 2.")) == "<begin>1.e4 e5 2."
     for source, given, words in (
-        (data, "", "empty"), (data, "e2e4 e7e9", "'e7e9' .move 2 of the prompt. is not in the .*, did you mean"),
+        (data, "", "empty"),
+        (data, "e2e4 e7e9", "'e7e9' .move 2 of the prompt. is not in the .*, did you mean"),
         (data, "e2e4 e2e4", "the prompt: move 2, e2e4, is not legal after e2e4"),
-        (spelt, "1.e4 z", "'z' .place 6 of the prompt. is not in the vocabulary"), (data, "e2e4 " * 50, "not legal"),
+        (spelt, "1.e4 z", "'z' .place 6 of the prompt. is not in the vocabulary"),
+        (data, "e2e4 " * 50, "not legal"),
         (spelt, "e" * 41, "reads 40 at most"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=words):
             source.read_input(given)
 
@@ -236,7 +238,7 @@ def test_prompts(file):
         ("a.txt", "e2e4\n", "has 1 different games, and validation and test take 5 and 10"),
         ("a.txt.xz", "e2e4\n", "is damaged"),
     ],
-)  # fmt: skip
+)
 def test_wrong_files(file, tmp_path, name, content, words):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=words):
@@ -251,7 +253,13 @@ def test_wrong_arguments_and_a_missing_package(file, monkeypatch):
         make(file, tokens="characters", context=15)
     with pytest.raises(ValueError, match="no games 'none.pgn'"):
         make("none.pgn").setup()
-    for name in ("chess", "chess.pgn", "zoo.data.chess_files", "zoo.data.chess_boards", "zoo.data.chess_legal"):
+    for name in (
+        "chess",
+        "chess.pgn",
+        "zoo.data.games._chess_files",
+        "zoo.data.games._chess_boards",
+        "zoo.data.games._chess_legal",
+    ):
         monkeypatch.setitem(sys.modules, name, None) if name == "chess" else monkeypatch.delitem(
             sys.modules, name, raising=False
         )
@@ -267,7 +275,7 @@ def test_real_games():
     spelt = create_data("chess", n_train=5, n_val=5, n_test=5, tokens="characters", context=200)
     assert set(spelt.class_names[:-1]) == set(CHARACTERS)
     for data in (moves, spelt):
-        told = data.properties("test", 5)
+        told = data.position_labels("test", 5)
         assert told.look.sum() > 40
         codes = told.families[0].codes[told.look].long()
         assert 0.1 < torch.eye(13)[codes].bool().logical_and(told.families[0].telling).float().sum(2).mean() < 0.6

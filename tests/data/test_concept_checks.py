@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data import create_data
-from zoo.data.concept_checks import check_concepts, disguises
+from zoo.data.concepts._checks import check_concepts, disguises
 from zoo.data.split import Split
 
 SCHEMA = ConceptSchema(
@@ -56,7 +56,7 @@ def test_what_does_not(split, schema, words):
 
 
 def test_every_source_is_checked(monkeypatch):
-    from zoo.data.toys import Toys
+    from zoo.data.tables.toys import Toys
 
     draw = Toys._draw
 
@@ -79,8 +79,11 @@ def told(y, concepts, schema):
             if kind == "continuous":
                 continue
             name = group if kind == "categorical" else schema.names[columns[0]]
-            seen = [(c, tuple(r[columns].tolist())) for c, r in zip(y.tolist(), concepts, strict=True)
-                    if not r[columns].isnan().any()]  # fmt: skip
+            seen = [
+                (c, tuple(r[columns].tolist()))
+                for c, r in zip(y.tolist(), concepts, strict=True)
+                if not r[columns].isnan().any()
+            ]
             often = {v for _, v in seen if sum(v == w for _, w in seen) >= 2}
             seen = [(c, v) for c, v in seen if v in often]
             for c in set(y.tolist()):
@@ -97,8 +100,9 @@ def test_disguises_against_the_definition():
         y = torch.randint(0, classes, (n,), generator=g)
         flat = torch.where(torch.rand(n, generator=g) < 0.1, 1 - (y == 1).long(), (y == 1).long())
         hue = torch.where(torch.rand(n, generator=g) < 0.3, torch.randint(0, 3, (n,), generator=g), y % 3)
-        concepts = torch.cat([flat[:, None], torch.randn(n, 1, generator=g),
-                              torch.nn.functional.one_hot(hue, 3)], 1).float()  # fmt: skip
+        concepts = torch.cat(
+            [flat[:, None], torch.randn(n, 1, generator=g), torch.nn.functional.one_hot(hue, 3)], 1
+        ).float()
         concepts[torch.rand(n, generator=g) < 0.2, 0] = math.nan
         concepts[torch.rand(n, generator=g) < 0.2, 2:] = math.nan
         expected = told(y, concepts, SCHEMA)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.concept_file import read_concepts
+from zoo.data.concepts._file import read_concepts
 
 KEYS = [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(10)]
 

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from zoo.data import create_data
-from zoo.data.digits import INK, landmarks
+from zoo.data.images.digits import INK, landmarks
 
 
 def test_landmarks_of_a_known_scan():
@@ -44,5 +44,5 @@ def test_landmarks_are_on_the_ink_of_the_enlarged_image():
     data = create_data("digits", size=64, limit=100, augment="none")
     batch = next(iter(data.loader("test", batch_size=100)))
     x, y = batch.points[:, :4].long().unbind(-1)
-    bright = data.picture(batch.x)[:, 0][torch.arange(100)[:, None], y, x]
+    bright = data.to_image(batch.x)[:, 0][torch.arange(100)[:, None], y, x]
     assert (bright > 0.2).all()

@@ -15,9 +15,9 @@ def test_one_channel_is_the_mean_of_three(user_folder):
     for name in ("train", "test"):
         a, b = (next(iter(data.loader(name, batch_size=20))) for data in (one, three))
         assert a.x.shape[1:] == (1, 8, 8)
-        pixels = three.picture(b.x).mean(1, keepdim=True)
+        pixels = three.to_image(b.x).mean(1, keepdim=True)
         torch.testing.assert_close(a.x, (pixels - 0.4) / 0.3, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(one.picture(a.x), pixels.expand(-1, 3, -1, -1))
+        torch.testing.assert_close(one.to_image(a.x), pixels.expand(-1, 3, -1, -1))
     name = one.splits["test"].names[0]
     typed = one.read_input(str(root / name))
     torch.testing.assert_close(typed, one.samples("test", [0]).x[0])

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from zoo.data.npz import read_npz
+from zoo.data.images._npz import read_npz
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 
 from zoo import paths
 from zoo.data import create_data
-from zoo.data.othello_rules import NONE, SQUARES, caught, first_illegal, legal, play, squares
+from zoo.data.games._othello_rules import NONE, SQUARES, caught, first_illegal, legal, play, squares
 
 WAYS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]
 
@@ -156,7 +156,7 @@ def test_files_of_every_kind(games, tmp_path):
 
 def test_properties_are_the_boards(games):
     data = make(games)
-    told = data.properties("test", 5)
+    told = data.position_labels("test", 5)
     family, corners = told.families
     assert family.codes.shape == (5, 60, 64)
     for x, look, codes in zip(told.x.tolist(), told.look, family.codes, strict=True):
@@ -187,17 +187,17 @@ def test_legal_moves_of_models(games):
         def __init__(self, right):
             self.right = right
 
-        def predict(self, x):
+        def position_logits(self, x):
             free = torch.stack([torch.from_numpy(c) for _, c in data.boards(x)], 1)
             free = free[..., [SQUARES.index(name) for name in data.class_names[:-1]]]
             return torch.nn.functional.pad((free if self.right else ~free).float() * 50, (0, 1))
 
-    told = data.figures(Knowing(True))
+    told = data.extra_metrics(Knowing(True))
     assert (told["legal moves"], told["legal moves sampled"]) == (1, pytest.approx(1))
     assert told["nats per token"] > 1
-    told = data.figures(Knowing(False))
+    told = data.extra_metrics(Knowing(False))
     assert (told["legal moves"], told["legal moves sampled"]) == (0, pytest.approx(0, abs=1e-9))
-    assert data.figures(object()) == {}
+    assert data.extra_metrics(object()) == {}
 
 
 def test_prompts(games):
@@ -205,11 +205,14 @@ def test_prompts(games):
     told = data.read_input("f5d6 C3")
     assert [data.class_names[i] for i in told.tolist() if i >= 0] == ["<begin>", "f5", "d6", "c3"]
     assert len(told) == data.context
-    assert data.pieces(told[None]) == [["<begin> ", "f5 ", "d6 ", "c3 "]]
+    assert data.token_texts(told[None]) == [["<begin> ", "f5 ", "d6 ", "c3 "]]
     for text, words in (
-        ("", "empty"), ("f5 d9", "move 2 is 'd9', no square"), ("f5 d6 a1", "move 3, a1, is not legal after f5 d6"),
-        ("d4", "move 1, d4, is not legal after the start"), ("f5" * 61, "move 2, f5, is not legal|move 61"),
-    ):  # fmt: skip
+        ("", "empty"),
+        ("f5 d9", "move 2 is 'd9', no square"),
+        ("f5 d6 a1", "move 3, a1, is not legal after f5 d6"),
+        ("d4", "move 1, d4, is not legal after the start"),
+        ("f5" * 61, "move 2, f5, is not legal|move 61"),
+    ):
         with pytest.raises(ValueError, match=words):
             data.read_input(text)
 
@@ -247,9 +250,11 @@ def test_wrong_tables_and_arguments(tmp_path):
     with pytest.raises(ValueError, match="expected .n, 60. uint8"):
         make(file).setup()
     for args, words in (
-        ({"context": 1}, "data.context is 1"), ({"n_train": 0}, "data.n_train is 0"),
-        ({"division": -1}, "data.division is -1"), ({"file": "none.txt"}, "no games 'none.txt'"),
-    ):  # fmt: skip
+        ({"context": 1}, "data.context is 1"),
+        ({"n_train": 0}, "data.n_train is 0"),
+        ({"division": -1}, "data.division is -1"),
+        ({"file": "none.txt"}, "no games 'none.txt'"),
+    ):
         with pytest.raises(ValueError, match=words):
             make(**{"file": file} | args).setup()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.rasp import ANSWERS, OTHER, Rasp
+from zoo.data.sequences.rasp import ANSWERS, OTHER, Rasp
 
 TASKS = ("reverse", "hist", "double_hist", "sort", "most_freq", "dyck1", "dyck2", "induction")
 SIZES = {"dyck1": {"length": 16}, "dyck2": {"length": 16}, "induction": {"vocabulary": 10, "length": 10}}
@@ -96,9 +96,14 @@ def test_sequences_are_distinct(task, drawn):
 def test_published_sizes():
     """Counts and the majority's share that the published generators are recorded to give."""
     for task, train, majority in (
-        ("reverse", 11_439, 0.211), ("sort", 11_439, 0.211), ("hist", 16_200, 0.406), ("double_hist", 16_200, 0.355),
-        ("most_freq", 16_200, 0.334), ("dyck1", 16_200, 0.694), ("dyck2", 16_200, 0.496),
-    ):  # fmt: skip
+        ("reverse", 11_439, 0.211),
+        ("sort", 11_439, 0.211),
+        ("hist", 16_200, 0.406),
+        ("double_hist", 16_200, 0.355),
+        ("most_freq", 16_200, 0.334),
+        ("dyck1", 16_200, 0.694),
+        ("dyck2", 16_200, 0.496),
+    ):
         data = create_data("rasp", task=task, **SIZES.get(task, {}))
         assert len(data._drawn["train"]) == pytest.approx(train, rel=0.01)
         most = torch.bincount(data.splits["train"].y).argmax()
@@ -159,7 +164,7 @@ def test_an_input_of_ones_own(drawn):
     data = drawn("reverse")
     x = data.read_input("3 1")
     assert x.tolist() == [[1, 5, 3, 1, 6, -1, -1, -1, -1], [2, 5, 3, 1, 6, -1, -1, -1, -1]]
-    assert data.details(x)[1] == [("sequence", "<s> 3 [1] </s>")]
+    assert data.feature_values(x)[1] == [("sequence", "<s> 3 [1] </s>")]
     for text, reason in (("", "empty"), ("0 " * 7, "7 words; there is room for 6"), ("3 7", "word 2 is '7'")):
         with pytest.raises(ValueError, match=reason):
             data.read_input(text)
@@ -184,7 +189,7 @@ def test_wrong_arguments(args, reason):
 def test_a_model_of_another_task_is_refused():
     own = create_data("rasp", task="hist", vocabulary=5, length=5, size=200)
     told = {**own.sequence.to_config(), "classes": list(own.class_names)}
-    own.read_as(told)
+    own.check_compatible_with(told)
     other = create_data("rasp", task="sort", vocabulary=5, length=5, size=200)
     with pytest.raises(ValueError, match="sequences whose tokens is .*with these data it would be .*train anew"):
-        other.read_as(told)
+        other.check_compatible_with(told)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.shapes import design
+from zoo.data.images.shapes import design
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def data():
 def test_loader_and_render_agree(data):
     batch = next(iter(data.loader("test", batch_size=64)))
     scene = data.render("test", 11)
-    assert torch.equal((data.picture(batch.x[11:12])[0] * 255).round().byte(), scene.image)
+    assert torch.equal((data.to_image(batch.x[11:12])[0] * 255).round().byte(), scene.image)
     assert torch.equal(batch.points[11], scene.points)
     assert torch.equal(batch.visible[11], scene.visible)
     assert torch.equal(batch.concepts[11], scene.concepts)
@@ -90,7 +90,7 @@ def test_a_spurious_background(classes):
     middle = 180 + 50 * torch.cos(2 * torch.pi * (torch.arange(classes)[:, None] / classes + torch.arange(3) / 3))
     share = {}
     for name in ("train", "val", "test"):
-        x = (data.picture(next(iter(data.loader(name, batch_size=n))).x) * 255).round()
+        x = (data.to_image(next(iter(data.loader(name, batch_size=n))).x) * 255).round()
         ground = x.flatten(2).mode(2).values
         read = torch.cdist(ground, middle).argmin(1)
         truth = torch.tensor([data.hinted(name, i) for i in range(len(x))])
@@ -105,8 +105,9 @@ def test_the_background_tells_nothing_in_test():
     args = {"classes": 4, "n_train": 8, "n_val": 8, "n_test": 4000, "size": 8, "background": "spurious"}
     data = create_data("shapes", **args)
     y = torch.arange(4000) % 4
-    table = torch.zeros(4, 4).index_put((y, torch.tensor([data.hinted("test", i) for i in range(4000)])),
-                                        torch.ones(4000), accumulate=True)  # fmt: skip
+    table = torch.zeros(4, 4).index_put(
+        (y, torch.tensor([data.hinted("test", i) for i in range(4000)])), torch.ones(4000), accumulate=True
+    )
     assert ((table - 250).square() / 250).sum() < 36.1  # chi-square with 15 - 3 = 12 degrees at most: p > .0003
     off = torch.tensor([data.hinted("train", i) for i in range(4000)])
     wrong = torch.bincount((off - y)[off != y] % 4)
@@ -119,7 +120,7 @@ def test_a_spurious_scene_is_drawn_again():
     data, plain = (create_data("shapes", background=b, **args) for b in ("spurious", "random"))
     batch = next(iter(data.loader("test", batch_size=16)))
     scene = data.render("test", 11)
-    assert torch.equal((data.picture(batch.x[11:12])[0] * 255).round().byte(), scene.image)
+    assert torch.equal((data.to_image(batch.x[11:12])[0] * 255).round().byte(), scene.image)
     less = data.render("test", 11, without=["tail"])
     changed = (less.image != scene.image).any(0)
     assert changed.any()

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from zoo.data.spans import as_iob2, compare, kinds_of, spans
+from zoo.data.sequences._spans import as_iob2, compare, kinds_of, spans
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
@@ -53,8 +53,9 @@ def test_as_one_walks_along(seed):
     for row in said:
         here = {
             (i, i + int(found.size[at + i]), ["LOC", "PER"][int(found.kind[at + i]) - 1])
-            for i in range(len(row)) if found.kind[at + i]
-        }  # fmt: skip
+            for i in range(len(row))
+            if found.kind[at + i]
+        }
         assert here == walk(row)
         at += len(row)
     for kind, name in ((None, None), (1, "LOC"), (2, "PER")):
@@ -105,8 +106,13 @@ def test_some_sentences_only():
 
 def test_iob1_becomes_iob2():
     assert as_iob2(["I-LOC", "I-LOC", "B-LOC", "O", "I-PER", "I-LOC"]) == [
-        "B-LOC", "I-LOC", "B-LOC", "O", "B-PER", "B-LOC",
-    ]  # fmt: skip
+        "B-LOC",
+        "I-LOC",
+        "B-LOC",
+        "O",
+        "B-PER",
+        "B-LOC",
+    ]
     proper = ["O", "B-PER", "I-PER", "B-PER", "B-LOC", "I-LOC"]
     assert as_iob2(proper) == proper
     assert kinds_of([*proper, "I-ORG"]) == ["LOC", "ORG", "PER"]

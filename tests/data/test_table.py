@@ -103,8 +103,11 @@ def test_concepts_beside_the_table(file, write):
     numbered = write("numbered.csv", [["row", "wild"], [1, "no"], [60, "yes"]])
     args = {k: v for k, v in ARGS.items() if k != "id"}
     data = create_data("table", file=file, concepts_file=numbered, **args)
-    known = {s.names[i]: s.concepts[i, -1].item() for s in data.splits.values()
-             for i in (~s.concepts[:, -1].isnan()).nonzero()[:, 0]}  # fmt: skip
+    known = {
+        s.names[i]: s.concepts[i, -1].item()
+        for s in data.splits.values()
+        for i in (~s.concepts[:, -1].isnan()).nonzero()[:, 0]
+    }
     assert known == {"row 1": 0, "row 60": 1}
     with pytest.raises(ValueError, match="numbered.csv, row 1: the first column is 'row'; expected 'name'"):
         create_data("table", file=file, concepts_file=numbered, **ARGS).setup()
@@ -188,13 +191,15 @@ def test_tables_that_say_too_little(write):
 
 def test_a_bottleneck_on_a_csv(write, tmp_path):
     """Three features, two concepts and a target: x0 and x1 say the concepts, both together the class."""
-    from zoo.train.phases import run_phases
-    from zoo.train.run import build, load_config
+    from zoo.training.phases import run_phases
+    from zoo.training.run import build, load_config
 
     g = torch.Generator().manual_seed(0)
     x = torch.randn(400, 3, generator=g) * torch.tensor([1.0, 10, 100]) + torch.tensor([0.0, 50, 0])
-    rows = [[*v, int(v[0] > 0), "hot" if v[1] > 50 else "cold", "yes" if v[0] > 0 and v[1] > 50 else "no"]
-            for v in x.tolist()]  # fmt: skip
+    rows = [
+        [*v, int(v[0] > 0), "hot" if v[1] > 50 else "cold", "yes" if v[0] > 0 and v[1] > 50 else "no"]
+        for v in x.tolist()
+    ]
     table = write("made.csv", [["x0", "x1", "x2", "up", "heat", "answer"], *rows])
     file = tmp_path / "mine.yaml"
     file.write_text(f"""\

@@ -77,7 +77,7 @@ def test_long_sentences(folder):
 def test_figures(folder):
     data = made(folder, length=6)
     right = data.splits["test"].y
-    told = data.figures(Model(right))
+    told = data.extra_metrics(Model(right))
     assert told["F1 of spans"] == told["F1 of LOC"] == told["F1 up to 4 words"] == 1
     assert told["F1 of PER"] == 0  # none is there
     assert told["sentences"] == 2
@@ -85,13 +85,13 @@ def test_figures(folder):
     assert told["F1 by word alone"] == 1
     wrong = right.clone()
     wrong[right == 2] = 0  # the name loses its end
-    told = data.figures(Model(wrong))
+    told = data.extra_metrics(Model(wrong))
     assert told["precision of spans"] == told["recall of spans"] == 0.5
     assert told["F1 up to 4 words"] == 1
-    assert made(folder, length=6, limit=3).figures(Model(right)) == {}
+    assert made(folder, length=6, limit=3).extra_metrics(Model(right)) == {}
     cut = made(folder, length=4)  # "w w | w w | New | York w | w w": the name is put together again to be scored
     assert [p.tags for p in cut.pieces_of["test"][2:4]] == [["B-LOC"], ["I-LOC", "O"]]
-    assert cut.figures(Model(cut.splits["test"].y))["F1 of spans"] == 1
+    assert cut.extra_metrics(Model(cut.splits["test"].y))["F1 of spans"] == 1
 
 
 def test_batches_of_like_length(folder):
@@ -172,7 +172,7 @@ def test_conll2003(monkeypatch):
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 203621, "val": 51362, "test": 46435}
     counts = torch.bincount(data.splits["test"].y)[1::2]  # as published: places, others, organisations, people
     assert counts.tolist() == [1668, 702, 1661, 1617]
-    told = data.figures(data_by_word(data))
+    told = data.extra_metrics(data_by_word(data))
     assert told["F1 of spans"] == told["F1 by word alone"] == pytest.approx(0.5255, abs=1e-4)
     assert told["sentences up to 30 words"] == 3076
 
@@ -199,13 +199,13 @@ def test_other_sentences_are_read_with_the_words_and_tags_of_the_model(folder, t
     for stem in ("train", "test"):
         write(other / f"{stem}.bio", [[("Ito", "B-PER"), ("naps", "O")]] * 20)
     data = made(other)
-    data.read_as(told)
+    data.check_compatible_with(told)
     assert (data.sequence, data.class_names) == (trained.sequence, trained.class_names)
     x, y = data.samples("test", [0]).x, data.samples("test", [0]).y
     assert trained.sequence.tokens[int(x[0, 2])] == "Ito"
     assert trained.class_names[int(y[0])] == "B-PER"
     write(other / "test.bio", [[("Ito", "B-ORG")]])
     again = made(other)
-    again.read_as(told)
+    again.check_compatible_with(told)
     with pytest.raises(ValueError, match="test, sentence 1 has 'B-ORG', a tag never seen in training"):
         _ = again.splits

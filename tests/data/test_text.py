@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.tokens import BytePairs, Characters
+from zoo.data.tokenizers import BytePairs, Characters
 
 TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(400))
 
@@ -70,7 +70,7 @@ def test_tokens_are_mapped_from_disk_and_made_once(text, monkeypatch):
     data = make(text)
     assert isinstance(data._tokens, np.memmap)
     monkeypatch.setattr(Characters, "encode", None)
-    again = make(text, vocabulary=data.settled()["vocabulary"])
+    again = make(text, vocabulary=data.resolved_args()["vocabulary"])
     assert torch.equal(again.windows("train"), data.windows("train"))
     assert again.fingerprint() == data.fingerprint()
 
@@ -98,7 +98,7 @@ def test_line_ends(tmp_path, monkeypatch, text):
     plain = make(text)
     other = tmp_path / "other.txt"
     other.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
-    monkeypatch.setattr("zoo.data.text.CHUNK", 7)
+    monkeypatch.setattr("zoo.data.text.text.CHUNK", 7)
     assert (make(other)._tokens == plain._tokens).all()
 
 
@@ -108,7 +108,7 @@ def test_relative_to_the_data_root(text, monkeypatch, tmp_path):
 
 
 def test_the_vocabulary_of_a_run_stays(text, tmp_path):
-    settled = make(text).settled()
+    settled = make(text).resolved_args()
     other = tmp_path / "other.txt"
     other.write_text(TEXT.lower().replace("rained", "snowed"))
     assert make(other, **settled).class_names == tuple(sorted(set(TEXT)))
@@ -120,8 +120,11 @@ def test_the_vocabulary_of_a_run_stays(text, tmp_path):
 def test_prompts(text):
     data = make(text)
     assert decoded(data, data.read_input("the dog")) == "the dog"
-    for prompt, words in (("", "prompt is empty"), ("the d" * 4, "has 20 tokens; the model reads 16 at most"),
-                          ("THE", "the prompt: character 'T' .place 1. is not in the vocabulary")):  # fmt: skip
+    for prompt, words in (
+        ("", "prompt is empty"),
+        ("the d" * 4, "has 20 tokens; the model reads 16 at most"),
+        ("THE", "the prompt: character 'T' .place 1. is not in the vocabulary"),
+    ):
         with pytest.raises(ValueError, match=words):
             data.read_input(prompt)
 
@@ -181,10 +184,10 @@ def test_byte_pairs(text):
     assert 256 < data.num_classes <= 300
     assert "".join(data.class_names[i] for i in data._tokens) == TEXT
     assert len(data._tokens) < 0.6 * len(TEXT)
-    again = make(text, tokenizer="bytes", **data.settled())
+    again = make(text, tokenizer="bytes", **data.resolved_args())
     assert again.class_names == data.class_names
     assert again.fingerprint() == data.fingerprint()
-    of = BytePairs(data.settled()["merges"])
+    of = BytePairs(data.resolved_args()["merges"])
     assert len(of.encode("naïve", "here")) >= 6  # any text can be written
     with pytest.raises(ValueError, match="merge 1 is 'zz q'"):
         BytePairs(["zz q"])
@@ -202,7 +205,7 @@ def merged(word, merges):
 
 def test_byte_pairs_by_definition(text):
     """Words as the package cuts them, against merging by hand; what is no whole character shows its bytes."""
-    merges = make(text, tokenizer="bytes", size=300).settled()["merges"]
+    merges = make(text, tokenizer="bytes", size=300).resolved_args()["merges"]
     of = BytePairs(merges)
     for word in ("rained", "dogs", "zebra", "cat"):
         assert [of.names[i] for i in of.encode(word, "here")] == merged(word, merges)
@@ -215,11 +218,11 @@ def test_byte_pairs_without_the_text(text):
     """What a checkpoint keeps is enough for prompts and names; only samples need the text."""
     known = make(text, tokenizer="bytes", size=300)
     tokens = known.read_input("the dog")
-    data = make("nowhere.txt", tokenizer="bytes", **known.settled())
+    data = make("nowhere.txt", tokenizer="bytes", **known.resolved_args())
     assert data.class_names == known.class_names
     assert torch.equal(data.read_input("the dog"), tokens)
-    assert known.here
-    assert not data.here
+    assert known.is_available
+    assert not data.is_available
     with pytest.raises(ValueError, match=r"no text 'nowhere.txt'"):
         data.setup()
 

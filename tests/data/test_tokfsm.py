@@ -51,8 +51,9 @@ def test_samples():
         assert torch.equal(x[:n], row[:n])
         assert y == row[n]
         assert (x[n:] == -1).all()
-    assert data.pieces(test.x[:1, :6])[0] == [data.class_names[i] + " " * (j % 2 == 0) for j, i in
-                                              enumerate(test.x[0, :6].tolist()) if i >= 0]  # fmt: skip
+    assert data.token_texts(test.x[:1, :6])[0] == [
+        data.class_names[i] + " " * (j % 2 == 0) for j, i in enumerate(test.x[0, :6].tolist()) if i >= 0
+    ]
 
 
 @pytest.mark.parametrize("context", [3, 4, 5, 6])
@@ -98,7 +99,7 @@ class Knowing:
     def __init__(self, data, blur=0.0):
         self.data, self.blur = data, blur
 
-    def predict(self, x):
+    def position_logits(self, x):
         chance = self.data.chances(x).float().nan_to_num(0.1)  # after what cannot be, anything
         chance = (1 - self.blur) * chance + self.blur / 10
         return torch.nn.functional.pad(chance, (0, 1)).clamp_min(1e-30).log()
@@ -106,18 +107,18 @@ class Knowing:
     def generate(self, x, new, seed=0):
         g = torch.Generator().manual_seed(seed)
         for _ in range(new):
-            chance = self.predict(x)[:, -1].softmax(1)
+            chance = self.position_logits(x)[:, -1].softmax(1)
             x = torch.cat([x, torch.multinomial(chance, 1, generator=g)], 1)
         return x[:, 1:]
 
 
 def test_figures():
     data = create_data("tokfsm", **TINY)
-    told = data.figures(Knowing(data))
+    told = data.extra_metrics(Knowing(data))
     assert abs(told["gap to floor"]) < 1e-6
     assert told["transition accuracy"] == told["first transition"] == 1
     assert abs(told["token accuracy"] - told["best token accuracy"]) < 0.02
-    blurred = data.figures(Knowing(data, 0.3))
+    blurred = data.extra_metrics(Knowing(data, 0.3))
     assert blurred["gap to floor"] > 0.1
     assert 0.2 < blurred["transition accuracy"] < 0.9
     assert blurred["first transition"] == 1
@@ -137,17 +138,26 @@ def test_possible():
 def test_read_input():
     data = create_data("tokfsm", **TINY)
     assert data.read_input("12 3")[:5].tolist() == [10, 1, 2, 3, -1]
-    for text, wrong in (("12a", "'a' .place 3 of '12a'. is not in the vocabulary"), ("", "prompt is empty"),
-                        (" ", "prompt is empty"), ("1" * 127, "128 tokens; the model reads 127 at most")):  # fmt: skip
+    for text, wrong in (
+        ("12a", "'a' .place 3 of '12a'. is not in the vocabulary"),
+        ("", "prompt is empty"),
+        (" ", "prompt is empty"),
+        ("1" * 127, "128 tokens; the model reads 127 at most"),
+    ):
         with pytest.raises(ValueError, match=wrong):
             data.read_input(text)
 
 
 @pytest.mark.parametrize(
     ("args", "wrong"),
-    [({"states": 101}, "states is 101"), ({"branches": 0}, "branches is 0"), ({"n_test": 0}, "n_test is 0"),
-     ({"context": 2}, "context is 2"), ({"states": 2, "branches": 3}, "branches is 3")],
-)  # fmt: skip
+    [
+        ({"states": 101}, "states is 101"),
+        ({"branches": 0}, "branches is 0"),
+        ({"n_test": 0}, "n_test is 0"),
+        ({"context": 2}, "context is 2"),
+        ({"states": 2, "branches": 3}, "branches is 3"),
+    ],
+)
 def test_wrong_arguments(args, wrong):
     with pytest.raises(ValueError, match=wrong):
         create_data("tokfsm", **TINY | args)

@@ -10,7 +10,7 @@ from zoo.inputs.text import TextInputs
 from zoo.inputs.texts.text_files import read_texts
 from zoo.inputs.texts.tokenizers import BytePairs, Characters, Words, split_words, tokenizer_from
 from zoo.inputs.tokens import TokenInputs
-from zoo.sequences import Frame
+from zoo.sequence_spec import Frame
 
 ROWS = [("good", "a good film"), ("bad", "a bad, bad film"), ("good", "good acting")]
 

@@ -11,7 +11,7 @@ from zoo.inputs.table import TableInputs
 from zoo.inputs.text import TextInputs
 from zoo.inputs.texts.tokenizers import Characters, Words
 from zoo.inputs.tokens import TokenInputs
-from zoo.sequences import Frame
+from zoo.sequence_spec import Frame
 
 NAMES = [
     "${x}",

@@ -4,7 +4,7 @@ import inspect
 
 import torch
 
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 from zoo.metrics.suite import SCORES
 
 B, U, K, P = 24, 7, 3, 4
@@ -60,9 +60,12 @@ def _contributions():
 
 ROWS = {"label_consistency": _labels, "explanation_stability": _explanations}
 WITH_INTERVALS = {
-    "consistency": _consistency, "stability": _stability, "accuracy": _answers,
-    "effective_units": _contributions, **ROWS,
-}  # fmt: skip
+    "consistency": _consistency,
+    "stability": _stability,
+    "accuracy": _answers,
+    "effective_units": _contributions,
+    **ROWS,
+}
 
 
 def parts_make(name):

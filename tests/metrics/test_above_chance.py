@@ -12,11 +12,11 @@ import torch.multiprocessing as mp
 from rows_parts import CONCEPTS
 from worlds import Toy, batch, take
 
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 from zoo.metrics import Accuracy, Consistency, Stability, Suite, hits
-from zoo.metrics.above_chance import AboveChance
-from zoo.metrics.label_consistency import LabelConsistency
-from zoo.metrics.locate import cells
+from zoo.metrics.parts._localization import cells
+from zoo.metrics.parts.label_consistency import LabelConsistency
+from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 SIDE = 224
@@ -34,7 +34,7 @@ def world(b=60, seed=0):
 
 def chance(null, score=None, rows=None, draws=20, order=slice(None), split=100):
     rows = rows or world()
-    total = AboveChance(score or Consistency(2, 2), null, draws=draws)
+    total = ChanceAdjusted(score or Consistency(2, 2), null, draws=draws)
     rows = {k: v[order] for k, v in rows.items()}
     for some in torch.arange(len(rows["places"])).split(split):
         total.update(**{k: v[some] for k, v in rows.items()}, **({} if total.fire else {"size": (SIDE, SIDE)}))
@@ -134,11 +134,11 @@ def test_batches_order_merging_and_half_do_not_matter(null):
     whole = chance(null, rows=rows, draws=3)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(4))
     assert chance(null, rows=rows, draws=3, order=order, split=7) == pytest.approx(whole, rel=1e-12)
-    parts = [AboveChance(Consistency(2, 2), null, draws=3).half() for _ in range(3)]
+    parts = [ChanceAdjusted(Consistency(2, 2), null, draws=3).half() for _ in range(3)]
     with torch.inference_mode():
         for part, some in zip(parts, order.split(23), strict=True):
             part.update(**{k: v[some] for k, v in rows.items()}, size=(SIDE, SIDE))
-    total = AboveChance(Consistency(2, 2), null, draws=3)
+    total = ChanceAdjusted(Consistency(2, 2), null, draws=3)
     for i in (2, 0, 1):
         total.merge_state(copy.deepcopy(parts[i]))
     assert {k: float(v) for k, v in total.compute().items()} == pytest.approx(whole, rel=1e-12)
@@ -147,7 +147,7 @@ def test_batches_order_merging_and_half_do_not_matter(null):
 def test_rows_of_different_width_and_padding():
     """Padded slots are no claims: one batch of one unit each beside one of two."""
     rows = world(20)
-    wide, mixed = (AboveChance(Consistency(2, 2), "permute", draws=5) for _ in range(2))
+    wide, mixed = (ChanceAdjusted(Consistency(2, 2), "permute", draws=5) for _ in range(2))
     ids = torch.tensor([[1, -1]]).expand(10, 2)
     narrow = {k: v[:10] for k, v in rows.items()} | {"unit_ids": ids}
     late = {k: v[10:] for k, v in rows.items()} | {"unit_ids": torch.tensor([[0, 1]]).expand(10, 2)}
@@ -160,13 +160,13 @@ def test_rows_of_different_width_and_padding():
 
 
 def test_nothing_seen_is_nothing():
-    found = AboveChance(Consistency(2, 2)).compute()
+    found = ChanceAdjusted(Consistency(2, 2)).compute()
     assert int(found["support"]) == 0
     assert math.isnan(float(next(iter(found.values()))))
 
 
 def two_sizes():
-    score = AboveChance(Consistency(2, 2))
+    score = ChanceAdjusted(Consistency(2, 2))
     for side in (SIDE, 32):
         score.update(**world(), size=(side, side))
     return score
@@ -175,12 +175,12 @@ def two_sizes():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: AboveChance(Accuracy()), "Accuracy has no chance level"),
-        (lambda: AboveChance(Consistency(2, 2), "permutation"), "null is 'permutation'; expected permute"),
-        (lambda: AboveChance(Stability(2, 2), "base_rate"), "null is 'base_rate'"),
-        (lambda: AboveChance(LabelConsistency(7, CONCEPTS), "uniform"), "null is 'uniform'"),
-        (lambda: AboveChance(Consistency(2, 2), draws=0), "draws is 0"),
-        (lambda: AboveChance(Consistency(2, 2)).update(**world()), "visible and size"),
+        (lambda: ChanceAdjusted(Accuracy()), "Accuracy has no chance level"),
+        (lambda: ChanceAdjusted(Consistency(2, 2), "permutation"), "null is 'permutation'; expected permute"),
+        (lambda: ChanceAdjusted(Stability(2, 2), "base_rate"), "null is 'base_rate'"),
+        (lambda: ChanceAdjusted(LabelConsistency(7, CONCEPTS), "uniform"), "null is 'uniform'"),
+        (lambda: ChanceAdjusted(Consistency(2, 2), draws=0), "draws is 0"),
+        (lambda: ChanceAdjusted(Consistency(2, 2)).update(**world()), "visible and size"),
         (lambda: chance("permute", Consistency(2, 3)), "points is"),
         (lambda: two_sizes().compute(), "images are of 2 sizes"),
         (lambda: Suite([{"score": "accuracy", "chance": "permute"}], Toy().units), "no chance level"),
@@ -204,10 +204,14 @@ def test_a_suite_adds_the_score_above_chance():
             suite.update(Toy(), take(batch(), rows))
         found.append(suite.compute())
     assert list(found[0]) == [
-        "consistency", "consistency above chance (permute)", "consistency above chance (constant)",
-        "consistency (random prototypes)", "stability", "stability above chance (permute)",
+        "consistency",
+        "consistency above chance (permute)",
+        "consistency above chance (constant)",
+        "consistency (random prototypes)",
+        "stability",
+        "stability above chance (permute)",
         "stability (random prototypes)",
-    ]  # fmt: skip
+    ]
     for name, result in found[0].items():
         assert result.value is not None
         assert result.value == pytest.approx(found[1][name].value, rel=1e-12)

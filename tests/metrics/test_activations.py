@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from zoo.metrics.activations import Activations
-from zoo.metrics.matching import average
+from zoo.metrics.matching.activations import Activations
+from zoo.metrics.matching.assignment import average
 
 
 def best_by_trying(table):

@@ -5,9 +5,9 @@ import torch
 
 from zoo.explanation import Units
 from zoo.metrics import BoardCoverage, BoardReconstruction, DeadUnits, Interval, Suite
-from zoo.metrics.dead import fires
-from zoo.metrics.watch import Watch, product
-from zoo.sequences import Family, Properties
+from zoo.metrics.positions._evaluator import Watch, product
+from zoo.metrics.sparsity.dead_units import fires
+from zoo.sequence_spec import Family, Properties
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 SQUARES, ANSWERS, U, N, T = 5, 3, 9, 30, 8
@@ -98,7 +98,7 @@ def test_coverage_is_the_formula(kind):
     val, test = rows_of("val", kind), rows_of("test", kind)
     top = [max(v[u] for _, v, _ in val) for u in range(U)]
     score = BoardCoverage()
-    score.examine(watching(kind))
+    score.evaluate_positions(watching(kind))
     told = score.compute()
     for key, props in (("", names(True)), ("board unmasked ", names(False)), ("facts ", FACTS)):
         props = [p for p in props if sum(p in has for _, _, has in val) >= 10]
@@ -144,7 +144,7 @@ def test_reconstruction_is_the_formula(kind):
     passed = lambda v, u: sum(top[u] > 0 and v[u] > top[u] * step / 10 for step in range(10)) - 1  # noqa: E731
     modes.append([set().union(*(signs.get((u, passed(v, u)), set()) for u in range(U))) for _, v, _ in test])
     score = BoardReconstruction()
-    score.examine(watching(kind))
+    score.evaluate_positions(watching(kind))
     told = score.compute()
     for key, props in (("", names(True)), ("board unmasked ", names(False)), ("facts ", FACTS)):
         wanted = [scored(mode, test, set(props)) for mode in modes]
@@ -158,12 +158,12 @@ def test_reconstruction_is_the_formula(kind):
 def test_units_in_pieces_and_a_sure_score(monkeypatch):
     whole = BoardCoverage(), BoardReconstruction()
     for score in whole:
-        score.examine(watching())
-    monkeypatch.setattr("zoo.metrics.watch.UNITS", 2)
-    monkeypatch.setattr("zoo.metrics.watch.ROWS", 3)
+        score.evaluate_positions(watching())
+    monkeypatch.setattr("zoo.metrics.positions._evaluator.UNITS", 2)
+    monkeypatch.setattr("zoo.metrics.positions._evaluator.ROWS", 3)
     parts = BoardCoverage(), Interval(BoardReconstruction())
     for score, same in zip(parts, whole, strict=True):
-        score.examine(watching())
+        score.evaluate_positions(watching())
         told, wanted = score.compute(), same.compute()
         assert {key: float(told[key]) for key in wanted} == pytest.approx({k: float(v) for k, v in wanted.items()})
     assert (
@@ -179,7 +179,7 @@ def test_units_that_are_the_board():
         watch.model.tables[split] = (codes[..., None] == torch.arange(ANSWERS)).flatten(2).float().flatten(0, 1)
     watch.model.units = Units("neuron", [f"u{i}" for i in range(SQUARES * ANSWERS)])
     for score in (BoardCoverage(), BoardReconstruction()):
-        score.examine(watch)
+        score.evaluate_positions(watch)
         assert float(next(iter(score.compute().values()))) == 1
 
 
@@ -203,18 +203,21 @@ def test_suite_notes():
         (object(), ask, "n/a: the model does not say what its units do"),
         (Reader(), None, "n/a: the data tell nothing"),
         (Reader(), lambda *_: None, "n/a: the data tell nothing"),
-    ):  # fmt: skip
-        suite = Suite(scores, Reader().units, control=True, properties=properties)
-        suite.examine(model, lambda: None)
+    ):
+        suite = Suite(scores, Reader().units, control=True, position_labels=properties)
+        suite.evaluate_positions(model, lambda: None)
         assert all(result.note.startswith(words) for result in suite.compute().values())
     assert Suite(scores, Units("none", [])).compute()["detectors"].note == "n/a: the model has no units"
-    suite = Suite(scores, Reader().units, control=True, properties=ask)
-    suite.examine(Reader(), Reader)
+    suite = Suite(scores, Reader().units, control=True, position_labels=ask)
+    suite.evaluate_positions(Reader(), Reader)
     results = suite.compute()
     assert list(results) == [
-        "board_coverage", "board_coverage (random weights)", "board_reconstruction",
-        "board_reconstruction (random weights)", "detectors",
-    ]  # fmt: skip
+        "board_coverage",
+        "board_coverage (random weights)",
+        "board_reconstruction",
+        "board_reconstruction (random weights)",
+        "detectors",
+    ]
     assert results["board_coverage (random weights)"].value == results["board_coverage"].value is not None
     assert results["board_coverage (random weights)"].protocol.endswith("/random")
 
@@ -225,7 +228,7 @@ def test_dead_units():
     told = score.compute()
     assert (float(told["dead"]), told["unit/rate"].tolist()) == (0.5, [1, 0.5, 0, 0])
     model = Reader()
-    model.inputs, x = "tokens", world("val")[0].x[:7]
+    model.input_kind, x = "tokens", world("val")[0].x[:7]
     wanted = [
         [any(float(model.tables["val"][t, u]) > 0 for t in row if t >= 0) for u in range(U)] for row in x.tolist()
     ]
@@ -242,6 +245,6 @@ def test_wrong_properties():
         (lambda: Family("f", codes, tuple("abcd"), ("b",), initial=torch.zeros(3)), "initial is"),
         (lambda: Properties(x, x, ()), "look is"),
         (lambda: Properties(x[:1], x[:1] == 0, (Family("f", codes, tuple("abcd"), ("b",)),)), "of .2, 3. positions"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=words):
             make()

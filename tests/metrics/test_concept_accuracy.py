@@ -6,13 +6,19 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
-from zoo.concepts import Concept, ConceptSchema
-from zoo.metrics.concept_accuracy import ConceptAccuracy
+from zoo.concept_schema import Concept, ConceptSchema
+from zoo.metrics.concepts.concept_accuracy import ConceptAccuracy
 
-SCHEMA = ConceptSchema((
-    Concept("a"), Concept("w: x", "categorical", "w"), Concept("b"), Concept("w: y", "categorical", "w"),
-    Concept("w: z", "categorical", "w"), Concept("size", "continuous"),
-))  # fmt: skip
+SCHEMA = ConceptSchema(
+    (
+        Concept("a"),
+        Concept("w: x", "categorical", "w"),
+        Concept("b"),
+        Concept("w: y", "categorical", "w"),
+        Concept("w: z", "categorical", "w"),
+        Concept("size", "continuous"),
+    )
+)
 GROUP = [1, 3, 4]
 
 

@@ -110,12 +110,21 @@ def test_says_what_does_not_fit(change, words):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"tau": -0.1}, {"tau": 1.1}, {"tau": "abc"}, {"tau": float("nan")}, {"tau": None}, {"tau": True},
-        {"support": 0}, {"support": 1.5}, {"support": "2"}, {"protocol": "huang"}, {"protocol": ["huang2023-v2"]},
+        {"tau": -0.1},
+        {"tau": 1.1},
+        {"tau": "abc"},
+        {"tau": float("nan")},
+        {"tau": None},
+        {"tau": True},
+        {"support": 0},
+        {"support": 1.5},
+        {"support": "2"},
+        {"protocol": "huang"},
+        {"protocol": ["huang2023-v2"]},
         {"num_units": 0},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_refuses_arguments_that_mean_nothing(wrong):
     with pytest.raises(ValueError, match=rf"^{next(iter(wrong))} is .*; expected"):
         Consistency(**({"num_units": 2, "part_count": 2} | wrong))

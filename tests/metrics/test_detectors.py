@@ -9,16 +9,20 @@ from zoo.checkpoint import load
 from zoo.data import create_data
 from zoo.explanation import Units
 from zoo.metrics import Detectors, Suite
-from zoo.metrics.detect import at_recall_of, best_by_f1, best_by_precision, counts, judge
-from zoo.metrics.watch import Watch
-from zoo.sequences import Family, Properties
+from zoo.metrics.positions._detection import at_recall_of, best_by_f1, best_by_precision, counts, judge
+from zoo.metrics.positions._evaluator import Watch
+from zoo.sequence_spec import Family, Properties
 
 N, U, P = 60, 7, 4
 SHIPPED = {
-    "precision": 0.9999173879623413, "recall": 0.7544474601745605, "neuron precision": 0.7282139488309621,
-    "precision by F1": 0.9623228311538696, "recall by F1": 0.8137825727462769,
-    "neuron precision by F1": 0.7138966076821088, "support": 100,
-}  # fmt: skip
+    "precision": 0.9999173879623413,
+    "recall": 0.7544474601745605,
+    "neuron precision": 0.7282139488309621,
+    "precision by F1": 0.9623228311538696,
+    "recall by F1": 0.8137825727462769,
+    "neuron precision by F1": 0.7138966076821088,
+    "support": 100,
+}
 
 
 def known(truth, properties):
@@ -86,7 +90,7 @@ def test_detectors():
         return Properties(x[split], look[split], (Family("digits", truth[..., None], ("digit",), ("0", "2")),))
 
     score = Detectors()
-    score.examine(Watch(Knowing(), ask))
+    score.evaluate_positions(Watch(Knowing(), ask))
     told = score.compute()
     seen = x["test"][look["test"]]
     share = float((seen == 0).sum() / ((seen == 0) | (seen == 7)).sum())
@@ -98,14 +102,14 @@ def test_detectors():
     neurons = Knowing()
     neurons.units = Units("neuron", ["a", "b", "c"])
     alone = Detectors()
-    alone.examine(Watch(neurons, ask))
+    alone.evaluate_positions(Watch(neurons, ask))
     assert list(alone.compute()) == ["neuron precision", "support"]
     assert float(alone.compute()["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
     few = Detectors(most=1)
-    few.examine(Watch(Knowing(), ask))
+    few.evaluate_positions(Watch(Knowing(), ask))
     assert "more than 1 properties" in few.why
-    suite = Suite([{"score": "detectors", "most": 1}], Knowing().units, properties=ask)
-    suite.examine(Knowing())
+    suite = Suite([{"score": "detectors", "most": 1}], Knowing().units, position_labels=ask)
+    suite.evaluate_positions(Knowing())
     assert suite.compute()["detectors"].note.startswith("n/a: every family has more than 1 properties")
 
 
@@ -114,7 +118,7 @@ def test_codes_of_the_shipped_checkpoint():
     """As they were when this read TokFSM alone; there, of equal activities of a neuron some were no alarms (.7277)."""
     model, data = load("codebook_transformer-tokfsm"), create_data("tokfsm")
     score = Detectors()
-    score.examine(Watch(model, data.properties))
+    score.evaluate_positions(Watch(model, data.position_labels))
     told = {key: float(value) for key, value in score.compute().items()}
     assert told == pytest.approx(SHIPPED, abs=1e-6)
 

@@ -10,10 +10,10 @@ from worlds import Toy, batch, take
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
 from zoo.metrics import Suite
-from zoo.metrics.base import Seen
-from zoo.metrics.explanation_stability import ExplanationStability, agreement, cosine, overlap
-from zoo.metrics.perturb_move import Shift
-from zoo.metrics.perturb_tokens import Prefix
+from zoo.metrics.base import Record
+from zoo.metrics.parts.explanation_stability import ExplanationStability, agreement, cosine, overlap
+from zoo.metrics.perturbations.geometry import Shift
+from zoo.metrics.perturbations.tokens import Prefix
 
 
 def test_by_hand():
@@ -100,11 +100,11 @@ def test_places_of_tokens():
         told = Explanation(
             units, says, torch.zeros(1).long(), says, says, torch.zeros(1), torch.tensor([[0, 1]]), where
         )
-        return Seen(Batch(x, torch.zeros(1).long(), torch.zeros(1).long()), told, torch.ones(1, 2).bool())
+        return Record(Batch(x, torch.zeros(1).long(), torch.zeros(1).long()), told, torch.ones(1, 2).bool())
 
     x, change = torch.tensor([[5, 6, 7]]), Prefix((8, 9))
     score = ExplanationStability(change)
-    score.feed(seen(x, [1, 1]), seen(change.inputs(x, torch.tensor([0]), 0), [3, 1]))
+    score.update_from(seen(x, [1, 1]), seen(change.inputs(x, torch.tensor([0]), 0), [3, 1]))
     assert float(score.compute()["displacement"]) == 1
 
 

@@ -5,13 +5,13 @@ from worlds import Toy, batch
 
 from zoo import create_model
 from zoo.batch import Batch
-from zoo.metrics import Retention, Sufficiency, Suite, UnitCorrectness, UnitCurves
-from zoo.metrics.ablate import answered, random_ranks, ranks
-from zoo.metrics.faithfulness import spearman, tried
-from zoo.metrics.intervals import Interval
-from zoo.metrics.look import look
+from zoo.metrics import InherentInterpretability, InsertionDeletion, Sufficiency, Suite, UnitCorrelation
+from zoo.metrics.faithfulness._ablation import answered, random_ranks, ranks
+from zoo.metrics.faithfulness.unit_correlation import spearman, tried
+from zoo.metrics.record import record_batch
+from zoo.metrics.wrappers.bootstrap import Interval
 
-SCORES = ("unit_correctness", "unit_curves", "sufficiency", "retention", "same_answer")
+SCORES = ("unit_correlation", "insertion_deletion", "sufficiency", "inherent_interpretability", "answer_agreement")
 CONCEPTS = {"columns": {name: {"kind": "binary", "group": name} for name in "abcde"}}
 FAMILIES = {
     "protopnet": {"backbone": "resnet10t", "backbone_level": 1, "per_class": 2, "dim": 8},
@@ -50,7 +50,7 @@ def one(decide, n, u, row, taken, value):
 
 def test_three_units_by_hand():
     strength, weight = torch.ones(1, 3), torch.tensor([1.0, 3.0, 2.0])
-    score = UnitCorrectness(3, ablation="zero")
+    score = UnitCorrelation(3, ablation="zero")
     target = torch.zeros(1, dtype=torch.int64)
     score.update(torch.tensor([[3.0, 2.0, 1.0]]), target, decide=additive(strength, weight))
     found = score.compute()
@@ -69,7 +69,7 @@ def test_three_units_by_hand():
 def test_what_is_said_is_absent_by_its_value_not_by_zero():
     """With the first unit always at its mean, taking it out changes nothing: its claim is above its effect."""
     strength, weight = torch.tensor([[2.0, 1.0, 4.0]]), torch.ones(3)
-    score = UnitCorrectness(3)
+    score = UnitCorrelation(3)
     how = {"decide": additive(strength, weight), "value": torch.tensor([2.0, 0.0, 1.0])}
     score.update(strength, torch.zeros(1, dtype=torch.int64), **how)
     assert score.compute()["unit/effect"].tolist() == [0, 1, 3]
@@ -95,14 +95,14 @@ def test_agrees_with_a_loop_over_inputs_and_units():
         whole = one(decide, n, u, i, [], value)[target[i]]
         drop = [float(whole - one(decide, n, u, i, [k], value)[target[i]]) for k in range(u)]
         found.append(spearmanr(rankdata(claim[i].tolist()), drop).statistic)
-    score = UnitCorrectness(u)
+    score = UnitCorrelation(u)
     score.update(claim, target, decide=decide, value=value)
     assert float(score.compute()["correctness"]) == pytest.approx(sum(found) / n, abs=1e-9)
 
 
 def test_claims_at_random_come_to_nothing():
     claim, _, decide, target, _ = world(n=2000)
-    score = UnitCorrectness(9, ablation="zero")
+    score = UnitCorrelation(9, ablation="zero")
     score.update(claim, target, decide=decide)
     assert abs(float(score.compute()["correctness"])) < 4 / (2000 * 8) ** 0.5
 
@@ -116,7 +116,7 @@ def test_rounding_is_no_effect():
     claim = torch.zeros(20, 300)
     claim[:, 7] = 3.0
     claim += 1e-8 * torch.randn(20, 300, generator=g)
-    score = UnitCorrectness(300, ablation="zero", most=300)
+    score = UnitCorrelation(300, ablation="zero", most=300)
     score.update(
         claim, torch.zeros(20, dtype=torch.int64), decide=lambda m, v: torch.where(m, v, strength) @ weight + 1e3
     )
@@ -129,10 +129,10 @@ def test_of_many_units_half_are_the_largest_and_half_are_spread_over_the_rest():
     assert tried(claim, 10)[0].sort().values.tolist() == list(range(10))
     for most in range(1, 10):
         assert len(set(tried(claim, most)[0].tolist())) == most
-    few, all_of_them = UnitCorrectness(10, most=4), UnitCorrectness(10)
+    few, all_of_them = UnitCorrelation(10, most=4), UnitCorrelation(10)
     assert few.protocol == "zoo-correctness-v1/most4"
     assert all_of_them.protocol == "zoo-correctness-v1"
-    assert UnitCorrectness(10, ablation="zero").protocol == "zoo-correctness-v1/ablationzero"
+    assert UnitCorrelation(10, ablation="zero").protocol == "zoo-correctness-v1/ablationzero"
 
 
 def test_orders_break_ties_by_id_and_random_ones_are_orders():
@@ -146,11 +146,11 @@ def test_orders_break_ties_by_id_and_random_ones_are_orders():
 @pytest.mark.parametrize("how", [{"num_units": 0}, {"num_units": 3, "ablation": "noise"}, {"num_units": 3, "most": 0}])
 def test_refuses_what_means_nothing(how):
     with pytest.raises(ValueError, match="expected"):
-        UnitCorrectness(**how)
+        UnitCorrelation(**how)
 
 
 def test_refuses_shapes_that_do_not_fit():
-    score, decide = UnitCorrectness(3, ablation="zero"), additive(torch.ones(2, 3), torch.ones(3))
+    score, decide = UnitCorrelation(3, ablation="zero"), additive(torch.ones(2, 3), torch.ones(3))
     with pytest.raises(ValueError, match=r"contribution is \(2, 4\); expected \(any, 3\)"):
         score.update(torch.ones(2, 4), torch.zeros(2).long(), decide=decide)
     with pytest.raises(ValueError, match="target"):
@@ -159,7 +159,7 @@ def test_refuses_shapes_that_do_not_fit():
         score.update(torch.ones(2, 3), torch.zeros(2).long(), decide=decide, value=torch.zeros(4))
 
 
-@pytest.mark.parametrize("cls", [UnitCorrectness, UnitCurves, Sufficiency, Retention])
+@pytest.mark.parametrize("cls", [UnitCorrelation, InsertionDeletion, Sufficiency, InherentInterpretability])
 def test_intervals_hold_the_score(cls):
     claim, _, decide, target, index = world(n=200)
     alone = cls(9, ablation="zero")
@@ -192,9 +192,9 @@ def test_any_family_through_the_contract(name):
     model, seen = model_of(name), samples()
     kept = {k: v.clone() for k, v in model.state_dict().items()}, seen.x.clone()
     suite = Suite([{"score": s} for s in SCORES], model.units)
-    assert suite.studies == ("train",)
+    assert suite.fit_splits == ("train",)
     for rows in torch.arange(len(seen)).split(5):
-        suite.study(model, Batch(seen.x[rows], seen.y[rows], seen.index[rows]), "train")
+        suite.fit(model, Batch(seen.x[rows], seen.y[rows], seen.index[rows]), "train")
     for rows in torch.arange(len(seen)).split(7):
         suite.update(model, Batch(seen.x[rows], seen.y[rows], seen.index[rows]))
     results = suite.compute()
@@ -210,19 +210,19 @@ def test_any_family_through_the_contract(name):
         found.append(spearmanr(told.contribution[i].tolist(), [-v for v in left]).statistic)
     found = torch.tensor(found)
     expected = float(found[found.isfinite()].mean())
-    assert results["unit_correctness"].value == pytest.approx(expected, abs=0.05)  # but for ties within rounding
+    assert results["unit_correlation"].value == pytest.approx(expected, abs=0.05)  # but for ties within rounding
 
 
 def test_without_training_samples_or_an_answer_to_ask_for_there_is_no_score():
     model, seen = model_of("cbm"), samples()
-    suite = Suite([{"score": "unit_correctness"}], model.units)
+    suite = Suite([{"score": "unit_correlation"}], model.units)
     suite.update(model, seen)
-    assert suite.compute()["unit_correctness"].note == "n/a: no train samples were studied"
+    assert suite.compute()["unit_correlation"].note == "n/a: no train samples were studied"
     toy, samples_ = Toy(), batch()
     suite = Suite([{"score": s, "ablation": "zero"} for s in SCORES[:4]], toy.units, list("abcde"))
     suite.update(toy, samples_)
     assert {r.note[:4] for r in suite.compute().values()} == {"n/a:"}
-    assert suite.scores["retention"].why == "the model cannot be asked what it answers without a unit"
+    assert suite.scores["inherent_interpretability"].why == "the model cannot be asked what it answers without a unit"
 
 
 @torch.no_grad()
@@ -234,7 +234,7 @@ def test_what_is_answered_otherwise_is_explained_once_for_all_scores():
     suite.update(model, seen)
     wrong = int((explain(seen.x).target != seen.y).sum())
     assert calls == [12, wrong]
-    contribution, said = answered(look(model, seen, 3, owned=False))
+    contribution, said = answered(record_batch(model, seen, 3, owned=False))
     told = explain(seen.x)
     assert torch.equal(said, told.target)
     torch.testing.assert_close(contribution, told.contribution)
@@ -242,14 +242,14 @@ def test_what_is_answered_otherwise_is_explained_once_for_all_scores():
 
 def test_a_second_study_begins_anew():
     model, seen = model_of("cbm"), samples()
-    score = UnitCorrectness(5)
-    told = look(model, seen, 0, owned=False)
+    score = UnitCorrelation(5)
+    told = record_batch(model, seen, 0, owned=False)
     for _ in range(2):
-        score.study(told, "train")
-        score.feed(told)
+        score.fit(told, "train")
+        score.update_from(told)
         first = score.compute()["correctness"]
         score.reset()
-    score.study(look(model, take_some(seen, 3), 0, owned=False), "train")
+    score.fit(record_batch(model, take_some(seen, 3), 0, owned=False), "train")
     assert torch.equal(score.absent(torch.ones(1, 5)), model.explain(seen.x[:3]).strength.double().mean(0).float())
     assert first.isfinite()
 

@@ -9,9 +9,9 @@ from worlds import Toy, batch, take
 
 from zoo.metrics import Completeness, Consistency, Leakage, Stability, Suite
 from zoo.metrics.base import Score
-from zoo.metrics.estimate import Estimate, poisson
-from zoo.metrics.intervals import Interval
-from zoo.train.run import build, load_config
+from zoo.metrics.wrappers._estimates import Estimate, poisson
+from zoo.metrics.wrappers.bootstrap import Interval
+from zoo.training.run import build, load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 B = 24
@@ -229,14 +229,14 @@ def test_a_suite_gives_intervals_where_asked():
     assert more["soft low"] <= more["soft high"]
 
 
-@pytest.mark.parametrize("kind", ["unit_correctness", "unit_curves", "sufficiency", "retention"])
+@pytest.mark.parametrize("kind", ["unit_correlation", "insertion_deletion", "sufficiency", "inherent_interpretability"])
 def test_scores_that_learn_first_have_intervals_too(kind):
     model, data = build(load_config("bilinear_mlp/digits", ["data.limit=60"]))
     plain, sure = (Suite([{"score": kind, "interval": sure}], model.units) for sure in (False, True))
     for _ in range(2):  # again after a reset, which forgets what was studied
         for suite in (plain, sure):
             for some in data.loader("train"):
-                suite.study(model, some, "train")
+                suite.fit(model, some, "train")
             for some in data.loader("test"):
                 suite.update(model, some)
         one, two = plain.compute()[kind], sure.compute()[kind]

@@ -6,14 +6,20 @@ import pytest
 import torch
 
 from zoo.batch import Batch
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 from zoo.explanation import Explanation, Units
-from zoo.metrics.base import Seen
-from zoo.metrics.interventions import Interventions
+from zoo.metrics.base import Record
+from zoo.metrics.concepts.interventions import Interventions
 
-SCHEMA = ConceptSchema((
-    Concept("a"), Concept("w: x", "categorical", "w"), Concept("w: y", "categorical", "w"), Concept("c"), Concept("d"),
-))  # fmt: skip
+SCHEMA = ConceptSchema(
+    (
+        Concept("a"),
+        Concept("w: x", "categorical", "w"),
+        Concept("w: y", "categorical", "w"),
+        Concept("c"),
+        Concept("d"),
+    )
+)
 GROUPS = [[0], [1, 2], [3], [4]]
 WEIGHT = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 
@@ -37,7 +43,7 @@ def seen(truth, strength, y, ids, low=0.0, high=1.0):
     units = Units("concept", SCHEMA.names, group=SCHEMA.groups)
     told = Explanation(units, strength @ WEIGHT.T, y, strength, none, none[:, 0], torch.zeros(b, 0, dtype=torch.int64))
     batch = Batch(none, y, ids, concepts=truth)
-    return Seen(
+    return Record(
         batch,
         told,
         told.shown >= 0,
@@ -55,7 +61,7 @@ def feed(score, n=40, size=40, order=None, **ends):
     truth, strength, y = world(n, **ends)
     order = torch.arange(n) if order is None else order
     for ids in order.split(size):
-        score.feed(seen(truth[ids], strength[ids], y[ids], ids, **ends))
+        score.update_from(seen(truth[ids], strength[ids], y[ids], ids, **ends))
     return score
 
 
@@ -213,8 +219,8 @@ def test_global_policies_learn_one_order_from_validation(policy):
     seen_once = (strength + torch.randn(40, 5, generator=torch.Generator().manual_seed(3)) * 0.4).clamp(0, 1)
     score = Interventions(SCHEMA, policies=[policy], seeds=1)
     for ids in rows.split(6):
-        score.study(seen(truth[ids], seen_once[ids], y[ids], ids), "val")
-    assert score.studies == ("val",)
+        score.fit(seen(truth[ids], seen_once[ids], y[ids], ids), "val")
+    assert score.fit_splits == ("val",)
 
     def worth(g):
         total = 0.0

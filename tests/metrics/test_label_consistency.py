@@ -6,10 +6,10 @@ import pytest
 import torch
 from worlds import Toy, batch, take
 
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 from zoo.metrics import Suite
-from zoo.metrics.base import Seen
-from zoo.metrics.label_consistency import LabelConsistency
+from zoo.metrics.base import Record
+from zoo.metrics.parts.label_consistency import LabelConsistency
 
 TWO = ConceptSchema((Concept("a"), Concept("b")))
 MIXED = ConceptSchema((Concept("a"), Concept("size", "continuous")))
@@ -64,7 +64,7 @@ def test_equals_a_loop():
 def seen(**more):
     model, samples = Toy().eval(), replace(batch(6), concepts=torch.tensor([[1.0, 3.2], [0, 0.1]]).repeat(3, 1))
     told = model.explain(samples.x, target=samples.y)
-    return Seen(samples, told, told.shown >= 0, **more)
+    return Record(samples, told, told.shown >= 0, **more)
 
 
 def test_gates():
@@ -81,7 +81,7 @@ def test_gates():
     score = LabelConsistency(2, MIXED)
     assert score.fires(concepts).tolist() == [[True, False], [False, False]] * 3
     assert score.labels(concepts)[:, 1].isnan().all()
-    score.feed(concepts)
+    score.update_from(concepts)
     found = score.compute()
     assert float(found["aligned"]) == 50
     assert found["unit/rate"].tolist() == [1, 0]

@@ -7,15 +7,20 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from zoo.concepts import Concept, ConceptSchema
-from zoo.metrics.leakage import Leakage
+from zoo.concept_schema import Concept, ConceptSchema
+from zoo.evaluation.scoring import score, table
+from zoo.metrics.concepts.leakage import Leakage
 from zoo.models.cbm import CBM
-from zoo.train.results import score, table
-from zoo.train.run import build, load_config
+from zoo.training.run import build, load_config
 
-SCHEMA = ConceptSchema((
-    Concept("a"), Concept("w: x", "categorical", "w"), Concept("w: y", "categorical", "w"), Concept("b"),
-))  # fmt: skip
+SCHEMA = ConceptSchema(
+    (
+        Concept("a"),
+        Concept("w: x", "categorical", "w"),
+        Concept("w: y", "categorical", "w"),
+        Concept("b"),
+    )
+)
 ONE, NONE = torch.ones(4), torch.zeros(4)
 
 
@@ -51,9 +56,19 @@ def fed(*, secret, linear=True, size=1000, shuffle=False, features=False):
                 return answer(torch.where(mask, value, s), h)
 
             score.update(
-                s, s, truth[ids], y[ids], ids, NONE, ONE, logits=answer(s, h), decide=decide, contribution=s * 0 + ONE,
-                features=torch.cat([s, s], 1) if features else None, learn=learn,
-            )  # fmt: skip
+                s,
+                s,
+                truth[ids],
+                y[ids],
+                ids,
+                NONE,
+                ONE,
+                logits=answer(s, h),
+                decide=decide,
+                contribution=s * 0 + ONE,
+                features=torch.cat([s, s], 1) if features else None,
+                learn=learn,
+            )
     return score
 
 

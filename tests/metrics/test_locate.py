@@ -6,8 +6,9 @@ from oracle import meets, region
 from worlds import keypoints, maps
 
 from zoo.explanation import upsample
-from zoo.metrics import hits, locate, peak
-from zoo.metrics.locate import cells, mask_hits
+from zoo.metrics import hits, peak
+from zoo.metrics.parts import _localization
+from zoo.metrics.parts._localization import cells, mask_hits
 
 KINDS = ["random", "constant", "levels", "integers", "peaks", "plateau", "mirrored"]
 
@@ -45,7 +46,7 @@ def test_constant_map_peaks_at_the_first_pixel():
 def test_peak_depends_on_neither_chunks_nor_neighbours_nor_layout(monkeypatch):
     where = maps("levels", (6, 5, 7, 7))
     whole = peak(where, 224)
-    monkeypatch.setattr(locate, "CHUNK", 1)
+    monkeypatch.setattr(_localization, "CHUNK", 1)
     assert torch.equal(peak(where, 224), whole)
     loud = where.clone()
     loud[1:] *= 1e30

@@ -11,12 +11,12 @@ from torchmetrics import MetricCollection
 from worlds import Toy, batch, take
 
 from zoo import create_model
-from zoo.metrics import maps
-from zoo.metrics.maps import (
+from zoo.metrics import attribution_maps
+from zoo.metrics.attribution_maps import (
     Infidelity,
     MapComplexity,
     MapDeletion,
-    MapLocalisation,
+    MapLocalization,
     MapSensitivity,
     Road,
     SensitivityN,
@@ -28,11 +28,16 @@ from zoo.metrics.suite import Suite
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 LIST = [
-    {"score": "map_complexity"}, {"score": "map_localisation"}, {"score": "map_sensitivity", "draws": 2},
-    {"score": "map_deletion", "steps": 3}, {"score": "road", "percentages": [20, 60]},
-    {"score": "infidelity", "draws": 3}, {"score": "sensitivity_n", "subsets": 4, "shares": [0.1, 0.3]},
-    {"score": "mprt", "stages": 2}, {"score": "dissection", "quantile": 0.05},
-]  # fmt: skip
+    {"score": "map_complexity"},
+    {"score": "map_localization"},
+    {"score": "map_sensitivity", "draws": 2},
+    {"score": "map_deletion", "steps": 3},
+    {"score": "road", "percentages": [20, 60]},
+    {"score": "infidelity", "draws": 3},
+    {"score": "sensitivity_n", "subsets": 4, "shares": [0.1, 0.3]},
+    {"score": "mprt", "stages": 2},
+    {"score": "dissection", "quantile": 0.05},
+]
 PARTS = list("abcde")
 
 
@@ -57,7 +62,7 @@ def test_a_suite_scores_any_family_with_maps():
     suite = Suite(LIST, model.units, PARTS)
     suite.update(model, samples)
     found = suite.compute()
-    assert set(found) == {entry["score"] for entry in LIST} == set(maps.SCORES) <= set(SCORES)
+    assert set(found) == {entry["score"] for entry in LIST} == set(attribution_maps.SCORES) <= set(SCORES)
     assert {r.support for r in found.values()} == {13}
     assert all(r.value == r.value for r in found.values())
     assert all(torch.equal(v, kept[k]) for k, v in model.state_dict().items())
@@ -98,7 +103,7 @@ def test_what_cannot_be_scored_stays_silent_and_says_why():
         suite = Suite(LIST, model.units, PARTS)
         suite.update(model, samples)
         silent = {name for name, result in suite.compute().items() if result.value is None}
-        assert silent == ({"map_localisation", "dissection"} if "part " in why else set(maps.SCORES))
+        assert silent == ({"map_localization", "dissection"} if "part " in why else set(attribution_maps.SCORES))
         assert {suite.scores[name].why for name in silent} == {why}
 
 
@@ -167,13 +172,24 @@ def test_six_lines_score_a_map_of_one_s_own():
 @pytest.mark.parametrize(
     ("name", "argument", "value"),
     [
-        ("map_sensitivity", "radius", 0.3), ("map_sensitivity", "draws", 3), ("map_deletion", "steps", 7),
-        ("map_deletion", "baseline", 0.5), ("road", "percentages", (30,)), ("road", "noise", 2.0),
-        ("infidelity", "change", "noise"), ("infidelity", "size", 0.6), ("infidelity", "draws", 5),
-        ("sensitivity_n", "shares", (0.2,)), ("sensitivity_n", "subsets", 9), ("sensitivity_n", "baseline", 2.0),
-        ("mprt", "stages", 1), ("mprt", "seed", 1), ("dissection", "quantile", 0.2), ("dissection", "least", 1e-4),
+        ("map_sensitivity", "radius", 0.3),
+        ("map_sensitivity", "draws", 3),
+        ("map_deletion", "steps", 7),
+        ("map_deletion", "baseline", 0.5),
+        ("road", "percentages", (30,)),
+        ("road", "noise", 2.0),
+        ("infidelity", "change", "noise"),
+        ("infidelity", "size", 0.6),
+        ("infidelity", "draws", 5),
+        ("sensitivity_n", "shares", (0.2,)),
+        ("sensitivity_n", "subsets", 9),
+        ("sensitivity_n", "baseline", 2.0),
+        ("mprt", "stages", 1),
+        ("mprt", "seed", 1),
+        ("dissection", "quantile", 0.2),
+        ("dissection", "least", 1e-4),
     ],
-)  # fmt: skip
+)
 def test_no_argument_is_ignored(name, argument, value):
     rows, known = ROWS[name](), {"dissection": {"num_units": 7, "part_count": 4}}.get(name, {})
     feed = FEED.get(name, lambda score, rows: score.update(**rows))
@@ -187,12 +203,21 @@ def test_no_argument_is_ignored(name, argument, value):
 
 def test_all_kinds_compose():
     rows = _maps()
-    scores = MetricCollection([MapComplexity(), MapLocalisation(), MapDeletion(steps=2), Road(percentages=(50,)),
-                               SensitivityN(subsets=3), MapSensitivity(draws=1)], compute_groups=False)  # fmt: skip
+    scores = MetricCollection(
+        [
+            MapComplexity(),
+            MapLocalization(),
+            MapDeletion(steps=2),
+            Road(percentages=(50,)),
+            SensitivityN(subsets=3),
+            MapSensitivity(draws=1),
+        ],
+        compute_groups=False,
+    )
     scores.update(**rows, forward=forward, attribute=attribute)
-    alone = MapLocalisation()
+    alone = MapLocalization()
     alone.update(rows["attribution"], rows["mask"])
-    assert float(scores.compute()["MapLocalisation_mass"]) == float(alone.compute()["mass"])
+    assert float(scores.compute()["MapLocalization_mass"]) == float(alone.compute()["mass"])
 
 
 @pytest.mark.parametrize("name", sorted({*ROWS} - {"dissection"}))  # its level is by definition that of all samples

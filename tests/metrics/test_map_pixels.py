@@ -9,7 +9,7 @@ import torch
 from rows_maps import _maps, forward
 from scipy import stats
 
-from zoo.metrics.maps import (
+from zoo.metrics.attribution_maps import (
     Infidelity,
     MapDeletion,
     Road,
@@ -22,8 +22,8 @@ from zoo.metrics.maps import (
     sensitivity_n,
     squares,
 )
-from zoo.metrics.maps.deletion import blur
-from zoo.metrics.perturb import CHOICE, random_bits
+from zoo.metrics.attribution_maps.map_deletion import blur
+from zoo.metrics.perturbations.noise import CHOICE, random_bits
 
 ZERO = torch.tensor([0])
 
@@ -112,8 +112,14 @@ def test_chance_is_a_random_order_and_a_good_map_is_better():
     alone = MapDeletion(chance=False, steps=3)
     alone.update(summed, x, x[:, 0], target)
     assert set(alone.compute()) == {
-        "deletion", "insertion", "gap", "undefined", "support", "curve/deletion_curve", "curve/insertion_curve"
-    }  # fmt: skip
+        "deletion",
+        "insertion",
+        "gap",
+        "undefined",
+        "support",
+        "curve/deletion_curve",
+        "curve/insertion_curve",
+    }
 
 
 # Infidelity and sensitivity-n.
@@ -288,7 +294,7 @@ def test_what_is_wrong_is_named(name):
         (lambda: fill(torch.zeros(1, 1, 2, 2), torch.ones(1, 2, 2).bool()), r"missing\[0\] leaves no pixel"),
         (lambda: fill(torch.zeros(1, 1, 2, 2), torch.ones(1, 2).bool()), r"missing is \(1, 2\)"),
     ],
-)  # fmt: skip
+)
 def test_arguments_that_mean_nothing(make, match):
     with pytest.raises(ValueError, match=match):
         make()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from rows_maps import _maps, forward
 
-from zoo.metrics.maps import Road, fill, impute, road
+from zoo.metrics.attribution_maps import Road, _impute, fill, road
 
 ZERO = torch.tensor([0])
 
@@ -90,13 +90,13 @@ def test_imputation_of_one_image_does_not_feel_another_and_knows_no_scale():
 def test_the_noise_of_imputation_is_on_what_was_filled():
     x, missing = torch.zeros(2, 3, 40, 40), torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.5
     missing[:, 0, 0] = False
-    found = impute(x, missing, noise=0.3, ids=torch.tensor([1, 2]))
+    found = _impute.impute(x, missing, noise=0.3, ids=torch.tensor([1, 2]))
     holes = missing[:, None].expand_as(x)
     assert found[~holes].eq(0).all()
     assert float(found[holes].std()) == pytest.approx(0.3, abs=0.01)
     assert not torch.equal(found[0, 0], found[0, 1])
-    assert impute(x.bfloat16(), missing).dtype == torch.bfloat16
-    assert impute(x, missing, noise=0).eq(0).all()
+    assert _impute.impute(x.bfloat16(), missing).dtype == torch.bfloat16
+    assert _impute.impute(x, missing, noise=0).eq(0).all()
 
 
 def test_road_of_a_known_image():

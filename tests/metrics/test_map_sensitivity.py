@@ -6,8 +6,8 @@ import pytest
 import torch
 from rows_maps import WEIGHT, _maps, attribute, forward
 
-from zoo.metrics.maps import MapSensitivity, nearby, robustness
-from zoo.metrics.maps.base import ROWS
+from zoo.metrics.attribution_maps import MapSensitivity, nearby, robustness
+from zoo.metrics.attribution_maps._base import ROWS
 
 W = torch.tensor([3.0, 1.0], dtype=torch.float64).reshape(1, 1, 2)
 
@@ -28,12 +28,17 @@ def test_known_changes():
         return x + (draw + 1) * step
 
     found = robustness(weighted, x, torch.tensor([0]), forward=logits, draws=2, move=move)
-    assert {k: float(v) for k, v in found.items()} == pytest.approx({
-        "max_sensitivity": 0.6, "avg_sensitivity": 0.45, "relative_max": 0.6 / 13**0.5,
-        "relative_avg": 0.45 / 13**0.5, "lipschitz": 3,
-        "input_stability": 1,  # (.3 / 3) / (.1 / 1)
-        "output_stability": 1 / 3,  # (.3 / 3) / .3
-    })  # fmt: skip
+    assert {k: float(v) for k, v in found.items()} == pytest.approx(
+        {
+            "max_sensitivity": 0.6,
+            "avg_sensitivity": 0.45,
+            "relative_max": 0.6 / 13**0.5,
+            "relative_avg": 0.45 / 13**0.5,
+            "lipschitz": 3,
+            "input_stability": 1,  # (.3 / 3) / (.1 / 1)
+            "output_stability": 1 / 3,  # (.3 / 3) / .3
+        }
+    )
     still = robustness(weighted, x, torch.tensor([0]), draws=2, move=lambda x, ids, draw, radius: x)
     assert float(still["max_sensitivity"]) == 0
     assert still["lipschitz"].isnan().all()
@@ -76,11 +81,14 @@ def test_agrees_with_a_loop():
                 inward.append(relative / float(((other - one) / one.abs().clamp_min(1e-6)).norm()))
                 outward.append(relative / float((forward(other)[0] - h).norm()))
         known = {
-            "max_sensitivity": max(moved), "avg_sensitivity": sum(moved) / draws,
-            "relative_max": max(moved) / float(e.norm()), "relative_avg": sum(moved) / draws / float(e.norm()),
-            "lipschitz": max(slope), "input_stability": max(inward[1:], default=math.nan),
+            "max_sensitivity": max(moved),
+            "avg_sensitivity": sum(moved) / draws,
+            "relative_max": max(moved) / float(e.norm()),
+            "relative_avg": sum(moved) / draws / float(e.norm()),
+            "lipschitz": max(slope),
+            "input_stability": max(inward[1:], default=math.nan),
             "output_stability": max(outward[1:], default=math.nan),
-        }  # fmt: skip
+        }
         assert {k: float(v[i]) for k, v in found.items()} == pytest.approx(known, rel=1e-9, nan_ok=True)
 
 

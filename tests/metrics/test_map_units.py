@@ -12,10 +12,9 @@ from torch.nn import functional as F
 from worlds import Toy, batch
 
 from zoo.explanation import Explanation, Units
-from zoo.metrics.look import look
-from zoo.metrics.maps import (
+from zoo.metrics.attribution_maps import (
     Dissection,
-    Randomisation,
+    Mprt,
     attributor,
     evidence,
     iou,
@@ -24,7 +23,8 @@ from zoo.metrics.maps import (
     randomised,
     thresholds,
 )
-from zoo.metrics.maps.bits import pack, unpack
+from zoo.metrics.attribution_maps._bits import pack, unpack
+from zoo.metrics.record import record_batch
 
 
 def told(where, contribution, shown):
@@ -67,12 +67,12 @@ def test_units_without_a_place_have_no_map():
 @pytest.mark.parametrize("owned", [True, False])
 def test_an_attributor_asks_as_the_suite_does(owned):
     model, samples = Toy(owned=owned).eval(), batch()
-    seen = look(model, samples, model.units.of_class(samples.y) if owned else 2, owned=owned)
+    seen = record_batch(model, samples, model.units.of_class(samples.y) if owned else 2, owned=owned)
     again = attributor(seen)(model, samples.x, samples.y)
     torch.testing.assert_close(again, evidence(seen.explanation, (32, 32)).detach(), rtol=0, atol=0)
 
 
-# Randomisation.
+# Mprt.
 
 
 class Two(nn.Module):
@@ -111,7 +111,7 @@ def test_layers_forget_from_the_last_to_the_first_and_the_model_does_not():
 def test_the_model_as_it_is_takes_no_part_in_the_mean():
     """A map of the last layer that forgets is unlike at every step: no 1 for step 0 comes in."""
     model = nn.Sequential(nn.Linear(36, 4, bias=False))
-    score = Randomisation(stages=5)
+    score = Mprt(stages=5)
     score.update(lambda m, x, y: m[0].weight[y].unflatten(1, (6, 6)), model, X, Y)
     found = score.compute()
     (twin,) = randomised(model, stages=5)
@@ -120,7 +120,7 @@ def test_the_model_as_it_is_takes_no_part_in_the_mean():
     assert float(found["mprt"]) == pytest.approx(float(known))
     assert float(found["last"]) == pytest.approx(float(known))
     assert found["curve/likeness_curve"][1:].isnan().all()  # one layer, one step
-    edges = Randomisation()
+    edges = Mprt()
     edges.update(lambda m, x, y: x[:, 0], model, X, Y)
     assert float(edges.compute()["mprt"]) == 1
 
@@ -173,7 +173,7 @@ def test_what_cannot_forget_is_refused():
     with pytest.raises(ValueError, match="only the parameters of a torch module"):
         mprt(lambda m, x, y: x[:, 0], lambda x: x, X, Y)
     with pytest.raises(ValueError, match="stages is 0"):
-        Randomisation(stages=0)
+        Mprt(stages=0)
 
 
 # Dissection.

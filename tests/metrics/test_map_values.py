@@ -8,9 +8,9 @@ from scipy import stats
 from worlds import keypoints
 
 from zoo.metrics import hits
+from zoo.metrics.attribution_maps import MapComplexity, MapLocalization, entropy, gini, mass, pointing, rank, spearman
+from zoo.metrics.attribution_maps.map_localization import around
 from zoo.metrics.correlation import pearson
-from zoo.metrics.maps import MapComplexity, MapLocalisation, entropy, gini, mass, pointing, rank, spearman
-from zoo.metrics.maps.localisation import around
 
 BOTH = (gini, entropy)
 THREE = (mass, rank, pointing)
@@ -31,9 +31,14 @@ def test_complexity_of_known_maps():
     score.update(torch.cat([found, torch.zeros(1, 2, 2)]))
     told = {k: float(v) for k, v in score.compute().items()}
     assert told == pytest.approx(
-        {"gini": 1.375 / 3, "entropy": sum(known) / 3, "spread": sum(known) / 3 / math.log(4), "undefined": 0.25,
-         "support": 4}
-    )  # fmt: skip
+        {
+            "gini": 1.375 / 3,
+            "entropy": sum(known) / 3,
+            "spread": sum(known) / 3 / math.log(4),
+            "undefined": 0.25,
+            "support": 4,
+        }
+    )
 
 
 def test_complexity_agrees_with_a_loop():
@@ -65,7 +70,7 @@ def test_localisation_of_known_maps():
     assert mass(found, mask).tolist() == pytest.approx([7 / 8, 1 / 8, 4 / 8, nan], nan_ok=True)
     assert rank(found, mask).tolist() == pytest.approx([1, 0, 2 / 3, nan], nan_ok=True)
     assert pointing(found, mask).tolist() == pytest.approx([1, 0, 0, nan], nan_ok=True)
-    score = MapLocalisation()
+    score = MapLocalization()
     score.update(found, mask)
     told = {k: float(v) for k, v in score.compute().items()}
     assert told == pytest.approx(

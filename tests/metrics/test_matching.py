@@ -5,8 +5,8 @@ from itertools import permutations
 import pytest
 import torch
 
-from zoo.metrics.consistency import Consistency
-from zoo.metrics.matching import average, directions, match, parts, profile
+from zoo.metrics.matching.assignment import average, directions, match, parts, profile
+from zoo.metrics.parts.consistency import Consistency
 
 
 def best_by_trying(table):
@@ -54,7 +54,7 @@ def test_the_dead_are_counted_and_bring_the_mean_down():
 def test_where_every_row_has_a_favourite_of_its_own_scipy_is_not_asked(monkeypatch):
     """And where not, it is."""
     table = torch.tensor([[0.1, 0.9, 0.0], [0.8, 0.7, 0.0]])
-    monkeypatch.setattr("zoo.metrics.matching.linear_sum_assignment", None)
+    monkeypatch.setattr("zoo.metrics.matching.assignment.linear_sum_assignment", None)
     assert match(table).right.tolist() == [1, 0]
     assert match(table.T).left.tolist() == [0, 1]
     with pytest.raises(TypeError):

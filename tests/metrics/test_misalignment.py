@@ -8,8 +8,8 @@ from worlds import Toy, batch, maps, take
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units, gather
 from zoo.metrics import Misalignment, Suite
-from zoo.metrics.attack import attack, box, highest, outside
-from zoo.metrics.perturb import chosen
+from zoo.metrics.perturbations.attack import attack, box, highest, outside
+from zoo.metrics.perturbations.noise import chosen
 
 SIDE = 64
 

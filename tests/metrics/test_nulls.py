@@ -5,13 +5,13 @@ import torch
 from rows_parts import CONCEPTS
 from test_above_chance import SIDE, labelled, world
 
-from zoo.metrics import AboveChance, Consistency, LabelConsistency
-from zoo.metrics.nulls import dealt
+from zoo.metrics import ChanceAdjusted, Consistency, LabelConsistency
+from zoo.metrics.wrappers._nulls import dealt
 
 
 def test_permuting_exchanges_places_inside_the_gate_group():
     """Three instances, one of which unit 0 does not claim; its place may go nowhere, and nothing comes from there."""
-    score = AboveChance(Consistency(2, 1), "permute", draws=1)
+    score = ChanceAdjusted(Consistency(2, 1), "permute", draws=1)
     places = torch.tensor([[[1, 1], [2, 2]], [[3, 3], [4, 4]], [[5, 5], [6, 6]]])
     gate = torch.tensor([[True, True], [False, True], [True, True]])
     score.update(
@@ -29,7 +29,7 @@ def test_permuting_exchanges_places_inside_the_gate_group():
 
 
 def test_units_of_the_same_instances_are_exchanged_alike():
-    score = AboveChance(Consistency(2, 1), "permute")
+    score = ChanceAdjusted(Consistency(2, 1), "permute")
     places = torch.arange(10)[:, None, None].expand(10, 2, 2)
     score.update(places, torch.zeros(10, 1, 2), torch.ones(10, 1).bool(), sample_ids=torch.arange(10), size=(20, 20))
     for draw in range(5):
@@ -53,7 +53,7 @@ def test_dealing_is_uniform():
 def test_places_of_the_other_nulls():
     rows = world(200)
     more = {"size": (SIDE, SIDE)}
-    shift, uniform, units = (AboveChance(Consistency(2, 2), n) for n in ("shift", "uniform", "random_units"))
+    shift, uniform, units = (ChanceAdjusted(Consistency(2, 2), n) for n in ("shift", "uniform", "random_units"))
     for score in (shift, uniform, units):
         score.update(**rows, **more)
     moved = shift.moved(shift.rows(), 3)
@@ -72,7 +72,7 @@ def test_places_of_the_other_nulls():
 
 def test_shifted_labels_keep_their_neighbours():
     rows = labelled(10)
-    score = AboveChance(LabelConsistency(7, CONCEPTS), "shift")
+    score = ChanceAdjusted(LabelConsistency(7, CONCEPTS), "shift")
     score.update(**rows)
     fires = rows["places"]
     for draw in range(8):

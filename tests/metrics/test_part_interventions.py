@@ -8,12 +8,12 @@ from torch import nn
 from worlds import Toy, maps
 
 from zoo.batch import Batch
-from zoo.data.shapes import Shapes
+from zoo.data.images.shapes import Shapes
 from zoo.explanation import Explanation, Units, gather
 from zoo.metrics import PartInterventions, Suite
-from zoo.metrics.attack import box
-from zoo.metrics.look import look
-from zoo.metrics.rerender import answers, important_parts, part_shares, probe, rivals
+from zoo.metrics.parts._counterfactual_scenes import answers, important_parts, part_shares, probe, rivals
+from zoo.metrics.perturbations.attack import box
+from zoo.metrics.record import record_batch
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 SIDE, PARTS = 32, 4
@@ -75,7 +75,7 @@ FAIR = [[1.9, 1.0, 0.9, 0.0], [2.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 1.0]]
 def score_of(model, **how):
     scenes = Quarters()
     score = PartInterventions(PARTS, scenes=scenes, **how)
-    score.feed(look(model, scenes.batch(), 4, owned=False))
+    score.update_from(record_batch(model, scenes.batch(), 4, owned=False))
     return score, scenes
 
 
@@ -147,13 +147,18 @@ def world(n=50, p=5, t=3, seed=0):
     importance[4] = 1
     return {
         "important": torch.rand(n, t, p, generator=g) > 0.5,
-        "answer": torch.randint(0, 3, (n,), generator=g), "kept": torch.randint(0, 3, (n, t), generator=g),
-        "cut": torch.randint(0, 3, (n, t), generator=g), "importance": importance, "logit": logit,
+        "answer": torch.randint(0, 3, (n,), generator=g),
+        "kept": torch.randint(0, 3, (n, t), generator=g),
+        "cut": torch.randint(0, 3, (n, t), generator=g),
+        "importance": importance,
+        "logit": logit,
         "without": logit[:, None] - (torch.rand(n, p, generator=g) - 0.05) * 0.3 * logit.abs()[:, None],
-        "rivals": rival, "told": torch.rand(n, 2, 2, generator=g),
-        "random": torch.rand(n, t, p, generator=g) > 0.5, "random_kept": torch.randint(0, 3, (n, t), generator=g),
+        "rivals": rival,
+        "told": torch.rand(n, 2, 2, generator=g),
+        "random": torch.rand(n, t, p, generator=g) > 0.5,
+        "random_kept": torch.randint(0, 3, (n, t), generator=g),
         "random_cut": torch.randint(0, 3, (n, t), generator=g),
-    }  # fmt: skip
+    }
 
 
 def oracle(w, kind=""):
@@ -237,11 +242,11 @@ def test_a_suite_renders_what_it_scores():
 def test_what_cannot_be_asked_says_why():
     scenes = Quarters()
     score = PartInterventions(PARTS)
-    score.feed(look(Reader(FAIR), scenes.batch(), 4, owned=False))
+    score.update_from(record_batch(Reader(FAIR), scenes.batch(), 4, owned=False))
     assert score.why == "the scenes of these data cannot be rendered again"
     assert int(score.compute()["support"]) == 0
     model, score = Toy(place=False), PartInterventions(PARTS, scenes=scenes)
-    score.feed(look(model.eval(), scenes.batch(), 4, owned=False))
+    score.update_from(record_batch(model.eval(), scenes.batch(), 4, owned=False))
     assert score.why == "the units have no place in an image"
     with pytest.raises(ValueError, match="no place"):
         probe(_placeless(), scenes.batch(), scenes)

@@ -3,7 +3,7 @@ import torch
 from worlds import batch, take
 
 from zoo.metrics import Noise, gaussian_noise
-from zoo.metrics.perturb import random_bits
+from zoo.metrics.perturbations.noise import random_bits
 
 
 def noise(b=8, side=64, **how):

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from worlds import Toy, batch, take
 
-from zoo.metrics import Noise, Suite, perturbations
-from zoo.metrics.perturb_image import Blur, Jpeg
-from zoo.metrics.perturb_move import Flip, Rotate, Shift
-from zoo.metrics.perturbations import perturbation
+from zoo.metrics import Noise, Suite
+from zoo.metrics.perturbations import registry
+from zoo.metrics.perturbations.geometry import Flip, Rotate, Shift
+from zoo.metrics.perturbations.image import Blur, Jpeg
+from zoo.metrics.perturbations.registry import perturbation
 
 ALL = [Noise(), Blur(), Blur(2.3), Jpeg(), Jpeg(30, (0.5,), (0.5,)), Shift(), Shift(9), Flip(), Rotate(), Rotate(180.0)]
 
@@ -172,11 +173,14 @@ def test_perturbations_by_name(asked, found):
 
 def test_labels_name_what_is_not_default():
     assert [c.label for c in (Shift(), Shift(8), Noise(clip=None), Flip())] == [
-        "shift", "shift/pixels8", "noise/clipNone", "flip"
-    ]  # fmt: skip
+        "shift",
+        "shift/pixels8",
+        "noise/clipNone",
+        "flip",
+    ]
     one, two = (Jpeg(50, (0.5,), (s,)).label for s in (0.5, 0.25))
     assert one != two
-    assert perturbations.label(spots) == "spots"
+    assert registry.label(spots) == "spots"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zoo.batch import Batch
-from zoo.metrics.perturb_tokens import Prefix, Rename, Swap, Typo
-from zoo.metrics.perturbations import perturbation
+from zoo.metrics.perturbations.registry import perturbation
+from zoo.metrics.perturbations.tokens import Prefix, Rename, Swap, Typo
 
 T, V = 9, 6
 
@@ -21,8 +21,12 @@ def take(batch, rows):
 
 
 ALL = [
-    Prefix((1, 2)), Typo(V, 2), Swap(2), Rename(tokens=(1, 0, 2, 3, 5, 4)), Rename(order=(8, 7, 6, 5, 4, 3, 2, 1, 0)),
-]  # fmt: skip
+    Prefix((1, 2)),
+    Typo(V, 2),
+    Swap(2),
+    Rename(tokens=(1, 0, 2, 3, 5, 4)),
+    Rename(order=(8, 7, 6, 5, 4, 3, 2, 1, 0)),
+]
 
 
 @pytest.mark.parametrize("change", ALL, ids=lambda change: change.label)

@@ -4,8 +4,8 @@ from worlds import Toy, batch, take
 
 from zoo.batch import Batch
 from zoo.metrics import Purity, Suite
-from zoo.metrics.patches import holds, one_sided, patch
-from zoo.metrics.perturb import random_bits
+from zoo.metrics.parts._patches import holds, one_sided, patch
+from zoo.metrics.perturbations.noise import random_bits
 
 NAMES = ["left eye", "right eye", "tail", "left wing", "right wing"]
 ALL = torch.ones(3, 1).bool()
@@ -35,8 +35,9 @@ def test_left_and_right_are_one_part():
 
 def feed(score, strength, cells, points, visible, index, used=None):
     n, u = strength.shape
-    score.update(strength, torch.arange(u).expand(n, u), cells, points, visible, index, grid=(7, 7), size=(224, 224),
-                 used=used)  # fmt: skip
+    score.update(
+        strength, torch.arange(u).expand(n, u), cells, points, visible, index, grid=(7, 7), size=(224, 224), used=used
+    )
     return score
 
 
@@ -117,9 +118,16 @@ def test_a_suite_asks_for_the_maps_of_the_strongest_only_and_finds_the_same(size
         told = model.explain(samples.x, target=samples.y, shown=torch.arange(6).expand(13, 6))
     grid, whole = tuple(told.where.shape[-2:]), Purity(6, 5, top=3)
     whole.update(
-        told.strength, told.shown, told.where.flatten(2).argmax(2), samples.points, samples.visible, samples.index,
-        grid=grid, size=(32, 32), used=told.contribution != 0,
-    )  # fmt: skip
+        told.strength,
+        told.shown,
+        told.where.flatten(2).argmax(2),
+        samples.points,
+        samples.visible,
+        samples.index,
+        grid=grid,
+        size=(32, 32),
+        used=told.contribution != 0,
+    )
     suite = Suite([{"score": "purity", "top": 3}], model.units, list("abcde"))
     for rows in torch.randperm(13, generator=torch.Generator().manual_seed(size)).split(size):
         suite.update(model, take(samples, rows))

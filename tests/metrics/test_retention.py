@@ -2,7 +2,7 @@ import pytest
 import torch
 from test_faithfulness import one, world
 
-from zoo.metrics import Retention
+from zoo.metrics import InherentInterpretability
 
 ZERO = torch.zeros(1, dtype=torch.int64)
 
@@ -17,7 +17,7 @@ def test_four_units_by_hand():
         return torch.stack([left, torch.full_like(left, 0.5)], -1)
 
     claim = torch.tensor([[4.0, 3, 2, 1]]).repeat(4, 1)  # the same order for all: unit 3 goes first
-    score = Retention(4, ablation="zero", ratios=[0.0, 0.25, 0.5, 1.0])
+    score = InherentInterpretability(4, ablation="zero", ratios=[0.0, 0.25, 0.5, 1.0])
     score.update(claim, y, y, decide=decide)
     found = score.compute()
     assert found["curve/retained"].tolist() == [1, 0.75, 0.5, 0]
@@ -26,7 +26,7 @@ def test_four_units_by_hand():
     assert float(found["iis"]) == pytest.approx(raw)  # the range is 1
     assert float(found["accuracy"]) == 1
     assert float(found["none"]) == 0
-    half = Retention(4, ablation="zero", ratios=[0.0, 0.5])
+    half = InherentInterpretability(4, ablation="zero", ratios=[0.0, 0.5])
     half.update(claim, y, y, decide=decide)
     assert float(half.compute()["raw"]) == pytest.approx(0.375)
     assert float(half.compute()["iis"]) == pytest.approx(0.75)
@@ -41,7 +41,7 @@ def test_what_counts_is_being_right_not_staying_the_same():
         left = torch.where(mask, value, strength).sum(-1)
         return torch.stack([left, torch.full_like(left, 0.5)], -1)
 
-    score = Retention(1, ablation="zero", ratios=[0.0, 1.0])
+    score = InherentInterpretability(1, ablation="zero", ratios=[0.0, 1.0])
     score.update(torch.ones(2, 1), torch.zeros(2).long(), torch.tensor([0, 1]), decide=decide)
     found = score.compute()
     assert float(found["accuracy"]) == 0.5
@@ -61,7 +61,7 @@ def test_agrees_with_a_loop():
             order = sorted(range(u), key=lambda k, i=i: (-float(claim[i, k]), k))
             right += int(one(decide, n, u, i, order[kept:], value).argmax()) == int(y[i])
         retained.append(right / n / full)
-    score = Retention(u)
+    score = InherentInterpretability(u)
     score.update(claim, target, y, decide=decide, value=value)
     found = score.compute()
     assert found["curve/retained"].tolist() == pytest.approx(retained)
@@ -74,9 +74,11 @@ def test_agrees_with_a_loop():
 @pytest.mark.parametrize("ratios", [[0.5], [0.5, 0.2], [0.1, 0.1], [0.0, 1.5], [-0.1, 0.5]])
 def test_refuses_ratios_that_mean_nothing(ratios):
     with pytest.raises(ValueError, match="ratios"):
-        Retention(4, ratios=ratios)
+        InherentInterpretability(4, ratios=ratios)
 
 
 def test_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"y is \(2,\)"):
-        Retention(4, ablation="zero").update(torch.ones(1, 4), ZERO, torch.zeros(2).long(), decide=lambda m, v: v)
+        InherentInterpretability(4, ablation="zero").update(
+            torch.ones(1, 4), ZERO, torch.zeros(2).long(), decide=lambda m, v: v
+        )

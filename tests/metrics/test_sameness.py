@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from zoo.metrics import Duplicates, SameAnswer
+from zoo.metrics import AnswerAgreement, Redundancy
 
 
 def test_pairs_by_hand():
@@ -11,7 +11,7 @@ def test_pairs_by_hand():
     contribution = torch.tensor(
         [[3.0, 1, 0, 0], [-1.0, 2, 0, 0], [9.0, 9, 0, 0], [0, 0, 1.0, 0], [0, 0, -5.0, 0], [0, 0, 0, 1.0]]
     )
-    score = SameAnswer(4)
+    score = AnswerAgreement(4)
     score.update(contribution, torch.tensor([0, 0, 1, 2, 2, 0]))
     found = score.compute()
     assert float(found["same"]) == pytest.approx((0.5 + 0.5 + 0 + 1 + 1) / 5)
@@ -23,7 +23,7 @@ def test_pairs_by_hand():
 def test_only_the_units_shown_are_compared_and_ties_go_to_the_lower_id():
     contribution = torch.tensor([[1.0, 1, 1, 0.5], [2.0, 2, 0.1, 0.05]])
     answer = torch.tensor([0, 0])
-    two, three = SameAnswer(4, shown=2), SameAnswer(4, shown=4)
+    two, three = AnswerAgreement(4, shown=2), AnswerAgreement(4, shown=4)
     two.update(contribution, answer)
     three.update(contribution * torch.tensor([[1.0], [0.0]]), answer)
     assert float(two.compute()["same"]) == 1
@@ -46,7 +46,7 @@ def test_same_answers_agree_with_a_loop():
             others = [j for j in range(60) if j != i and of[j] == of[i]]
             if others:
                 found.append(sum(int(answer[j] == answer[i]) for j in others) / len(others))
-    score = SameAnswer(6)
+    score = AnswerAgreement(6)
     score.update(contribution, answer)
     found = score.compute()
     assert float(found["same"]) == pytest.approx(sum(shares) / len(shares))
@@ -59,7 +59,7 @@ def test_duplicates_by_hand():
     g = torch.Generator().manual_seed(0)
     base = torch.randn(50, 3, generator=g)
     columns = [base[:, 0], base[:, 1], base[:, 0], 2 * base[:, 1] + 1, torch.zeros(50), torch.zeros(50), base[:, 2]]
-    score = Duplicates(7)
+    score = Redundancy(7)
     score.update(torch.stack(columns, 1))
     found = score.compute()
     assert found["unit/repeats"].tolist() == [-1, -1, 0, 1, -1, -1, -1]
@@ -71,7 +71,7 @@ def test_duplicates_by_hand():
 def test_what_is_equal_does_not_hang_on_the_scale_of_the_logits(scale):
     g = torch.Generator().manual_seed(0)
     one = torch.rand(40, generator=g).double() * 0 + 1  # constant: correlates with nothing
-    score = Duplicates(3)
+    score = Redundancy(3)
     score.update(scale * torch.stack([one, one * (1 + 1e-7), one * 1.1], 1))
     assert score.compute()["unit/repeats"].tolist() == [-1, 0, -1]
 
@@ -80,7 +80,7 @@ def test_few_inputs_are_no_correlation():
     found = torch.zeros(30, 2)
     found[:5] = torch.randn(5, 1) * torch.tensor([1.0, 2.0])
     for support, repeats in ((10, -1), (5, 0)):
-        score = Duplicates(2, support=support)
+        score = Redundancy(2, support=support)
         score.update(found)
         assert int(score.compute()["unit/repeats"][1]) == repeats
 
@@ -96,7 +96,7 @@ def test_duplicates_agree_with_a_loop():
         near = float((a - b).norm()) <= 1e-6 * float((a.square().sum() + b.square().sum()).sqrt())
         if expected[two] < 0 and (near or float(torch.corrcoef(torch.stack([a, b]))[0, 1]) > 0.999):
             expected[two] = one
-    score = Duplicates(12)
+    score = Redundancy(12)
     for rows in found.split(7):
         score.update(rows)
     assert score.compute()["unit/repeats"].tolist() == expected
@@ -104,7 +104,7 @@ def test_duplicates_agree_with_a_loop():
 
 
 def test_too_many_units_are_not_compared():
-    score = Duplicates(9000)
+    score = Redundancy(9000)
     score.update(torch.zeros(1, 9000))
     assert int(score.compute()["support"]) == 0
     assert bool(score.compute()["duplicate"].isnan())
@@ -114,13 +114,13 @@ def test_too_many_units_are_not_compared():
 @pytest.mark.parametrize("how", [{"correlation": 2}, {"support": 0}])
 def test_refuses_what_means_nothing(how):
     with pytest.raises(ValueError, match="expected"):
-        Duplicates(3, **how)
+        Redundancy(3, **how)
     with pytest.raises(ValueError, match="shown"):
-        SameAnswer(3, shown=0)
+        AnswerAgreement(3, shown=0)
 
 
 def test_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match="contribution"):
-        Duplicates(3).update(torch.zeros(2, 4))
+        Redundancy(3).update(torch.zeros(2, 4))
     with pytest.raises(ValueError, match="answer"):
-        SameAnswer(3).update(torch.zeros(2, 3), torch.zeros(3))
+        AnswerAgreement(3).update(torch.zeros(2, 3), torch.zeros(3))

@@ -15,7 +15,7 @@ from torchmetrics.utilities import dim_zero_sum
 from worlds import Toy, batch
 
 from zoo import metrics
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 from zoo.metrics import Accuracy, Completeness, EffectiveUnits, Interventions, Leakage
 from zoo.metrics.base import Score
 from zoo.metrics.suite import SCORES, Suite
@@ -48,24 +48,33 @@ def samples(seed=0):
     strength = torch.rand(B, U, generator=g).half().float()  # so that nothing changes when it is made half again
     concepts = {"predicted": strength, "truth": truth}
     fixed = concepts | {
-        "strength": strength, "low": torch.zeros(B, U), "high": torch.ones(B, U), "index": torch.arange(B),
+        "strength": strength,
+        "low": torch.zeros(B, U),
+        "high": torch.ones(B, U),
+        "index": torch.arange(B),
         "y": torch.randint(0, 3, (B,), generator=g),
-    }  # fmt: skip
+    }
     return {
         "concept_accuracy": concepts,
         "interventions": fixed,
         "leakage": fixed | {"contribution": contribution, "features": torch.randn(B, 3, generator=g)},
         "consistency": {"hits": met, "visible": visible, "unit_ids": ids, "gate": gate, "sample_ids": torch.arange(B)},
         "stability": {
-            "before": met, "after": after, "unit_ids": ids, "gate": gate, "gate_after": gate.flip(0),
+            "before": met,
+            "after": after,
+            "unit_ids": ids,
+            "gate": gate,
+            "gate_after": gate.flip(0),
             "moved": torch.rand(B, K, generator=g).double(),
         },
         "completeness": {
-            "answer": contribution.sum(1) + 1, "base": torch.rand(B, generator=g), "contribution": contribution
+            "answer": contribution.sum(1) + 1,
+            "base": torch.rand(B, generator=g),
+            "contribution": contribution,
         },
         "effective_units": {"contribution": contribution},
         "accuracy": {"logits": torch.randn(B, 5, generator=g), "y": torch.randint(0, 5, (B,), generator=g)},
-    } | {name: rows() for more in EXTRA for name, rows in more.ROWS.items()}  # fmt: skip
+    } | {name: rows() for more in EXTRA for name, rows in more.ROWS.items()}
 
 
 def make(name):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from test_faithfulness import additive, one, world
 
-from zoo.metrics import Sufficiency, UnitCurves
-from zoo.metrics.ablate import random_ranks
+from zoo.metrics import InsertionDeletion, Sufficiency
+from zoo.metrics.faithfulness._ablation import random_ranks
 
 ZERO = torch.zeros(1, dtype=torch.int64)
 
@@ -17,7 +17,7 @@ def orders(claim, index):
 def test_two_units_by_hand():
     """Two classes, of which the first rests on unit 0 alone: chance e^2 / (e^2 + 1) with it, one half without."""
     strength, head = torch.ones(1, 2), torch.tensor([[2.0, 0.0], [0.0, 0.0]])
-    curves = UnitCurves(2, ablation="zero")
+    curves = InsertionDeletion(2, ablation="zero")
     curves.update(torch.tensor([[2.0, 0.0]]), ZERO, None, ZERO, decide=lambda m, v: torch.where(m, v, strength) @ head)
     found, p = curves.compute(), 1 / (1 + torch.tensor(-2.0).double().exp())
     torch.testing.assert_close(found["curve/insertion"], torch.stack([p * 0 + 0.5, p, p]))
@@ -43,7 +43,7 @@ def test_curves_agree_with_a_loop_over_inputs_and_sizes(steps):
                     found[kind + name] += float(one(decide, n, u, i, taken, value).softmax(0)[target[i]]) / n
         for name in names:
             expected[name].append(found[name])
-    score = UnitCurves(u, steps=steps)
+    score = InsertionDeletion(u, steps=steps)
     score.update(claim, target, None, index, decide=decide, value=value)
     result = score.compute()
     for name in names:
@@ -58,7 +58,7 @@ def test_curves_agree_with_a_loop_over_inputs_and_sizes(steps):
 def test_an_order_that_says_nothing_has_no_gap():
     _, strength, decide, target, index = world(n=1000)
     claim = torch.rand(1000, 9, generator=torch.Generator().manual_seed(5))
-    score = UnitCurves(9)
+    score = InsertionDeletion(9)
     score.update(claim, target, None, index.repeat(1)[torch.arange(1000)], decide=decide, value=strength.mean(0))
     found = score.compute()
     assert abs(float(found["gap"])) < 0.03
@@ -116,15 +116,19 @@ def test_many_units_are_tried_at_growing_numbers():
     decide = additive(torch.ones(1, 2000), weight)
     score = Sufficiency(2000, ablation="zero")
     score.update(
-        weight[None], ZERO, None, ZERO,
+        weight[None],
+        ZERO,
+        None,
+        ZERO,
         decide=lambda m, v: torch.cat([decide(m, v), torch.full((*m.shape[:-1], 1), 99.5)], -1),
-    )  # fmt: skip
+    )
     found = float(score.compute()["units"])
     assert 100 <= found <= 120
 
 
 @pytest.mark.parametrize(
-    ("cls", "how"), [(UnitCurves, {"steps": 0}), (Sufficiency, {"steps": 5}), (UnitCurves, {"ablation": "mad"})]
+    ("cls", "how"),
+    [(InsertionDeletion, {"steps": 0}), (Sufficiency, {"steps": 5}), (InsertionDeletion, {"ablation": "mad"})],
 )
 def test_refuses_what_means_nothing(cls, how):
     with pytest.raises(ValueError, match="expected"):
@@ -133,4 +137,6 @@ def test_refuses_what_means_nothing(cls, how):
 
 def test_no_strengths_of_absent_units_are_made_up():
     with pytest.raises(ValueError, match="study the training split"):
-        UnitCurves(3).update(torch.ones(1, 3), ZERO, None, ZERO, decide=additive(torch.ones(1, 3), torch.ones(3)))
+        InsertionDeletion(3).update(
+            torch.ones(1, 3), ZERO, None, ZERO, decide=additive(torch.ones(1, 3), torch.ones(3))
+        )

@@ -4,7 +4,7 @@ from oracle import stability
 from worlds import Toy, batch, keypoints, maps, own_class, take
 
 from zoo.metrics import Stability, Suite, hits, peak
-from zoo.metrics.perturb_move import Flip, Shift
+from zoo.metrics.perturbations.geometry import Flip, Shift
 
 OWNER = [0, 0, 0, 1, 1, 2, 3, 3]
 

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
-from zoo.nn.neurons import Record
-from zoo.nn.routing import choose
+from zoo.layers.moe.routing import choose
+from zoo.layers.transformer.neuron_units import Record
 
 C, T, M, H = 11, 10, 4, 12
 BOTH = pytest.mark.parametrize("name", ["moex", "switch_transformer"])
@@ -135,15 +135,15 @@ def test_starts_as_the_dense_model(batch, name, k):
     args = {"mlp": "relu"} if name == "switch_transformer" else {}
     dense, model = build("dense_transformer", mlp="relu"), build(name, k=k, **args)
     checkpoint.graft(model, dense, [])
-    wanted, real = dense.predict(batch.x), batch.x >= 0
-    torch.testing.assert_close(model.predict(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
+    wanted, real = dense.position_logits(batch.x), batch.x >= 0
+    torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
     if name == "moex":
         seen = Record("route")
         model.decoder(batch.x.clamp_min(0), seen)
         assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.found["route"])  # they tie
         told = model.diverge([batch], spread=0.5)
         assert 0 <= told["least"] <= 1 / M <= told["most"] <= 1
-        torch.testing.assert_close(model.predict(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
         seen = Record("route")
         model.decoder(batch.x.clamp_min(0), seen)
         assert all(score[real].argmax(-1).unique().numel() > 1 for score in seen.found["route"])
@@ -182,8 +182,10 @@ def test_loss_counts_real_positions_only(batch):
         each.append(M * (used * sum(rows) / len(rows)).sum())
     assert list(terms) == ["task", "balance"]
     torch.testing.assert_close(terms["balance"], sum(each) / 2, rtol=1e-9, atol=1e-9)
-    alone = [model.loss(Batch(x[i : i + 1, : int((x[i] >= 0).sum())], batch.y[i : i + 1], torch.tensor([i])), {})
-             for i in range(4)]  # fmt: skip
+    alone = [
+        model.loss(Batch(x[i : i + 1, : int((x[i] >= 0).sum())], batch.y[i : i + 1], torch.tensor([i])), {})
+        for i in range(4)
+    ]
     count = (x >= 0).sum(1)
     expected = sum(one["task"] * n for one, n in zip(alone, count, strict=True)) / count.sum()
     torch.testing.assert_close(terms["task"], expected, rtol=1e-9, atol=1e-9)
@@ -217,7 +219,7 @@ def test_learns_what_follows_and_logs_what_is_used(name):
         own = float(dead[16 * e : 16 * (e + 1)].double().mean())
         assert logged[f"val/dead.L0.E{e}"] == pytest.approx(own)
     assert sum(logged[f"val/load.L0.E{e}"] for e in range(3)) == pytest.approx(1)
-    told = model.findings([batch, batch])
+    told = model.extra_metrics([batch, batch])
     assert told["dead neurons of the worst expert"] == pytest.approx(
         max(float(d.double().mean()) for d in dead.split(16))
     )
@@ -227,9 +229,14 @@ def test_learns_what_follows_and_logs_what_is_used(name):
 
 @pytest.mark.parametrize(
     ("args", "words"),
-    [({"k": 5}, "k is 5"), ({"hidden": -1}, "hidden is -1"), ({"num_classes": None}, "size of the vocabulary"),
-     ({"temperature": 0.0}, "temperature is 0.0"), ({"gate_form": "erf"}, "expected one of .'neg_erf")],
-)  # fmt: skip
+    [
+        ({"k": 5}, "k is 5"),
+        ({"hidden": -1}, "hidden is -1"),
+        ({"num_classes": None}, "size of the vocabulary"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"gate_form": "erf"}, "expected one of .'neg_erf"),
+    ],
+)
 def test_wrong_arguments(args, words):
     with pytest.raises(ValueError, match=words):
         build(**args)

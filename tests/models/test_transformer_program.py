@@ -12,9 +12,9 @@ import zoo
 from zoo import checkpoint
 from zoo.data import create_data
 from zoo.models.transformer_program import TransformerProgram
-from zoo.programs.interpreter import answer, logits
-from zoo.programs.network import Network, read_out, temperature
-from zoo.programs.shape import Shape
+from zoo.programs.ir.interpreter import answer, logits
+from zoo.programs.learn.network import Network, read_out, temperature
+from zoo.programs.learn.sizes import Shape
 
 SEQUENCE = {"tokens": ["a", "b", "<s>"], "length": 5, "before": ["<s>"], "classes": ["1", "2", "3", "4"]}
 SMALL = {"num_classes": 4, "sequence": SEQUENCE, "heads": 1, "counters": 1, "hidden": 8}
@@ -52,7 +52,7 @@ def test_trained_to_the_end(run):
     for i in range(3):
         at = int(told.shown[i, 0])
         assert told.where[i, 0].any() == bool(told.strength[i, at]), names[at]
-    found = model.findings(data.loader("test"))
+    found = model.extra_metrics(data.loader("test"))
     assert 0.8 < found["sequence accuracy"] <= 1
     assert found["lines of the program"] > 20
     assert found["best of raw programs"] >= found["median of raw programs"] > 0.25
@@ -282,9 +282,14 @@ def test_wrong_inputs():
 def test_a_shape_that_cannot_be_read():
     """Chained counters over many layers count too far for a table."""
     model = TransformerProgram(
-        num_classes=2, sequence={"tokens": ["a", "b"], "length": 16}, layers=3, chained=True, counters=2,
-        number_tables=2, restarts=1,
-    )  # fmt: skip
+        num_classes=2,
+        sequence={"tokens": ["a", "b"], "length": 16},
+        layers=3,
+        chained=True,
+        counters=2,
+        number_tables=2,
+        restarts=1,
+    )
     with torch.no_grad():
         model.network.number_gates.fill_(-5.0)[:, :, -1] = 5.0
         for layer, seen in enumerate((1, 3, 5)):

@@ -4,12 +4,12 @@ import random
 
 import torch
 
-from zoo.programs.compile import compile_network
-from zoo.programs.ir import Program
-from zoo.programs.network import Network
-from zoo.programs.nodes import Count, Input, Select, Table
-from zoo.programs.shape import Shape
-from zoo.sequences import Frame
+from zoo.programs.ir.nodes import Count, Input, Select, Table
+from zoo.programs.ir.program import Program
+from zoo.programs.learn.compilation import compile_network
+from zoo.programs.learn.network import Network
+from zoo.programs.learn.sizes import Shape
+from zoo.sequence_spec import Frame
 
 LETTERS = "abcdefg"
 
@@ -36,10 +36,13 @@ def flip(length=5):
         Table("upper", ("other", "token"), 2, (0, 0, 0, 1)),
     )
     return Program(
-        frame, nodes, ("other", "upper"), ("A", "B", "BB"),
+        frame,
+        nodes,
+        ("other", "upper"),
+        ("A", "B", "BB"),
         torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 5]], dtype=torch.float64),
         torch.zeros(3, dtype=torch.float64),
-    )  # fmt: skip
+    )
 
 
 def random_model(seed):
@@ -53,10 +56,22 @@ def random_model(seed):
     length = draw.randint(2, 6) + len(before + after)
     variables, chained = draw.choice([0, 0, 1, 3]), draw.random() < 0.4
     shape = Shape(
-        tokens, length, draw.randint(2, 4), max(length, 0 if variables else tokens) + draw.randint(0, 2), variables,
-        draw.randint(0, 2 if chained else 3), draw.randint(0, 3), draw.randint(0, 2), draw.randint(0, 2),
-        draw.randint(0, 2), chained, draw.random() < 0.5, 8, draw.random() < 0.5, draw.random() < 0.3,
-    )  # fmt: skip
+        tokens,
+        length,
+        draw.randint(2, 4),
+        max(length, 0 if variables else tokens) + draw.randint(0, 2),
+        variables,
+        draw.randint(0, 2 if chained else 3),
+        draw.randint(0, 3),
+        draw.randint(0, 2),
+        draw.randint(0, 2),
+        draw.randint(0, 2),
+        chained,
+        draw.random() < 0.5,
+        8,
+        draw.random() < 0.5,
+        draw.random() < 0.3,
+    )
     network = Network(shape, identity=draw.choice([0.0, 4.0])).double()
     weight = torch.randn(shape.classes, shape.units).double()
     bias = torch.randn(shape.classes).double()

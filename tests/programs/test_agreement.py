@@ -1,6 +1,7 @@
 """Network, interpreter and exported file are one function: on 200 untrained models of random shapes.
 
-The interpreter is also held to an oracle that loops over positions as the rules in ``zoo.programs.ir`` are worded.
+The interpreter is also compared with an oracle that loops over positions, written from the rules in
+``zoo.programs.ir.program``.
 """
 
 import json
@@ -15,13 +16,13 @@ from program_worlds import flip, hist, random_model
 
 import zoo
 from zoo import paths
-from zoo.programs.interpreter import answer, logits, order, run
-from zoo.programs.ir import Program
-from zoo.programs.network import read_out
-from zoo.programs.nodes import Count, Input, Select, Table
-from zoo.programs.printer import print_program
-from zoo.programs.simplify import simplify
-from zoo.sequences import Frame
+from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.interpreter import answer, logits, order, run
+from zoo.programs.ir.nodes import Count, Input, Select, Table
+from zoo.programs.ir.program import Program
+from zoo.programs.learn.network import read_out
+from zoo.programs.reduce.simplify import simplify
+from zoo.sequence_spec import Frame
 
 MODELS = 200
 # Runs files on inputs, in an interpreter that has nothing but the standard library.
@@ -136,10 +137,17 @@ def test_shipped_programs_agree(folder, tmp_path):
         inputs = [[draw.choice(some) for some in columns(frame)] for _ in inputs]
     codes = frame.pad(map(frame.encode, inputs))
     start = len(frame.before)
-    x = codes if program.pooled else torch.cat([
-        torch.tensor([[start + p] for w in inputs for p in range(len(w))]),
-        codes.repeat_interleave(torch.tensor([len(w) for w in inputs]), 0),
-    ], 1)  # fmt: skip
+    x = (
+        codes
+        if program.pooled
+        else torch.cat(
+            [
+                torch.tensor([[start + p] for w in inputs for p in range(len(w))]),
+                codes.repeat_interleave(torch.tensor([len(w) for w in inputs]), 0),
+            ],
+            1,
+        )
+    )
     out = model(x)
     said = [program.classes[c] for c in out.argmax(1).tolist()]
     file = tmp_path / "program.py"
@@ -182,7 +190,7 @@ def test_the_order_of_matches():
         (list("ababa"), "expected 1 to 4|room for 4"),
         (["c"], "'c'"),
         (["a", "<s>"], "of .'a', 'b'.$|put around every sequence"),
-    ],  # fmt: skip
+    ],
 )
 def test_bad_input_is_refused_alike(words, reason, tmp_path):
     program = hist()

@@ -2,7 +2,7 @@
 
 import torch
 
-from zoo.programs.embed import start, word_vectors
+from zoo.programs.learn.word_vectors import start, word_vectors
 
 
 def test_words_in_the_same_place_are_alike():

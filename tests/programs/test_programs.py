@@ -8,20 +8,20 @@ import torch
 import torch.nn.functional as F
 from program_worlds import flip, hist, random_model, token
 
-from zoo.programs.conditions import condition, literal, rule
-from zoo.programs.explain import by_class, trace
-from zoo.programs.interpreter import answer, logits, run
-from zoo.programs.ir import Domain, Program
-from zoo.programs.nodes import Count, Input, Select, Table
-from zoo.programs.printer import print_program
-from zoo.programs.prune import prune
-from zoo.programs.questions import Questions, read_rows
-from zoo.programs.reach import coverage, reachable
-from zoo.programs.readout import fit, rounded
-from zoo.programs.search import _Judge, _moves, loss, search
-from zoo.programs.simplify import drop_dead, forget_unused, simplify
-from zoo.programs.verify import exhaust
-from zoo.programs.verify import search as look_for
+from zoo.programs.codegen.conditions import condition, literal, rule
+from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.interpreter import answer, logits, run
+from zoo.programs.ir.nodes import Count, Input, Select, Table
+from zoo.programs.ir.program import Domain, Program
+from zoo.programs.ir.reachability import coverage, reachable
+from zoo.programs.ir.trace import class_sums, trace
+from zoo.programs.ir.verification import exhaust
+from zoo.programs.ir.verification import search as look_for
+from zoo.programs.label_positions import Questions, read_rows
+from zoo.programs.learn.linear_readout import fit, rounded
+from zoo.programs.reduce.local_search import _Judge, _moves, loss, search
+from zoo.programs.reduce.prune import prune
+from zoo.programs.reduce.simplify import drop_dead, forget_unused, simplify
 
 
 def padded():
@@ -96,8 +96,10 @@ def test_dead_nodes_and_unused_rows():
 
 def questions(program, count=400, seed=0):
     g = torch.Generator().manual_seed(seed)
-    words = [[program.frame.tokens[i] for i in torch.randint(0, 2, (int(n),), generator=g)]
-             for n in torch.randint(1, program.frame.room + 1, (count,), generator=g)]  # fmt: skip
+    words = [
+        [program.frame.tokens[i] for i in torch.randint(0, 2, (int(n),), generator=g)]
+        for n in torch.randint(1, program.frame.room + 1, (count,), generator=g)
+    ]
     codes = program.frame.pad(map(program.frame.encode, words))
     start = len(program.frame.before)
     asked = torch.tensor([(i, start + p) for i, w in enumerate(words) for p in range(len(w))])
@@ -175,7 +177,7 @@ def test_trace_adds_up():
     assert told.answers == ["2", "1", "2"]
     torch.testing.assert_close(told.contribution.sum(2) + told.bias, told.logits)
     codes = hist().frame.pad([hist().frame.encode(list("aba"))])
-    rows = by_class(hist(), codes, torch.tensor([[0, 1], [0, 2]]))
+    rows = class_sums(hist(), codes, torch.tensor([[0, 1], [0, 2]]))
     assert rows[0] == [("count", [4.0, 8.0, 12.0, 16.0]), ("always", [-1.0, -4.0, -9.0, -16.0]), ("sum", [3, 4, 3, 0])]
     assert rows[1][-1] == ("sum", told.logits[1].tolist())
 

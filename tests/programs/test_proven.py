@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 
 import zoo
-from zoo.data.rasp import ANSWERS
-from zoo.programs.interpreter import answer
-from zoo.programs.verify import exhaust
+from zoo.data.sequences.rasp import ANSWERS
+from zoo.programs.ir.interpreter import answer
+from zoo.programs.ir.verification import exhaust
 
 
 @pytest.mark.parametrize(("task", "length", "inputs"), [("hist", 5, 9330), ("double_hist", 5, 9330)])

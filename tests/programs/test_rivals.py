@@ -5,9 +5,9 @@ import torch
 from program_worlds import hist
 
 import zoo
-from zoo.programs.questions import Questions
-from zoo.programs.rivals import Rival, lottery, pack, unpack
-from zoo.programs.shrink import lines
+from zoo.programs.label_positions import Questions
+from zoo.programs.learn.restarts import Rival, lottery, pack, unpack
+from zoo.programs.reduce.shorten import lines
 
 
 def test_kept_as_bytes():

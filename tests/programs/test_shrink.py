@@ -4,14 +4,14 @@ import pytest
 import torch
 from program_worlds import LETTERS, random_model
 
-from zoo.programs.interpreter import answer, logits
-from zoo.programs.ir import Program
-from zoo.programs.nodes import Count, Input, Select, Table
-from zoo.programs.prune import refitted
-from zoo.programs.questions import Questions
-from zoo.programs.shrink import at_zero, changes, lines, shrink
-from zoo.programs.simplify import simplify
-from zoo.sequences import Frame
+from zoo.programs.ir.interpreter import answer, logits
+from zoo.programs.ir.nodes import Count, Input, Select, Table
+from zoo.programs.ir.program import Program
+from zoo.programs.label_positions import Questions
+from zoo.programs.reduce.prune import refitted
+from zoo.programs.reduce.shorten import at_zero, changes, lines, shrink
+from zoo.programs.reduce.simplify import simplify
+from zoo.sequence_spec import Frame
 
 
 def wordy():

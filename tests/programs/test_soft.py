@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoo.programs.soft import FAINT, TINY, Sampler
+from zoo.programs.learn.gumbel_softmax import FAINT, TINY, Sampler
 
 
 @pytest.fixture

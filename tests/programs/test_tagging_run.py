@@ -1,4 +1,4 @@
-"""From tagged sentences of one's own to a program and its yardstick, on the command line."""
+"""From tagged sentences of one's own to a program and its reference, on the command line."""
 
 import json
 import random
@@ -17,7 +17,7 @@ phases:
   start: {{then: embed}}
   anneal: {{epochs: 6, lr: {{network: 0.05, readout: 0.05}}, clip: 1.0, then: {{discretise: {{l2: 1e-4}}}}}}
   prune: {{then: {{prune: {{l2: 1e-4, val: true, some: 100, words: true}}}}}}
-yardstick: {yardstick}
+reference: {reference}
 seed: 0
 """
 ENCODER = """\
@@ -41,7 +41,7 @@ def run(tmp_path_factory):
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     patch.chdir(folder)
     for name, text in (("encoder", ENCODER), ("program", PROGRAM)):
-        (folder / f"{name}.yaml").write_text(text.format(folder=folder, yardstick=folder / "runs" / "encoder"))
+        (folder / f"{name}.yaml").write_text(text.format(folder=folder, reference=folder / "runs" / "encoder"))
         assert main(["train", f"{name}.yaml", "--out", f"runs/{name}", "trainer.accelerator=cpu"]) == 0
     yield folder
     patch.undo()
@@ -72,8 +72,12 @@ def test_pruning_chose_on_validation_data(run):
 
 def test_the_file_answers_alone(run, capsys):
     assert main(["export", "runs/program/checkpoint", "--to", "program", "-o", "tags.py"]) == 0
-    done = subprocess.run([sys.executable, "-I", "-S", "tags.py", "Mr", "Ito", "in", "Rome", "1999"],
-                          capture_output=True, text=True, cwd=run)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "tags.py", "Mr", "Ito", "in", "Rome", "1999"],
+        capture_output=True,
+        text=True,
+        cwd=run,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["B-PER", "I-PER", "O", "B-LOC", "O"]
     text = (run / "tags.py").read_text()

@@ -7,13 +7,13 @@ import torch
 from test_agreement import exported
 
 from zoo import create_model
-from zoo.programs.interpreter import logits
-from zoo.programs.ir import Input, Program, Select
-from zoo.programs.printer import print_program
-from zoo.programs.questions import Questions
-from zoo.programs.readout import fit
-from zoo.programs.words import by_value, forget_words, with_names, word_lists, words_of_their_own
-from zoo.sequences import Frame
+from zoo.programs.codegen.printer import print_program
+from zoo.programs.codegen.vocabulary import by_value, forget_words, with_names, word_lists, words_of_their_own
+from zoo.programs.ir.interpreter import logits
+from zoo.programs.ir.program import Input, Program, Select
+from zoo.programs.label_positions import Questions
+from zoo.programs.learn.linear_readout import fit
+from zoo.sequence_spec import Frame
 
 TOKENS = ("<s>", "<unk>", "who", "where", "is", "she", "#", "it's", 'a"b', "back\\slash")
 
@@ -109,7 +109,7 @@ def test_the_fit_of_many_samples(monkeypatch):
     y = torch.where(torch.rand(400, generator=g) < 0.8, codes[:, 0] % 3, codes[:, 1] % 3)
     start = torch.zeros(3, 42), torch.zeros(3)
     dense = fit(features, y, *start, l2=1e-3)
-    monkeypatch.setattr("zoo.programs.readout.LARGE", 100)
+    monkeypatch.setattr("zoo.programs.learn.linear_readout.LARGE", 100)
     sparse = fit(features, y, *start, l2=1e-3)
     torch.testing.assert_close(sparse[0], dense[0], rtol=0, atol=1e-4)
     torch.testing.assert_close(sparse[1] - sparse[1].mean(), dense[1] - dense[1].mean(), rtol=0, atol=1e-4)
@@ -117,8 +117,17 @@ def test_the_fit_of_many_samples(monkeypatch):
 
 def test_a_network_reads_short_batches_as_long_ones():
     """What stands behind the longest sequence is cut off in training; the program is the same."""
-    model = create_model("transformer_program", num_classes=3, sequence={"tokens": list("abcd"), "length": 9},
-                         variables=2, width=9, layers=2, heads=2, counters=1, restarts=2)  # fmt: skip
+    model = create_model(
+        "transformer_program",
+        num_classes=3,
+        sequence={"tokens": list("abcd"), "length": 9},
+        variables=2,
+        width=9,
+        layers=2,
+        heads=2,
+        counters=1,
+        restarts=2,
+    )
     codes = torch.randint(0, 4, (5, 9))
     codes[:, 6:] = -1
     codes[0, 3:] = -1

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from typing import TYPE_CHECKING
 
 from zoo.paths import did_you_mean
+from zoo.registry import DATA
 
 if TYPE_CHECKING:
     from zoo.data.base import Data
 
-SOURCES = {
-    "categories": "zoo.data.categories:Categories",
-    "chess": "zoo.data.chess:Chess",
-    "cifar10": "zoo.data.torchvision_sets:Cifar10",
-    "concept_words": "zoo.data.categories:ConceptWords",
-    "conll2003": "zoo.data.conll2003:Conll2003",
-    "cub200": "zoo.data.cub200:Cub200",
-    "digits": "zoo.data.digits:Digits",
-    "fashion_mnist": "zoo.data.torchvision_sets:FashionMnist",
-    "folder": "zoo.data.folder:Folder",
-    "mnist": "zoo.data.torchvision_sets:Mnist",
-    "othello": "zoo.data.othello:Othello",
-    "rasp": "zoo.data.rasp:Rasp",
-    "shapes": "zoo.data.shapes:Shapes",
-    "table": "zoo.data.table:Table",
-    "tagged": "zoo.data.tagged:Tagged",
-    "text": "zoo.data.text:Text",
-    "tokfsm": "zoo.data.tokfsm:TokFsm",
-    "toys": "zoo.data.toys:Toys",
-    "trec6": "zoo.data.trec6:Trec6",
-}
-
 
 def list_data() -> list[str]:
     """Names of all sources."""
-    return sorted(SOURCES)
+    return DATA.names()
 
 
 def data_class(name: str) -> type[Data]:
@@ -45,10 +23,7 @@ def data_class(name: str) -> type[Data]:
     Raises:
         ValueError: if there is none of this name.
     """
-    if name not in SOURCES:
-        raise ValueError(f"no data {name!r}{did_you_mean(name, list_data())} (known: {', '.join(list_data())})")
-    module, cls = SOURCES[name].split(":")
-    return getattr(importlib.import_module(module), cls)
+    return DATA.get(name)
 
 
 def create_data(name: str, **args: object) -> Data:

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from zoo.batch import Batch
-from zoo.concepts import ConceptSchema
-from zoo.data.concept_checks import check_concepts, warn_of_disguises
+from zoo.concept_schema import ConceptSchema
+from zoo.data.concepts._checks import check_concepts, warn_of_disguises
 from zoo.data.sampler import EpochSampler
 from zoo.data.split import Split, first_of_each, held_out
-from zoo.sequences import Frame, Properties
+from zoo.sequence_spec import Frame, Properties
 
 SplitName = Literal["train", "val", "test"]
 
@@ -41,19 +41,20 @@ class Data(pl.LightningDataModule):
         concepts: what each column of the concepts means; None if there are none.
         sequence: what sequences of tokens look like; None where inputs are no sequences.
         feature_names: one name for each number of a row; empty where inputs are no rows of numbers.
-        licence: of the samples, in a few words.
+        license: of the samples, in a few words.
         users_own: whether they are a user's, who is then warned of a concept that is the label in disguise.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
+    registered_as: ClassVar[str] = "data"
     class_names: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
     concepts: ConceptSchema | None = None
     sequence: Frame | None = None
     feature_names: tuple[str, ...] = ()
-    licence: ClassVar[str] = ""
+    license: ClassVar[str] = ""
     users_own: ClassVar[bool] = False
 
     def __init__(
@@ -88,7 +89,7 @@ class Data(pl.LightningDataModule):
         return tuple(self.samples("train", [0]).x.shape[1:])
 
     @property
-    def here(self) -> bool:
+    def is_available(self) -> bool:
         """Whether the samples can be read; what a user gives can be explained without them."""
         return True
 
@@ -239,14 +240,14 @@ class Data(pl.LightningDataModule):
         return f"mean {list(mean)}, std {list(std)}" if mean and std else "standardised by the training split"
 
     def scenes(self, split: SplitName) -> Any:
-        """A split whose scenes can be rendered again without parts, as ``zoo.data.rendered``; None if they cannot."""
+        """A split whose scenes can be rendered again without parts; None if they cannot."""
         return None
 
-    def settled(self) -> dict[str, Any]:
+    def resolved_args(self) -> dict[str, Any]:
         """Arguments of this source that reading the data has settled, such as a vocabulary; kept in a run's config."""
         return {}
 
-    def read_as(self, sequence: Mapping[str, Any]) -> None:
+    def check_compatible_with(self, sequence: Mapping[str, Any]) -> None:
         """Read with the tokens and classes of a trained model, as they stand in its arguments.
 
         Raises:
@@ -263,23 +264,23 @@ class Data(pl.LightningDataModule):
                     f" {_brief(here[key])}: choose data like those it was trained on, or train anew"
                 )
 
-    def figures(self, model: Any) -> dict[str, float]:
+    def extra_metrics(self, model: Any) -> dict[str, float]:
         """Figures that only this source can give of a model, such as its distance from a floor that is known."""
         return {}
 
-    def properties(self, split: SplitName, count: int = 500) -> Properties | None:
+    def position_labels(self, split: SplitName, count: int = 500) -> Properties | None:
         """What is known of each position of the first ``count`` sequences of a split; None where nothing is."""
         return None
 
-    def pieces(self, x: Tensor) -> list[list[str]] | None:
+    def token_texts(self, x: Tensor) -> list[list[str]] | None:
         """Contexts ``(b, t)`` as the texts of their tokens, b lists; None where inputs are no tokens."""
         return None
 
-    def picture(self, x: Tensor) -> Tensor | None:
+    def to_image(self, x: Tensor) -> Tensor | None:
         """Inputs ``(b, ...)`` as pictures ``(b, 3, s, s)`` in [0, 1]; None where inputs are no pictures."""
         return None
 
-    def details(self, x: Tensor) -> list[list[tuple[str, str]]]:
+    def feature_values(self, x: Tensor) -> list[list[tuple[str, str]]]:
         """Names and values of each of the inputs ``(b, ...)``; empty where they say nothing beside the picture."""
         return []
 

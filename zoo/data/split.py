@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from zoo.batch import Batch
-from zoo.data.augment import augment
-from zoo.data.pixels import Pixels
+from zoo.data.images._augment import augment
+from zoo.data.images._pixels import Pixels
 from zoo.data.sampler import mix
 
 KEEP = 4 << 30  # a split of up to this many bytes is decoded once and kept

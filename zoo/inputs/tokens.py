@@ -15,7 +15,7 @@ from zoo.inputs.tables.cells import Cells, as_text, no_column, read_cells
 from zoo.inputs.tables.columns import MARKERS
 from zoo.inputs.texts.text_files import read_texts
 from zoo.inputs.texts.tokenizers import split_words
-from zoo.sequences import NOTHING, Frame
+from zoo.sequence_spec import NOTHING, Frame
 
 EMPTY = "?"  # the word of an empty cell
 

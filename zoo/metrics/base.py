@@ -22,7 +22,7 @@ Perturbation = Callable[[Batch, int], Batch]  # (batch, draw) -> the same sample
 
 
 @dataclass(frozen=True)
-class Seen:
+class Record:
     """One batch, explained once, as every score sees it.
 
     Attributes:
@@ -62,18 +62,19 @@ class Score(Metric):
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
         needs: what a suite must have for this score: "units", "parts", "concepts".
         perturbations: changed inputs that ``feed`` wants to see as well, each a function and a draw number.
-        studies: names of splits that must be seen through ``study`` before anything is fed.
+        fit_splits: names of splits that must be seen through ``study`` before anything is fed.
         intervals: read-outs that can have an interval, most telling first: each with the per-unit read-out that it is
             the mean of, in 0..1 (empty for none), and its least and largest value. A promise: they are made of nothing
             but sums to which ``_add`` adds.
         why: why nothing could be fed; empty if something was.
     """
 
+    registered_as: ClassVar[str] = "score"
     full_state_update = False
     higher_is_better: bool | None = True
     protocol: str = ""
-    needs: ClassVar[frozenset[str]] = frozenset()
-    studies: tuple[str, ...] = ()
+    requires: ClassVar[frozenset[str]] = frozenset()
+    fit_splits: tuple[str, ...] = ()
     intervals: ClassVar[dict[str, tuple[str, float, float]]] = {}
     why: str = ""
 
@@ -126,7 +127,7 @@ class Score(Metric):
         return protocol + "".join(f"/{key}{value}" for key, value in arguments.items() if value != known[key].default)
 
     @abstractmethod
-    def feed(self, seen: Seen, changed: Seen | None = None, draw: int = 0) -> None:
+    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Update from what a suite saw.
 
         Args:
@@ -135,8 +136,8 @@ class Score(Metric):
             draw: number of that perturbation's draw.
         """
 
-    def study(self, seen: Seen, split: str) -> None:
-        """Learn from a batch of a split named in ``studies``, before the samples that are scored."""
+    def fit(self, seen: Record, split: str) -> None:
+        """Learn from a batch of a split named in ``fit_splits``, before the samples that are scored."""
 
     def remark(self, value: float, more: dict[str, float]) -> str:
         """What a reader has to know about a result; empty for nothing."""

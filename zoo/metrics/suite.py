@@ -13,19 +13,19 @@ import torch
 
 from zoo import paths
 from zoo.batch import Batch
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 from zoo.explanation import Units
-from zoo.metrics.above_chance import AboveChance
-from zoo.metrics.base import Score, Seen, count
-from zoo.metrics.intervals import Interval
-from zoo.metrics.look import elsewhere, evaluating, look, touch, why_no_place
-from zoo.metrics.perturb import Change
-from zoo.metrics.positions import PositionScore
-from zoo.metrics.rerender import Scenes
+from zoo.metrics.base import Record, Score, count
+from zoo.metrics.parts._counterfactual_scenes import Scenes
+from zoo.metrics.perturbations.noise import Change
+from zoo.metrics.positions._evaluator import Ask, Watch
+from zoo.metrics.positions._position_score import PositionScore
+from zoo.metrics.record import evaluating, record_batch, why_no_place, with_part_hits, with_random_locations
 from zoo.metrics.result import Result
 from zoo.metrics.scores import SCORES
-from zoo.metrics.suite_files import read, suite_file
-from zoo.metrics.watch import Ask, Watch
+from zoo.metrics.suite_file import read, suite_file
+from zoo.metrics.wrappers.bootstrap import Interval
+from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 
 NO_CONCEPTS = ConceptSchema((Concept("none"),))  # stands in where a score is made and not fed
 
@@ -40,7 +40,7 @@ class Suite:
     Args:
         scores: a list of mappings, each ``score`` (one of ``SCORES``), perhaps ``name``, and the score's own
             arguments; ``interval: true`` adds bootstrap intervals (``Interval``), ``chance: permute`` (or a list) the
-            score above that null (``AboveChance``), under a name of its own; or the name of such a list under
+            score above that null (``ChanceAdjusted``), under a name of its own; or the name of such a list under
             ``configs/evaluate``, or the path of a YAML file that holds one.
         units: the vocabulary of the model.
         part_names: names of the annotated parts; None if the data have none.
@@ -49,7 +49,7 @@ class Suite:
         shown: units looked at in each input if they do not belong to classes.
         scenes: the scored split as scenes that can be rendered again without parts (``Shapes.scenes``); None if they
             cannot.
-        properties: what is known of positions of sequences (``Data.properties``); None if nothing is.
+        position_labels: what is known of positions of sequences (``Data.properties``); None if nothing is.
 
     Raises:
         ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
@@ -65,9 +65,9 @@ class Suite:
         control: bool = False,
         shown: int = 10,
         scenes: Scenes | None = None,
-        properties: Ask | None = None,
+        position_labels: Ask | None = None,
     ) -> None:
-        self.concepts, self.scenes, self.properties = concepts, scenes, properties
+        self.concepts, self.scenes, self.position_labels = concepts, scenes, position_labels
         self.units, self.part_names, self.shown = units, tuple(part_names or ()), count("shown", shown)
         self.owned = units.owner is not None and len(units) > 0 and bool((units.owner >= 0).all())
         self.scores: dict[str, Score] = {}
@@ -109,41 +109,41 @@ class Suite:
         try:
             score = Interval(cls(**entry)) if interval else cls(**entry)
             chances = {
-                f"{name} above chance ({null})": AboveChance(cls(**entry), null)
+                f"{name} above chance ({null})": ChanceAdjusted(cls(**entry), null)
                 for null in ([nulls] if isinstance(nulls, str) else nulls)
             }
         except (TypeError, ValueError) as error:
             raise ValueError(f"score {name!r}: {error}") from error
         self.protocols[name] = score.protocol
-        if "units" in cls.needs and len(self.units) == 0:
+        if "units" in cls.requires and len(self.units) == 0:
             self.notes[name] = "n/a: the model has no units"
-        elif "parts" in cls.needs and not self.part_names:
+        elif "parts" in cls.requires and not self.part_names:
             self.notes[name] = "n/a: the data have no part annotations"
-        elif cls.needs & {"concepts", "labels"} and self.concepts is None:
+        elif cls.requires & {"concepts", "labels"} and self.concepts is None:
             self.notes[name] = "n/a: the data have no concepts"
-        elif "labels" in cls.needs and self.owned:
+        elif "labels" in cls.requires and self.owned:
             self.notes[name] = f"n/a: each {self.units.kind} belongs to a class, and so to what is true of the class"
         else:
             self.scores |= {name: score} | chances
             self.protocols |= {twin: chance.protocol for twin, chance in chances.items()}
-            if "parts" in cls.needs and not self.owned:
+            if "parts" in cls.requires and not self.owned:
                 self.protocols |= {one: f"{self.protocols[one]}/top{self.shown}" for one in (name, *chances)}
             if issubclass(cls, PositionScore) and cls.control and control:
                 twin = f"{name} (random weights)"
                 self.controls[twin], self.protocols[twin] = cls(**entry), f"{self.protocols[name]}/random"
-            if "parts" in cls.needs and control:
+            if "parts" in cls.requires and control:
                 twin = f"{name} (random {self.units.kind}s)"
                 self.controls[twin] = cls(**entry)
                 self.protocols[twin] = f"{self.protocols[name]}/random"
 
     @property
-    def studies(self) -> tuple[str, ...]:
+    def fit_splits(self) -> tuple[str, ...]:
         """Splits that some score wants to see, through ``study``, before the samples that are scored."""
-        return tuple(dict.fromkeys(split for score in self.scores.values() for split in score.studies))
+        return tuple(dict.fromkeys(split for score in self.scores.values() for split in score.fit_splits))
 
     @torch.no_grad()
-    def study(self, model: Any, batch: Batch, split: str) -> bool:
-        """Show a batch of one of ``studies`` to the scores that learn from it; every process sees the whole split.
+    def fit(self, model: Any, batch: Batch, split: str) -> bool:
+        """Show a batch of one of ``fit_splits`` to the scores that learn from it; every process sees the whole split.
 
         Args:
             model: as for ``update``.
@@ -154,10 +154,10 @@ class Suite:
             Whether anyone learnt from it; if not, the rest of the split need not be shown.
         """
         with evaluating(model):
-            seen = touch(look(model, batch, 0, owned=False), model)
-        keen = {name: score for name, score in self._able(seen).items() if split in score.studies}
+            seen = with_part_hits(record_batch(model, batch, 0, owned=False), model)
+        keen = {name: score for name, score in self._able(seen).items() if split in score.fit_splits}
         for name, score in keen.items():
-            score.study(seen, split)
+            score.fit(seen, split)
             self._studied.add((name, split))
         return bool(keen)
 
@@ -176,25 +176,31 @@ class Suite:
             if score.device != batch.x.device:
                 score.to(batch.x.device)
         with evaluating(model):
-            seen = look(model, batch, self.units.of_class(batch.y) if self.owned else self.shown, owned=self.owned)
+            seen = record_batch(
+                model, batch, self.units.of_class(batch.y) if self.owned else self.shown, owned=self.owned
+            )
             if (found := len(seen.explanation.units)) != len(self.units):
                 raise ValueError(f"the model explains with {found} units; the suite was made for {len(self.units)}")
-            if any(score.needs & {"concepts", "labels"} for score in self.scores.values()):
-                seen = touch(seen, model)
+            if any(score.requires & {"concepts", "labels"} for score in self.scores.values()):
+                seen = with_part_hits(seen, model)
             fed = self._able(seen)
             for name, score in fed.items():
                 if not score.perturbations:
-                    score.feed(elsewhere(seen, 0) if name in self.controls else seen)
+                    score.update_from(with_random_locations(seen, 0) if name in self.controls else seen)
             for change, draw in dict.fromkeys(p for score in fed.values() for p in score.perturbations):
-                changed = look(model, change(batch, draw), seen.explanation.shown, owned=self.owned)
+                changed = record_batch(model, change(batch, draw), seen.explanation.shown, owned=self.owned)
                 for name, score in fed.items():
                     if (change, draw) in score.perturbations:
                         random = name in self.controls
-                        pair = (elsewhere(seen, 0), elsewhere(changed, draw + 1)) if random else (seen, changed)
-                        score.feed(*pair, draw)
+                        pair = (
+                            (with_random_locations(seen, 0), with_random_locations(changed, draw + 1))
+                            if random
+                            else (seen, changed)
+                        )
+                        score.update_from(*pair, draw)
 
     @torch.no_grad()
-    def examine(self, model: Any, fresh: Callable[[], Any] | None = None, *, sequences: int = 500) -> None:
+    def evaluate_positions(self, model: Any, fresh: Callable[[], Any] | None = None, *, sequences: int = 500) -> None:
         """Let the scores of positions look at whole sequences of which something is known.
 
         Args:
@@ -202,10 +208,10 @@ class Suite:
             fresh: makes the same model with random weights, for the rows beside theirs; None for no such rows.
             sequences: of each split.
         """
-        keen: dict[str, Any] = {n: score for n, score in self._all().items() if "properties" in score.needs}
+        keen: dict[str, Any] = {n: score for n, score in self._all().items() if "properties" in score.requires}
         if not keen:
             return
-        why, ask = "", self.properties or (lambda split, count: None)
+        why, ask = "", self.position_labels or (lambda split, count: None)
         if ask("test", 1) is None:
             why = "the data tell nothing of the positions of sequences"
         elif not hasattr(model, "activity"):
@@ -218,21 +224,21 @@ class Suite:
             with evaluating(asked := who()):
                 watch = Watch(asked, ask, count=sequences)
                 for name in names:
-                    keen[name].examine(watch)
+                    keen[name].evaluate_positions(watch)
 
     def _all(self) -> dict[str, Score]:
         return self.scores | self.controls
 
-    def _able(self, seen: Seen) -> dict[str, Score]:
+    def _able(self, seen: Record) -> dict[str, Score]:
         why = why_no_place(seen)
-        unable = [name for name, score in self._all().items() if why and "parts" in score.needs]
+        unable = [name for name, score in self._all().items() if why and "parts" in score.requires]
         self.notes |= dict.fromkeys(unable, f"n/a: {why}")
         if seen.ends is None:
-            others = [name for name, score in self._all().items() if "concepts" in score.needs]
+            others = [name for name, score in self._all().items() if "concepts" in score.requires]
             self.notes |= dict.fromkeys(others, f"n/a: {self.units.kind}s are not the concepts of the data")
             unable += others
         for name, score in self._all().items():
-            if "properties" in score.needs:
+            if "properties" in score.requires:
                 unable.append(name)
             unfit = [change.unfit(seen.batch.x) for change, _ in score.perturbations if isinstance(change, Change)]
             if any(unfit):
@@ -246,7 +252,7 @@ class Suite:
 
     def _result(self, name: str, score: Score | None) -> Result:
         nothing = Result(name, None, self.protocols[name], note=self.notes.get(name, "n/a: nothing was scored"))
-        missing = [] if score is None else [split for split in score.studies if (name, split) not in self._studied]
+        missing = [] if score is None else [split for split in score.fit_splits if (name, split) not in self._studied]
         if score is None or missing:
             unseen = bool(missing) and name not in self.notes
             return replace(nothing, note=f"n/a: no {missing[0]} samples were studied") if unseen else nothing

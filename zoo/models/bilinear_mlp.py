@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.capabilities import Directions
 from zoo.explanation import Explanation, Units, gather
-from zoo.models.base import SelfExplaining
-from zoo.nn import bilinear
-from zoo.nn.bilinear import Bilinear, Forms, Spectrum, Truncated, project
-from zoo.nn.directions import Directions, space_of
-from zoo.nn.tensor_gram import cosine
+from zoo.layers import bilinear
+from zoo.layers.bilinear import Bilinear, Forms, Spectrum, Truncated, project
+from zoo.layers.directions import space_of
+from zoo.layers.tensor_gram import cosine
+from zoo.model import SelfExplaining
 from zoo.registry import register
 
 TOP = (1, 2, 5, 10)  # eigenvectors per class whose accuracy is a finding
@@ -47,7 +48,7 @@ class BilinearMLP(SelfExplaining):
 
     Units are eigenvectors v of the classes' interaction matrices: strength ``(v . x)^2``, contribution ``lambda (v .
     x)^2`` to the class that owns them. ``x`` is the input of the last bilinear layer: the embedded input where
-    ``depth`` is 1, and ``where`` and ``portraits`` lead back to the input. A deeper model explains its last layer
+    ``depth`` is 1, and ``where`` and ``unit_templates`` lead back to the input. A deeper model explains its last layer
     exactly, in terms of what the layers before it computed: those units have no place in the input and no portrait,
     and each earlier layer is open to ``interaction``.
 
@@ -63,9 +64,16 @@ class BilinearMLP(SelfExplaining):
     """
 
     def __init__(
-        self, *, num_classes: int, input_shape: list[int] | None = None, width: int = 256, depth: int = 1,
-        bias: bool = False, patterns: int = 20, noise: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int,
+        input_shape: list[int] | None = None,
+        width: int = 256,
+        depth: int = 1,
+        bias: bool = False,
+        patterns: int = 20,
+        noise: float = 0.0,
+    ) -> None:
         super().__init__()
         for key, value in {"num_classes": num_classes, "width": width, "depth": depth, "patterns": patterns}.items():
             if value < 1:
@@ -90,7 +98,13 @@ class BilinearMLP(SelfExplaining):
         rank = torch.where(positive, positive.cumsum(1), -(~positive).cumsum(1)).tolist()
         return Units("eigenvector", [f"class {c} {r:+d}" for c, row in enumerate(rank) for r in row], self.owner)
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        over_input = {"unit_templates"} if len(self.layers) == 1 else set()
+        return frozenset({"directions", "features", "extra_metrics"} | over_input)
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``layers``, ``head``."""
         return {"embed": self.embed, "layers": self.layers, "head": self.head}
 
@@ -121,18 +135,18 @@ class BilinearMLP(SelfExplaining):
         """
         state, known = self.encode(x), self._read()
         logits = self.decide(state)
-        target = self.choose(logits, target)
+        target = self.resolve_target(logits, target)
         projection = project(state, known.vectors)
         strength = projection.square()
         contribution = strength * known.values * (self.owner == target[:, None])
         base = logits.gather(1, target[:, None])[:, 0] - contribution.sum(1)
-        shown, where = self.choose_shown(contribution, shown), None
+        shown, where = self.resolve_shown(contribution, shown), None
         if len(self.layers) == 1:
             where = known.patterns[shown.clamp_min(0)] * x.flatten(1)[:, None] * gather(projection, shown)[..., None]
             where = where.unflatten(2, (-1, *self.input_shape[-2:])).sum(2)
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
 
-    def portraits(self, units: Tensor) -> Tensor | None:
+    def unit_templates(self, units: Tensor) -> Tensor | None:
         """Eigenvectors as inputs ``(n, *input_shape)``; the sign is arbitrary. None for a deeper model."""
         return self._read().patterns[units].unflatten(1, self.input_shape) if len(self.layers) == 1 else None
 
@@ -209,7 +223,7 @@ class BilinearMLP(SelfExplaining):
         return bilinear.truncate(self.encode(x), self._read().spectrum, n)
 
     @torch.no_grad()
-    def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
+    def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Accuracy from few eigenvectors, mean effective rank, and accuracy under masks made of eigenvectors.
 
         A mask excites the first positive eigenvector of one class and, nearly, none of the ten first of any class

@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.concepts import ConceptSchema
+from zoo.capabilities import Directions
+from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Explanation, Units
-from zoo.models.base import SelfExplaining, in_order
-from zoo.nn.backbone import Backbone
-from zoo.nn.concepts import ConceptSpace
-from zoo.nn.directions import Directions, space_of
-from zoo.nn.sparse_linear import fit_sparse_linear
+from zoo.layers.backbone import Backbone
+from zoo.layers.concepts import ConceptSpace
+from zoo.layers.directions import space_of
+from zoo.layers.sparse_linear import fit_sparse_linear
+from zoo.model import SelfExplaining, in_order
 from zoo.registry import register
 
 Mode = Literal["independent", "sequential", "joint"]
@@ -33,7 +34,7 @@ class CBM(SelfExplaining):
 
     Args:
         num_classes: c.
-        concepts: the schema (``zoo.concepts``); filled in from the data.
+        concepts: the schema (``zoo.concept_schema``); filled in from the data.
         backbone: timm architecture, or ``mlp``.
         backbone_level: which feature level, -1 the deepest.
         pretrained: backbone weights from timm's hub.
@@ -56,12 +57,23 @@ class CBM(SelfExplaining):
     odds: Tensor
 
     def __init__(
-        self, *, num_classes: int, concepts: dict[str, Any] | None = None, backbone: str = "resnet18",
-        backbone_level: int = -1, pretrained: bool = False, backbone_weights: str | None = None,
-        backbone_args: dict[str, Any] | None = None, input_shape: list[int] | None = None, mode: Mode = "independent",
-        bottleneck: Bottleneck = "probability", head: Literal["linear", "mlp"] = "linear", hidden: int = 64,
-        randint: float = 0.0, balance: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int,
+        concepts: dict[str, Any] | None = None,
+        backbone: str = "resnet18",
+        backbone_level: int = -1,
+        pretrained: bool = False,
+        backbone_weights: str | None = None,
+        backbone_args: dict[str, Any] | None = None,
+        input_shape: list[int] | None = None,
+        mode: Mode = "independent",
+        bottleneck: Bottleneck = "probability",
+        head: Literal["linear", "mlp"] = "linear",
+        hidden: int = 64,
+        randint: float = 0.0,
+        balance: bool = False,
+    ) -> None:
         super().__init__()
         if num_classes < 1 or hidden < 1 or not 0 <= randint <= 1:
             raise ValueError(
@@ -74,14 +86,20 @@ class CBM(SelfExplaining):
         self.mode, self.bottleneck, self.randint = mode, bottleneck, randint
         self.space = ConceptSpace(self.schema)
         self.backbone = Backbone(
-            backbone, level=backbone_level, pretrained=pretrained, weights=backbone_weights, args=backbone_args,
+            backbone,
+            level=backbone_level,
+            pretrained=pretrained,
+            weights=backbone_weights,
+            args=backbone_args,
             input_shape=input_shape,
-        )  # fmt: skip
+        )
         m = len(self.schema)
         self.concepts = nn.Linear(self.backbone.channels, m)
-        self.head = nn.Linear(m, num_classes) if head == "linear" else nn.Sequential(
-            nn.Linear(m, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
-        )  # fmt: skip
+        self.head = (
+            nn.Linear(m, num_classes)
+            if head == "linear"
+            else nn.Sequential(nn.Linear(m, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))
+        )
         self.register_buffer("average", torch.full((m,), 0.5))  # strengths of the training split
         self.register_buffer("low", torch.full((m,), -3.0))  # 5th and 95th percentile of its logits
         self.register_buffer("high", torch.full((m,), 3.0))
@@ -96,7 +114,12 @@ class CBM(SelfExplaining):
         """The weights of the concept layer, in the space of the pooled features."""
         return Directions(self.concepts.weight.detach(), space_of(self.backbone))
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"concepts", "directions", "features"})
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""
         return {"backbone": self.backbone, "concepts": self.concepts, "head": self.head}
 
@@ -118,7 +141,7 @@ class CBM(SelfExplaining):
             return logits
         return self.space.values(logits) if self.bottleneck == "probability" else self.space.hard(logits)
 
-    def strengths_of(self, concepts: Tensor) -> Tensor:
+    def encode_concepts(self, concepts: Tensor) -> Tensor:
         """0 and 1; in a logit bottleneck the 5th and 95th percentile of the training split's logits (``calibrate``).
 
         Continuous concepts as they are, in a logit bottleneck in units of std around the mean.
@@ -128,7 +151,7 @@ class CBM(SelfExplaining):
         inside = self.low + concepts * (self.high - self.low)
         return torch.where(self.space.kind == 2, self.space.standard(concepts), inside)
 
-    def concepts_of(self, strengths: Tensor) -> Tensor:
+    def decode_concepts(self, strengths: Tensor) -> Tensor:
         """Probabilities, of a logit bottleneck too."""
         return self.space.values(strengths) if self.bottleneck == "logit" else strengths
 
@@ -147,18 +170,18 @@ class CBM(SelfExplaining):
         """
         strength = self.strengths(self.encode(x))
         logits = self._answer(strength)
-        target = self.choose(logits, target)
+        target = self.resolve_target(logits, target)
         at = logits.gather(1, target[:, None])[:, 0]
         if isinstance(self.head, nn.Linear):
             read = strength if self.bottleneck == "logit" else self.space.standard(strength)
             contribution, base = read * self.head.weight[target], self.head.bias[target]
-            shown = self.choose_shown(contribution, shown)
+            shown = self.resolve_shown(contribution, shown)
             return Explanation(self.units, logits, target, strength, contribution, base, shown)
         u = strength.shape[1]
         without = torch.where(torch.eye(u, dtype=torch.bool, device=x.device)[:, None], self.average, strength)
         left = self._answer(without).gather(2, target.expand(u, -1)[..., None])[..., 0]  # (u, b)
         contribution = at[:, None] - left.T
-        shown = self.choose_shown(contribution, shown)
+        shown = self.resolve_shown(contribution, shown)
         base = at - contribution.sum(1)
         return Explanation(self.units, logits, target, strength, contribution, base, shown, method="ablation")
 
@@ -190,7 +213,7 @@ class CBM(SelfExplaining):
         rate = 1.0 if self.mode == "independent" else self.randint if self.training else 0.0
         if not rate:
             return sensed
-        truth = self.strengths_of(self._known(concepts)).to(sensed)
+        truth = self.encode_concepts(self._known(concepts)).to(sensed)
         given = truth.isfinite() & (rate == 1.0 or self.space.random_groups(len(sensed), rate))
         return torch.where(given, truth.nan_to_num(), sensed)
 

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.concepts import ConceptSchema
+from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Explanation, Units
-from zoo.models.base import SelfExplaining
-from zoo.nn.backbone import Backbone
-from zoo.nn.concepts import ConceptEmbeddings, ConceptSpace, mix
+from zoo.layers.backbone import Backbone
+from zoo.layers.concepts import ConceptEmbeddings, ConceptSpace, mix
+from zoo.model import SelfExplaining
 from zoo.registry import register
 
 
@@ -32,7 +32,7 @@ class CEM(SelfExplaining):
 
     Args:
         num_classes: c.
-        concepts: the schema (``zoo.concepts``), binary and categorical; filled in from the data.
+        concepts: the schema (``zoo.concept_schema``), binary and categorical; filled in from the data.
         backbone: timm architecture, or ``mlp``.
         backbone_level: which feature level, -1 the deepest.
         pretrained: backbone weights from timm's hub.
@@ -47,11 +47,19 @@ class CEM(SelfExplaining):
     terms = ("task", "concept")
 
     def __init__(
-        self, *, num_classes: int, concepts: dict[str, Any] | None = None, backbone: str = "resnet18",
-        backbone_level: int = -1, pretrained: bool = False, backbone_weights: str | None = None,
-        backbone_args: dict[str, Any] | None = None, input_shape: list[int] | None = None, width: int = 16,
+        self,
+        *,
+        num_classes: int,
+        concepts: dict[str, Any] | None = None,
+        backbone: str = "resnet18",
+        backbone_level: int = -1,
+        pretrained: bool = False,
+        backbone_weights: str | None = None,
+        backbone_args: dict[str, Any] | None = None,
+        input_shape: list[int] | None = None,
+        width: int = 16,
         randint: float = 0.25,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if num_classes < 1 or width < 1 or not 0 <= randint <= 1:
             raise ValueError(
@@ -69,9 +77,13 @@ class CEM(SelfExplaining):
         self.randint = randint
         self.space = ConceptSpace(self.schema)
         self.backbone = Backbone(
-            backbone, level=backbone_level, pretrained=pretrained, weights=backbone_weights, args=backbone_args,
+            backbone,
+            level=backbone_level,
+            pretrained=pretrained,
+            weights=backbone_weights,
+            args=backbone_args,
             input_shape=input_shape,
-        )  # fmt: skip
+        )
         self.embeddings = ConceptEmbeddings(self.backbone.channels, len(self.schema), width)
         self.head = nn.Linear(len(self.schema) * width, num_classes)
 
@@ -80,7 +92,12 @@ class CEM(SelfExplaining):
         """The concepts."""
         return Units("concept", self.schema.names, group=self.schema.groups)
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"concepts", "features"})
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``embeddings``, ``head``."""
         return {"backbone": self.backbone, "embeddings": self.embeddings, "head": self.head}
 
@@ -93,7 +110,7 @@ class CEM(SelfExplaining):
         logits, context = self.embeddings(self.features(x))
         return self.space.values(logits), context
 
-    def strengths_of(self, concepts: Tensor) -> Tensor:
+    def encode_concepts(self, concepts: Tensor) -> Tensor:
         """Mixing weights: 1 takes the embedding of being true, 0 that of being false."""
         return concepts
 
@@ -118,9 +135,9 @@ class CEM(SelfExplaining):
         p, context = self.encode(x)
         mixed = mix(context, p)
         logits = self.head(mixed.flatten(-2))
-        target = self.choose(logits, target)
+        target = self.resolve_target(logits, target)
         contribution = (mixed * self.head.weight[target].view_as(mixed)).sum(-1)
-        shown = self.choose_shown(contribution, shown)
+        shown = self.resolve_shown(contribution, shown)
         return Explanation(self.units, logits, target, p, contribution, self.head.bias[target], shown)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
-from zoo.models.base import SelfExplaining
-from zoo.nn.books import Books, Choices
-from zoo.nn.codebook import Snapped, committed, matched
-from zoo.nn.held import Held
-from zoo.nn.language import Language, following
-from zoo.nn.revival import Revival
-from zoo.nn.transformer import Activation, Decoder, Visit
+from zoo.layers.codebook.bottleneck import Snapped, committed, matched
+from zoo.layers.codebook.override import Held
+from zoo.layers.codebook.reset import Revival
+from zoo.layers.codebook.sites import Books, Choices
+from zoo.layers.transformer.decoder import Activation, Decoder, Visit
+from zoo.layers.transformer.language_model import Language, following
+from zoo.model import SelfExplaining
 from zoo.registry import register
 
 
@@ -54,11 +54,23 @@ class CodebookTransformer(Language, SelfExplaining):
     terms = ("task", "match", "commit")
 
     def __init__(
-        self, *, num_classes: int | None = None, input_shape: list[int] | None = None, width: int = 128,
-        depth: int = 2, heads: int = 4, hidden: int = 0, mlp: Activation = "gelu", rotary_base: float = 1e4,
-        rotary_fastest: float = 1.0, dropout: float = 0.0,
-        sites: list[Literal["mix", "attention", "mlp"]] | None = None, codes: int = 1000, k: int = 1, revive: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int | None = None,
+        input_shape: list[int] | None = None,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        hidden: int = 0,
+        mlp: Activation = "gelu",
+        rotary_base: float = 1e4,
+        rotary_fastest: float = 1.0,
+        dropout: float = 0.0,
+        sites: list[Literal["mix", "attention", "mlp"]] | None = None,
+        codes: int = 1000,
+        k: int = 1,
+        revive: int = 0,
+    ) -> None:
         super().__init__()
         if num_classes is None or not input_shape or len(input_shape) != 1:
             raise ValueError(
@@ -69,9 +81,17 @@ class CodebookTransformer(Language, SelfExplaining):
             raise ValueError(f"revive is {revive}; expected a number of steps, or 0 for never")
         self.save_hyperparameters()
         self.decoder = Decoder(
-            num_classes, input_shape[0], width=width, depth=depth, heads=heads, hidden=hidden, activation=mlp,
-            rotary_base=rotary_base, rotary_fastest=rotary_fastest, dropout=dropout,
-        )  # fmt: skip
+            num_classes,
+            input_shape[0],
+            width=width,
+            depth=depth,
+            heads=heads,
+            hidden=hidden,
+            activation=mlp,
+            rotary_base=rotary_base,
+            rotary_fastest=rotary_fastest,
+            dropout=dropout,
+        )
         places = ["mix"] if sites is None else sites
         self.codebooks = Books(places, depth=depth, heads=heads, width=width, codes=codes, k=k)
         self.k, self.revive = k, revive
@@ -82,7 +102,7 @@ class CodebookTransformer(Language, SelfExplaining):
         """Codes, named by layer, head or site, and number."""
         return self._units
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``blocks``, ``norm``, ``head``, ``codebooks``."""
         names = ("embed", "blocks", "norm", "head")
         return {name: getattr(self.decoder, name) for name in names} | {"codebooks": self.codebooks}
@@ -93,7 +113,7 @@ class CodebookTransformer(Language, SelfExplaining):
 
     # The pass.
 
-    def touch(self, layer: int, place: str, value: Tensor) -> Tensor:
+    def transform(self, layer: int, place: str, value: Tensor) -> Tensor:
         """The codes in place of what was found."""
         return self.codebooks.visit()(layer, place, value)
 
@@ -171,7 +191,7 @@ class CodebookTransformer(Language, SelfExplaining):
             def catch(i: int, p: str, v: Tensor, at=(layer, place), seen=seen) -> Tensor:
                 if (i, p) == at:
                     seen.append(v)
-                return v if (i, p) == at else self.touch(i, p, v)
+                return v if (i, p) == at else self.transform(i, p, v)
 
             for some in x:
                 self.decoder.run(some.clamp_min(0), catch)
@@ -201,11 +221,11 @@ class CodebookTransformer(Language, SelfExplaining):
         state = self.begin_at(x, self.codebooks.visit(everywhere))[1]
         stream = self.finish_at(state, self.codebooks.visit(here))
         logits = self.decoder.read(stream)[0]
-        target = self.choose(logits, target)
+        target = self.resolve_target(logits, target)
         strength = logits.new_zeros(len(x), len(self.units)).scatter(1, here.ids()[0], 1)
         contribution = strength * self._effects(self.decoder.readout(stream[0], target))
         base = logits.gather(1, target[:, None])[:, 0] - contribution.sum(1)
-        shown = self.choose_shown(contribution, shown)
+        shown = self.resolve_shown(contribution, shown)
         on = everywhere.ids().masked_fill(x[:, : self.decoder.context, None] < 0, -2)
         where = (on[:, None] == shown[:, :, None, None]).any(-1).to(logits.dtype)
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.models.base import SelfExplaining
-from zoo.nn.expert_language import Expertise, Use
-from zoo.nn.experts import Experts
-from zoo.nn.neurons import Record
-from zoo.nn.routing import GateForm, SparsityGate
+from zoo.layers.moe.expert_decoder import Expertise, Use
+from zoo.layers.moe.experts import Experts
+from zoo.layers.moe.routing import GateForm, SparsityGate
+from zoo.layers.transformer.neuron_units import Record
+from zoo.model import SelfExplaining
 from zoo.registry import register
 
 
@@ -43,10 +43,22 @@ class MoEX(Expertise, SelfExplaining):
     """
 
     def __init__(
-        self, *, num_classes: int | None = None, input_shape: list[int] | None = None, width: int = 128,
-        depth: int = 2, heads: int = 4, experts: int = 8, k: int = 2, hidden: int = 0, gate_form: GateForm = "neg_erf",
-        temperature: float = 1.0, rotary_base: float = 1e4, rotary_fastest: float = 1.0, dropout: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int | None = None,
+        input_shape: list[int] | None = None,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        experts: int = 8,
+        k: int = 2,
+        hidden: int = 0,
+        gate_form: GateForm = "neg_erf",
+        temperature: float = 1.0,
+        rotary_base: float = 1e4,
+        rotary_fastest: float = 1.0,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
 
@@ -55,9 +67,16 @@ class MoEX(Expertise, SelfExplaining):
             return Experts(width, hidden or -(-4 * width // max(k, 1)), gate, experts=experts, k=k)
 
         self.assemble(
-            mlp, num_classes, input_shape, width=width, depth=depth, heads=heads, rotary_base=rotary_base,
-            rotary_fastest=rotary_fastest, dropout=dropout,
-        )  # fmt: skip
+            mlp,
+            num_classes,
+            input_shape,
+            width=width,
+            depth=depth,
+            heads=heads,
+            rotary_base=rotary_base,
+            rotary_fastest=rotary_fastest,
+            dropout=dropout,
+        )
 
     @torch.no_grad()
     def diverge(self, loader: Iterable[Batch], *, spread: float = 0.5, seed: int = 0) -> dict[str, float]:

@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch, content_hash
+from zoo.capabilities import Directions, Sources
 from zoo.explanation import Explanation, Units, gather
-from zoo.models.base import SelfExplaining, Sources, in_order
-from zoo.nn.backbone import Backbone
-from zoo.nn.directions import Directions, space_of
-from zoo.nn.prototypes import Similarity, addon_layers, distances, nearest_patches, similarities
-from zoo.nn.sparse_linear import fit_sparse_linear
+from zoo.layers.backbone import Backbone
+from zoo.layers.directions import space_of
+from zoo.layers.prototypes import Similarity, addon_layers, distances, nearest_patches, similarities
+from zoo.layers.sparse_linear import fit_sparse_linear
+from zoo.model import SelfExplaining, in_order
 from zoo.registry import register
 
 PER_UNIT = ("owner", "source_index", "source_row", "source_col", "source_distance", "source_hash")
@@ -50,12 +51,22 @@ class ProtoPNet(SelfExplaining):
     terms = ("task", "cluster", "separation", "l1", "orthogonality")
 
     def __init__(
-        self, *, num_classes: int, backbone: str = "resnet18", backbone_level: int = -1, pretrained: bool = False,
-        backbone_weights: str | None = None, backbone_args: dict[str, Any] | None = None, per_class: int = 10,
-        dim: int = 128, prototype_size: int = 1, similarity: Similarity = "log_l2",
-        addon: Literal["regular", "bottleneck", "none"] = "regular", own_weight: float = 1.0,
+        self,
+        *,
+        num_classes: int,
+        backbone: str = "resnet18",
+        backbone_level: int = -1,
+        pretrained: bool = False,
+        backbone_weights: str | None = None,
+        backbone_args: dict[str, Any] | None = None,
+        per_class: int = 10,
+        dim: int = 128,
+        prototype_size: int = 1,
+        similarity: Similarity = "log_l2",
+        addon: Literal["regular", "bottleneck", "none"] = "regular",
+        own_weight: float = 1.0,
         other_weight: float = -0.5,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         sizes = {"num_classes": num_classes, "per_class": per_class, "dim": dim, "prototype_size": prototype_size}
         for key, value in sizes.items():
@@ -77,7 +88,7 @@ class ProtoPNet(SelfExplaining):
             self.register_buffer(name, torch.full((u,), -1, dtype=kind))
         with torch.no_grad():
             self.head.weight.copy_(self._initial_head())
-        self.register_load_state_dict_pre_hook(lambda module, state, prefix, *_: module.adopt(state, prefix))
+        self.register_load_state_dict_pre_hook(lambda module, state, prefix, *_: module.resize_for(state, prefix))
 
     @property
     def units(self) -> Units:
@@ -98,7 +109,13 @@ class ProtoPNet(SelfExplaining):
         """The prototypes, in the space of the add-on layers' patches."""
         return Directions(self.prototypes.detach().flatten(1), space_of(self.backbone, self.addon))
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        projected = {"sources"} if bool((self.sources().index >= 0).any()) else set()
+        return frozenset({"directions"} | projected)
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``head``."""
         return {"backbone": self.backbone, "addon": self.addon, "prototypes": self.prototypes, "head": self.head}
 
@@ -106,7 +123,7 @@ class ProtoPNet(SelfExplaining):
         """Owner and provenance belong to ``prototypes``."""
         return "prototypes" if key in PER_UNIT else super().part_of(key)
 
-    def adopt(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
+    def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
         """Take over the number of prototypes of a state about to be loaded, such as that of a pruned network."""
         owner = state.get(f"{prefix}owner")
         if owner is None or len(owner) == len(self.owner):
@@ -147,9 +164,9 @@ class ProtoPNet(SelfExplaining):
         distance = self._distances(x)
         scores = similarities(distance.amin((2, 3)), self.similarity)
         logits = self._logits(scores)
-        target = self.choose(logits, target)
+        target = self.resolve_target(logits, target)
         contribution = scores * self.head.weight[target]
-        shown = self.choose_shown(contribution, shown)
+        shown = self.resolve_shown(contribution, shown)
         maps = similarities(gather(distance, shown), self.similarity) * (shown >= 0)[..., None, None]
         return Explanation(self.units, logits, target, scores, contribution, logits.new_zeros(len(x)), shown, maps)
 

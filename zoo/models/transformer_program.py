@@ -16,21 +16,21 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
-from zoo.models.base import SelfExplaining, in_order
-from zoo.programs import stack
-from zoo.programs.compile import compile_network
-from zoo.programs.explain import along, by_class, places
-from zoo.programs.interpreter import run, strengths
-from zoo.programs.ir import Program
-from zoo.programs.learning import Learning
-from zoo.programs.network import Network, ReadOut, soft_logits, soft_loss, temperature
-from zoo.programs.printer import print_program
-from zoo.programs.questions import Questions, read_rows, shares
-from zoo.programs.rivals import lottery, unpack
-from zoo.programs.shape import Shape
-from zoo.programs.shrink import lines
+from zoo.model import SelfExplaining, in_order
+from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.interpreter import run, strengths
+from zoo.programs.ir.program import Program
+from zoo.programs.ir.trace import along, class_sums, places
+from zoo.programs.label_positions import Questions, read_rows, shares
+from zoo.programs.learn import restart_state
+from zoo.programs.learn.compilation import compile_network
+from zoo.programs.learn.network import Network, ReadOut, soft_logits, soft_loss, temperature
+from zoo.programs.learn.restarts import lottery, unpack
+from zoo.programs.learn.sizes import Shape
+from zoo.programs.learn.training import Learning
+from zoo.programs.reduce.shorten import lines
 from zoo.registry import register
-from zoo.sequences import NOTHING, Frame
+from zoo.sequence_spec import NOTHING, Frame
 
 
 @register
@@ -42,7 +42,8 @@ class TransformerProgram(Learning, SelfExplaining):
     positions: those that the value came from, or, pooled, those that have it. Setting a unit sets what the read-out
     reads; the program is not run anew.
 
-    Inputs are ``zoo.data.labelled``: token codes ``(b, length)``, with the position asked in front unless ``pooled``.
+    Inputs are ``zoo.data.labeled_sequences``: token codes ``(b, length)``, with the position asked in
+    front unless ``pooled``.
 
     Args:
         num_classes: c.
@@ -67,7 +68,7 @@ class TransformerProgram(Learning, SelfExplaining):
         cold: last temperature.
     """
 
-    inputs = "tokens"
+    input_kind = "tokens"
     terms = ("task",)
     code: Tensor
     accuracy: Tensor
@@ -76,12 +77,29 @@ class TransformerProgram(Learning, SelfExplaining):
     progress: Tensor
 
     def __init__(
-        self, *, num_classes: int, sequence: dict[str, Any] | None = None, width: int | None = None, variables: int = 0,
-        layers: int = 1, heads: int = 2, counters: int = 2, tables: int = 1, number_tables: int = 1,
-        chained: bool = False, table: Literal["network", "entries"] = "network", hidden: int = 64,
-        causal: bool = False, pooled: bool = False, restarts: int = 8, identity: float = 0.0, previous: float = 0.0,
-        anneal: float = 100.0, hot: float = 3.0, cold: float = 0.01,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int,
+        sequence: dict[str, Any] | None = None,
+        width: int | None = None,
+        variables: int = 0,
+        layers: int = 1,
+        heads: int = 2,
+        counters: int = 2,
+        tables: int = 1,
+        number_tables: int = 1,
+        chained: bool = False,
+        table: Literal["network", "entries"] = "network",
+        hidden: int = 64,
+        causal: bool = False,
+        pooled: bool = False,
+        restarts: int = 8,
+        identity: float = 0.0,
+        previous: float = 0.0,
+        anneal: float = 100.0,
+        hot: float = 3.0,
+        cold: float = 0.01,
+    ) -> None:
         super().__init__()
         if not sequence:
             raise ValueError("a transformer program reads sequences of tokens; choose data that are, such as rasp")
@@ -98,20 +116,32 @@ class TransformerProgram(Learning, SelfExplaining):
         self.hparams["input_shape"] = [self.frame.length + (not pooled)]
         tokens = len(self.frame.tokens)
         shape = Shape(
-            tokens, self.frame.length, num_classes, width or max(self.frame.length, 0 if variables else tokens),
-            variables, layers, heads, counters, tables, number_tables, chained, table == "entries", hidden, causal,
+            tokens,
+            self.frame.length,
+            num_classes,
+            width or max(self.frame.length, 0 if variables else tokens),
+            variables,
+            layers,
+            heads,
+            counters,
+            tables,
+            number_tables,
+            chained,
+            table == "entries",
+            hidden,
+            causal,
             pooled,
-        )  # fmt: skip
+        )
         self.network = Network(shape, restarts=restarts, identity=identity, previous=previous)
         self.readout = ReadOut(restarts, num_classes, shape.units)
-        self.best = stack.Snapshot([*self.network.parameters(), *self.readout.parameters()])
+        self.best = restart_state.Snapshot([*self.network.parameters(), *self.readout.parameters()])
         self.register_buffer("accuracy", torch.full((restarts,), -1.0))  # of each restart's best, on validation data
         self.register_buffer("soft", torch.full((restarts, 2), -1.0))  # of the same, as networks: with noise, without
         self.register_buffer("rivals", torch.zeros(0, dtype=torch.uint8))  # the program of each restart, once chosen
         self.register_buffer("progress", torch.zeros((), dtype=torch.float64))  # epochs done
         self.register_buffer("code", torch.zeros(0, dtype=torch.uint8))  # the program, once there is one
-        self._known: stack.Read | None = None
-        self.register_load_state_dict_pre_hook(lambda module, state, prefix, *_: module.adopt(state, prefix))
+        self._known: restart_state.Read | None = None
+        self.register_load_state_dict_pre_hook(lambda module, state, prefix, *_: module.resize_for(state, prefix))
 
     @property
     def program(self) -> Program:
@@ -119,7 +149,7 @@ class TransformerProgram(Learning, SelfExplaining):
         tensors = [self.code, self.accuracy, *self.network.parameters(), *self.readout.parameters()]
         if self._known is None or not self._known.still(tensors):
             leader = 0 if len(self.code) else int(self.accuracy.argmax())
-            self._known = stack.Read(tensors, self._compiled(leader))
+            self._known = restart_state.Read(tensors, self._compiled(leader))
         return self._known.program
 
     @torch.no_grad()
@@ -138,7 +168,12 @@ class TransformerProgram(Learning, SelfExplaining):
         """Values of variables, those of one variable being a group."""
         return Units("variable", self.program.unit_names, group=[name for name, _ in self.program.units])
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"class_sums", "extra_metrics", "program", "trace"})
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``network``, all that becomes nodes of the program, and ``readout``."""
         return {"network": self.network, "readout": self.readout}
 
@@ -146,11 +181,11 @@ class TransformerProgram(Learning, SelfExplaining):
         """All but the read-out belongs to ``network``."""
         return "readout" if key.startswith("readout.") else "network"
 
-    def adopt(self, state: MutableMapping[str, Tensor], prefix: str = "") -> None:
+    def resize_for(self, state: MutableMapping[str, Tensor], prefix: str = "") -> None:
         """Take over the number of restarts, and the size of a program, of a state about to be loaded."""
         for key in {"soft", "rivals"} if f"{prefix}code" in state else ():  # of before they were kept
             state.setdefault(prefix + key, getattr(self, key).new_zeros(0, 2) if key == "soft" else self.rivals[:0])
-        stack.resize(self, {k.removeprefix(prefix): v.shape for k, v in state.items() if k.startswith(prefix)})
+        restart_state.resize(self, {k.removeprefix(prefix): v.shape for k, v in state.items() if k.startswith(prefix)})
         code = state.get(f"{prefix}code")
         if code is not None and len(code) and f"{prefix}readout.weight" not in state:  # the program answers anew
             fresh = Program.from_json(bytes(code.tolist()).decode(), classes=self.classes)
@@ -184,24 +219,22 @@ class TransformerProgram(Learning, SelfExplaining):
         """Weight times strength, exact."""
         strength = self.encode(x)
         logits = self.decide(strength)
-        target = self.choose(logits, target)
+        target = self.resolve_target(logits, target)
         contribution = strength * self._weight[target]
-        shown = self.choose_shown(contribution, shown)
+        shown = self.resolve_shown(contribution, shown)
         where = places(self.program, *self._sequences(x), strength, shown)
-        return Explanation(
-            self.units, logits, target, strength, contribution, self._bias[target], shown, where
-        )  # fmt: skip
+        return Explanation(self.units, logits, target, strength, contribution, self._bias[target], shown, where)
 
     def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
         """Every variable at every position of the sequence, under a mark at the position asked."""
         return along(self.program, *self._sequences(x))
 
-    def by_class(self, x: Tensor) -> list[list[tuple[str, list[float]]]]:
+    def class_sums(self, x: Tensor) -> list[list[tuple[str, list[float]]]]:
         """For each question what each value of a variable adds to each class, to the logits."""
-        return by_class(self.program, *self._sequences(x))
+        return class_sums(self.program, *self._sequences(x))
 
     def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
-        """The program as a Python file, with the coverage of the inputs ``x``; see ``zoo.programs.printer``."""
+        """The program as a Python file, with the coverage of the inputs ``x``; see ``zoo.programs.codegen.printer``."""
         return print_program(self.program, name=name, about=tuple(about), codes=self._sequences(x)[0], by=by)
 
     def _sequences(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -228,7 +261,7 @@ class TransformerProgram(Learning, SelfExplaining):
         return Questions(codes, asked, y)
 
     @torch.no_grad()
-    def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
+    def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Whole sequences right, accuracy by length, and the size of the program."""
         rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
         x, right = (torch.cat(c) for c in zip(*rows, strict=True))

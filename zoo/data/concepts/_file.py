@@ -1,0 +1,55 @@
+"""Concepts of a user's own samples: a CSV file with a row for each sample and a column for each concept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from zoo.data.concepts._columns import Column, Labels, encode
+from zoo.data.tables._csv_file import read_csv
+from zoo.paths import did_you_mean
+
+
+def read_concepts(
+    path: Path,
+    keys: Sequence[str],
+    *,
+    key_name: str = "file",
+    kinds: Mapping[str, str] | None = None,
+) -> Labels:
+    """Concepts of the samples with these keys, from a CSV file; see ``read_columns`` and ``encode``.
+
+    Raises:
+        ValueError: if the file is missing or wrong; file, row and column are named.
+    """
+    return encode(read_columns(path, keys, key_name=key_name), kinds)
+
+
+def read_columns(path: Path, keys: Sequence[str], *, key_name: str) -> list[Column]:
+    """The columns of a CSV file, its rows in the order of the samples. A sample without a row has empty cells.
+
+    Args:
+        path: the file: the first column holds the key of a sample, each further one a concept.
+        keys: n keys, each once.
+        key_name: header of the first column.
+
+    Raises:
+        ValueError: if the file is missing or wrong, a key is unknown or twice; file, row and column are named.
+    """
+    file = read_csv(path, argument="data.concepts_file")
+    first, *names = file.names
+    if first != key_name:
+        raise ValueError(f"{path}, row {file.header}: the first column is {first!r}; expected {key_name!r}")
+    if not names:
+        raise ValueError(f"{path}, row {file.header}: no column after {key_name!r}; add one for each concept")
+    place = {key: i for i, key in enumerate(keys)}
+    rows, order = [0] * len(keys), [len(file)] * len(keys)
+    for j, cell in enumerate(file.columns[first]):
+        i = place.get(cell, place.get(PurePosixPath(cell).as_posix(), -1))
+        if i < 0:
+            raise ValueError(f"{file.at(j, first)}: no sample {cell!r}{did_you_mean(cell, list(keys))}; mend or remove")
+        if rows[i]:
+            raise ValueError(f"{file.at(j, first)}: {cell!r} is already in row {rows[i]}; keep one of the two")
+        rows[i], order[i] = file.rows[j], j
+    spread = {name: [*file.columns[name], ""] for name in names}  # the last: no row
+    return [Column(name, [spread[name][j] for j in order], rows, path) for name in names]

@@ -1,0 +1,96 @@
+"""What all sources of images share: size, augmentation, normalisation, pictures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from zoo.data.base import Data, SplitName
+from zoo.data.images._augment import Augment, policy
+from zoo.data.images._pixels import Files
+from zoo.data.split import Samples
+
+
+class ImageData(Data):
+    """A source of labelled images, normalised.
+
+    Args:
+        size: side of the square images, in pixels.
+        batch_size: of one rank.
+        augment: policy for training, see :mod:`zoo.data.images._augment`.
+        channels: 3, or 1 for the mean of the three.
+        mean: per channel of three, of x in [0, 1]; None for the source's own.
+        std: per channel of three.
+        common: the other arguments of ``Data``.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    default_mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
+    default_std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        batch_size: int,
+        augment: Augment,
+        channels: Literal[1, 3] = 3,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, **common)
+        self.size, self.augment, self.channels = size, augment, channels
+        self.mean, self.std = tuple(mean or self.default_mean), tuple(std or self.default_std)
+        if size < 1:
+            raise ValueError(f"data.size is {size}; expected 1 or more")
+        if channels not in (1, 3):
+            raise ValueError(f"data.channels is {channels}; expected 1 or 3")
+        finite = all(map(math.isfinite, self.mean + self.std))
+        if not finite or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"data.mean is {self.mean}, data.std {self.std}; expected three numbers each, std above 0")
+        if channels == 1:
+            self.mean, self.std = (sum(self.mean) / 3,), (sum(self.std) / 3,)
+        self._policy = policy(augment, size)
+        self._images: dict[str, Tensor | None] = {}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """``(channels, size, size)``."""
+        return self.channels, self.size, self.size
+
+    def _serve(self, name: SplitName, *, augment: bool) -> Samples:
+        samples = self._split(name)
+        if name not in self._images:
+            self._images[name] = samples.decode()
+        return Samples(
+            samples,
+            self._images[name],
+            transform=self._policy if augment else None,
+            seed=self.seed,
+            mean=self.mean,
+            std=self.std,
+        )
+
+    def read_input(self, text: str) -> Tensor:
+        """A picture file of the user's own as an input, squashed to a square and normalised.
+
+        Raises:
+            ValueError: if the file is missing or is no image.
+        """
+        file = Path(text)
+        pixels = torch.from_numpy(Files((str(file),), self.size)(0).copy()).permute(2, 0, 1) / 255
+        mean, std = (torch.tensor(v)[:, None, None] for v in (self.mean, self.std))
+        pixels = pixels.mean(0, keepdim=True) if self.channels == 1 else pixels
+        return (pixels - mean) / std
+
+    def to_image(self, x: Tensor) -> Tensor:
+        """Images ``(b, channels, s, s)`` as they look, ``(b, 3, s, s)`` in [0, 1]."""
+        mean, std = (torch.tensor(v, device=x.device, dtype=x.dtype)[:, None, None] for v in (self.mean, self.std))
+        return (x * std + mean).clamp(0, 1).expand(-1, 3, -1, -1)

@@ -1,0 +1,1 @@
+"""Scoring a model on a split, the score table, the model card, and matching units across runs."""

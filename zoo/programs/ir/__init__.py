@@ -1,0 +1,1 @@
+"""The intermediate representation of transformer programs, its interpreter and its verification."""

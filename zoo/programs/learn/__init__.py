@@ -1,0 +1,1 @@
+"""Learning programs: relaxed networks, restarts and conversion to discrete programs."""

@@ -1,0 +1,1 @@
+"""Shortening programs after training."""
