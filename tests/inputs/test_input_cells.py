@@ -138,10 +138,12 @@ def test_mappings():
 
 
 def test_words_of_yaml_are_explained():
-    assert "quote it" in no_column(False, ["NO", "NO2"])
-    assert "NO" in no_column(False, ["NO", "NO2"])
-    assert "1e3" in no_column(1000.0, ["1e3"])
+    cure = """: YAML reads an unquoted NO as False; quote it, as in '["NO"]'"""
+    assert no_column(False, ["NO", "NO2"]) == no_column("False", ["NO", "NO2"]) == cure
+    assert "an unquoted 1e3 as 1000.0" in no_column("1000.0", ["1e3"])
+    assert "an unquoted on as True" in no_column("True", ["on"])
     assert no_column("agee", ["age"]) == ", did you mean age?"
+    assert no_column("False", ["age"]) == "; it has age"
 
 
 def test_parquet(tmp_path):

@@ -148,7 +148,7 @@ def test_columns_named_like_words_of_yaml(cases, tmp_path):
     assert inputs.schema.names == ("a", "b", "NO", "NO2")
     base.save(inputs, tmp_path)
     assert base.load(tmp_path).schema.names == ("a", "b", "NO", "NO2")
-    with pytest.raises(ValueError, match=r"YAML reads an unquoted word like NO as False; quote it"):
+    with pytest.raises(ValueError, match=r"YAML reads an unquoted NO as False; quote it"):
         fit(cases / "csv" / "no.csv", "state", features=[False, "NO2"])
 
 
@@ -218,6 +218,11 @@ def test_a_stray_word_among_numbers_is_refused_not_dropped():
     with pytest.raises(ValueError, match=r"row 18, column 'c': 'abc' is no number as most cells of the column are"):
         fit(with_y(c=cells))
     assert fit(with_y(c=cells), missing=["", "abc"]).schema.columns[0].missing == 1
+    few = [str(i % 7) for i in range(30)]
+    few[3] = "many"
+    with pytest.raises(ValueError, match="'many' is no number"):
+        fit(with_y(c=few))
+    assert fit(with_y(c=["1", "2", "3+"] * 10)).schema.columns[0].kind == "category"
     inf = [*cells[:17], "inf", *cells[18:]]
     with pytest.raises(ValueError, match="'inf' is no number"):
         fit(with_y(c=inf))
@@ -386,6 +391,8 @@ def test_targets_that_are_refused():
     assert len(fit({"v": v, "t": list(range(30))}, "t", task="classification").class_names) == 30
     with pytest.raises(ValueError, match="has no column 'tt' .*did you mean t"):
         fit({"v": v, "t": list(range(30))}, "tt")
+    with pytest.raises(ValueError, match="row 2, column 't': '1.5' is no class; expected words or whole numbers"):
+        fit({"v": v, "t": ["1", "1.5"] * 15}, "t", task="classification")
     with pytest.raises(ValueError, match="data.task is 'sorting'"):
         fit({"v": v, "t": ["a", "b"] * 15}, "t", task="sorting")
 

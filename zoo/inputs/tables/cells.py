@@ -73,11 +73,16 @@ class Cells:
 def no_column(name: Any, known: Iterable[str]) -> str:
     """Return the end of an error about a column that a table does not have, with the cure for words of YAML."""
     known = list(known)
-    if not isinstance(name, str):
-        written = {False: ("no", "off", "false"), True: ("yes", "on", "true")}.get(name, ())
-        near = [column for column in known if column.casefold() in written or _as_number(column) == name]
-        quoted = near[0] if near else "NO"
-        return f": YAML reads an unquoted word like {quoted} as {name!r}; quote it, as in ['\"{quoted}\"']"
+    words = {"False": ("no", "off", "false", "n"), "True": ("yes", "on", "true", "y"), "None": ("null", "~", "")}
+    value = _as_number(str(name))
+    near = [
+        column
+        for column in known
+        if column.casefold() in words.get(str(name), ()) or (value is not None and _as_number(column) == value)
+    ]
+    if near or not isinstance(name, str):
+        quoted = near[0] if near else str(name)
+        return f": YAML reads an unquoted {quoted} as {name}; quote it, as in '[\"{quoted}\"]'"
     return did_you_mean(name, known) or f"; it has {', '.join(known)}"
 
 

@@ -247,7 +247,7 @@ def fit_column(name: str, cells: Cells, declared: Declared, markers: frozenset[s
         i = next(i for i, cell in enumerate(text) if cell is None or cell in markers)
         raise ValueError(f"{cells.at(i, name)}: the cell is missing, and data.missing_policy is refuse; fill it in")
     try:
-        kind, more = _kind_of(name, known, declared, typed=raw.dtype != object, total=len(cells))
+        kind, more = _kind_of(name, known, declared, typed=raw.dtype != object)
     except Ambiguous as error:
         i = next(i for i, cell in enumerate(text) if cell == error.cell)
         raise ValueError(f"{cells.at(i, name)}: {error}") from error
@@ -268,9 +268,7 @@ def fit_column(name: str, cells: Cells, declared: Declared, markers: frozenset[s
     return _with_statistics(column, values)
 
 
-def _kind_of(
-    name: str, known: Mapping[str, int], declared: Declared, *, typed: bool, total: int
-) -> tuple[Kind, dict[str, Any]]:
+def _kind_of(name: str, known: Mapping[str, int], declared: Declared, *, typed: bool) -> tuple[Kind, dict[str, Any]]:
     """The kind of a column and the fields that go with it."""
     kind = declared.kind
     if kind == "ordinal":
@@ -309,7 +307,8 @@ def _kind_of(
             f"{bad!r} is a number with the unit {unit!r}; write the number alone, declare data.units={{{name}: {unit}}}"
             f" or data.kinds={{{name}: category}}",
         )
-    if len(numbers) > 10 and sum(known[cell] for cell in numbers) > total / 2:
+    share = sum(known[cell] for cell in numbers) / sum(known.values())
+    if share > 0.9 or (len(numbers) > 10 and share > 0.5):
         bad = next(cell for cell in known if cell not in numbers)
         raise Ambiguous(
             bad,

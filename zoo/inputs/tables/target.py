@@ -139,6 +139,10 @@ def fit_target(
         kind = _kind_of(cells, name, labels)
     if kind == "number":
         return _number_target(cells, name, text, labels), []
+    values = PLAIN.parse_many(labels)
+    if not np.isnan(values).any() and (fractions := np.flatnonzero(values % 1)).size:
+        i = next(i for i, cell in enumerate(text) if cell == labels[fractions[0]])
+        raise ValueError(f"{cells.at(i, name)}: {text[i]!r} is no class; expected words or whole numbers")
     class_names, notes = class_names_of(labels)
     if len(class_names) < 2:
         raise ValueError(f"{cells.source}, column {name!r}: {labels[0]!r} in every row; expected two classes or more")
