@@ -21,7 +21,7 @@ def main(args: argparse.Namespace) -> None:
     check_scores(args.suite)
     if args.dry_run:
         config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
-    data = data_of(config)
+    data = data_of(config, model)
     title = checkpoint.title(args.name)
     out = args.out or Path("runs") / f"evaluate-{title}-{Path(args.suite).stem}"
     if not args.dry_run:

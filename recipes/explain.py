@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> None:
     if args.shown < 0:
         raise ValueError(f"--shown is {args.shown}; expected 0 or more")
     model, config = load_checkpoint(args.name, args.overrides)
-    data = data_of(config)
+    data = data_of(config, model)
     x, known, name = read(args.input, data)
     truth = known and known.y
     with torch.no_grad():

@@ -23,7 +23,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"{out} is a folder; name a file with -o")
     if out.exists() and not args.overwrite:
         raise ValueError(f"{out} exists; add --overwrite to replace it, or choose another -o")
-    data = data_of(config)
+    data = data_of(config, model)
     x = torch.cat([batch.x for batch in data.loader("train")])
     text = model.source(x, name=out.stem, about=about(title, args.name), by=f"zoo {__version__} from {title}")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
     if not stated:
         raise ValueError("nothing to set; add concepts and values, such as has_hole=1")
     model, config = load_checkpoint(args.name, overrides)
-    data = data_of(config)
+    data = data_of(config, model)
     schema = model_schema(config)
     if not len(model.units):
         raise ValueError(f"{args.name} is a {model.name}: it has no units that could be set")

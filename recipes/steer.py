@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
         if name not in names:
             raise ValueError(f"there is no {model.units.kind} {name!r}{did_you_mean(name, list(names))}")
     judge = _judge(args, model) if args.samples else model  # before the search, which takes a while
-    data = data_of(config)
+    data = data_of(config, model)
     held = {names[name]: strength for name, strength in strengths.items()}
     x = None if args.input is None else data.read_input(args.input)[None]
     if of is not None and not held:

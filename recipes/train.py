@@ -15,9 +15,10 @@ from rich.table import Table
 
 from zoo.config import plain
 from zoo.evaluation.scoring import finish, score, table
+from zoo.inputs.base import printable
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
-from zoo.training.run import build, load_config, open_folder
+from zoo.training.run import build, keep_inputs, load_config, open_folder
 
 
 def validate(name: str, overrides: list[str]) -> None:
@@ -37,6 +38,10 @@ def main(args: argparse.Namespace) -> None:
     check_run(model, data, config)
     data.setup()
     open_folder(out, config, resume=args.resume, overwrite=args.overwrite)
+    keep_inputs(model, out, resume=args.resume)
+    if model.inputs is not None and rank_zero_only.rank == 0:
+        for line in model.inputs.describe():
+            Console().print(printable(line), soft_wrap=True, markup=False, highlight=False)
     run_phases(model, data, config, out, resume=args.resume, progress=sys.stderr.isatty())
     if rank_zero_only.rank == 0:
         command = f"zoo {args.verb} {args.name} {' '.join(args.overrides)}".strip()

@@ -1,7 +1,7 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
-``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``metrics.json``,
-``README.md`` a card, ``units/`` the vocabulary for people.
+``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` what
+turns raw things into inputs and back, ``metrics.json``, ``README.md`` a card, ``units/`` the vocabulary for people.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from yaml import YAMLError
 
 from zoo import __version__, paths
 from zoo import config as configs
+from zoo.inputs import base as model_inputs
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -109,6 +110,8 @@ def load(name: str) -> SelfExplaining:
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its config.yaml: {' '.join(str(error).split())}") from error
     model.config = config
+    if (folder / model_inputs.FILE).is_file():
+        model.inputs = model_inputs.load(folder)
     return model.eval()
 
 
@@ -146,6 +149,8 @@ def save(
     try:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata=meta)
         (part / "config.yaml").write_text(text)
+        if model.inputs is not None:
+            model_inputs.save(model.inputs, part)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (part / "README.md").write_text(card)
         if example is not None:

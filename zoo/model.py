@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +17,9 @@ from zoo.capabilities import Directions, Sources
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
+
+if TYPE_CHECKING:
+    from zoo.inputs.base import Inputs
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
@@ -34,13 +37,20 @@ class SelfExplaining(pl.LightningModule, ABC):
     Attributes:
         name: under which the class is registered.
         terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase says otherwise.
-        inputs: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 behind their end.
+        input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 behind their end.
+        inputs: what turns raw things into inputs and back, fixed when the model was trained; None for none.
     """
 
     registered_as: ClassVar[str] = "model"
     name: ClassVar[str]
     input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
     terms: ClassVar[tuple[str, ...]] = ("task",)
+    inputs: Inputs | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits; empty where the model has no inputs of its own."""
+        return () if self.inputs is None else self.inputs.class_names
 
     def __init__(self) -> None:
         super().__init__()

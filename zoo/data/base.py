@@ -17,6 +17,7 @@ from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._checks import check_concepts, warn_of_disguises
 from zoo.data.sampler import EpochSampler
 from zoo.data.split import Split, first_of_each, held_out
+from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 
 SplitName = Literal["train", "val", "test"]
@@ -72,6 +73,22 @@ class Data(pl.LightningDataModule):
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
         if not 0 <= self.val < 1:
             raise ValueError(f"data.val is {self.val}; expected a share of train, at least 0 and below 1")
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """What a model trained on these data keeps of them; None for sources that do not fit inputs."""
+        return None
+
+    def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
+        """Read these data with the inputs of a trained model, matched by name, and never fit inputs again.
+
+        Args:
+            inputs: of the model.
+            concepts: of the model; those of the data are put in their order.
+
+        Raises:
+            ValueError: (once read) if the data do not match; the message lists what is missing or renamed.
+        """
 
     @property
     def num_classes(self) -> int:

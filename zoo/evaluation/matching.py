@@ -97,8 +97,8 @@ def _load(title: str, name: str, overrides: Sequence[str]) -> Run:
         raise ValueError(f"{name} is a {model.name}: it has no units that could be matched")
     asked = OmegaConf.to_container(config.data)
     trained = asked | {k: v for k, v in model.config["data"].items() if k in ("seed", "limit")}
-    data = data_of(config)
-    own = data if trained == asked else data_of(OmegaConf.merge(config, {"data": trained}))
+    data = data_of(config, model)
+    own = data if trained == asked else data_of(OmegaConf.merge(config, {"data": trained}), model)
     return Run(title, model, config, data, own)
 
 

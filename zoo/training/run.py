@@ -14,8 +14,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import checkpoint
 from zoo import config as configs
+from zoo.concept_schema import ConceptSchema
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
+from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
 
@@ -72,6 +74,8 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
     if config.finetune is not None and config.finetune.source:
         checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
+    if not dry:
+        model.inputs = data.inputs
     return model, data
 
 
@@ -103,7 +107,7 @@ def _told(data: Data, key: str) -> Any:
     return None if data.concepts is None else data.concepts.to_config()
 
 
-RUN = ("config.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
+RUN = ("config.yaml", "inputs.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
 LATER = ("suite", "reference")  # keys that only matter once training is over
 
 
@@ -145,6 +149,23 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
     os.replace(out / ".config.part", file)
 
 
+def keep_inputs(model: SelfExplaining, out: Path, *, resume: bool) -> None:
+    """Keep the fitted inputs in the run folder; a run that is resumed must have the same.
+
+    Only the first process of a run does anything.
+
+    Raises:
+        ValueError: if the inputs fitted on the data are not those that the run began with.
+    """
+    if model.inputs is None or rank_zero_only.rank != 0 or int(os.environ.get("LOCAL_RANK", 0)) != 0:
+        return
+    if resume and (out / model_inputs.FILE).is_file():
+        if model_inputs.load(out).to_config() != model.inputs.to_config():
+            raise ValueError(f"the data are not those that {out} began with; restore them, or --overwrite the run")
+        return
+    model_inputs.save(model.inputs, out)
+
+
 def _different(old: Any, new: Any) -> list[str]:
     a, b = (dict(_leaves(OmegaConf.to_container(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
     return [
@@ -176,14 +197,17 @@ def statements(texts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return stated, overrides
 
 
-def data_of(config: DictConfig) -> Data:
-    """The data of a trained model's config, read with the tokens and classes that the model knows.
+def data_of(config: DictConfig, model: SelfExplaining) -> Data:
+    """The data of a trained model's config, read with the inputs, tokens and classes that the model knows.
 
     Raises:
         ValueError: if these data have others.
     """
     args = OmegaConf.to_container(config)
     data = create_data(**args["data"])
+    if model.inputs is not None:
+        concepts = args["model"].get("concepts")
+        data.use_inputs(model.inputs, ConceptSchema.from_config(concepts) if concepts else None)
     if args["model"].get("sequence"):
         data.check_compatible_with(args["model"]["sequence"])
     return data

@@ -15,34 +15,6 @@ from zoo.paths import did_you_mean
 SPLITS = ("train", "val", "test")
 
 
-def inputs(file: Csv, names: Sequence[str], *, chosen: bool) -> dict[str, np.ndarray]:
-    """Columns of numbers, by name, each ``(n,)`` float64.
-
-    Args:
-        file: the table.
-        names: columns to take.
-        chosen: whether the user named them; if not, columns of words are left out.
-
-    Raises:
-        ValueError: if a cell is no finite number or no column is left.
-    """
-    found = {}
-    for name in names:
-        values = numbers(file.columns[name])
-        bad = np.isnan(values)
-        if bad.all() and not chosen:
-            continue
-        if bad.any():
-            i = int(bad.argmax())
-            choose = "" if chosen else ", or name the inputs in data.features"
-            cell = file.columns[name][i]
-            raise ValueError(f"{file.at(i, name)}: {cell!r} is no finite number; mend or remove the row{choose}")
-        found[name] = values
-    if not found:
-        raise ValueError(f"{file.path} has no column of numbers for the inputs; it has {', '.join(file.names)}")
-    return found
-
-
 def classes(file: Csv, target: str, *, known: tuple[str, ...] | None = None) -> tuple[tuple[str, ...], Tensor]:
     """Names of the classes, numbers by size and words by the alphabet, and ``(n,)`` int64 class of each row.
 
@@ -90,7 +62,9 @@ def sample_names(file: Csv, column: str | None) -> list[str]:
     return names
 
 
-def division(file: Csv, y: Tensor, *, column: str | None, target: str, class_names: Sequence[str]) -> dict[str, Tensor]:
+def division(
+    file: Csv, y: Tensor, *, column: str | None, target: str, class_names: Sequence[str], trained: bool = False
+) -> dict[str, Tensor]:
     """Rows of each split: as the column says, or a stratified fifth for testing, the same one whatever the seed.
 
     Args:
@@ -99,18 +73,19 @@ def division(file: Csv, y: Tensor, *, column: str | None, target: str, class_nam
         column: of train, val or test; None for none.
         target: column of the class.
         class_names: one for each class.
+        trained: whether a trained model reads the rows, which then need not be enough for training.
 
     Raises:
         ValueError: if a cell is no split, a split is lost, or train lacks a class; or if there are too few rows.
     """
     if column is None:
         single = (torch.bincount(y)[y] == 1).nonzero()
-        if len(single):
+        if len(single) and not trained:
             i = int(single[0])
             where, name = file.at(i, target), class_names[int(y[i])]
             raise ValueError(f"{where}: the only row of class {name!r}; add rows of the class or remove this one")
         test = held_out(y, 0.2, seed=0)  # fixed: another seed must not train on it
-        if not test.any():
+        if not test.any() and not trained:
             raise ValueError(f"{file.path}: {len(y)} rows are too few to hold out a fifth; name data.split instead")
         return {"train": (~test).nonzero()[:, 0], "test": test.nonzero()[:, 0]}
     cells = file.columns[column]
@@ -118,9 +93,11 @@ def division(file: Csv, y: Tensor, *, column: str | None, target: str, class_nam
         if cell not in SPLITS:
             near = did_you_mean(cell, list(SPLITS)) or "; expected train, val or test"
             raise ValueError(f"{file.at(i, column)}: {cell!r} is no split{near}")
+    part = torch.tensor([SPLITS.index(cell) for cell in cells])
+    if trained:
+        return {name: (part == k).nonzero()[:, 0] for k, name in enumerate(SPLITS)}
     if missing := {"train", "test"} - set(cells):
         raise ValueError(f"{file.path}, column {column!r}: no row says {min(missing)!r}; train and test are needed")
-    part = torch.tensor([SPLITS.index(cell) for cell in cells])
     some, train = (torch.bincount(c, minlength=len(class_names)) for c in (y, y[part == 0]))
     lost = ((some > 0) & (train == 0)).nonzero()
     if len(lost):

@@ -337,9 +337,12 @@ def _refuse_identifier(column: Column, known: Mapping[str, int], values: np.ndar
     if column.kind == "category" and len(known) > MAX_LEVELS and len(known) > rows / 2:
         raise LeftOut(f"free text: {len(known)} different texts in {rows} rows")
     if column.kind == "number" and all_different and not column.missing:
-        ordered = np.sort(values)
-        if bool((np.diff(ordered) == 1).all()) and float(ordered[0]).is_integer():
-            raise LeftOut(f"an identifier: the whole numbers {ordered[0]:.0f} to {ordered[-1]:.0f}, one in each row")
+        steps = np.diff(values)
+        rising = bool((steps > 0).all() or (steps < 0).all())
+        span = float(np.ptp(values)) + 1
+        if rising and bool((values % 1 == 0).all()) and span <= 2 * len(values):  # a subset of the rows has gaps
+            low, high = values.min(), values.max()
+            raise LeftOut(f"an identifier: whole numbers from {low:.0f} to {high:.0f} in the order of the rows")
 
 
 def _with_levels(column: Column, known: Mapping[str, int], declared: Declared, where: str) -> Column:
