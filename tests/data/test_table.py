@@ -60,9 +60,12 @@ def test_what_is_read(file):
 
 def test_the_rest_of_the_columns_are_features(file):
     data = create_data("table", file=file, target="maker")  # name and c name the rows
-    assert data.feature_names[:3] == ("a", "b, cm", "high")
-    assert set(data.feature_names[3:]) == {"size=big", "size=mid", "size=small", "kind"}
-    assert [name for name, _ in data.inputs.schema.left_out] == ["name", "c"]
+    assert data.feature_names[:4] == ("a", "b, cm", "c", "high")
+    assert set(data.feature_names[4:]) == {"size=big", "size=mid", "size=small", "kind"}
+    assert [name for name, _ in data.inputs.schema.left_out] == ["name"]
+    assert [note.split(":")[0] for note in data.inputs.schema.notes if "identifier" in note] == [
+        "c may be an identifier"
+    ]
     assert data.class_names == ("u", "v")
     assert data.concepts is None
     assert {data.name_of(s, i) for s in data.splits for i in range(len(data.splits[s]))} == {

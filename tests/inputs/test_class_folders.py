@@ -44,7 +44,7 @@ def test_classes_and_junk(tmp_path):
         ("wren/deeper/1.png", 1),
         ("wren/deeper/2.png", 1),
     ]
-    assert found.notes == (f"{tmp_path}: 1 files that are no pictures were ignored: notes.txt",)
+    assert found.notes == (f"{tmp_path}: 1 files that are no images were ignored: notes.txt",)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_every_readable_extension(tmp_path):
 def test_too_few_pictures_are_refused_before_training(tmp_path):
     make(tmp_path, "robin")
     make(tmp_path, "wren", count=2)
-    with pytest.raises(ValueError, match="class 'wren' has 2 pictures in .*; expected 3 or more to hold out a fifth"):
+    with pytest.raises(ValueError, match="class 'wren' has 2 images in .*; expected 3 or more to hold out a fifth"):
         read_class_folders(tmp_path)
     (tmp_path / "empty").mkdir()
     picture(tmp_path / "wren" / "9.png")
-    with pytest.raises(ValueError, match="class 'empty' has no picture"):
+    with pytest.raises(ValueError, match="class 'empty' has no image"):
         read_class_folders(tmp_path)
     with pytest.raises(ValueError, match="is no folder"):
         read_class_folders(tmp_path / "no")
@@ -126,7 +126,7 @@ def test_identical_files_in_two_splits(tmp_path):
     picture(tmp_path / "test" / "robin" / "copy.png", 1002)
     picture(tmp_path / "train" / "robin" / "twin.png", 1001)  # within a split: no leak
     (note,) = read_class_folders(tmp_path).notes
-    assert note.startswith("1 pictures are byte-identical to one in another split (train/robin/2.png and")
+    assert note.startswith("1 images are byte-identical to one in another split (train/robin/2.png and")
     assert "test/robin/copy.png" in note
     assert read_class_folders(tmp_path, identical=False).notes == ()
 

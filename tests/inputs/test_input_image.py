@@ -84,7 +84,7 @@ def test_folder_of_classes(tmp_path):
 def test_folder_without_classes(tmp_path):
     root = folder(tmp_path, "b.png", "a.png", "x/c.png")
     (root / "notes.txt").write_text("x")
-    with pytest.warns(UserWarning, match="1 files that are no pictures were ignored: notes.txt"):
+    with pytest.warns(UserWarning, match="1 files that are no images were ignored: notes.txt"):
         batch = INPUTS.read(root)
     assert batch.y is None
     assert next(INPUTS.scan(root)).rows == ("a.png", "b.png", "x/c.png")
@@ -93,7 +93,7 @@ def test_folder_without_classes(tmp_path):
     with pytest.raises(ValueError, match=r"missing 'robin', 'wren'; additional 'x'"):
         INPUTS.read(root, labels=True)
     (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match="has no picture"):
+    with pytest.raises(ValueError, match="has no image"):
         INPUTS.read(tmp_path / "none")
 
 

@@ -207,9 +207,9 @@ class ImageInputs(Inputs):
             raise ValueError(f"{root} has folders of splits; name one of them, such as {root}/test")
         pictures, others = list_pictures(root)
         if not pictures:
-            raise ValueError(f"{root} has no picture; expected files such as .jpg or .png")
+            raise ValueError(f"{root} has no image; expected files such as .jpg or .png")
         if others:
-            notes.append(f"{root}: {len(others)} files that are no pictures were ignored: {', '.join(others[:5])}")
+            notes.append(f"{root}: {len(others)} files that are no images were ignored: {', '.join(others[:5])}")
         return [(path.relative_to(root).as_posix(), path, None) for path in pictures]
 
     def check(self, other: Any) -> None:

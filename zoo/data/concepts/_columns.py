@@ -162,7 +162,15 @@ def _kind(column: Column, seen: Mapping[str, int]) -> ConceptKind:
         if cell.lower().lstrip("+-") in ("nan", "inf", "infinity"):
             raise ValueError(f"{column.at(seen[cell])}: {cell!r} is no finite number; {UNKNOWN}")
     if not words:
-        return "binary" if set(values.values()) <= {0.0, 1.0} else "continuous"
+        strays = [cell for cell, value in values.items() if value not in (0.0, 1.0)]
+        codes = sum(cell in values and cell not in strays for cell in column.cells)
+        whole = all(value % 1 == 0 for value in values.values())
+        if strays and whole and len(strays) <= 2 and codes > len([c for c in column.cells if c]) / 2:
+            raise ValueError(
+                f"{column.at(seen[strays[0]])}: {strays[0]!r} where most cells are 0 or 1; correct it, {UNKNOWN}, or"
+                f" set data.concept_kinds={{{column.name}: continuous}} or categorical"
+            )
+        return "continuous" if strays else "binary"
     if len(words) == len(seen):
         return "categorical"
     other = next(cell for cell in seen if cell not in words)

@@ -180,10 +180,10 @@ def read_class_folders(
             files, others = list_pictures(by_name[name])
             strangers += others
             if not files:
-                raise ValueError(f"class {name!r} has no picture in {by_name[name]}; add one or remove the class")
+                raise ValueError(f"class {name!r} has no image in {by_name[name]}; add one or remove the class")
             if split == "all" and class_names is None and len(files) < MIN_IMAGES:
                 raise ValueError(
-                    f"class {name!r} has {len(files)} pictures in {by_name[name]}; expected {MIN_IMAGES} or more to"
+                    f"class {name!r} has {len(files)} images in {by_name[name]}; expected {MIN_IMAGES} or more to"
                     " hold out a fifth for testing, or folders train and test"
                 )
             pictures += [Picture(path, _relative(path, root), label) for path in files]
@@ -191,7 +191,7 @@ def read_class_folders(
         splits[split] = tuple(pictures)
         if strangers:
             listed = ", ".join(sorted(set(strangers))[:5]) + (", ..." if len(set(strangers)) > 5 else "")
-            notes.append(f"{top}: {len(strangers)} files that are no pictures were ignored: {listed}")
+            notes.append(f"{top}: {len(strangers)} files that are no images were ignored: {listed}")
     if identical and len(splits) > 1:
         notes += identical_files(splits)
     return ClassFolders(names, splits, tuple(notes))
@@ -221,7 +221,7 @@ def identical_files(splits: Mapping[str, Sequence[Picture]]) -> list[str]:
     if not pairs:
         return []
     listed = ", ".join(f"{a} and {b}" for a, b in pairs[:3]) + (", ..." if len(pairs) > 3 else "")
-    return [f"{len(pairs)} pictures are byte-identical to one in another split ({listed}); scores on them are too good"]
+    return [f"{len(pairs)} images are byte-identical to one in another split ({listed}); scores on them are too good"]
 
 
 def _digest(path: Path) -> bytes:

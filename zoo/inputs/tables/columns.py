@@ -259,7 +259,7 @@ def fit_column(name: str, cells: Cells, declared: Declared, markers: frozenset[s
     if len(known) == 1 and not missing:
         raise LeftOut(f"the same in every training row: {next(iter(known))!r}")
     if not declared.chosen and declared.kind is None:
-        _refuse_identifier(column, known, values, len(cells))
+        _refuse_identifier(column, known, len(cells))
     if column.kind == "category":
         return _with_levels(column, known, declared, where)
     if column.kind == "ordinal" and (values == len(column.levels)).any():
@@ -329,20 +329,13 @@ def _truth_words(known: Mapping[str, int]) -> tuple[str, str] | None:
     return None
 
 
-def _refuse_identifier(column: Column, known: Mapping[str, int], values: np.ndarray, rows: int) -> None:
-    """Leave out a column that names its rows."""
+def _refuse_identifier(column: Column, known: Mapping[str, int], rows: int) -> None:
+    """Leave out texts that name their rows; a counter is pointed out, see ``TableSchema.notes``."""
     all_different = len(known) == sum(known.values()) and rows >= MANY
     if column.kind == "category" and all_different:
         raise LeftOut(f"an identifier or free text: {len(known)} different texts in {rows} rows")
     if column.kind == "category" and len(known) > MAX_LEVELS and len(known) > rows / 2:
         raise LeftOut(f"free text: {len(known)} different texts in {rows} rows")
-    if column.kind == "number" and all_different and not column.missing:
-        steps = np.diff(values)
-        rising = bool((steps > 0).all() or (steps < 0).all())
-        span = float(np.ptp(values)) + 1
-        if rising and bool((values % 1 == 0).all()) and span <= 2 * len(values):  # a subset of the rows has gaps
-            low, high = values.min(), values.max()
-            raise LeftOut(f"an identifier: whole numbers from {low:.0f} to {high:.0f} in the order of the rows")
 
 
 def _with_levels(column: Column, known: Mapping[str, int], declared: Declared, where: str) -> Column:

@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.inputs.base import Flag
 from zoo.inputs.labels import compare_names
 from zoo.inputs.tables.cells import Cells, no_column
-from zoo.inputs.tables.columns import MARKERS, Column, LeftOut, declared_from, fit_column
+from zoo.inputs.tables.columns import MANY, MARKERS, Column, LeftOut, declared_from, fit_column
 from zoo.inputs.tables.target import Target, TargetKind, fit_target
 from zoo.paths import did_you_mean
 
@@ -301,7 +301,7 @@ class TableSchema:
 
 
 def _remarks(schema: TableSchema, cells: Cells) -> list[str]:
-    """Warnings about the training data: columns of codes, equal columns, and one that determines the class."""
+    """Warnings about the training data: identifiers, columns of codes, equal columns, one that determines the class."""
     remarks = []
     same: dict[bytes, str] = {}
     markers = frozenset(schema.markers)
@@ -320,6 +320,12 @@ def _remarks(schema: TableSchema, cells: Cells) -> list[str]:
                 f"{column.name} holds {len(different)} different whole numbers ({codes}, ...); if they are codes,"
                 f" declare data.kinds={{{column.name}: category}}"
             )
+        if column.kind == "number" and whole and len(values) >= MANY and _counts(values):
+            low, high = column.show(values.min()), column.show(values.max())
+            remarks.append(
+                f"{column.name} may be an identifier: whole numbers from {low} to {high} in the order of the rows;"
+                " leave it out by naming the others in data.features"
+            )
         if y is not None and 2 <= len(different) <= len(known) / 5:
             table = np.zeros((len(different), int(y.max()) + 1), int)
             np.add.at(table, (place, y[~np.isnan(values)]), 1)
@@ -328,3 +334,10 @@ def _remarks(schema: TableSchema, cells: Cells) -> list[str]:
                     f"{column.name} determines the class in every training row; check that it is known before"
                 )
     return remarks
+
+
+def _counts(values: np.ndarray) -> bool:
+    """Whether values rise or fall from row to row with few gaps, as a counter of which some rows were held out."""
+    steps = np.diff(values)
+    monotone = bool((steps > 0).all() or (steps < 0).all())
+    return monotone and float(np.ptp(values)) + 1 <= 2 * len(values)
