@@ -42,7 +42,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "models": GROUND | {"registry", "layers", "programs"},
     "checkpoint": GROUND | {"registry", "models", "inputs"},
     "reporting": GROUND | {"registry", "models", "data", "layers"},
-    "training": GROUND | {"registry", "models", "layers", "data", "metrics", "checkpoint"},
+    "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
     "cli": GROUND | {"registry", "checkpoint", "data"},
     "__init__": set(),

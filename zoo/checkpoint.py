@@ -21,7 +21,6 @@ from yaml import YAMLError
 
 from zoo import __version__, paths
 from zoo import config as configs
-from zoo.inputs import base as model_inputs
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -100,6 +99,7 @@ def load(name: str) -> SelfExplaining:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from zoo.inputs import base as model_inputs
     from zoo.registry import create_model
 
     folder = find(name)
@@ -139,6 +139,8 @@ def save(
         example: one rendered explanation.
     """
     from safetensors.torch import save_file
+
+    from zoo.inputs import base as model_inputs
 
     config = {**config, "model": standalone(config["model"])}
     text = OmegaConf.to_yaml(OmegaConf.create(config))
