@@ -120,7 +120,7 @@ class Registry:
 
 MODELS = Registry("model", "zoo.models", ["models", "models/baselines"])
 DATA = Registry(
-    "data source", "zoo.data", [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")]
+    "data", "zoo.data", [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")]
 )
 SCORES = Registry(
     "score",
