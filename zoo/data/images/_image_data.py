@@ -68,8 +68,8 @@ class ImageData(Data):
         self._trained: ImageInputs | None = None
         self._trained_concepts: ConceptSchema | None = None
 
-    background: tuple[int, int, int] = WHITE
-    value_range: tuple[float, float] | None = None
+    _background: tuple[int, int, int] = WHITE
+    _value_range: tuple[float, float] | None = None
 
     @property
     def inputs(self) -> ImageInputs:
@@ -84,8 +84,8 @@ class ImageData(Data):
             std=self.std,
             class_names=class_names,
             part_names=part_names,
-            background=self.background,
-            value_range=self.value_range,
+            background=self._background,
+            value_range=self._value_range,
         )
 
     def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
@@ -99,8 +99,8 @@ class ImageData(Data):
         self._trained, self._trained_concepts = inputs, concepts
         self.size, self.channels = inputs.size, 3 if inputs.channels == 3 else 1
         self.mean, self.std = inputs.mean, inputs.std
-        self.background = (inputs.background[0], inputs.background[1], inputs.background[2])
-        self.value_range = inputs.value_range
+        self._background = (inputs.background[0], inputs.background[1], inputs.background[2])
+        self._value_range = inputs.value_range
         self._policy = policy(self.augment, self.size)
 
     @property

@@ -79,11 +79,11 @@ class Folder(ImageData):
         if background is not None:
             if len(background) != 3:
                 raise ValueError(f"data.background is {background}; expected red, green and blue")
-            self.background = (background[0], background[1], background[2])
+            self._background = (background[0], background[1], background[2])
         if value_range is not None:
             if len(value_range) != 2:
                 raise ValueError(f"data.value_range is {value_range}; expected the values that are black and white")
-            self.value_range = (value_range[0], value_range[1])
+            self._value_range = (value_range[0], value_range[1])
         self._reader()  # which checks both
 
     @property
@@ -161,7 +161,7 @@ class Folder(ImageData):
         y = torch.tensor([picture.label for picture in pictures])
         points, visible = self._points(pictures) if self.keypoints else (None, None)
         files = tuple(str(picture.path) for picture in pictures)
-        pixels = Pictures(files, self.size, background=self.background, value_range=self.value_range)
+        pixels = Pictures(files, self.size, background=self._background, value_range=self._value_range)
         return Split(names, y, pixels, torch.arange(len(y)), points=points, visible=visible)
 
     def _points(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
