@@ -64,7 +64,7 @@ def test_each_statement_stands_on_those_before_it(bottleneck, tmp_path, monkeypa
     [
         (["wings=striped"], "no concept 'wings', did you mean wing?"),
         (["wing=stripy"], "'wing' has no value 'stripy', did you mean striped?"),
-        (["wing=plain", "wing=striped"], "'wing' is stated twice"),
+        (["wing=plain", "wing=striped"], "'wing' is given twice"),
         ([], "nothing to set"),
         (["data.batch_size=4"], "nothing to set"),
         (["data.batchsize=4", "wing=plain"], "batchsize"),

@@ -1,4 +1,4 @@
-"""What a model can do beyond the contract: declared by name in ``model.capabilities``, typed by a Protocol here.
+"""Capabilities of models beyond the contract: declared by name in ``model.capabilities``, typed by Protocols.
 
 A family lists what each instance offers, so scores, pages and recipes need neither ``hasattr`` nor a family's name::
 
@@ -9,6 +9,7 @@ A family lists what each instance offers, so scores, pages and recipes need neit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from torch import Tensor
@@ -16,7 +17,8 @@ from torch import Tensor
 from zoo.batch import Batch
 
 
-class Sources(NamedTuple):
+@dataclass(frozen=True)
+class Sources:
     """Training samples that units were taken from.
 
     Attributes:
@@ -171,12 +173,12 @@ class LanguageModel(Capability, Protocol):
 
 
 class Steerable(Capability, Protocol):
-    """A language model that generates while units are held at given strengths."""
+    """A language model that generates text with units set to given strengths."""
 
     capability: ClassVar[str] = "steerable"
 
-    def steer(self, x: Tensor, new: int, held: Mapping[int, float], **options: Any) -> Tensor:
-        """Return ``new`` further tokens ``(b, new)`` with units held at the strengths of ``held``."""
+    def steer(self, x: Tensor, new: int, strengths: Mapping[int, float], **options: Any) -> Tensor:
+        """Return ``new`` further tokens ``(b, new)`` with units set to ``strengths`` (strength by unit id)."""
         ...
 
 
@@ -214,3 +216,24 @@ def capability(model: object, protocol: type[P]) -> P | None:
     """
     declared = getattr(model, "capabilities", frozenset())
     return cast(P, model) if protocol.capability in declared else None
+
+
+class HasWindows(Capability, Protocol):
+    """A data source whose samples are windows of a sequence of tokens (declared in ``data.capabilities``)."""
+
+    capability: ClassVar[str] = "windows"
+
+    def windows(self, name: Any) -> Tensor:
+        """Return whole windows ``(n, context + 1)`` of a split, -1 behind the end of a sequence."""
+        ...
+
+
+class HasFixedShape(Capability, Protocol):
+    """A data source whose input shape is known before any sample is read (declared in ``data.capabilities``)."""
+
+    capability: ClassVar[str] = "fixed_shape"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        ...

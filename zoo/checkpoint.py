@@ -1,7 +1,8 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
-``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` what
-turns raw things into inputs and back, ``metrics.json``, ``README.md`` a card, ``units/`` the vocabulary for people.
+``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` the
+preprocessing and the class names, ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
+names and pictures of the units.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from zoo.model import SelfExplaining
 
 WEIGHTS = "model.safetensors"
+UNITS = "units.yaml"
 
 
 def list_checkpoints(pattern: str = "*") -> list[str]:
@@ -58,8 +61,8 @@ def find(name: str) -> Path:
     for folder in (here, here / "checkpoint", *(root / name for root in paths.checkpoints())):
         if (folder / WEIGHTS).is_file():
             return folder
-    near = paths.did_you_mean(name, list_checkpoints())
-    raise ValueError(f"no checkpoint {name!r}{near}; `zoo ls` lists all, or name a run folder that has finished")
+    near = paths.did_you_mean(name, list_checkpoints()) or "."
+    raise ValueError(f"no checkpoint {name!r}{near} `zoo ls` lists all; a run folder must be of a finished run")
 
 
 def title(name: str) -> str:
@@ -122,8 +125,8 @@ def save(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
     card: str,
-    unit_names: Sequence[str] = (),
-    unit_pictures: Mapping[int, Image.Image] | None = None,
+    unit_lines: Sequence[str] = (),
+    unit_sheet: Image.Image | None = None,
     example: Image.Image | None = None,
 ) -> Path:
     """Write a checkpoint beside its place, then rename it there; an older one is replaced.
@@ -134,9 +137,9 @@ def save(
         config: of the run; where its backbone came from is dropped from ``model``, since the weights are here.
         metrics: scores, seeds, data hash, code version.
         card: the text of ``README.md``.
-        unit_names: one line for each unit.
-        unit_pictures: pictures by unit id.
-        example: one rendered explanation.
+        unit_lines: one line on each unit, for ``units.yaml``.
+        unit_sheet: pictures of all units in one image.
+        example: picture of one explanation.
     """
     from safetensors.torch import save_file
 
@@ -157,11 +160,10 @@ def save(
         (part / "README.md").write_text(card)
         if example is not None:
             example.save(part / "explanation.png", optimize=True)
-        if unit_names:
-            (part / "units").mkdir()
-            (part / "units" / "names.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(enumerate(unit_names)))))
-            for unit, picture in (unit_pictures or {}).items():
-                picture.save(part / "units" / f"{unit:04d}.png", optimize=True)
+        if unit_lines:
+            (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
+        if unit_sheet is not None:
+            unit_sheet.save(part / "units.png", optimize=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -172,6 +174,32 @@ def save(
     os.replace(part, folder)
     shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def _units_text(kind: str, describe: str, lines: Sequence[str]) -> str:
+    """Return ``units.yaml``: plain YAML, in which a name such as ``${x}`` is a text and nothing else."""
+    content = {"kind": kind, **({"describe": describe} if describe else {}), "units": dict(enumerate(lines))}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10**6)
+
+
+def read_units(folder: Path) -> list[str]:
+    """Return one line on each unit of a checkpoint, by unit id; empty if none were saved.
+
+    Reads ``units.yaml``, or ``units/names.yaml`` of checkpoints saved by older versions.
+
+    Raises:
+        ValueError: if the file is no list of units.
+    """
+    for file, key in ((folder / UNITS, "units"), (folder / "units" / "names.yaml", None)):
+        if not file.is_file():
+            continue
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            lines = content if key is None else content[key]
+            return [str(lines[i]) for i in range(len(lines))]
+        except (YAMLError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is no list of units: {' '.join(str(error).split())}") from error
+    return []
 
 
 def standalone(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The concept schema: what each column of ``Batch.concepts`` means. It travels with the data and with a checkpoint."""
+"""The concept schema: the meaning of each column of ``Batch.concepts``; part of data and checkpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from zoo.paths import did_you_mean
 
-YES, NO = ("1", "1.0", "yes", "true"), ("0", "0.0", "no", "false")
+YES = ("1", "1.0", "yes", "true")
+NO = ("0", "0.0", "no", "false")
 ConceptKind = Literal["binary", "categorical", "continuous"]
 
 
@@ -27,6 +28,9 @@ class Concept:
         group: concepts that are set together; empty for a group of its own.
         mean: of the training split, for continuous concepts.
         std: of the training split, for continuous concepts.
+
+    Raises:
+        ValueError: unknown kind, or a std that is not positive.
     """
 
     name: str
@@ -52,10 +56,15 @@ class ConceptSchema:
 
     Attributes:
         concepts: the columns.
-        provenance: who says so, such as ``by class, majority of annotators``.
+        provenance: source of the annotations, such as ``by class, majority of annotators``.
 
     Raises:
-        ValueError: if there is no concept, a name stands twice, or a categorical group mixes kinds or has one value.
+        ValueError: if there is no concept, a name is repeated, or a categorical group mixes kinds or has one value.
+
+    Example:
+        >>> schema = ConceptSchema((Concept("round"), Concept("size", "continuous", mean=2.0)))
+        >>> schema.read({"round": "yes", "size": "3.5"}).tolist()
+        [1.0, 3.5]
     """
 
     concepts: tuple[Concept, ...]
@@ -67,7 +76,7 @@ class ConceptSchema:
         seen: set[str] = set()
         for concept in self.concepts:
             if concept.name in seen:
-                raise ValueError(f"concept {concept.name!r} stands twice; give each a name of its own")
+                raise ValueError(f"concept {concept.name!r} is repeated; expected distinct names")
             seen.add(concept.name)
         for group in self.group_names:
             kinds = {c.kind for c in self.concepts if c.group == group}
@@ -104,29 +113,30 @@ class ConceptSchema:
         return torch.tensor([c.kind == kind for c in self.concepts])
 
     def decided(self, share: Tensor) -> Tensor:
-        """Concepts ``(b, m)`` as decided from amounts between 0 and 1.
+        """Return decided concepts ``(b, m)`` from probabilities ``(b, m)``.
 
-        A binary concept is 1 from 0.5, of a categorical group the strongest value is 1, a continuous one stays.
+        A binary concept is 1 from 0.5, the largest value of a categorical group is 1, a continuous one stays.
         """
-        group, value = self.group_ids.to(share.device), self.columns("categorical").to(share.device)
-        most = share.new_full((len(share), len(self.group_names)), -torch.inf)
-        most = most.scatter_reduce(1, group.expand(share.shape), share, "amax")[:, group]
-        said = torch.where(value, share == most, share >= 0.5).to(share)
-        return torch.where(self.columns("continuous").to(share.device), share, said)
+        group = self.group_ids.to(share.device)
+        categorical = self.columns("categorical").to(share.device)
+        largest = share.new_full((len(share), len(self.group_names)), -torch.inf)
+        largest = largest.scatter_reduce(1, group.expand(share.shape), share, "amax")[:, group]
+        decided = torch.where(categorical, share == largest, share >= 0.5).to(share)
+        return torch.where(self.columns("continuous").to(share.device), share, decided)
 
     def read(self, stated: Mapping[str, str]) -> Tensor:
-        """Concepts as a person states them by name: ``has_hole=1``, ``wing=striped``, ``size=3.5``.
+        """Convert concepts given by name: ``has_hole=1``, ``wing=striped``, ``size=3.5``.
 
         Args:
-            stated: a value for the name of a column, or a word for the name of a categorical group.
+            stated: a value by name of a column, or by name of a categorical group.
 
         Returns:
-            ``(m,)`` NaN where nothing is stated.
+            ``(m,)`` NaN where nothing is given.
 
         Raises:
-            ValueError: if a name or a value is not known; the message has the nearest that is.
+            ValueError: if a name or a value is unknown; the message has the nearest known one.
         """
-        told = torch.full((len(self),), torch.nan)
+        row = torch.full((len(self),), torch.nan)
         single = {c.name: i for i, c in enumerate(self.concepts) if c.kind != "categorical"}
         words: dict[str, dict[str, int]] = {}
         for i, c in enumerate(self.concepts):
@@ -134,19 +144,22 @@ class ConceptSchema:
                 words.setdefault(c.group, {})[c.name.removeprefix(f"{c.group}: ")] = i
         for name, text in stated.items():
             if name in single:
-                told[single[name]] = _number(text, self.concepts[single[name]])
+                row[single[name]] = _number(text, self.concepts[single[name]])
                 continue
-            known, what = list(words.get(name, [])), f"{name!r} has no value {text!r}"
             if name not in words:
-                known, what, text = [*words, *single], f"there is no concept {name!r}", name
-            if text not in words.get(name, {}):
-                raise ValueError(f"{what}{did_you_mean(text, known)} (known: {', '.join(known)})")
-            told[list(words[name].values())] = 0.0
-            told[words[name][text]] = 1.0
-        return told
+                known = [*words, *single]
+                near = did_you_mean(name, known)
+                raise ValueError(f"there is no concept {name!r}{near} (known: {', '.join(known)})")
+            if text not in words[name]:
+                known = list(words[name])
+                near = did_you_mean(text, known)
+                raise ValueError(f"{name!r} has no value {text!r}{near} (known: {', '.join(known)})")
+            row[list(words[name].values())] = 0.0
+            row[words[name][text]] = 1.0
+        return row
 
     def to_config(self) -> dict[str, Any]:
-        """As plain values, for YAML."""
+        """Return plain values, for YAML."""
         rows = {}
         for c in self.concepts:
             rows[c.name] = {"kind": c.kind, "group": c.group}
@@ -156,24 +169,24 @@ class ConceptSchema:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ConceptSchema:
-        """From plain values.
+        """Build from plain values.
 
         Raises:
-            ValueError: if a key or a value is not understood; the concept is named.
+            ValueError: if a key or a value is invalid; the message names the concept.
         """
         if not isinstance(config.get("columns"), Mapping):
             raise ValueError("concepts need a mapping `columns`: {has_hole: {kind: binary}, ...}")
-        found = []
+        concepts: list[Concept] = []
         for name, row in config["columns"].items():
             try:
-                found.append(Concept(str(name), **(row or {})))
+                concepts.append(Concept(str(name), **(row or {})))
             except TypeError as error:
                 raise ValueError(f"concept {name!r} is {row}; expected kind, group, mean, std") from error
-        return cls(tuple(found), str(config.get("provenance", "")))
+        return cls(tuple(concepts), str(config.get("provenance", "")))
 
 
 def _number(text: str, concept: Concept) -> float:
-    """What a word says of a concept."""
+    """Convert the text of a concept's value to a number."""
     if concept.kind == "continuous":
         try:
             return float(text)

@@ -1,4 +1,4 @@
-"""One stage of training: which parts learn, how fast, with which loss weights, and what is called afterwards."""
+"""One stage of training: trained parts, learning rates, loss weights, and the methods called afterwards."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from omegaconf import OmegaConf
 
 @dataclass
 class Phase:
-    """One stage of training: at most one ``Trainer.fit``, then at most a few methods of the model.
+    """One stage of training: one ``Trainer.fit`` or none, then methods of the model.
 
     Attributes:
         epochs: passes over the training split; 0 for a phase that only calls methods.
         lr: learning rate by name of a part (``model.trainable_parts()``); parts not named are frozen, in eval mode.
         loss: weight by name of a loss term (``model.terms``); terms not named keep weight 1 for ``task``, 0 otherwise.
-        optimizer: adam, adamw or sgd (momentum .9).
-        weight_decay: of the optimiser.
+        optimizer: adam, adamw or sgd (momentum 0.9).
+        weight_decay: of the optimizer.
         schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
         clip: largest gradient norm; null for none.
-        cache: with a frozen backbone, keep its features of this many augmented passes in memory and train on them.
+        cache: with a frozen backbone, number of augmented passes whose features are kept in memory to train on.
         then: methods of the model to call afterwards, in order: a name, or names with their arguments.
+
+    Example:
+        >>> Phase(epochs=2, lr={"head": 1e-3}).optimizer
+        'adam'
     """
 
     epochs: int = 0
@@ -38,10 +42,14 @@ class Phase:
 
 
 def methods(then: Any) -> dict[str, dict[str, Any]]:
-    """The ``then`` of a phase as method name -> keyword arguments.
+    """Return the ``then`` of a phase as method name -> keyword arguments.
 
     Raises:
         ValueError: if it is neither a name nor a mapping of names.
+
+    Example:
+        >>> methods({"fit_head": {"l1": 1e-4}, "prune": None})
+        {'fit_head': {'l1': 0.0001}, 'prune': {}}
     """
     if then is None:
         return {}
@@ -49,5 +57,5 @@ def methods(then: Any) -> dict[str, dict[str, Any]]:
         return {then: {}}
     value = OmegaConf.to_container(then) if OmegaConf.is_config(then) else then
     if isinstance(value, dict) and all(v is None or isinstance(v, dict) for v in value.values()):
-        return {name: dict(args or {}) for name, args in value.items()}
+        return {str(name): dict(args or {}) for name, args in value.items()}
     raise ValueError(f"then is {value!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")

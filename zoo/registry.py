@@ -30,12 +30,14 @@ class Registry:
 
     Args:
         kind: what the classes are, as error messages call it.
+        plural: the same of several.
         group: entry-point group of other packages.
         folders: folders of the package, each public module of which registers one class under its file's name.
     """
 
-    def __init__(self, kind: str, group: str, folders: Sequence[str]) -> None:
+    def __init__(self, kind: str, plural: str, group: str, folders: Sequence[str]) -> None:
         self.kind = kind
+        self.plural = plural
         self.group = group
         self.folders = tuple(folders)
         self._classes: dict[str, type] = {}
@@ -69,6 +71,25 @@ class Registry:
         known = {*self._files, *self._entry_points, *self._classes} - self._broken
         return sorted(name for name in known if fnmatch(name, pattern))
 
+    def in_folder(self, folder: str) -> list[str]:
+        """Return the names of shipped classes in one of the folders, sorted."""
+        return sorted(name for name, file in self._files.items() if file.parent == paths.PACKAGE / folder)
+
+    def plugins(self) -> list[str]:
+        """Return the names that come from other packages, sorted."""
+        return sorted({*self._entry_points} - {*self._files} - self._broken)
+
+    def check_name(self, name: str) -> None:
+        """Check that there is a class of that name; nothing is imported.
+
+        Raises:
+            ValueError: if there is none; the message names the nearest.
+        """
+        known = self.names()
+        if name not in known:
+            near = paths.did_you_mean(str(name), known) or f" (known: {', '.join(known)})"
+            raise ValueError(f"no {self.kind} {name!r}{near}")
+
     def describe(self, name: str) -> str:
         """Return the first docstring line of a shipped file; empty for classes of other packages."""
         if name not in self._files:
@@ -92,19 +113,28 @@ class Registry:
             elif name in self._entry_points and name not in self._broken:
                 self._load(name)
         if name not in self._classes:
-            known = self.names()
-            raise ValueError(f"no {self.kind} {name!r}{paths.did_you_mean(name, known)} (known: {', '.join(known)})")
+            self.check_name(name)
+            raise ValueError(
+                f"{self._files[name]} registers no {self.kind} {name!r}; decorate its class with @register"
+            )
         return self._classes[name]
 
     def _load(self, name: str) -> None:
-        """Load a class of another package; one that cannot be loaded costs one warning."""
+        """Load a class of another package; one that cannot be loaded costs one line of warning."""
         entry = self._entry_points[name]
         try:
-            self._classes[name] = entry.load()
+            cls = entry.load()
+            if _BY_KIND.get(str(getattr(cls, "registered_as", None))) is not self:
+                raise TypeError(f"{entry.value} is no {self.kind}")
         except Exception as error:  # whatever a foreign package raises at import
             self._broken.add(name)
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            warnings.warn(f"{self.group} plug-in {name!r} ({entry.value}) cannot be loaded: {reason}", stacklevel=3)
+            message = f"plug-in {name!r} ({entry.value}) cannot be loaded: {reason}"
+            warnings.warn_explicit(message, UserWarning, self.group, 0)  # no source line after it
+            return
+        if "name" not in vars(cls):
+            cls.name = name
+        self._classes[name] = cls
 
     def all(self) -> dict[str, Any]:
         """Return all classes by name; imports every file."""
@@ -118,19 +148,23 @@ class Registry:
         return classes
 
 
-MODELS = Registry("model", "zoo.models", ["models", "models/baselines"])
+MODELS = Registry("model", "models", "zoo.models", ["models", "models/baselines"])
 DATA = Registry(
-    "data", "zoo.data", [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")]
+    "data",
+    "data sources",
+    "zoo.data",
+    [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")],
 )
 SCORES = Registry(
     "score",
+    "scores",
     "zoo.scores",
     [
         f"metrics/{d}"
         for d in ("attribution_maps", "concepts", "faithfulness", "parts", "positions", "sparsity", "task")
     ],
 )
-PANELS = Registry("panel", "zoo.panels", ["reporting/panels"])
+PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
 _BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
 
 
@@ -153,6 +187,11 @@ def register(cls: C) -> C:
 def list_models(pattern: str = "*") -> list[str]:
     """Return the names of all models that match a glob, without importing them."""
     return MODELS.names(pattern)
+
+
+def list_scores(pattern: str = "*") -> list[str]:
+    """Return the names of all scores that match a glob, without importing them."""
+    return SCORES.names(pattern)
 
 
 def model_class(name: str) -> type[SelfExplaining]:

@@ -9,7 +9,7 @@ import torch
 
 from zoo import create_model
 from zoo.batch import Batch
-from zoo.layers.prototypes import similarities
+from zoo.layers.prototypes.similarity import similarities
 
 CLASSES, PER_CLASS, IMAGES, DIM, CELLS, BATCH = 200, 10, 6000, 128, 7, 100
 

@@ -71,7 +71,7 @@ def test_rows_are_answered_without_the_training_file(trained, cases, capsys):
 def test_evaluate_on_other_files(trained, cases, tmp_path, capsys, name, least):
     split = ["data.split=split"] if name == "ext" else []
     zoo_command("evaluate", trained, f"data.file={cases / 'table' / f'{name}.csv'}", *split, "--out", tmp_path / "out")
-    found = re.search(r"accuracy\s+(\d[\d.]*)", capsys.readouterr().out)
+    found = re.search(r"(?i)accuracy\s+(\d[\d.]*)", capsys.readouterr().out)
     assert float(found[1]) > least
 
 
@@ -119,7 +119,7 @@ def test_concepts_are_matched_by_name(cases, tmp_path, capsys):
     for order in ("[fever,cough]", "[cough,fever]"):
         capsys.readouterr()
         zoo_command("evaluate", tmp_path / "run", *args[:1], f"data.concept_columns={order}", "--out", tmp_path / order)
-        scores.append(re.search(r"concept.accuracy\s+(\d[\d.]*)", capsys.readouterr().out)[1])
+        scores.append(re.search(r"Concept accuracy\s+(\d[\d.]*)", capsys.readouterr().out)[1])
     assert scores[0] == scores[1]
     assert float(scores[0]) > 0.9
 
@@ -138,4 +138,4 @@ def test_a_run_is_resumed_with_its_own_data_alone(cases, tmp_path, capsys):
     zoo_command(*args)
     shutil.copy(cases / "table" / "same_shift.csv", tmp_path / "t.csv")
     zoo_command(*args, "--resume", code=2)
-    assert "the data are not those that" in " ".join(capsys.readouterr().err.split())
+    assert "the data differ from those that" in " ".join(capsys.readouterr().err.split())

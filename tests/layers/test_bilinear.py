@@ -4,20 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.layers import tensor_gram
-from zoo.layers.bilinear import (
-    Bilinear,
-    accuracy_beside,
-    effective_rank,
-    forms,
-    interactions,
-    masks,
-    project,
-    selective,
-    shuffled,
-    spectrum,
-    truncate,
-)
+from zoo.layers.bilinear import tensor_gram
+from zoo.layers.bilinear.adversarial_masks import accuracy_beside, masks, selective, shuffled
+from zoo.layers.bilinear.bilinear import Bilinear, forms, interactions, spectrum
+from zoo.layers.bilinear.eigenvectors import effective_rank, project, truncate
 
 CASES = [(bias, embedded) for bias in (False, True) for embedded in (False, True)]
 
@@ -138,7 +128,7 @@ def test_gram_never_builds_the_tensor(monkeypatch):
     torch.manual_seed(0)
     layer, head = Bilinear(3000, 64), nn.Linear(64, 300, bias=False)
     of = as_forms(layer, head, None)
-    monkeypatch.setattr("zoo.layers.bilinear.interactions", None)
+    monkeypatch.setattr("zoo.layers.bilinear.bilinear.interactions", None)
     left, right = layer.weight.detach().double().chunk(2)
     products = torch.einsum("md,nd->mn", left, left) * torch.einsum("md,nd->mn", right, right)
     swapped = torch.einsum("md,nd->mn", left, right)

@@ -7,7 +7,7 @@ import torch
 
 from zoo.layers.codebook import kmeans, nearest_codes
 from zoo.layers.codebook.bottleneck import Codebook, committed, matched
-from zoo.layers.codebook.reset import count, revive
+from zoo.layers.codebook.reset import count, reset_dead_codes
 
 G, C, E = 3, 9, 4
 
@@ -42,13 +42,13 @@ def oracle(book, x):
 @pytest.mark.parametrize("k", [1, 2, C])
 @pytest.mark.parametrize("budget", [1 << 20, 1])
 def test_by_the_formula(x, k, budget, monkeypatch):
-    monkeypatch.setattr(nearest_codes, "BUDGET", {"cpu": budget})
-    monkeypatch.setattr(nearest_codes, "LEAST", 1)
+    monkeypatch.setattr(nearest_codes, "BUDGET_CPU", budget)
+    monkeypatch.setattr(nearest_codes, "MIN_ROWS", 1)
     book = build(k)
     with torch.no_grad():
         found, (value, ids, wanted) = book(x), oracle(book, x)
     torch.testing.assert_close(found.value, value)
-    torch.testing.assert_close(found.wanted, wanted)
+    torch.testing.assert_close(found.normalized, wanted)
     assert torch.equal(found.ids, ids)
     versions = torch.stack([x, -x])  # more leading dimensions
     with torch.no_grad():
@@ -108,11 +108,11 @@ def test_only_training_is_noted(x):
     book.note(found, real)
     book.note(found, real)
     assert torch.equal(book.noted.hits, 2 * expected)
-    assert torch.equal(book.noted.wanted, found.wanted[real])
+    assert torch.equal(book.noted.vectors, found.normalized[real])
     assert all(torch.equal(v, before[name]) for name, v in book.state_dict().items())
     [wanted] = count([book])
     assert torch.equal(book.hits, 2 * expected)
-    assert torch.equal(wanted, found.wanted[real])
+    assert torch.equal(wanted, found.normalized[real])
     assert book.noted is None
 
 
@@ -165,7 +165,7 @@ def test_start():
             assert (own - own.mean(0)).norm(dim=1).max() < 0.2
     near = (book.normed(x) - x).square().mean()
     assert near < (Codebook(G, 2, E, 1).double().normed(x) - x).square().mean()
-    with pytest.raises(ValueError, match="39 vectors cannot start 40 codes"):
+    with pytest.raises(ValueError, match="39 vectors for 40 codes"):
         book.fit(x[:39], rounds=1)
 
 
@@ -184,7 +184,7 @@ def test_spread_out():
     assert kmeans.spread_out(torch.ones(3, 1, 2), 3, seed=1).eq(1).all()  # no distances left
 
 
-def test_revival():
+def test_dead_code_reset():
     book = build(1).train()
     optimizer = torch.optim.AdamW(book.parameters(), lr=1e-2)
     x = torch.randn(6, G, E, dtype=torch.float64)
@@ -198,7 +198,7 @@ def test_revival():
     dead, before = book.hits == 0, copy.deepcopy(book.state_dict())
     moments = {k: v.clone() for k, v in optimizer.state[book.codes].items()}
     assert 0 < int(dead.sum()) < G * C
-    assert revive(book, wanted, [optimizer], seed=0) == int(dead.sum())
+    assert reset_dead_codes(book, wanted, [optimizer], seed=0) == int(dead.sum())
     assert torch.equal(book.codes[~dead], before["codes"][~dead])
     for g, c in dead.nonzero().tolist():
         assert any(torch.equal(book.codes[g, c], v) for v in wanted[:, g])

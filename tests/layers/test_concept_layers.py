@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from zoo.concept_schema import Concept, ConceptSchema
-from zoo.layers.concepts import ConceptEmbeddings, ConceptSpace, mix
+from zoo.layers.concept_embeddings import ConceptEmbeddings, mix
+from zoo.layers.concepts import ConceptSpace
 
 SCHEMA = ConceptSchema(
     (

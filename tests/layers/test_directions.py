@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from zoo import create_model
+from zoo.capabilities import HasDirections, capability
 from zoo.layers.directions import space_of
 
 SMALL = {"backbone": "resnet10t", "backbone_level": 1}
@@ -84,5 +85,5 @@ def test_a_pattern_is_a_direction_of_the_input_or_of_the_last_state():
 
 
 def test_units_that_are_no_directions():
-    assert built("cem", concepts=CONCEPTS, width=4, **SMALL).directions() is None
-    assert built("blackbox", **SMALL).directions() is None
+    assert capability(built("cem", concepts=CONCEPTS, width=4, **SMALL), HasDirections) is None
+    assert capability(built("blackbox", **SMALL), HasDirections) is None

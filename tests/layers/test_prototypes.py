@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from zoo.batch import content_hash
-from zoo.layers.prototypes import Nearest, addon_layers, distances, nearest_patches, similarities
+from zoo.layers.prototypes.nearest_patches import Nearest, nearest_patches
+from zoo.layers.prototypes.similarity import addon_layers, distances, similarities
 
 KINDS = ("cosine", "log_l2", "l2", "exp_l2")
 
@@ -150,7 +151,7 @@ def test_a_class_without_samples_is_named():
     z, y, p, owner = world(1, ties=False)
     owner = owner.clone()
     owner[4] = 8
-    with pytest.raises(ValueError, match=r"1 prototypes have no sample .* class \[8\]"):
+    with pytest.raises(ValueError, match=r"1 prototypes cannot be projected; .* class \[8\]"):
         nearest_patches(fed(z, y, 5), p, owner, "l2")
     with pytest.raises(ValueError, match="any class"):
         nearest_patches([], p, None, "l2")
@@ -203,7 +204,7 @@ def test_addon_layers(kind, channels, dim, convolutions):
 
 
 def test_no_addon_needs_the_backbones_width():
-    with pytest.raises(ValueError, match="width 64; it is 16"):
+    with pytest.raises(ValueError, match="dim is 16; expected the backbone.s width 64"):
         addon_layers("none", 64, 16, sigmoid=True)
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from zoo.layers.transformer.attention import rotate, turning
+from zoo.layers.transformer.contexts import following, prompts
 from zoo.layers.transformer.decoder import Cache, Decoder
-from zoo.layers.transformer.language_model import following, prompts
 from zoo.layers.transformer.sampling import choose, generate
 
 B, T, C, D = 3, 7, 11, 16
@@ -205,11 +205,11 @@ def test_following():
     [
         (torch.tensor([[1.0]]), "expected .b, t. integer tokens"),
         (torch.tensor([1]), "expected .b, t. integer tokens"),
-        (torch.tensor([[1, 11]]), "context 0 has token 11 at place 1; expected 0 to 10"),
+        (torch.tensor([[1, 11]]), "context 0 has token 11 at position 1; expected 0 to 10"),
         (torch.tensor([[1, 2], [1, -2]]), "context 1 has token -2"),
         (torch.tensor([[1, 2], [-1, -1]]), "context 1 is empty"),
         (torch.tensor([[1, -1, 2]]), "context 0 has -1 before its end"),
-        (torch.zeros(2, 13, dtype=torch.int64), "a context has 13 tokens; the model reads 12 at most"),
+        (torch.zeros(2, 13, dtype=torch.int64), "a context has 13 tokens; expected at most 12"),
     ],
 )
 def test_wrong_prompts(x, words):

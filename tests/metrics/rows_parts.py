@@ -5,7 +5,9 @@ import inspect
 import torch
 
 from zoo.concept_schema import Concept, ConceptSchema
-from zoo.metrics.suite import SCORES
+from zoo.registry import SCORES as REGISTRY
+
+SCORES = REGISTRY.all()
 
 B, U, K, P = 24, 7, 3, 4
 CONCEPTS = ConceptSchema(

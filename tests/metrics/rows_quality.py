@@ -3,7 +3,9 @@
 import torch
 from worlds import maps
 
-from zoo.metrics.suite import SCORES
+from zoo.registry import SCORES as REGISTRY
+
+SCORES = REGISTRY.all()
 
 B, U, P = 24, 7, 4
 HEAD = torch.randn(3, U, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
@@ -40,7 +42,7 @@ def _misalignment():
         "before": before,
         "after": before * torch.rand(B, U, generator=g),
         "unit": torch.randint(0, U, (B,), generator=g),
-        "rivals": torch.rand(B, U, generator=g) > 0.5,
+        "competitors": torch.rand(B, U, generator=g) > 0.5,
         "maps_before": maps("", (B, 4, 4), 3),
         "maps_after": maps("", (B, 4, 4), 4),
         "right_before": torch.rand(B, generator=g) > 0.2,
@@ -60,8 +62,8 @@ def _parts():
         "importance": importance,
         "logit": logit,
         "without": logit[:, None] - 0.2 * torch.randn(B, P, generator=g),
-        "rivals": torch.randn(B, 3, 2, generator=g),
-        "told": torch.rand(B, 2, 2, generator=g),
+        "contrast_logits": torch.randn(B, 3, 2, generator=g),
+        "contrast_importance": torch.rand(B, 2, 2, generator=g),
         "random": torch.rand(B, 3, P, generator=g) > 0.5,
         "random_kept": torch.randint(0, 3, (B, 3), generator=g),
         "random_cut": torch.randint(0, 3, (B, 3), generator=g),

@@ -227,7 +227,9 @@ def test_a_unit_that_follows_a_part_is_far_above_the_random_control():
         ([{"score": "accuracy", "top": 5}], "takes none"),
         ([{"score": "accuracy"}, {"score": "accuracy"}], "two scores"),
         ([{"name": "accuracy"}], "no score"),
-        (["accuracy"], "entry 1 .*'accuracy' is no score with its arguments"),
+        ([3], "entry 1 .*3 is no score with its arguments"),
+        (["accuracy", "unit_curves"], "entry 2 .*'unit_curves' is now called 'insertion_deletion'"),
+        ([{"score": "map_localisation"}], "now called 'map_localization'"),
         ([{"score": "accuracy", "name": 3}], "name of a 'accuracy' score is 3"),
         (
             [{"score": "accuracy"}, {"score": "consistency", "tau": "abc"}],

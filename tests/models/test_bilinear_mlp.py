@@ -110,7 +110,7 @@ def test_table():
 @pytest.mark.parametrize("depth", [1, 2])
 def test_setting_a_unit_moves_its_class(x, depth):
     model = build(depth=depth)
-    e, values = model.explain(x), model._read().values
+    e, values = model.explain(x), model._decomposed().values
     for u in (0, 7, 19):
         moved = model.intervene(x, {u: 2.5}) - model(x)
         expected = torch.zeros_like(moved)
@@ -136,7 +136,7 @@ def test_the_decomposition_follows_the_weights(x):
         move(model)
         e = model.explain(x, shown=20)
         fresh = copy.deepcopy(model)
-        fresh._known = None
+        fresh._cache = None
         assert torch.equal(e.contribution, fresh.explain(x).contribution)
         assert torch.equal(e.where, fresh.explain(x, shown=20).where)
         torch.testing.assert_close(e.contribution.sum(1), by_hand(model, x)[range(6), e.target, :5].sum(1))
@@ -188,9 +188,9 @@ def test_similarity():
     twin.layers[0].weight.copy_(twin.layers[0].weight.roll(12, 0))  # L and R swapped: the same function
     assert a.similarity(twin) == pytest.approx(1, abs=1e-12)
     for other, words in (
-        (build(input_shape=[5]), "different inputs"),
-        (build(num_classes=3), "different classes .*: 4 here, 3 there"),
-        (build(depth=2), "layer by layer"),
+        (build(input_shape=[5]), "expected models of the same inputs"),
+        (build(num_classes=3), "classes are 4 and 3; expected models of the same classes"),
+        (build(depth=2), "analyze its layers"),
     ):
         with pytest.raises(ValueError, match=words):
             a.similarity(other)
@@ -200,7 +200,7 @@ def test_similarity():
 def test_stacks_decompose_layer_by_layer(x):
     model = build(depth=2, bias=True)
     for ask in (model.decompose, model.forms):
-        with pytest.raises(ValueError, match="depth 2 cannot be decomposed as a whole.*interaction"):
+        with pytest.raises(ValueError, match="depth is 2; expected 1.*interaction"):
             ask()
     assert model.unit_templates(torch.tensor([0])) is None
     z = model.embed(x.flatten(1))

@@ -184,7 +184,7 @@ def test_a_logit_bottleneck_ends_at_percentiles_of_the_training_split():
     np.testing.assert_allclose(torch.stack([model.low, model.high]).numpy(), ends, rtol=1e-5, atol=1e-6)
     state = {k: v.clone() for k, v in model.state_dict().items()}
     model.eval()
-    model(test.x + 7), model.explain(test.x), model.loss(test, {"concept": 1.0}), model.extra_metrics(split(test))
+    model(test.x + 7), model.explain(test.x), model.loss(test, {"concept": 1.0})
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
     said, ends = model.encode_concepts(torch.tensor([[0.0, 1, 1, 0, 7, 0]]))[0], torch.from_numpy(ends).float()
     by_hand = [ends[0, 0], ends[1, 1], ends[1, 2], ends[0, 3], torch.tensor(2.0), ends[0, 5]]  # (7 - 3) / 2
@@ -285,11 +285,11 @@ def test_state_and_determinism():
 
 
 BAD = (
-    ({"num_classes": 0}, "num_classes is 0, hidden 64, randint 0.0; expected 1 or more twice, 0 to 1"),
+    ({"num_classes": 0}, "num_classes is 0, hidden 64, randint 0.0; expected at least 1, 1, and 0 to 1"),
     ({"hidden": 0}, "hidden 0"),
     ({"randint": 1.5}, "randint 1.5"),
     ({"randint": -0.1}, "randint -0.1"),
-    ({"concepts": None}, "needs concepts, and the data have none"),
+    ({"concepts": None}, "the data have no concepts"),
     ({"head": "tree"}, "tree"),
     ({"concepts": {"columns": {"a": {"kind": "yes"}}}}, "concept 'a' is of kind 'yes'"),
     ({"mode": "join"}, "join"),
@@ -307,7 +307,7 @@ def test_missing_concepts():
     batch = world(8)
     for concepts, found in ((None, "none"), (batch.concepts[:, :2], "2")):
         bare = Batch(batch.x, batch.y, batch.index, concepts=concepts)
-        words = f"the model has 6 concepts, the data have {found}; use the same data"
+        words = f"the data have {found} concepts; expected the 6 of the model"
         assert build(mode="joint").loss(bare, {"task": 1.0})["task"].requires_grad  # needs none of them
         for model, weights in ((build(), {"task": 1.0}), (build(mode="sequential"), {"task": 0.0, "concept": 1.0})):
             with pytest.raises(ValueError, match=words):
@@ -315,14 +315,14 @@ def test_missing_concepts():
         for method in ("fit_head", "calibrate"):
             with pytest.raises(ValueError, match=words):
                 getattr(build(mode="joint"), method)([bare])
-    with pytest.raises(ValueError, match="fit_head solves a linear head; this one is an MLP"):
+    with pytest.raises(ValueError, match="the head is an MLP; expected a linear head"):
         build(head="mlp").fit_head([batch])
 
 
 def test_balance_before_calibrate_and_l1_of_an_mlp_are_refused():
     with pytest.raises(ValueError, match="balance needs the odds"):
         build(balance=True).loss(world(4), {"concept": 1.0})
-    with pytest.raises(ValueError, match="l1 term is of a linear head"):
+    with pytest.raises(ValueError, match="l1 is set and the head is an MLP"):
         build(head="mlp").loss(world(4), {"l1": 1.0})
 
 

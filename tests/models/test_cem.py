@@ -195,11 +195,11 @@ def test_state_travels():
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ({"num_classes": 0}, "num_classes is 0, width 4, randint 0.25; expected 1 or more twice, and 0 to 1"),
+        ({"num_classes": 0}, "num_classes is 0, width 4, randint 0.25; expected at least 1, 1, and 0 to 1"),
         ({"width": 0}, "width 0"),
         ({"randint": 1.01}, "randint 1.01"),
         ({"randint": -1.0}, "randint -1"),
-        ({"concepts": None}, "needs concepts, and the data have none"),
+        ({"concepts": None}, "the data have no concepts"),
         ({"concepts": {"columns": COLUMNS | {"size": {"kind": "continuous"}}}}, "concept 'size' is continuous"),
     ],
 )
@@ -211,5 +211,5 @@ def test_bad_arguments(args, words):
 def test_missing_concepts():
     batch = world(8)
     for concepts, found in ((None, "none"), (batch.concepts[:, :2], "2")):
-        with pytest.raises(ValueError, match=f"the model has 5 concepts, the data have {found}; use the same data"):
+        with pytest.raises(ValueError, match=f"the data have {found} concepts; expected the 5 of the model"):
             build().loss(Batch(batch.x, batch.y, batch.index, concepts=concepts), {})

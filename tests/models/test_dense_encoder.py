@@ -53,7 +53,7 @@ def test_questions_about_one_sequence():
     pooled = encoder(pooled=True)
     mean = torch.stack([pooled.encoder(codes)[0, :4].mean(0), pooled.encoder(codes)[1, :2].mean(0)])
     torch.testing.assert_close(pooled(codes), pooled.head(mean))
-    with pytest.raises(ValueError, match="they must be in the sequence"):
+    with pytest.raises(ValueError, match="expected positions inside their sequences"):
         model(torch.tensor([[4, 0, 1, 2, 3, -1, -1, -1]]))
     assert len(model.units) == 0
     assert set(model.trainable_parts()) == {"embed", "blocks", "norm", "head"}
@@ -65,7 +65,7 @@ def test_questions_about_one_sequence():
     [
         ({"width": 18, "heads": 2, "depth": 1}, "multiple of twice"),
         ({"depth": 0}, "depth is 0"),
-        ({"sequence": None}, "choose data that are"),
+        ({"sequence": None}, "expected labeled sequences"),
     ],
 )
 def test_wrong_sizes(args, message):

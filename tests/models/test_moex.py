@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
 from zoo.layers.moe.routing import choose
-from zoo.layers.transformer.neuron_units import Record
+from zoo.layers.transformer.neuron_units import PlaceRecorder
 
 C, T, M, H = 11, 10, 4, 12
 BOTH = pytest.mark.parametrize("name", ["moex", "switch_transformer"])
@@ -62,7 +62,7 @@ def test_neurons_and_the_rest_sum_to_the_logit(x, name):
 @BOTH
 def test_strength_is_activation_times_gate(x, name):
     """By hand from what each MLP reads: what is not routed is 0, the rest its expert's hidden units times its gate."""
-    model, seen = build(name), Record("route", "mlp")
+    model, seen = build(name), PlaceRecorder("route", "mlp")
     state, read = model.encode(x), []
     hooks = [b.mlp.register_forward_pre_hook(lambda _, args: read.append(args[0][0])) for b in model.decoder.blocks]
     model.finish_at(state, seen)
@@ -71,7 +71,7 @@ def test_strength_is_activation_times_gate(x, name):
     e = model.explain(x, shown=2 * M * H)
     activate = torch.relu if name == "moex" else torch.nn.functional.gelu
     for layer, block in enumerate(model.decoder.blocks):
-        ids, gate = choose(seen.found["route"][layer][0], 2)
+        ids, gate = choose(seen.values["route"][layer][0], 2)
         strength = e.strength[:, layer * M * H : (layer + 1) * M * H].unflatten(1, (M, H))
         for row in range(4):
             for expert in range(M):
@@ -80,7 +80,7 @@ def test_strength_is_activation_times_gate(x, name):
                 torch.testing.assert_close(strength[row, expert], expected, rtol=1e-9, atol=1e-10)
                 assert (expert in ids[row].tolist()) == bool(strength[row, expert].any())
         mlp = torch.einsum("bem,emd->bd", strength, block.mlp.out)
-        torch.testing.assert_close(mlp, seen.found["mlp"][layer][0], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(mlp, seen.values["mlp"][layer][0], rtol=1e-10, atol=1e-10)
     last = e.where.gather(2, state[1][:, None, None].expand(-1, 2 * M * H, 1))[:, :, 0]
     torch.testing.assert_close(last, e.strength.gather(1, e.shown), rtol=1e-8, atol=1e-9)
 
@@ -138,15 +138,15 @@ def test_starts_as_the_dense_model(batch, name, k):
     wanted, real = dense.position_logits(batch.x), batch.x >= 0
     torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
     if name == "moex":
-        seen = Record("route")
+        seen = PlaceRecorder("route")
         model.decoder(batch.x.clamp_min(0), seen)
-        assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.found["route"])  # they tie
+        assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.values["route"])  # they tie
         told = model.diverge([batch], spread=0.5)
         assert 0 <= told["least"] <= 1 / M <= told["most"] <= 1
         torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
-        seen = Record("route")
+        seen = PlaceRecorder("route")
         model.decoder(batch.x.clamp_min(0), seen)
-        assert all(score[real].argmax(-1).unique().numel() > 1 for score in seen.found["route"])
+        assert all(score[real].argmax(-1).unique().numel() > 1 for score in seen.values["route"])
 
 
 def test_refuses_another_start():
@@ -171,10 +171,10 @@ def test_refuses_another_start():
 def test_loss_counts_real_positions_only(batch):
     model, x = build(), batch.x
     terms = model.loss(batch, {})
-    seen = Record("route")
+    seen = PlaceRecorder("route")
     model.decoder(x.clamp_min(0), seen)
     each = []
-    for score in seen.found["route"]:
+    for score in seen.values["route"]:
         rows = [score[i, t].softmax(-1) for i in range(4) for t in range(T) if x[i, t] >= 0]
         used = torch.zeros(M, dtype=torch.float64)
         for row in rows:

@@ -7,8 +7,9 @@ from safetensors.torch import load_file, save_file
 
 from zoo import create_data, create_model
 from zoo.batch import Batch, content_hash
-from zoo.layers.prototypes import distances
-from zoo.models.protopnet import PER_UNIT, ProtoPNet
+from zoo.layers.prototypes.prototype_model import PER_UNIT
+from zoo.layers.prototypes.similarity import distances
+from zoo.models.protopnet import ProtoPNet
 
 ALL = {"cluster": 0.8, "separation": -0.08, "l1": 1e-4, "orthogonality": 0.1}
 
@@ -128,7 +129,7 @@ def test_provenance_is_saved(data, tmp_path):
 
 def test_a_class_without_samples(data):
     model = build(num_classes=11)
-    with pytest.raises(ValueError, match=r"none of class \[10\]"):
+    with pytest.raises(ValueError, match=r"expected samples of class \[10\]"):
         model.project(data.loader("train"))
 
 
@@ -230,7 +231,7 @@ def test_a_state_that_does_not_fit():
         ({"prototype_size": 0}, "prototype_size is 0"),
         ({"similarity": "dot"}, "similarity|dot"),
         ({"per_clas": 1}, "per_clas"),
-        ({"addon": "none"}, "width 64; it is 8"),
+        ({"addon": "none"}, "dim is 8; expected the backbone.s width 64"),
     ],
 )
 def test_wrong_arguments(args, words):

@@ -14,7 +14,7 @@ from zoo.data import create_data
 from zoo.models.transformer_program import TransformerProgram
 from zoo.programs.ir.interpreter import answer, logits
 from zoo.programs.learn.network import Network, read_out, temperature
-from zoo.programs.learn.sizes import Shape
+from zoo.programs.learn.sizes import Sizes
 
 SEQUENCE = {"tokens": ["a", "b", "<s>"], "length": 5, "before": ["<s>"], "classes": ["1", "2", "3", "4"]}
 SMALL = {"num_classes": 4, "sequence": SEQUENCE, "heads": 1, "counters": 1, "hidden": 8}
@@ -212,7 +212,7 @@ def test_best_of_each_restart_is_kept():
     torch.testing.assert_close(model.network.gates[1], first[1] + 1)
     model.accuracy.copy_(torch.tensor([0.2, 0.9]))
     before = model.program
-    with pytest.raises(ValueError, match="race keeps 0 restarts"):
+    with pytest.raises(ValueError, match="keep is 0; expected 1 or more restarts"):
         model.race([], keep=0)
     assert model.race([], keep=1)["kept"] == 1
     assert model.network.restarts == 1
@@ -255,7 +255,7 @@ def test_trace_and_source():
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        ({"sequence": None}, "reads sequences of tokens"),
+        ({"sequence": None}, "the data have no token sequences"),
         ({"num_classes": 3}, "num_classes is 3; the sequences have 4 classes"),
         ({"width": 4}, "width is 4; expected 5 or more"),
         ({"layers": -1}, "layers is -1"),
@@ -271,7 +271,7 @@ def test_wrong_arguments(args, reason):
 
 def test_wrong_inputs():
     model = TransformerProgram(**SMALL)
-    with pytest.raises(ValueError, match="expected .b, 6.*asked in front"):
+    with pytest.raises(ValueError, match="expected .b, 6.*position of the label in front"):
         model(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="pooled program"):
         TransformerProgram(**SMALL, pooled=True)(torch.zeros(2, 6))
@@ -296,7 +296,7 @@ def test_a_shape_that_cannot_be_read():
             model.network.number_gates[:, 6 * layer : 6 * layer + 2, seen - 1] = 9.0
     with pytest.raises(ValueError, match="entries; at most 4194304.*not chained"):
         _ = model.program
-    assert Shape(2, 16, 2, 16, layers=3, chained=True).numbers(2, mid=True) == 7
+    assert Sizes(2, 16, 2, 16, layers=3, chained=True).numbers(2, after_heads=True) == 7
 
 
 def test_rows_that_occur_twice(tmp_path, processes):

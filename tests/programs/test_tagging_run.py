@@ -1,4 +1,4 @@
-"""From tagged sentences of one's own to a program and its reference, on the command line."""
+"""Trains a program and its reference model on tagged sentences from the command line."""
 
 import json
 import random
@@ -48,24 +48,24 @@ def run(tmp_path_factory):
 
 
 def scores(folder, name):
-    told = json.loads((folder / "runs" / name / "checkpoint" / "metrics.json").read_text())["scores"]
-    return {key: value["value"] for key, value in told.items()}
+    metrics = json.loads((folder / "runs" / name / "checkpoint" / "metrics.json").read_text())["scores"]
+    return {key: value["value"] for key, value in metrics.items()}
 
 
 @pytest.mark.parametrize("name", ["encoder", "program"])
 def test_spans_are_scored(run, name):
-    told = scores(run, name)
-    assert told["F1 of spans"] > 0.9
-    assert told["sentences"] == 40
-    assert told["F1 by word alone"] == 1  # every word has one tag here
-    assert 0 <= told["sequence accuracy"] <= 1
+    result = scores(run, name)
+    assert result["F1 of spans"] > 0.9
+    assert result["sentences"] == 40
+    assert result["F1 by word alone"] == 1  # every word has one tag here
+    assert 0 <= result["sequence accuracy"] <= 1
 
 
-def test_the_yardstick_stands_beside(run):
+def test_the_reference_model_is_reported(run):
     assert "black-box accuracy" in (run / "runs/program/report.html").read_text()
 
 
-def test_pruning_chose_on_validation_data(run):
+def test_pruning_uses_validation_data(run):
     log = (run / "runs/program/log.csv").read_text()
     assert "prune/words," in log
 
@@ -87,6 +87,6 @@ def test_the_file_answers_alone(run, capsys):
 
 def test_a_sentence_is_explained(run, capsys):
     assert main(["explain", "runs/program/checkpoint", "Ito in York", "--out", "pages"]) == 0
-    said = capsys.readouterr().out
-    assert "answer 3" in said
+    output = capsys.readouterr().out
+    assert "answer 3" in output
     assert main(["explain", "runs/encoder/checkpoint", "Ito in York", "--out", "pages"]) == 0

@@ -11,7 +11,7 @@ def test_points_by_hand():
     assert drawn.lines[0].name == "a b"
     assert drawn.lines[1].last == "0"
     assert drawn.ticks == [(HEIGHT, "0"), (HEIGHT / 2, "0.5"), (0.0, "1")]
-    assert drawn.lines[0].colour != drawn.lines[1].colour
+    assert drawn.lines[0].color != drawn.lines[1].color
 
 
 def test_a_flat_curve_lies_in_the_middle():
@@ -22,7 +22,7 @@ def test_a_flat_curve_lies_in_the_middle():
 
 def test_ten_curves_can_be_told_apart():
     lines = chart({str(i): [0, i] for i in range(10)}, title="", x="").lines
-    assert len({(line.colour, line.dash) for line in lines}) == 10
+    assert len({(line.color, line.dash) for line in lines}) == 10
 
 
 @pytest.mark.parametrize("curves", [{}, {"a": [1.0]}, {"a": [1.0, 2.0], "b": [1.0, 2.0, 3.0]}])

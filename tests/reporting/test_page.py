@@ -10,7 +10,10 @@ import torch
 
 from zoo.explanation import Explanation, Units
 from zoo.reporting import page as page_module
-from zoo.reporting.page import ScoreRow, Source, StepRow, UnitRow, chart, page, unit_picture
+from zoo.reporting.chart import chart
+from zoo.reporting.context import PageContext, ScoreRow, StepRow, UnitRow
+from zoo.reporting.page import page
+from zoo.reporting.unit_source import Source, unit_picture
 
 torch.set_num_threads(1)
 NAMES = ["cat", "dog", "owl"]
@@ -24,13 +27,16 @@ def explained(b=2, u=12, k=4, kind="prototype", method="exact", grid=(5, 5), see
     logits[torch.arange(b), target] = contribution.sum(1) + base
     shown = contribution.abs().argsort(1, descending=True)[:, :k]
     where = None if grid is None else torch.rand(b, k, *grid, generator=g)
-    units = Units(kind, [f"unit {j}" for j in range(u)], torch.arange(u) % 3)
+    owner = torch.arange(u) % 3
+    units = Units(kind, [f"unit {j}" for j in range(u)], owner, describe="About <units>.", signed=kind == "eigenvector")
     return Explanation(units, logits, target, contribution.abs(), contribution, base, shown, where, method)
 
 
 def written(tmp_path, explanation, **given):
     given = {"pictures": torch.rand(len(explanation), 3, 16, 16), "class_names": NAMES} | given
-    return page(tmp_path / "page.html", title="A title", explanation=explanation, **given).read_text(encoding="utf-8")
+    explanations = [explanation, *given.pop("others", ())]
+    context = PageContext("A title", explanations, **given)
+    return page(tmp_path / "page.html", context).read_text(encoding="utf-8")
 
 
 def sums(html):
@@ -58,34 +64,39 @@ def test_sum_printed_beside_the_classes_is_the_same_number(tmp_path):
     e.logits[0, 0] = e.logits.max() + 1
     e = replace(e, base=e.logits[:, 0] - e.contribution.sum(1))
     html = written(tmp_path, e)
-    beside = re.search(r'class="rivals">.*?</td><td>([^<]*)</td>', html, re.DOTALL).group(1)
-    assert f'<th scope="row">= score of “cat”</th><td>{beside}</td>' in html
+    beside = re.search(r'class="classes">.*?</td><td>([^<]*)</td>', html, re.DOTALL).group(1)
+    assert f'<th scope="row">= logit of “cat”</th><td>{beside}</td>' in html
 
 
 def test_says_whether_the_sum_is_exact(tmp_path):
     e = explained(b=1)
-    assert "leave nothing out" in written(tmp_path, e)
-    assert "when that prototype alone is taken away" in written(tmp_path, replace(e, method="ablation"))
+    assert "sum to its logit" in written(tmp_path, e)
+    assert "when that prototype alone is removed" in written(tmp_path, replace(e, method="ablation"))
     broken = written(tmp_path, replace(e, base=e.base + 1))
-    assert "distrust this explanation" in broken
-    assert "what this sum does not capture" in broken
-    assert "leave nothing out" not in broken
+    assert "do not trust this explanation" in broken
+    assert "not captured by this sum" in broken
+    assert "sum to its logit" not in broken
 
 
 def test_units_rest_and_base_are_counted(tmp_path):
     html = written(tmp_path, explained(b=1, u=12, k=4))
     assert "4 prototypes listed above" in html
     assert "8 other prototypes" in html
-    assert "starting value, owed to no prototype" in html
+    assert "base, not due to any unit" in html
 
 
 def test_self_contained(tmp_path):
     source = Source(torch.rand(3, 16, 16), (2, 2, 9, 9), "training picture 7")
     html = written(tmp_path, explained(), sources={j: source for j in range(12)}, facts={"Model": "x"})
-    assert "http" not in html
+    assert "http" not in html.replace("http-equiv", "")
     assert "<script" not in html
     assert "<link" not in html
     assert "url(" not in html
+    policy = (
+        re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html).group(1).replace("&#39;", "'")
+    )
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline';")
+    assert html.index("Content-Security-Policy") < html.index("<style>") < html.index("<img")
     assert html.count("<img") == html.count('src="data:image/') == html.count("src=")
     assert all(re.findall(r'<img[^>]*alt="[^"]+"', image) for image in re.findall(r"<img[^>]*>", html))
     assert set(re.findall(r'href="([^"]*)"', html)) == {"#input-1", "#input-2"}
@@ -100,7 +111,7 @@ def test_names_are_escaped(tmp_path):
     html = written(
         tmp_path, e, scores=[ScoreRow(nasty, nasty, nasty, nasty)], facts={nasty: nasty}, lead=nasty, **shared
     )
-    for allowed in ("<b>Bright", "<b>Bars", "<b>The sum", "<b>The perc"):
+    for allowed in ("<b>Heat map", "<b>Bars", "<b>The sum", "<b>The perc"):
         html = html.replace(allowed, "")
     assert "<b>" not in html
     assert '&"' not in html
@@ -111,8 +122,8 @@ def test_right_and_wrong(tmp_path):
     e = explained(b=2)
     answer = e.logits.argmax(1)
     html = written(tmp_path, e, truth=torch.stack([answer[0], (answer[1] + 1) % 3]))
-    assert html.count("✓ Right") == 1
-    assert html.count(f"✗ Wrong: it is “{NAMES[(int(answer[1]) + 1) % 3]}”") == 1
+    assert html.count("✓ Correct") == 1
+    assert html.count(f"✗ Wrong: the true class is “{NAMES[(int(answer[1]) + 1) % 3]}”") == 1
     assert "Wrong" not in written(tmp_path, e)
 
 
@@ -120,6 +131,7 @@ def test_black_box(tmp_path):
     logits, none = torch.tensor([[0.2, 3.0, -1.0]]), torch.zeros(1, 0)
     e = Explanation(Units("none", []), logits, torch.tensor([1]), none, none, logits[:, 1], none.long())
     html = written(tmp_path, e)
+    assert "About &lt;units&gt;." in written(tmp_path, explained())
     assert "black box" in html
     assert list(sums(html)) == [([3_000_000], 3_000_000)]
 
@@ -129,7 +141,7 @@ def test_units_without_a_place_in_a_picture(tmp_path, grid):
     html = written(tmp_path, explained(b=1, kind="concept", grid=grid))
     assert html.count("<img") == 1
     assert html.count('class="unit"') == 4
-    assert "No training picture" not in html
+    assert "no training picture" not in html
 
 
 def test_without_pictures(tmp_path):
@@ -143,7 +155,7 @@ def test_padding_and_unknown_sources_read_well(tmp_path):
     e.shown[0, 2:] = -1
     html = written(tmp_path, e, sources={int(e.shown[0, 0]): Source(torch.rand(3, 16, 16), (0, 0, 4, 4), "kept")})
     assert html.count('class="unit"') == 2
-    assert html.count("No training picture is on record for this prototype.") == 1
+    assert html.count("There is no training picture of this prototype.") == 1
     assert "2 prototypes listed above" in html
     assert "10 other prototypes" in html
     e.shown[0] = -1
@@ -154,9 +166,9 @@ def test_second_case_only_for_another_class(tmp_path):
     e, other = explained(b=2), explained(b=2, seed=1)
     e.logits[:] = other.logits
     same = replace(other, target=torch.tensor([0, 2]))
-    html = written(tmp_path, e, also=same)
+    html = written(tmp_path, e, others=[same])
     assert html.count('class="sum"') == 3
-    assert re.search(r"<summary>And why( not)? “owl”\?", html)
+    assert re.search(r"<summary>Why( not)? “owl”\?", html)
 
 
 def test_many_inputs_fold_and_stay_small(tmp_path):
@@ -205,7 +217,7 @@ def test_mistakes_are_named(tmp_path):
         written(tmp_path, e, class_names=["a", "b"])
     with pytest.raises(ValueError, match="truth has 1 entries; expected 2"):
         written(tmp_path, e, truth=torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"expected 0\.\.1: undo the normalisation"):
+    with pytest.raises(ValueError, match=r"expected 0\.\.1: undo the normalization"):
         written(tmp_path, e, pictures=torch.randn(2, 3, 16, 16))
     with pytest.raises(ValueError, match="input 0 is not finite"):
         written(tmp_path, replace(e, base=e.base * float("nan")))
@@ -229,7 +241,7 @@ def test_notes_details_charts_and_steps_are_written(tmp_path):
         e,
         pictures=None,
         notes=[{first: "✗ truly no"}],
-        details=[[("age <years>", "43")]],
+        feature_values=[[("age <years>", "43")]],
         charts=[chart({"random": [0.5, 0.75, 1.0]}, title="accuracy", x="groups set")],
         steps=[
             StepRow("", "", "", "cat", "60 %", "1.00", "0.50"),
@@ -240,23 +252,23 @@ def test_notes_details_charts_and_steps_are_written(tmp_path):
     assert '<span class="note wrong">✗ truly no</span>' in html
     assert "age &lt;years&gt;" in html
     assert "<polyline" in html
-    assert "score of “dog”" in html
+    assert "logit of “dog”" in html
     assert re.search(r"wing</th><td>0.2</td><td>1</td><td><b>dog</b>", html)
 
 
-def test_patterns_are_shown_in_two_colours_with_their_portrait(tmp_path):
+def test_signed_units_are_shown_in_two_colors_with_their_template(tmp_path):
     e = explained(b=1, kind="eigenvector", grid=(16, 16))
     e = replace(e, where=e.where - 0.5)
-    portrait = Source(torch.randn(16, 16), None, "")
-    html = written(tmp_path, e, sources={j: portrait for j in range(12)})
-    assert html.count("The pattern</figcaption>") == 4
-    assert "training picture" not in html.replace("No training picture is on record", "")
-    assert "what agrees with the pattern" in html
-    assert "Bright spots" not in html
+    template = Source(torch.randn(16, 16), None, "")
+    html = written(tmp_path, e, sources={j: template for j in range(12)})
+    assert html.count("Template</figcaption>") == 4
+    assert "raining picture" not in html
+    assert "evidence for the eigenvector" in html
+    assert "Heat map" not in html
 
 
 def test_notes_and_details_that_do_not_fit(tmp_path):
-    for name in ("notes", "details"):
+    for name in ("notes", "feature_values", "traces", "class_sums"):
         with pytest.raises(ValueError, match=f"page: {name} has 3 entries"):
             written(tmp_path, explained(b=2), **{name: [{}] * 3})
 
@@ -267,8 +279,8 @@ def test_unreliable_units_are_listed_with_their_picture(tmp_path):
         UnitRow("p2", "", None, ["99 %", "50 %"]),
     ]
     html = written(tmp_path, explained(b=1), units=rows, unit_scores=["one part", "after noise"])
-    table = re.search(r'class="fare">(.*?)</table>', html, re.DOTALL).group(1)
+    table = re.search(r'class="lowest">(.*?)</table>', html, re.DOTALL).group(1)
     assert re.findall(r'<th scope="row">([^<]*)', table) == ["p&lt;7&gt;", "p2"]
-    assert re.findall(r"<td>([^<]*)</td>", table) == ["12 %", "cannot be judged", "", "99 %", "50 %"]
+    assert re.findall(r"<td>([^<]*)</td>", table) == ["12 %", "n/a", "", "99 %", "50 %"]
     assert table.count("<img") == 1
-    assert "learnt for “owl”" in table
+    assert "class “owl”" in table

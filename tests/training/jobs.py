@@ -11,16 +11,16 @@ import torch.distributed as dist
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file, save_file
 
-import zoo.evaluation.scoring
-import zoo.metrics.suite
 from zoo.cli import main
 from zoo.data import create_data
+from zoo.evaluation.pipeline import Evaluation
 from zoo.layers.codebook.bottleneck import Codebook
-from zoo.layers.codebook.reset import count, revive
-from zoo.layers.prototypes import nearest_patches
+from zoo.layers.codebook.reset import count, reset_dead_codes
+from zoo.layers.prototypes.nearest_patches import nearest_patches
 from zoo.model import _gather_rows
 from zoo.models.protopnet import ProtoPNet
 from zoo.training import callbacks, phases
+from zoo.verbs import recipe
 
 torch.set_num_threads(1)
 create_data("digits").setup()  # read once, before any fork
@@ -74,7 +74,7 @@ def cli(argv, how):
 
     phases._trainer, phases._save = watched_trainer, watched_save
     if "bare" in how:
-        zoo.evaluation.scoring.finish = lambda *args, **kwargs: []
+        recipe("train").finish = lambda *args, **kwargs: Evaluation({}, [], None, None)
     if "saving" in how:
         _die_while_saving(how["saving"])
     return main(argv)
@@ -132,6 +132,6 @@ def revived(folder):
             book.module.note(found, torch.ones(x.shape[:2], dtype=torch.bool))
         [wanted] = count([book.module])
         state[f"hits.{step}"] = book.module.hits.clone()
-    revive(book.module, wanted, [], seed=0)
+    reset_dead_codes(book.module, wanted, [], seed=0)
     save_file({**state, "codes": book.module.codes.detach()}, folder / f"book.{rank}")
     dist.destroy_process_group()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from zoo.layers.prototypes import nearest_patches
+from zoo.layers.prototypes.nearest_patches import nearest_patches
 from zoo.training.run import build, load_config
 
 NO_VALIDATION = "data.val=0"  # a validation would happen to level the running statistics of the ranks

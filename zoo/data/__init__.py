@@ -1,4 +1,4 @@
-"""Sources of data by name; a source's file is imported when it is first asked for."""
+"""Data sources by name; the file of a source is imported at first use."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ if TYPE_CHECKING:
 
 
 def list_data() -> list[str]:
-    """Names of all sources."""
+    """Return the names of all data sources."""
     return DATA.names()
 
 
 def data_class(name: str) -> type[Data]:
-    """The class of a source.
+    """Return the class of a data source.
 
     Raises:
-        ValueError: if there is none of this name.
+        ValueError: if there is no source of this name.
     """
     return DATA.get(name)
 
 
 def create_data(name: str, **args: object) -> Data:
-    """A source of data, not yet read.
+    """Return a data source; nothing is read yet.
 
     Args:
         name: one of ``list_data()``.
-        args: of its class.
+        args: arguments of its class.
 
     Raises:
         ValueError: if the name or an argument is unknown, missing, of the wrong type or out of range.
+
+    Example:
+        >>> create_data("digits", size=16).input_shape
+        (3, 16, 16)
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException

@@ -1,4 +1,4 @@
-"""What all sequences of tokens share: questions about positions, served sequence by sequence."""
+"""Base class of labeled sequences: questions about positions, served sequence by sequence."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from zoo.data.base import Data, SplitName
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import Split
-from zoo.data.tables._table_data import Rows
-from zoo.data.window_sampler import SequenceSampler
+from zoo.data.sequence_sampler import SequenceSampler
+from zoo.data.split import BatchDataset, Split
+from zoo.data.tables._table_data import RowDataset
 from zoo.sequence_spec import NOTHING, Frame
 
 
-class Sequences(Data):
-    """A source of labelled sequences. A sample is a question: a position of a sequence, or the sequence as a whole.
+class LabeledSequenceData(Data):
+    """A source of labeled sequences. A sample is a question: about a position of a sequence, or about the sequence.
 
-    ``x`` is ``(b, 1 + length)`` int64: the position asked, counted from 0 at the first token, then the tokens' codes,
-    padded with -1. Where the whole sequence is asked (``whole``) it is ``(b, length)``. Questions about one sequence
-    follow one another and are served together; ``batch_size`` counts sequences.
+    ``x`` is ``(b, 1 + length)`` int64: the position in question, counted from 0 at the first token, then the token
+    codes, padded with -1. For questions about whole sequences (``whole``) it is ``(b, length)``. Questions about one
+    sequence are contiguous and served together; ``batch_size`` counts sequences.
 
-    A subclass has a ``frame`` and reads splits whose ``x`` are such rows.
+    A subclass sets ``sequence`` and reads splits whose ``x`` are such rows.
 
     Attributes:
-        whole: whether there is one question for each sequence.
+        whole: whether there is one question about each whole sequence.
         even: share of the training draws in which all lengths are equally likely; 0 for an ordinary epoch.
-        alike: whether training puts sequences of like length together, so that little of a batch is padding.
+        alike: whether training batches sequences of similar length together, which reduces padding.
     """
 
     whole: bool = False
@@ -39,19 +38,19 @@ class Sequences(Data):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Length, and one for the position asked."""
+        """``(1 + length,)``, or ``(length,)`` for whole sequences."""
         assert self.sequence is not None
         return (self.sequence.length + (not self.whole),)
 
     @property
     def input_scale(self) -> str:
-        """Positions and tokens' codes."""
-        return "whole numbers, as the data's read_input gives them"
+        """Description of the numbers of an input, for a model card."""
+        return "integers, as returned by read_input of the data"
 
-    def _serve(self, name: SplitName, *, augment: bool) -> Dataset:
+    def _serve(self, name: SplitName, *, augment: bool) -> BatchDataset:
         split = self._split(name)
         assert split.x is not None
-        return Rows(split, split.x)
+        return RowDataset(split, split.x)
 
     def _sampler(self, split: SplitName, batch_size: int, *, shuffle: bool, shard: bool) -> EpochSampler:
         x = self._split(split).x
@@ -61,14 +60,23 @@ class Sequences(Data):
         new[1:] = True if self.whole else (tokens[1:] != tokens[:-1]).any(1)
         first = new.nonzero()[:, 0]
         length = (tokens[first] != NOTHING).sum(1) if (self.even or self.alike) and shuffle else None
-        kind = {"length": length, "even": self.even, "alike": self.alike}
-        return SequenceSampler(first, len(x), batch_size, shuffle=shuffle, seed=self.seed, shard=shard, **kind)
+        return SequenceSampler(
+            first,
+            len(x),
+            batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            shard=shard,
+            length=length,
+            even=self.even,
+            alike=self.alike,
+        )
 
     def read_input(self, text: str) -> Tensor:
-        """Words with spaces between them: one question for each word ``(b, 1 + length)``, or the one ``(length,)``.
+        """Return words separated by spaces as one question per word ``(b, 1 + length)``, or one question ``(length,)``.
 
         Raises:
-            ValueError: if there is no word, there are too many, or one is unknown.
+            ValueError: if there are no words, too many, or an unknown one.
         """
         assert self.sequence is not None
         words = text.split()
@@ -76,45 +84,46 @@ class Sequences(Data):
         return codes[0] if self.whole else questions(codes, self.sequence, [len(words)])
 
     def feature_values(self, x: Tensor) -> list[list[tuple[str, str]]]:
-        """The sequence, the position asked in brackets."""
+        """Return the words of each sequence, the one in question in brackets."""
         assert self.sequence is not None
         rows = []
         for row in x.long().tolist():
-            asked, codes = (None, row) if self.whole else (row[0], row[1:])
+            position, codes = (None, row) if self.whole else (row[0], row[1:])
             words = [self.sequence.tokens[c] for c in codes if c != NOTHING]
-            rows.append([("sequence", " ".join(f"[{w}]" if i == asked else w for i, w in enumerate(words)))])
+            rows.append([("sequence", " ".join(f"[{w}]" if i == position else w for i, w in enumerate(words)))])
         return rows
 
 
 def questions(codes: Tensor, frame: Frame, words: list[int]) -> Tensor:
-    """A question about each word of sequences ``(s, length)`` that have so many ``words``, as ``(q, 1 + length)``."""
+    """Return a question ``(q, 1 + length)`` about each word of sequences ``(s, length)`` with numbers of ``words``."""
     start = len(frame.before)
-    asked = torch.tensor([start + i for n in words for i in range(n)])
-    which = torch.arange(len(words)).repeat_interleave(torch.tensor(words))
-    return torch.cat([asked[:, None], codes[which]], 1)
+    position = torch.tensor([start + i for n in words for i in range(n)])
+    row = torch.arange(len(words)).repeat_interleave(torch.tensor(words))
+    return torch.cat([position[:, None], codes[row]], 1)
 
 
-def word_frame(rows: Iterable[list[str]], plain: Frame, *, words: int, least: int = 1) -> Frame:
-    """``plain``, a frame without words, with the words of sequences, most frequent first.
+def word_frame(rows: Iterable[list[str]], plain: Frame, *, words: int, min_count: int = 1) -> Frame:
+    """Return ``plain``, a format without words, with the words of sequences added, most frequent first.
 
     Args:
-        rows: the words of each training sequence, as they are written.
-        plain: special tokens, length, how words are read.
-        words: size of the vocabulary at most, special tokens included.
-        least: times that a word must occur.
+        rows: the words of each training sequence, as written.
+        plain: special tokens, length, normalization of words.
+        words: maximum size of the vocabulary, special tokens included.
+        min_count: minimum number of occurrences of a word.
     """
     count = Counter(plain.spelt(word) for row in rows for word in row)
-    common = [word for word, n in count.most_common() if n >= least and word not in plain.tokens]
+    common = [word for word, n in count.most_common() if n >= min_count and word not in plain.tokens]
     return replace(plain, tokens=(*plain.tokens, *common[: words - len(plain.tokens)]))
 
 
 def as_split(name: str, frame: Frame, rows: list[list[str]], labels: list[list[int]], *, whole: bool) -> Split:
-    """A split of sequences of words and their labels: one for each word, -1 for none, or one for each sequence."""
+    """Return a split of sequences of words with one label per word (-1 for none), or per sequence if ``whole``."""
     codes = frame.pad(map(frame.encode, rows))
     y = torch.tensor([label for row in labels for label in row])
     if whole:
         return Split([f"{name}/{i:05d}" for i in range(len(rows))], y, x=codes)
-    x, names = questions(codes, frame, [len(row) for row in rows]), []
+    x = questions(codes, frame, [len(row) for row in rows])
+    names: list[str] = []
     for i, row in enumerate(rows):
         names += [f"{name}/{i:05d}, word {p + 1}" for p in range(len(row))]
     kept = (y >= 0).nonzero()[:, 0]

@@ -1,54 +1,60 @@
-"""What all sources of token sequences share: one long row of tokens, and contexts cut out of it."""
+"""Base class of token sources: one long row of tokens, and contexts cut out of it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from zoo.batch import Batch
 from zoo.data.base import Data, SplitName
 from zoo.data.sampler import mix
-from zoo.data.split import Split
+from zoo.data.split import BatchDataset, Split
 
 
-class Numbered(Sequence):
-    """``{prefix}00000``, ``{prefix}00001``, ... without keeping n names in memory."""
+class NumberedNames(Sequence[str]):
+    """The names ``{prefix}00000``, ``{prefix}00001``, ... without n strings in memory.
+
+    Args:
+        prefix: common beginning.
+        n: number of names.
+    """
 
     def __init__(self, prefix: str, n: int) -> None:
-        self.prefix, self.n = prefix, n
+        self.prefix = prefix
+        self.n = n
 
     def __len__(self) -> int:
         return self.n
 
-    def __getitem__(self, i: int) -> str:
+    def __getitem__(self, i: Any) -> Any:
         if not -self.n <= i < self.n:
             raise IndexError(i)
         return f"{self.prefix}{i % self.n:05d}"
 
 
-class SequenceData(Data):
-    """A source of contexts ``(b, context)`` of tokens, -1 behind their end; the class is the token that follows.
+class TokenWindowData(Data):
+    """A source of contexts ``(b, context)`` of tokens, padded with -1; the class is the next token.
 
-    Training and validation samples are whole windows, whose every position is learnt from. Test samples are single
-    positions: each has as many tokens as was drawn for it, all lengths being equally likely. A subclass sets
-    ``class_names``, reads ``_tokens`` and says in ``_read`` where contexts begin.
+    Training and validation samples are whole windows, with a target at every position. Test samples are single
+    positions: the length of each is drawn, all lengths being equally likely. A subclass sets ``class_names``, reads
+    ``_tokens`` and cuts contexts in ``_read``.
 
     Args:
-        context: tokens of a context at most.
-        batch_size: of one rank.
-        common: the other arguments of ``Data``.
+        context: maximum number of tokens of a context.
+        batch_size: windows per batch on each rank.
+        common: other arguments of ``Data``.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
-    moves = False  # whether windows may begin anywhere
+    capabilities = frozenset({"fixed_shape", "windows"})
+    random_shift: ClassVar[bool] = False  # whether training windows are shifted by a random offset in each epoch
 
     def __init__(self, *, context: int, batch_size: int = 64, **common: Any) -> None:
         super().__init__(batch_size=batch_size, **common)
@@ -58,8 +64,8 @@ class SequenceData(Data):
 
     @property
     def _tokens(self) -> np.ndarray:
-        """All tokens in a row."""
-        raise ValueError(f"{type(self).__name__} does not say what its tokens are; give it a _tokens property")
+        """All tokens in one row ``(n,)``, unsigned integers."""
+        raise TypeError(f"{type(self).__name__} has no _tokens property; expected one that returns all tokens")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -68,64 +74,88 @@ class SequenceData(Data):
 
     @property
     def input_scale(self) -> str:
-        """Tokens."""
-        return "tokens, -1 behind the end"
+        """Description of the numbers of an input, for a model card."""
+        return "tokens, padded with -1"
 
     def _windows(self, name: str, start: np.ndarray) -> Split:
-        """Whole windows that begin at ``start`` ``(n,)``."""
+        """Return whole windows that begin at ``start`` ``(n,)``."""
         return self._contexts(name, start, np.full(len(start), self.context))
 
     def _positions(self, name: str, start: np.ndarray) -> Split:
-        """One position in each window, drawn from the seed."""
-        g = np.random.default_rng(mix(self.seed, 17))
-        return self._contexts(name, start, g.permutation(len(start)) % self.context + 1)
+        """Return one position of each window, drawn from the seed."""
+        generator = np.random.default_rng(mix(self.seed, 17))
+        return self._contexts(name, start, generator.permutation(len(start)) % self.context + 1)
 
     def _contexts(self, name: str, start: np.ndarray, length: np.ndarray) -> Split:
         y = torch.from_numpy(self._tokens[start + length].astype(np.int64))
-        rows, lengths = (torch.from_numpy(part.astype(np.int64)) for part in (start, length))
-        return Split(Numbered(f"{name}/", len(start)), y, rows=rows, lengths=lengths)
+        rows = torch.from_numpy(start.astype(np.int64))
+        lengths = torch.from_numpy(length.astype(np.int64))
+        return Split(NumberedNames(f"{name}/", len(start)), y, rows=rows, lengths=lengths)
 
     def _check_split(self, name: str, split: Split) -> None:
-        """Nothing: every window is learnt from at every position, and a rare token may end none of them."""
+        """Accept every split: all positions are targets, so the last tokens of the windows need not be all classes."""
 
-    def _serve(self, name: SplitName, *, augment: bool) -> Dataset:
-        return Contexts(self._split(name), self._tokens, self.context, self.seed if augment and self.moves else None)
+    def _serve(self, name: SplitName, *, augment: bool) -> BatchDataset:
+        seed = self.seed if augment and self.random_shift else None
+        return ContextDataset(self._split(name), self._tokens, self.context, seed)
 
     def windows(self, name: SplitName) -> Tensor:
-        """Whole windows ``(n, context + 1)`` of a split, each with the token that follows it."""
+        """Return whole windows ``(n, context + 1)`` of a split, each with the token that follows it."""
         start = self._split(name).rows
         assert start is not None
         return torch.from_numpy(self._tokens[start.numpy()[:, None] + np.arange(self.context + 1)].astype(np.int64))
 
     @torch.no_grad()
     def nats(self, model: Any, windows: Tensor, *, batch_size: int = 64) -> tuple[Tensor, Tensor]:
-        """Loss in nats and whether the first guess is right, ``(n, context)`` each, at every position of windows.
+        """Return loss in nats and correctness of a language model at every position of windows ``(n, context + 1)``.
 
-        Where no token follows the loss is NaN and no guess is right.
+        Args:
+            model: a language model (``zoo.capabilities.LanguageModel``) with a ``device``.
+            windows: tokens, padded with -1.
+            batch_size: windows per forward pass.
+
+        Returns:
+            Loss ``(n, context)`` float64 and whether the most likely token is the next one ``(n, context)`` bool. Where
+            no token follows, the loss is NaN and the guess is wrong.
         """
-        told = []
-        for some in windows.split(batch_size):
-            logits, y = model.position_logits(some[:, :-1].to(model.device)).cpu().double(), some[:, 1:]
+        losses: list[Tensor] = []
+        correct: list[Tensor] = []
+        for batch in windows.split(batch_size):
+            logits = model.position_logits(batch[:, :-1].to(model.device)).cpu().double()
+            y = batch[:, 1:]
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.clamp_min(0).flatten(), reduction="none")
-            told.append((loss.view_as(y).masked_fill(y < 0, torch.nan), logits.argmax(2) == y))
-        loss, right = (torch.cat(part) for part in zip(*told, strict=True))
-        return loss, right
+            losses.append(loss.view_as(y).masked_fill(y < 0, torch.nan))
+            correct.append(logits.argmax(2) == y)
+        return torch.cat(losses), torch.cat(correct)
+
+    def next_token_metrics(self, model: Any, windows: Tensor) -> dict[str, float]:
+        """Return ``nats per token`` and ``token accuracy`` over all positions of windows ``(n, context + 1)``."""
+        loss, correct = self.nats(model, windows)
+        real = windows[:, 1:] >= 0
+        return {
+            "nats per token": float(loss[real].mean()),
+            "token accuracy": float(correct[real].double().mean()),
+        }
 
     def fingerprint(self) -> str:
-        """As for ``Data``; every token counts too."""
+        """Return the fingerprint of ``Data``, extended by all tokens."""
         content = hashlib.sha256(super().fingerprint().encode())
-        content.update(np.ascontiguousarray(self._tokens).view(np.uint8))
+        content.update(np.ascontiguousarray(self._tokens).view(np.uint8).data)
         return content.hexdigest()[:12]
 
     def token_texts(self, x: Tensor) -> list[list[str]]:
-        """The texts of the tokens."""
+        """Return the texts of the tokens of contexts ``(b, t)``."""
         return [[self.class_names[i] for i in row if i >= 0] for row in x.tolist()]
 
     def padded(self, tokens: Sequence[int], text: str) -> Tensor:
-        """Tokens of the user's own as a context ``(context,)``.
+        """Return tokens as a context ``(context,)`` padded with -1.
+
+        Args:
+            tokens: the tokens.
+            text: the text they are from, for error messages.
 
         Raises:
-            ValueError: if there are none, or too many.
+            ValueError: if there are no tokens, or too many.
         """
         if not tokens:
             raise ValueError("the prompt is empty; give at least one token")
@@ -135,35 +165,41 @@ class SequenceData(Data):
         return torch.nn.functional.pad(torch.tensor(tokens), (0, self.context - len(tokens)), value=-1)
 
 
-class Contexts(Dataset):
+class ContextDataset(BatchDataset):
     """Serves batches of (epoch, index) pairs out of a row of tokens.
 
     Args:
         split: n samples, with ``rows`` and ``lengths``.
-        tokens: the row.
-        context: tokens of a context at most.
-        seed: of the shift by which all windows of an epoch begin later; None for no shift.
+        tokens: all tokens.
+        context: maximum number of tokens of a context.
+        seed: random seed of the offset by which all windows of an epoch are shifted; None for no shift.
     """
 
     def __init__(self, split: Split, tokens: np.ndarray, context: int, seed: int | None) -> None:
         assert split.rows is not None
         assert split.lengths is not None
-        self.start, self.lengths, self.tokens = split.rows.numpy(), split.lengths.numpy(), tokens
-        self.context, self.seed, self.y = context, seed, split.y
+        self.start = split.rows.numpy()
+        self.lengths = split.lengths.numpy()
+        self.tokens = tokens
+        self.context = context
+        self.seed = seed
+        self.y = split.y
         self.end = int((self.start + self.lengths).max()) if len(split) else 0
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
-        """The batch of these pairs."""
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        """Return the batch of (epoch, index) pairs."""
         ids = np.array([index for _, index in keys], dtype=np.int64)
-        start, length, y = self.start[ids], self.lengths[ids], self.y[ids]
+        start = self.start[ids]
+        length = self.lengths[ids]
+        y = self.y[ids]
         if self.seed is not None:
             shift = np.array([mix(self.seed, epoch) % self.context for epoch, _ in keys])
             start = np.minimum(start + shift, self.end - length)
             y = torch.from_numpy(self.tokens[start + length].astype(np.int64))
-        at = np.arange(self.context)
-        real = at < length[:, None]
-        x = np.where(real, self.tokens[np.where(real, start[:, None] + at, 0)].astype(np.int64), -1)
+        offset = np.arange(self.context)
+        real = offset < length[:, None]
+        x = np.where(real, self.tokens[np.where(real, start[:, None] + offset, 0)].astype(np.int64), -1)
         return Batch(torch.from_numpy(x), y, torch.from_numpy(ids))

@@ -1,1 +1,1 @@
-"""Scoring a model on a split, the score table, the model card, and matching units across runs."""
+"""Scoring a model and gathering what its page shows: inputs, explanations, scores, tables; and units across runs."""

@@ -1,4 +1,4 @@
-"""Several trained runs asked about the same samples, and their units matched."""
+"""Several trained runs read on the same samples, and their units matched."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
+from typing import cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +14,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo import checkpoint
+from zoo import config as configs
+from zoo.capabilities import Directions, HasDirections, capability
 from zoo.data.base import Data
 from zoo.metrics.base import Record
 from zoo.metrics.matching import assignment
@@ -22,12 +25,20 @@ from zoo.metrics.record import record_batch, why_no_place
 from zoo.model import SelfExplaining
 from zoo.training.run import data_of, load_checkpoint
 
-LOOKED_AT = 10  # units looked at in each input, for parts, where they do not belong to classes
+SHOWN = 10  # units located in each input, for parts, where units do not belong to classes
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model, the data that all runs are asked about, and the data as the run itself had it."""
+    """A trained run.
+
+    Attributes:
+        name: of the run.
+        model: in eval mode.
+        config: of the run.
+        data: the samples that all runs are read on.
+        own: the data as the run itself was trained on.
+    """
 
     name: str
     model: SelfExplaining
@@ -38,7 +49,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Found:
-    """What the common samples say.
+    """The matching of all pairs of runs.
 
     Attributes:
         matches: by pair of runs.
@@ -53,12 +64,12 @@ class Found:
     accuracy: list[float]
 
     def agreement(self, pair: tuple[int, int]) -> float:
-        """Share of samples to which two runs give the same answer."""
+        """Return the share of samples for which two runs predict the same class."""
         return float((self.answers[pair[0]] == self.answers[pair[1]]).double().mean())
 
 
 def load_runs(names: Sequence[str], overrides: Sequence[str] = ()) -> list[Run]:
-    """Trained runs, checked to have units and to be asked about the same test samples.
+    """Load trained runs; they are checked to have units and the same test samples.
 
     Args:
         names: checkpoints or run folders, two or more.
@@ -78,14 +89,15 @@ def load_runs(names: Sequence[str], overrides: Sequence[str] = ()) -> list[Run]:
     runs = [_load(title, name, overrides) for title, name in zip(titles, names, strict=True)]
     first = runs[0]
     for run in runs[1:]:
-        if (here := run.config.data.name) != (there := first.config.data.name):
+        if run.config.data.name != first.config.data.name:
             raise ValueError(
-                f"{run.name} is on {here}, {first.name} on {there}; units are matched on samples that all"
-                " runs see: name runs on the same data"
+                f"{run.name} is on {run.config.data.name}, {first.name} on {first.config.data.name}; units are matched"
+                " on samples that all runs read: name runs on the same data"
             )
-        if (one := fingerprint(first.data)) != (other := fingerprint(run.data)):
+        hashes = fingerprint(first.data), fingerprint(run.data)
+        if hashes[0] != hashes[1]:
             raise ValueError(
-                f"{first.name} and {run.name} have different test samples (hash {one} and {other}); give"
+                f"{first.name} and {run.name} have different test samples (hash {hashes[0]} and {hashes[1]}); give"
                 " what they differ in, such as data.seed=0, for all runs"
             )
     return runs
@@ -95,50 +107,62 @@ def _load(title: str, name: str, overrides: Sequence[str]) -> Run:
     model, config = load_checkpoint(name, overrides)
     if not len(model.units):
         raise ValueError(f"{name} is a {model.name}: it has no units that could be matched")
-    asked = OmegaConf.to_container(config.data)
-    trained = asked | {k: v for k, v in model.config["data"].items() if k in ("seed", "limit")}
+    requested = configs.plain(config)["data"]
+    trained = requested | {k: v for k, v in model.config["data"].items() if k in ("seed", "limit")}
     data = data_of(config, model)
-    own = data if trained == asked else data_of(OmegaConf.merge(config, {"data": trained}), model)
+    own = data
+    if trained != requested:
+        own = data_of(cast(DictConfig, OmegaConf.merge(config, {"data": trained})), model)
     return Run(title, model, config, data, own)
 
 
 def fingerprint(data: Data) -> str:
-    """Hash of the test samples and their classes: not of the other splits, nor of annotations."""
+    """Return the hash of the test samples and their classes, without other splits and annotations."""
     only = copy(data)
     only.splits = {"test": replace(data.splits["test"], concepts=None, points=None, visible=None)}
     return only.fingerprint()
 
 
 def check_way(runs: Sequence[Run], by: str) -> None:
-    """Refuse a way of matching that the runs have no common signatures for, before anything is computed.
+    """Check that the runs can be matched this way, before anything is computed.
 
     Raises:
-        ValueError: units that are no directions, or of spaces that the runs do not share; data without parts.
+        ValueError: for units that are no directions, or of different spaces; for data without parts.
     """
     for run in runs:
         if by == "parts" and not run.data.part_names:
             raise ValueError(f"{run.config.data.name} has no part annotations; use --by activations")
         if by != "directions":
             continue
-        if (told := run.model.directions()) is None:
-            raise ValueError(f"{run.name} is a {run.model.name}, whose units are no directions; use --by activations")
-        if told.space != (first := runs[0].model.directions().space):
+        space, first = directions_of(run).space, directions_of(runs[0]).space
+        if space != first:
             raise ValueError(
-                f"the units of {runs[0].name} and {run.name} live in different spaces ({first} and"
-                f" {told.space}), so a cosine between them says nothing; use --by activations, or train"
-                " runs on the same frozen features"
+                f"the units of {runs[0].name} and {run.name} are directions of different spaces ({first} and {space}),"
+                " whose cosine has no meaning; use --by activations, or train runs on the same frozen features"
             )
+
+
+def directions_of(run: Run) -> Directions:
+    """Return the units of a run as directions.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    model = capability(run.model, HasDirections)
+    if model is None:
+        raise ValueError(f"{run.name} is a {run.model.name}, whose units are no directions; use --by activations")
+    return model.directions()
 
 
 @torch.no_grad()
 def probe(runs: Sequence[Run], by: str, *, limit: int | None = None) -> Found:
-    """One pass of all runs over the test split, ``limit`` batches of it at most, and the matching.
+    """Match the units of all runs in one pass over the test split.
 
     Args:
         runs: from ``load_runs``.
         by: ``activations``, ``directions`` or ``parts``. Parts are those of the units of the true class, or, where
-            units do not belong to classes, of the ``LOOKED_AT`` largest that contribute more than 0.
-        limit: for a trial.
+            units do not belong to classes, of the ``SHOWN`` largest that contribute more than 0.
+        limit: number of batches, for a trial.
 
     Raises:
         ValueError: if the runs have no common signatures of this kind.
@@ -146,35 +170,37 @@ def probe(runs: Sequence[Run], by: str, *, limit: int | None = None) -> Found:
     check_way(runs, by)
     sizes = [len(run.model.units) for run in runs]
     strengths = Activations(sizes)
-    looks = [Consistency(u, max(1, len(run.data.part_names))) for u, run in zip(sizes, runs, strict=True)]
+    located = [Consistency(u, max(1, len(run.data.part_names))) for u, run in zip(sizes, runs, strict=True)]
     amounts = [torch.zeros(u, dtype=torch.float64) for u in sizes]
     answers: list[list[Tensor]] = [[] for _ in runs]
     truth = []
-    for told in _watch(runs, by, limit):
-        truth.append(told[0].batch.y)
-        for seen, score, amount, answer in zip(told, looks, amounts, answers, strict=True):
-            amount += seen.explanation.contribution.double().sum(0)
-            answer.append(seen.explanation.logits.argmax(1))
+    for records in _records(runs, by, limit):
+        batch = records[0].batch
+        truth.append(batch.y)
+        for record, score, amount, answer in zip(records, located, amounts, answers, strict=True):
+            amount += record.explanation.contribution.double().sum(0)
+            answer.append(record.explanation.logits.argmax(1))
             if by == "parts":
-                score.update_from(seen)
+                score.update_from(record)
         if by == "activations":
-            strengths.update([s.explanation.strength for s in told], told[0].batch.index, told[0].batch.y)
-    y, said = torch.cat(truth), [torch.cat(a) for a in answers]
+            strengths.update([record.explanation.strength for record in records], batch.index, batch.y)
+    y = torch.cat(truth)
+    predicted = [torch.cat(a) for a in answers]
     pairs = list(combinations(range(len(runs)), 2))
     if by == "activations":
         matches = strengths.matches()
     elif by == "parts":
-        rates = [assignment.profile(score) for score in looks]
+        rates = [assignment.profile(score) for score in located]
         matches = {(i, j): assignment.parts(rates[i], rates[j]) for i, j in pairs}
     else:
-        rows = [run.model.directions() for run in runs]
+        rows = [directions_of(run) for run in runs]
         matches = {(i, j): assignment.directions(rows[i].rows, rows[j].rows, signed=rows[i].signed) for i, j in pairs}
-    right = [float((a == y).double().mean()) for a in said]
-    return Found(matches, [a / len(y) for a in amounts], said, right)
+    accuracy = [float((a == y).double().mean()) for a in predicted]
+    return Found(matches, [a / len(y) for a in amounts], predicted, accuracy)
 
 
-def _watch(runs: Sequence[Run], by: str, limit: int | None) -> Iterator[list[Record]]:
-    """What each run says of each batch of the test split, on the CPU."""
+def _records(runs: Sequence[Run], by: str, limit: int | None) -> Iterator[list[Record]]:
+    """Yield the record of each run for each batch of the test split, on the CPU."""
     gpu = torch.cuda.is_available() and runs[0].config.trainer.accelerator in ("auto", "gpu", "cuda")
     device = torch.device("cuda" if gpu else "cpu")
     size = min(run.data.batch_size for run in runs)
@@ -183,25 +209,25 @@ def _watch(runs: Sequence[Run], by: str, limit: int | None) -> Iterator[list[Rec
         run.model.to(device)
     steps = tqdm(zip(*loaders, strict=True), desc="matching", total=len(loaders[0]), disable=None, leave=False)
     for batches in islice(steps, limit):
-        told = []
+        records = []
         for run, batch in zip(runs, batches, strict=True):
             units = run.model.units
             owned = units.owner is not None and bool((units.owner >= 0).all())
             batch = batch.to(device)
-            shown = 0 if by != "parts" else units.of_class(batch.y) if owned else LOOKED_AT
-            seen = record_batch(run.model, batch, shown, owned=owned)
-            if by == "parts" and (why := why_no_place(seen)):
-                raise ValueError(f"{run.name} cannot be matched by parts: {why}; use --by activations")
-            hits = None if seen.hits is None else seen.hits.cpu()
-            told.append(
+            shown = 0 if by != "parts" else units.of_class(batch.y) if owned else SHOWN
+            record = record_batch(run.model, batch, shown, owned=owned)
+            reason = why_no_place(record) if by == "parts" else ""
+            if reason:
+                raise ValueError(f"{run.name} cannot be matched by parts: {reason}; use --by activations")
+            records.append(
                 replace(
-                    seen,
-                    batch=seen.batch.to("cpu"),
-                    explanation=seen.explanation.to("cpu"),
-                    gate=seen.gate.cpu(),
-                    hits=hits,
+                    record,
+                    batch=record.batch.to("cpu"),
+                    explanation=record.explanation.to("cpu"),
+                    gate=record.gate.cpu(),
+                    hits=None if record.hits is None else record.hits.cpu(),
                 )
             )
-        yield told
+        yield records
     for run in runs:
         run.model.cpu()

@@ -1,4 +1,4 @@
-"""The card of a checkpoint: what it is, how it was made, what it scores, what it cannot do."""
+"""The model card of a checkpoint: what it is, how it was trained, its scores and its limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.data.base import Data
-from zoo.reporting.page import ScoreRow
+from zoo.reporting.context import ScoreRow
 
 
 def card(
@@ -18,18 +18,29 @@ def card(
     *,
     n_units: int,
 ) -> str:
-    """Markdown with the front matter that model hubs read."""
+    """Return Markdown with the front matter that model hubs read.
+
+    Args:
+        name: of the checkpoint.
+        config: of the run, as plain values.
+        data: what it was trained on.
+        rows: the score table.
+        facts: of the run.
+        n_units: size of the vocabulary.
+    """
     model = config["model"]
     source = model.get("backbone_weights") or ("timm's hub" if model.get("pretrained") else None)
-    start = f"from `{source.rsplit('/', 1)[-1]}`" if source else "from random weights"
+    start = f"initialized from `{source.rsplit('/', 1)[-1]}`" if source else "with random initialization"
     if (config.get("finetune") or {}).get("source"):
         new = ", ".join(config["finetune"]["replace"])
         start = f"fine-tuned from `{config['finetune']['source']}`" + (f", new {new}" if new else "")
     scores = "\n".join(f"| {r.name} | {r.value} | {r.protocol} | {r.note} |" for r in rows)
-    made = "\n".join(f"- {k}: {v}" for k, v in facts.items())
-    example = "\n![an input, its strongest units, and the sum](explanation.png)\n" if n_units else ""
+    facts_list = "\n".join(f"- {k}: {v}" for k, v in facts.items())
+    example = (
+        "\n![an input, the units with the largest contributions, and their sum](explanation.png)\n" if n_units else ""
+    )
     on = f" on `{model['backbone']}`" if model.get("backbone") else ""
-    told = f" Concepts: {data.concepts.provenance}." if model.get("concepts") and data.concepts else ""
+    concepts = f" Concepts: {data.concepts.provenance}." if model.get("concepts") and data.concepts else ""
     return f"""---
 library_name: zoo
 tags: [interpretability, {model["name"]}, {config["data"]["name"]}]
@@ -37,14 +48,14 @@ license: mit
 ---
 # {name}
 
-{model["name"]} with {n_units} units{on}, started {start},
+{model["name"]} with {n_units} units{on}, {start},
 trained on {config["data"]["name"]} ({data.num_classes} classes, inputs of {" x ".join(map(str, data.input_shape))}).
-License of the data: {data.license}.{told}
+License of the data: {data.license}.{concepts}
 
 ```python
 import zoo
-m = zoo.load("{name}")     # strict; eval mode
-e = m.explain(x)           # x: (b, {", ".join(map(str, data.input_shape))}), {data.input_scale}
+model = zoo.load("{name}")    # in eval mode
+explanation = model.explain(x)  # x: (b, {", ".join(map(str, data.input_shape))}), {data.input_scale}
 ```
 {example}
 ## Scores on the test split
@@ -53,12 +64,13 @@ e = m.explain(x)           # x: (b, {", ".join(map(str, data.input_shape))}), {d
 | --- | --- | --- | --- |
 {scores}
 
-## How it was made
+## Training
 
-{made}
+{facts_list}
 
 ## Limits
 
-An explanation shows what this model used, not what is true of the world. Scores with different protocol ids must not be
-compared. The table is of the test split, which zoo reads for reporting only; validation figures are in `log.csv`.
+An explanation shows which units this model used for its answer; it is no evidence about the world. Scores of different
+protocol ids cannot be compared. The scores are of the test split, which is used for reporting only; validation metrics
+are in `log.csv`.
 """

@@ -1,4 +1,4 @@
-"""The last layer as what it is: a convex problem, solved to its optimum on a cached score matrix."""
+"""Exact fit of a sparse linear head: a convex problem, solved to its optimum on a score matrix."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ ROUNDS = 5  # of search and rounding to exact zeros; the first is usually the la
 
 
 def objective(weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, *, l2: Tensor | float) -> Tensor:
-    """The smooth part: mean cross-entropy + the sum of l2 / 2 * (weight - start)^2."""
+    """Return the smooth part of the objective: mean cross-entropy + the sum of l2 / 2 * (weight - start)^2."""
     return F.cross_entropy(scores @ weight.T, y) + (l2 / 2 * (weight - start).square()).sum()
 
 
 def kkt_residual(
-    weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, penalised: Tensor, *, l1: float, l2: Tensor | float
+    weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, penalized: Tensor, *, l1: float, l2: Tensor | float
 ) -> float:
-    """Largest violation of the optimality conditions; 0 exactly at the optimum.
+    """Return the largest violation of the optimality (KKT) conditions; it is 0 exactly at the optimum.
 
-    With gradient g of the smooth part: |g| where no L1 acts, |g + l1 sign(w)| where it acts on w != 0, and
-    max(|g| - l1, 0) where it holds w at 0.
+    With gradient g of the smooth part: |g| for weights without L1, |g + l1 sign(w)| for penalized w != 0, and
+    max(|g| - l1, 0) for penalized w = 0.
     """
     weight = weight.detach().requires_grad_(True)
     with torch.enable_grad():
         (g,) = torch.autograd.grad(objective(weight, scores, y, start, l2=l2), weight)
-    held = penalised & (weight == 0)
-    moved = (g + l1 * weight.sign() * penalised).abs()
-    return float(torch.where(held, (g.abs() - l1).clamp_min(0), moved).detach().max())
+    at_zero = penalized & (weight == 0)
+    elsewhere = (g + l1 * weight.sign() * penalized).abs()
+    return float(torch.where(at_zero, (g.abs() - l1).clamp_min(0), elsewhere).detach().max())
 
 
 def fit_sparse_linear(
     scores: Tensor,
     y: Tensor,
     start: Tensor,
-    penalised: Tensor,
+    penalized: Tensor,
     *,
     l1: float,
     l2: float,
@@ -44,41 +44,53 @@ def fit_sparse_linear(
     tolerance: float = 1e-6,
     iterations: int = 5000,
 ) -> tuple[Tensor, float]:
-    """Minimise cross-entropy(scores @ W.T, y) + l1 * sum |W[penalised]| + l2 / 2 * ||W - start||^2 over W.
+    """Minimize cross-entropy(scores @ W.T, y) + l1 * sum |W[penalized]| + l2 / 2 * ||W - start||^2 over W.
 
-    ProtoPNet's stage 3 (eq. 5) states this problem and walks towards it for 20 epochs; on a cached score matrix it is
-    solved outright. ``l2`` > 0 makes the optimum unique even where classes are separable. Penalised weights are
-    split into positive and negative parts, so that L-BFGS-B reaches exact zeros.
+    This is the problem of ProtoPNet's stage 3 (eq. 5), which the paper approximates by 20 epochs of SGD. ``l2`` > 0
+    makes the optimum unique even for separable classes. Penalized weights are split into positive and negative parts,
+    so that L-BFGS-B reaches exact zeros.
 
     Args:
         scores: ``(n, u)``
         y: ``(n,)`` classes.
-        start: ``(c, u)`` the weights that ``l2`` pulls to, and where the search starts.
-        penalised: ``(c, u)`` bool, where the L1 acts.
-        l1: strength of the L1.
-        l2: strength of the pull to ``start``.
-        bias: the last column of ``scores`` is all ones, and neither L1 nor L2 acts on its weights.
+        start: ``(c, u)`` center of the L2 penalty, and initial weights.
+        penalized: ``(c, u)`` bool, the weights with L1 penalty.
+        l1: strength of the L1 penalty.
+        l2: strength of the L2 penalty.
+        bias: the last column of ``scores`` is all ones, and its weights have no penalty.
         tolerance: on the KKT residual.
-        iterations: at most.
+        iterations: largest number of iterations.
 
     Returns:
         The weights ``(c, u)`` in the dtype of ``start``, and their KKT residual in float64.
 
     Raises:
         ValueError: if a score is not finite or a strength is negative.
+
+    Example:
+        >>> scores = torch.tensor([[1.0], [-1.0]])
+        >>> start = torch.zeros(2, 1)
+        >>> weight, residual = fit_sparse_linear(
+        ...     scores, torch.tensor([0, 1]), start, torch.ones_like(start).bool(), l1=0.1, l2=0.1
+        ... )
+        >>> bool(weight[0, 0] > 0 > weight[1, 0]), residual < 1e-5
+        (True, True)
     """
     if not bool(scores.isfinite().all()):
-        raise ValueError(
-            "the score matrix has NaN or infinite entries; the network has diverged before the head is fitted"
-        )
+        raise ValueError("the score matrix has NaN or infinite entries; expected finite scores: training has diverged")
     if l1 < 0 or l2 < 0:
         raise ValueError(f"l1 = {l1} and l2 = {l2}; expected both >= 0")
-    s, w0 = scores.detach().double().cpu(), start.detach().double().cpu()
-    y, mask, pull = y.cpu(), penalised.cpu().clone(), torch.full_like(w0, l2)
+    s = scores.detach().double().cpu()
+    w0 = start.detach().double().cpu()
+    y = y.cpu()
+    mask = penalized.cpu().clone()
+    pull = torch.full_like(w0, l2)
     if bias:
         assert bool((s[:, -1] == 1).all()), "the last column of the scores is the bias, all ones"
-        mask[:, -1], pull[:, -1] = False, 0.0
-    free, split = (~mask).numpy().ravel(), mask.numpy().ravel()
+        mask[:, -1] = False
+        pull[:, -1] = 0.0
+    free = (~mask).numpy().ravel()
+    split = mask.numpy().ravel()
     begin = w0.numpy().ravel()
 
     def unpack(v: np.ndarray) -> np.ndarray:
@@ -94,17 +106,19 @@ def fit_sparse_linear(
         p[torch.arange(len(y)), y] -= 1
         g = (p.T @ s / len(y) + pull * (w - w0)).numpy().ravel()
         loss = F.cross_entropy(logits, y) + (pull / 2 * (w - w0).square()).sum()
-        penalty = l1 * float(v[free.sum() :].sum())  # of both halves: what the gradient below is the gradient of
+        penalty = l1 * float(v[free.sum() :].sum())  # the sum of both parts
         return float(loss) + penalty, np.concatenate([g[free], g[split] + l1, -g[split] + l1])
 
     first = np.concatenate([begin[free], begin[split].clip(0), (-begin[split]).clip(0)])
     bounds = [(None, None)] * int(free.sum()) + [(0, None)] * (2 * int(split.sum()))
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance}
     bounded = np.arange(len(first)) >= free.sum()
+    weight = w0
+    residual = float("inf")
     for _ in range(ROUNDS):
-        found = minimize(value, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        # The search stops a hair's breadth off the bound; what is nearer to it than its slope is to 0 belongs on it.
-        first = np.where(bounded & (found.x < value(found.x)[1]), 0.0, found.x)
+        solution = minimize(value, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        # The search stops just off the bound; entries smaller than their gradient belong on it.
+        first = np.where(bounded & (solution.x < value(solution.x)[1]), 0.0, solution.x)
         weight = torch.from_numpy(unpack(first)).view_as(w0)
         residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=pull)
         if residual <= 2 * tolerance:

@@ -1,20 +1,16 @@
 """Scores of explanations. Each reads nothing but the contract, so it means the same for every family.
 
-Where to look:
-    the answer: ``accuracy``, ``completeness``
-    parts and labels: ``consistency``, ``label_consistency``, ``stability``, ``explanation_stability``;
-        below them ``counts``, ``locate``
-    changes that should not matter: ``perturbations`` by name; ``perturb``, ``perturb_image``, ``_move``, ``_tokens``
-    how sure, and what chance gives: ``intervals``, ``estimate``; ``above_chance``, ``nulls``
-    faithfulness: ``faithfulness``, ``selection``, ``retention``, ``sameness`` on ``ablate``, ``correlation``
-    size: ``size``, ``duplicates``
-    concepts: ``concept_accuracy``, ``interventions`` with ``policies``, ``leakage``
-    prototypes: ``purity``, ``misalignment``, ``part_interventions`` on ``patches``, ``attack``, ``rerender``
-    maps over the input: ``maps``
-    units that fire: ``dead``; what they tell of positions: ``board``, ``detectors`` on
-        ``positions``, ``watch``, ``detect``
-    several trainings: ``matching``, ``activations``
-    how it runs: ``base``, ``look``, ``suite``, ``suite_files``, ``result``
+Where to look, one file a score:
+    ``task/``: is the prediction right?
+    ``parts/``: do units match object parts and labels, and still do when the input changes?
+    ``faithfulness/``: does the prediction change as the contributions say?
+    ``sparsity/``: how many units does an explanation need?
+    ``concepts/``: are concepts right, and do they carry the prediction?
+    ``attribution_maps/``: maps over the input
+    ``positions/``: units at positions of sequences with known properties
+    ``matching/``: the units of several trainings
+    ``perturbations/``: changes of the input by name; ``wrappers/``: confidence intervals and chance levels
+    ``base``, ``record``, ``suite``, ``result``: how scores run
 """
 
 from zoo.metrics.attribution_maps import (
@@ -35,7 +31,8 @@ from zoo.metrics.concepts.leakage import Leakage
 from zoo.metrics.faithfulness.answer_agreement import AnswerAgreement
 from zoo.metrics.faithfulness.completeness import Completeness
 from zoo.metrics.faithfulness.inherent_interpretability import InherentInterpretability
-from zoo.metrics.faithfulness.insertion_deletion import InsertionDeletion, Sufficiency
+from zoo.metrics.faithfulness.insertion_deletion import InsertionDeletion
+from zoo.metrics.faithfulness.sufficiency import Sufficiency
 from zoo.metrics.faithfulness.unit_correlation import UnitCorrelation
 from zoo.metrics.matching.activations import Activations
 from zoo.metrics.parts._localization import hits, mask_hits, peak
@@ -47,7 +44,8 @@ from zoo.metrics.parts.part_interventions import PartInterventions
 from zoo.metrics.parts.purity import Purity
 from zoo.metrics.parts.stability import Stability
 from zoo.metrics.perturbations.noise import Noise, gaussian_noise
-from zoo.metrics.positions.board import BoardCoverage, BoardReconstruction
+from zoo.metrics.positions.board_coverage import BoardCoverage
+from zoo.metrics.positions.board_reconstruction import BoardReconstruction
 from zoo.metrics.positions.detectors import Detectors
 from zoo.metrics.result import Result
 from zoo.metrics.sparsity.dead_units import DeadUnits
@@ -55,7 +53,7 @@ from zoo.metrics.sparsity.effective_units import EffectiveUnits
 from zoo.metrics.sparsity.redundancy import Redundancy
 from zoo.metrics.suite import Suite
 from zoo.metrics.task.accuracy import Accuracy
-from zoo.metrics.wrappers.bootstrap import Interval
+from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 
 __all__ = [
@@ -74,7 +72,7 @@ __all__ = [
     "EffectiveUnits",
     "ExplanationStability",
     "Infidelity",
-    "Interval",
+    "BootstrapInterval",
     "Interventions",
     "LabelConsistency",
     "Leakage",

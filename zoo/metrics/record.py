@@ -1,8 +1,8 @@
-"""From a model and a batch to what the scores see."""
+"""From a model and a batch to the record that scores read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,90 +12,112 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.explanation import gather
+from zoo.capabilities import HasConcepts, HasFeatures, capability
+from zoo.explanation import Units, gather
 from zoo.metrics.base import Record
 from zoo.metrics.parts._localization import cells, hits, peak
 from zoo.metrics.perturbations.noise import random_bits
+from zoo.model import SelfExplaining
+
+NO_LOCATIONS = "the units have no place in an image"
+NO_PARTS = "the data have no part annotations"
+NO_CAPABILITY = {
+    "decide": "the model does not offer encode and decide",
+    "activity": "the model gives no activity of its units at each position",
+    "hidden_neurons": "the model gives no activity of its hidden neurons",
+}
 
 
 def record_batch(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) -> Record:
-    """Explain the true class of a batch and find the parts that the shown units look at.
+    """Explain the true class of a batch and locate the shown units on its parts.
 
     Args:
         model: offers ``explain(x, target, shown)``.
         batch: samples on the model's device.
-        shown: number of units looked at, or their ``(b, k)`` ids.
+        shown: number of units to read, or their ``(b, k)`` ids.
         owned: whether a unit claims every sample on which it is shown (it belongs to the class), or only those to whose
-            answer it adds more than 0.
+            logit it adds more than 0.
     """
-    told = model.explain(batch.x, target=batch.y, shown=shown).detach()
-    gate = told.shown >= 0
-    gate = gate if owned else gate & (gather(told.contribution, told.shown) > 0)
-    seen = Record(batch, told, gate, model=model)
-    return seen if why_no_place(seen) else _at(seen, peak(told.where, tuple(batch.x.shape[-2:])))
+    explanation = model.explain(batch.x, target=batch.y, shown=shown).detach()
+    gate = explanation.shown >= 0
+    gate = gate if owned else gate & (gather(explanation.contribution, explanation.shown) > 0)
+    record = Record(batch, explanation, gate, model=model)
+    if why_no_place(record):
+        return record
+    return _at(record, peak(explanation.where, (batch.x.shape[-2], batch.x.shape[-1])))
 
 
-def with_part_hits(seen: Record, model: Any) -> Record:
-    """The same with what interventions need: how units say 0 and 1, and the answer with some of them set."""
-    truth, encoded = seen.batch.concepts, getattr(model, "encode_concepts", None)
-    if truth is None or encoded is None or (low := encoded(torch.zeros_like(truth))) is None:
-        return seen
-    x = seen.batch.x
-    ends = low, encoded(torch.ones_like(truth))
-    predicted, decide = model.decode_concepts(seen.explanation.strength), partial(model.decide, model.encode(x))
-    return replace(seen, ends=ends, predicted=predicted, decide=decide, features=model.features(x))
+def with_interventions(record: Record) -> Record:
+    """Add what interventions on concepts need: strengths that stand for 0 and 1, and the logits with some set."""
+    truth, model = record.batch.concepts, capability(record.model, HasConcepts)
+    if truth is None or model is None:
+        return record
+    x, features = record.batch.x, capability(record.model, HasFeatures)
+    return replace(
+        record,
+        ends=(model.encode_concepts(torch.zeros_like(truth)), model.encode_concepts(torch.ones_like(truth))),
+        predicted=model.decode_concepts(record.explanation.strength),
+        decide=partial(record.model.decide, record.model.encode(x)),
+        features=None if features is None else features.features(x),
+    )
 
 
-def why_no_place(seen: Record) -> str:
-    """What is missing for units to be located on parts; empty if nothing is."""
-    if seen.batch.points is None or seen.batch.visible is None:
-        return "the data have no part annotations"
-    if seen.explanation.where is None or seen.explanation.where.ndim != 4:
-        return "the units have no place in an image"
-    return ""
+def why_no_place(record: Record) -> str:
+    """Return what is missing for units to be located on parts; empty if nothing is."""
+    if record.batch.points is None or record.batch.visible is None:
+        return NO_PARTS
+    where = record.explanation.where
+    return NO_LOCATIONS if where is None or where.ndim != 4 else ""
 
 
-def with_random_locations(seen: Record, draw: int) -> Record:
-    """The same claims with each unit looking at a random cell of its map, by (sample, unit, draw) alone."""
-    told = seen.explanation
-    bits = random_bits(seen.batch.index.to(told.shown.device), draw=draw, count=len(told.units))
-    place = gather(bits, told.shown) & 0x7FFFFFFFFFFFFFFF
-    return _at(seen, cells(place, tuple(told.where.shape[-2:]), tuple(seen.batch.x.shape[-2:])))
+def missing_annotation(record: Record, requires: frozenset[str]) -> str:
+    """Return what a batch and its explanation lack of what a score requires; empty if nothing is missing."""
+    if "parts" in requires and (reason := why_no_place(record)):
+        return reason
+    if "points" in requires and (record.batch.points is None or record.batch.visible is None):
+        return NO_PARTS
+    where = record.explanation.where
+    if "maps" in requires and (where is None or where.ndim != 4 or record.batch.x.ndim != 4):
+        return NO_LOCATIONS
+    return "the data have no concepts" if requires & {"concepts", "labels"} and record.batch.concepts is None else ""
+
+
+def missing_capability(model: Any, requires: frozenset[str], *, units: Units | None = None) -> str:
+    """Return what a model lacks of the capabilities that a score requires; empty if nothing is missing."""
+    if "concepts" in requires and capability(model, HasConcepts) is None:
+        return f"{'unit' if units is None else units.kind}s are not the concepts of the data"
+    declared = getattr(model, "capabilities", frozenset())
+    if isinstance(model, SelfExplaining):
+        declared = declared | {"decide"}  # part of the contract
+    return next((reason for name, reason in NO_CAPABILITY.items() if name in requires - declared), "")
+
+
+def with_random_locations(record: Record, draw: int) -> Record:
+    """Return the same claims with each unit at a random cell of its map, by (sample, unit, draw) alone."""
+    explanation, x = record.explanation, record.batch.x
+    assert explanation.where is not None
+    bits = random_bits(record.batch.index.to(explanation.shown.device), draw=draw, count=len(explanation.units))
+    place = gather(bits, explanation.shown) & 0x7FFFFFFFFFFFFFFF
+    grid = (explanation.where.shape[-2], explanation.where.shape[-1])
+    return _at(record, cells(place, grid, (x.shape[-2], x.shape[-1])))
 
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Eval mode for a while; every submodule gets its own mode back.
-
-    Meanwhile ``encode`` and ``features`` answer from memory when they are asked twice in a row about the same tensor,
-    so that an explanation, an intervention and the features of a batch cost one pass over its backbone.
-    """
+    """Put a module in eval mode for a while; every submodule gets its own mode back."""
     modules = [m for m in model.modules() if m.training] if isinstance(model, nn.Module) else []
     for module in modules:
         module.training = False
-    once = [name for name in ("encode", "features") if hasattr(model, name) and name not in vars(model)]
-    for name in once:
-        setattr(model, name, _once(getattr(model, name)))
     try:
         yield
     finally:
-        for name in once:
-            delattr(model, name)
         for module in modules:
             module.training = True
 
 
-def _once(method: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-    last: list[Any] = [None, None]
-
-    def answer(x: Tensor) -> Any:
-        if last[0] is not x:
-            last[:] = x, method(x)
-        return last[1]
-
-    return answer
-
-
-def _at(seen: Record, peaks: Tensor) -> Record:
-    batch, size = seen.batch, tuple(seen.batch.x.shape[-2:])
-    return replace(seen, peaks=peaks, hits=hits(peaks, batch.points, batch.visible, size=size))
+def _at(record: Record, peaks: Tensor) -> Record:
+    batch = record.batch
+    assert batch.points is not None
+    assert batch.visible is not None
+    size = (batch.x.shape[-2], batch.x.shape[-1])
+    return replace(record, peaks=peaks, hits=hits(peaks, batch.points, batch.visible, size=size))

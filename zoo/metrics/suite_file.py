@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from zoo import paths
+from zoo.paths import suite_file
 
 
 def read(name: str) -> list[Any]:
@@ -29,20 +28,3 @@ def read(name: str) -> list[Any]:
     if not isinstance(found, list) or not found:
         raise ValueError(f"{path} does not hold a list of scores; write lines such as `- {{score: accuracy}}`")
     return found
-
-
-def suite_file(name: str) -> Path:
-    """The file of a suite, by name or path.
-
-    Raises:
-        ValueError: if there is none; names those that there are.
-    """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return path
-    folder, short = paths.configs() / "evaluate", name.removeprefix("evaluate/")
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
-    if short not in known:
-        near = paths.did_you_mean(short, known) or "."
-        raise ValueError(f"no suite {name!r}{near} Known: {', '.join(known)}; a path ends in .yaml and must exist")
-    return folder / f"{short}.yaml"

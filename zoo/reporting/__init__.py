@@ -1,1 +1,1 @@
-"""Pages and pictures for people. They read the contract and nothing else."""
+"""Report pages and pictures, made from values: explanations, scores, texts. Nothing here reads models or data."""

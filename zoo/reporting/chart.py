@@ -1,21 +1,22 @@
-"""Curves as one small drawing, SVG text that needs nothing else."""
+"""Curves laid out for one SVG drawing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 480, 200
+WIDTH = 480  # pixels
+HEIGHT = 200  # pixels
 STYLES = ("", "6 3", "2 3", "8 3 2 3", "1 2")
-COLOURS = ("#00795f", "#b84a00", "#5b5bd6", "#8a6d00", "#a3307c")
+COLORS = ("#00795f", "#b84a00", "#5b5bd6", "#8a6d00", "#a3307c")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve as drawn: its name, colour, dashes, the points of its path, and its last value in words."""
+    """A curve as drawn: name, color, dashes, the points of its path, and its last value, formatted."""
 
     name: str
-    colour: str
+    color: str
     dash: str
     points: str
     last: str
@@ -23,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over 0, 1, ... n steps on one scale; ``ticks`` are (height in the drawing, words)."""
+    """Curves over 0, 1, ... n steps on one scale; ``ticks`` are (height in the drawing, label)."""
 
     title: str
     x: str
@@ -35,15 +36,19 @@ class Chart:
 
 
 def chart(curves: Mapping[str, Sequence[float]], *, title: str, x: str) -> Chart:
-    """Lay out curves of equal length.
+    """Return curves of equal length, laid out.
 
     Args:
         curves: values at 0, 1, ... steps, by name.
-        title: what the values are.
-        x: what a step is.
+        title: label of the values.
+        x: label of the steps.
 
     Raises:
         ValueError: if there are none, or their lengths differ.
+
+    Example:
+        >>> chart({"accuracy": [0.5, 1.0]}, title="accuracy", x="steps").lines[0].points
+        '0.0,200.0 480.0,0.0'
     """
     lengths = {len(values) for values in curves.values()}
     if len(lengths) != 1 or min(lengths) < 2:
@@ -59,7 +64,7 @@ def chart(curves: Mapping[str, Sequence[float]], *, title: str, x: str) -> Chart
     lines = []
     for i, (name, values) in enumerate(curves.items()):
         points = " ".join(f"{WIDTH * n / steps:.1f},{up(v):.1f}" for n, v in enumerate(values))
-        dash = STYLES[i // len(COLOURS) % len(STYLES)]
-        lines.append(Line(name.replace("_", " "), COLOURS[i % len(COLOURS)], dash, points, f"{values[-1]:.3g}"))
+        dash = STYLES[i // len(COLORS) % len(STYLES)]
+        lines.append(Line(name.replace("_", " "), COLORS[i % len(COLORS)], dash, points, f"{values[-1]:.3g}"))
     ticks = [(up(v), f"{v:.3g}") for v in (low, (low + high) / 2, high)]
     return Chart(title, x, steps, lines, ticks)

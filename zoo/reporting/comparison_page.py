@@ -1,4 +1,4 @@
-"""The page of several runs beside each other: which units of one training came back in another."""
+"""The page of several runs side by side: which units of one run match units of another."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from zoo.explanation import Kind
+from markupsafe import Markup
+
 from zoo.reporting import heatmap
-from zoo.reporting.glossary import GLOSSARY
+from zoo.reporting.glossary import noun
 from zoo.reporting.numbers import Bar
-from zoo.reporting.page import _template, _write
+from zoo.reporting.page import write_whole
+from zoo.reporting.panel import ASSETS, fill
 from zoo.reporting.unit_source import Source
 
 SIDE = 128  # pixels of a picture
@@ -23,9 +25,9 @@ class UnitCard:
 
     Attributes:
         name: of the unit.
-        amount: what it adds to the score of the true class, mean over the samples.
+        amount: mean contribution to the logit of the true class over the samples.
         owner: name of the class that it belongs to; empty for none.
-        source: where it came from, if it is to be pictured.
+        source: where it came from, if its picture is shown.
     """
 
     name: str
@@ -41,10 +43,10 @@ class RunPair:
     Attributes:
         left: name of one run.
         right: name of the other.
-        pairs: units of the left run, their partners in the right, and how alike they are, most alike first.
-        alone: names of the runs and their units that have no partner.
-        figures: cells of the table's line: means and shares, already formatted.
-        marks: the two chance values, drawn on every bar.
+        pairs: units of the left run, their partners in the right run, and their similarity, highest first.
+        alone: names of the runs and their units without a partner.
+        figures: cells of the row of the table: means and shares, already formatted.
+        marks: the chance level and the strict chance level, drawn on every bar.
         note: one sentence on the pairs.
     """
 
@@ -58,59 +60,58 @@ class RunPair:
 
 
 @dataclass(frozen=True)
-class How:
-    """What a way of matching compares, for a reader.
+class MatchingText:
+    """How a way of matching is explained to a reader.
 
     Attributes:
-        alike: when two units are alike.
-        chance: how the chance value was found.
-        strict: how the strict chance was found, and what lies above it.
-        shared: what units have in common that reach the strict chance.
-        dead: what is the matter with units that are like none of the other run.
+        similarity: what the similarity of two units is.
+        chance: how the chance level is computed.
+        strict: how the strict chance level is computed, and what a value above it means.
+        shared: what units share that reach the strict chance level.
+        dead: why units cannot be matched.
     """
 
-    alike: str
+    similarity: str
     chance: str
     strict: str
     shared: str
     dead: str
 
 
-WAYS: dict[str, How] = {
-    "activations": How(
-        "Two units are alike if they are strong on the same samples and weak on the same samples: the similarity is"
-        " the correlation of their strengths. 1 means that they always rise and fall together, 0 that one says"
-        " nothing about the other, below 0 that one falls where the other rises.",
-        "the samples of one run are shuffled, so that no resemblance is real",
-        "samples are shuffled only among those of the same class. Units that respond to a class, whatever they see in"
-        " it, reach this much; what lies above it says that they agree on more than the class",
-        "no more than their class",
-        "never change",
+MATCHINGS: dict[str, MatchingText] = {
+    "activations": MatchingText(
+        "The Pearson correlation of the strengths of two units over all samples: 1 for units that rise and fall"
+        " together, 0 for uncorrelated units, below 0 for units of opposite tendency.",
+        "the samples of one run are shuffled",
+        "samples are shuffled only within their class. Units that respond to a class as a whole reach this level; a"
+        " similarity above it shows agreement beyond the class",
+        "only their class",
+        "have constant strength",
     ),
-    "directions": How(
-        "Two units are alike if they point in the same direction of a space that the runs share: the similarity is"
-        " the cosine of the angle between them. 1 means the same direction, 0 a right angle, below 0 opposite ways"
-        " (which count as the same way where a unit works alike in both).",
-        "both runs have random directions in their place",
-        "one run has random directions that keep to the same region of the space as its own. What lies above it says"
-        " that single units came back, and not only the region",
-        "no more than the region of the space that they lie in",
+    "directions": MatchingText(
+        "The cosine between the directions of two units in a feature space that the runs share: 1 for the same"
+        " direction, 0 for orthogonal ones, below 0 for opposite ones (the absolute value where a direction and its"
+        " negative are the same unit).",
+        "the directions of both runs are random",
+        "one run has random directions with the mean and covariance of its own. A similarity above it shows that single"
+        " units were found again, and not only the same subspace",
+        "only the subspace that they lie in",
         "have no direction",
     ),
-    "parts": How(
-        "Two units are alike if they look at the same parts of the object: the similarity is the cosine between the"
-        " rates at which they look at each part. 1 means the same parts equally often, 0 no part in common.",
-        "each unit of one run looks at parts drawn at random, at its own rates",
-        "each part is looked at as often as before, but by other units of its run. What lies above it says that single"
-        " units came back, and not only a liking for some parts",
-        "no more than a liking for some parts",
-        "look at no part",
+    "parts": MatchingText(
+        "The cosine between the rates at which two units are located at each object part: 1 for the same parts equally"
+        " often, 0 for no part in common.",
+        "the rates of each unit of one run are permuted over the parts",
+        "the rates of each part are permuted over the units of the run. A similarity above it shows that single units"
+        " were found again, and not only a preference of all units for some parts",
+        "only a preference for some parts",
+        "are located at no part",
     ),
 }
 
 
 def ends(count: int, shown: int) -> tuple[range, range, range]:
-    """Which of ``count`` pairs, most alike first, are shown in full: the first, those between (folded), the last."""
+    """Return which of ``count`` pairs, most similar first, are shown: the first, those between (folded), the last."""
     if count <= shown:
         return range(count), range(0), range(0)
     first, last = shown - shown // 2, count - shown // 2
@@ -127,43 +128,44 @@ def compare_page(
     columns: Sequence[str],
     pairs: Sequence[RunPair],
     mean: Sequence[str],
-    kinds: Sequence[Kind],
+    kinds: Sequence[str],
     shown: int = 40,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a page that shows matched units side by side.
+    """Write a page that shows matched units side by side; as self-contained as ``page``.
 
     Args:
         path: the HTML file; its folder is made if needed.
         title: heading of the page.
         lead: one sentence under the title.
-        by: how units were matched, one of ``WAYS``.
-        runs: each run's name, and what there is to say of it.
+        by: how units were matched, one of ``MATCHINGS``.
+        runs: name and description of each run.
         columns: names of the figures of a pair of runs.
         pairs: all pairs of runs.
         mean: the figures averaged over pairs of runs.
         kinds: what the units of each run are.
-        shown: matched pairs pictured for each pair of runs, half of them the most alike, half the least.
-        facts: data, command, versions, in the order they are to be read.
+        shown: matched pairs with pictures for each pair of runs, half of them the most similar, half the least.
+        facts: data, command, versions, in the order in which they are shown.
 
     Returns:
         ``path``
 
     Raises:
-        ValueError: if ``by`` is unknown, or a line of figures does not fit the columns.
+        ValueError: if ``by`` is unknown, or a row of figures does not fit the columns.
     """
-    if by not in WAYS:
-        raise ValueError(f"by is {by!r}; expected one of {', '.join(WAYS)}")
+    if by not in MATCHINGS:
+        raise ValueError(f"by is {by!r}; expected one of {', '.join(MATCHINGS)}")
     for line in (*(p.figures for p in pairs), mean):
         if len(line) != len(columns):
-            raise ValueError(f"a line has {len(line)} figures; expected {len(columns)}: {', '.join(columns)}")
-    word = GLOSSARY[kinds[0] if len(set(kinds)) == 1 else "none"]
-    html = _template("compare.html").render(
+            raise ValueError(f"a row has {len(line)} figures; expected {len(columns)}: {', '.join(columns)}")
+    html = fill(
+        ASSETS / "comparison.html",
+        style=Markup((ASSETS / "comparison.css").read_text(encoding="utf-8")),
         title=title,
         lead=lead,
-        way=WAYS[by],
+        matching=MATCHINGS[by],
         by=by,
-        word=word,
+        noun=noun(kinds[0] if len(set(kinds)) == 1 else "none"),
         runs=runs,
         columns=columns,
         mean=mean,
@@ -174,26 +176,27 @@ def compare_page(
         number=_number,
         number_of={name: i for i, (name, _) in enumerate(runs, 1)},
     )
-    return _write(Path(path), html)
+    return write_whole(Path(path), html)
 
 
 def _pictures(source: Source) -> list[tuple[str, str]]:
-    """Data addresses of a unit's pictures, small, and what each shows."""
-    piece = source.cutout()
-    drawn = [(source.whole(), "the pattern" if source.portrait else source.caption)]
-    drawn = [(piece, "the piece that it stands for"), *drawn] if piece is not None else drawn
+    """Return a unit's pictures, small, as ``data:`` URIs, and what each shows."""
+    patch = source.cutout()
+    drawn = [(source.whole(), "template" if source.is_template else source.caption)]
+    if patch is not None:
+        drawn.insert(0, (patch, "source patch"))
     for picture, _ in drawn:
         picture.thumbnail((SIDE, SIDE))
     return [(heatmap.data_uri(picture), words) for picture, words in drawn]
 
 
 def _level(similarity: float) -> Bar:
-    """A bar from 0, of full length at 1 and at -1."""
+    """Return a bar from 0, of full length at 1 and at -1."""
     side = "for" if similarity > 0 else "against" if similarity < 0 else "neither"
     return Bar(0.0, 0.0, 100 * min(1.0, abs(similarity)), side)
 
 
 def _number(value: float, *, sign: bool = False) -> str:
-    """Two digits after the point and a true minus; never a minus before zero."""
+    """Return a number with two digits after the point and a true minus; zero has no sign."""
     text = f"{round(value, 2) + 0.0:{'+' if sign else ''}.2f}"
     return text.replace("-", "−")

@@ -1,4 +1,4 @@
-"""Pictures of evidence: heat over a picture, the box around the strongest part, cut-outs, data addresses for a page."""
+"""Pictures of evidence: heat maps, frames around the strongest part, crops, ``data:`` URIs for a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -17,12 +16,14 @@ Box = tuple[int, int, int, int]
 
 SIDE = 192  # pixels of a picture on a page
 CRISP = 64  # pictures up to this side are enlarged as visible pixels: smoothing would invent detail
-_FRAME, _HALO = (0, 229, 255), (10, 10, 30)  # cyan is no colour of the heat map
-_FOR, _AGAINST = (0, 170, 135), (235, 110, 20)  # the colours of a page's bars
+_FRAME = (0, 229, 255)  # cyan does not occur in the heat map
+_HALO = (10, 10, 30)
+_FOR = (0, 170, 135)  # as in the bars of a page
+_AGAINST = (235, 110, 20)
 
 
 def box(evidence: Tensor, size: int | tuple[int, int], quantile: float = 0.95) -> Box:
-    """The smallest box around the strongest evidence, the patch of Chen et al., This Looks Like That, 2019.
+    """Return the smallest box around the strongest evidence: the patch of Chen et al., This Looks Like That, 2019.
 
     Args:
         evidence: ``(h, w)`` on the model's own grid.
@@ -38,7 +39,7 @@ def box(evidence: Tensor, size: int | tuple[int, int], quantile: float = 0.95) -
 
 
 def crop(picture: Tensor, box: Box) -> Tensor:
-    """The ``(3, y1 - y0, x1 - x0)`` piece of a ``(3, s, s)`` picture inside a half-open box.
+    """Return the ``(3, y1 - y0, x1 - x0)`` part of a ``(3, s, s)`` picture inside a half-open box.
 
     Raises:
         ValueError: if the box is empty or leaves the picture.
@@ -51,7 +52,7 @@ def crop(picture: Tensor, box: Box) -> Tensor:
 
 
 def image(picture: Tensor, *, side: int = SIDE, frame: Box | None = None, crisp: bool | None = None) -> Image.Image:
-    """An 8-bit image for the eye, its longer side ``side`` pixels (a little more where pixels stay whole).
+    """Return an 8-bit image, its longer side ``side`` pixels (a little more where pixels stay whole).
 
     Args:
         picture: ``(3, s, s)`` in 0..1.
@@ -66,7 +67,7 @@ def image(picture: Tensor, *, side: int = SIDE, frame: Box | None = None, crisp:
         raise ValueError(f"a picture is {tuple(picture.shape)}; expected (3, height, width)")
     low, high = float(picture.min()), float(picture.max())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
-        raise ValueError(f"a picture spans {low:.3g}..{high:.3g}; expected 0..1: undo the normalisation first")
+        raise ValueError(f"a picture spans {low:.3g}..{high:.3g}; expected 0..1: undo the normalization first")
     array = (picture.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     longer = max(array.shape[:2])
     crisp = longer <= CRISP if crisp is None else crisp
@@ -77,7 +78,7 @@ def image(picture: Tensor, *, side: int = SIDE, frame: Box | None = None, crisp:
 
 
 def overlay(picture: Tensor, evidence: Tensor, *, side: int = SIDE, frame: Box | None = None) -> Image.Image:
-    """A picture with its evidence laid over it as heat: the stronger, the brighter and the less transparent.
+    """Return a picture under a heat map of its evidence: the stronger, the brighter and the less transparent.
 
     Evidence is scaled to its own smallest and largest value, so heat compares places in one map and not two maps.
     Evidence that is the same everywhere leaves the picture as it is.
@@ -93,17 +94,19 @@ def overlay(picture: Tensor, evidence: Tensor, *, side: int = SIDE, frame: Box |
     span = evidence.max() - evidence.min()
     level = (evidence - evidence.min()) / span if span > 0 else torch.zeros_like(evidence)
     heat = upsample(level[None, None], (below.height, below.width))[0, 0].clamp(0, 1).numpy()
-    colour = colormaps["inferno"](0.15 + 0.8 * heat)[..., :3]
+    from matplotlib import colormaps
+
+    color = colormaps["inferno"](0.15 + 0.8 * heat)[..., :3]
     alpha = 0.8 * heat[..., None] ** 1.5
-    mixed = (1 - alpha) * np.asarray(below) / 255 + alpha * colour
+    mixed = (1 - alpha) * np.asarray(below) / 255 + alpha * color
     drawn = Image.fromarray((mixed * 255).round().astype(np.uint8))
     return drawn if frame is None else _framed(drawn, frame, drawn.width / picture.shape[-1])
 
 
 def signed(evidence: Tensor, picture: Tensor | None = None, *, side: int = SIDE) -> Image.Image:
-    """Evidence with a sign over a picture, or on white: blue-green speaks for, orange against, colourless is 0.
+    """Return signed evidence over a picture, or on white: blue-green is positive, orange negative, colorless 0.
 
-    Scaled so that the largest absolute value has full colour: colours compare places in one map and not two maps.
+    Scaled so that the largest absolute value has full color: colors compare places in one map and not two maps.
 
     Args:
         evidence: ``(h, w)``
@@ -118,14 +121,14 @@ def signed(evidence: Tensor, picture: Tensor | None = None, *, side: int = SIDE)
     resize = torch.nn.functional.interpolate
     level = resize(level[None, None], size=size, mode="nearest-exact" if same else "bicubic")[0, 0].clamp(-1, 1)
     level = level.numpy()[..., None]
-    colour = np.where(level > 0, np.array(_FOR), np.array(_AGAINST)) / 255
+    color = np.where(level > 0, np.array(_FOR), np.array(_AGAINST)) / 255
     alpha = abs(level) ** 0.7
-    mixed = (1 - alpha) * np.asarray(drawn) / 255 + alpha * colour
+    mixed = (1 - alpha) * np.asarray(drawn) / 255 + alpha * color
     return Image.fromarray((mixed * 255).round().astype(np.uint8))
 
 
 def _framed(drawn: Image.Image, frame: Box, scale: float) -> Image.Image:
-    """A bright frame with a dark rim on both sides, so that it shows on any picture."""
+    """Return a picture with a bright frame between two dark lines, visible on any picture."""
     x0, y0, x1, y1 = (round(n * scale) for n in frame)
     pen = ImageDraw.Draw(drawn)
     pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=_HALO, width=5)
@@ -134,7 +137,7 @@ def _framed(drawn: Image.Image, frame: Box, scale: float) -> Image.Image:
 
 
 def data_uri(drawn: Image.Image) -> str:
-    """The image as a ``data:`` address: PNG for few colours or where parts of it are clear, JPEG for photographs."""
+    """Return the image as a ``data:`` URI: PNG for few colors or where parts of it are clear, JPEG for photographs."""
     buffer = io.BytesIO()
     exact = drawn.getcolors(300) is not None or "A" in drawn.getbands()
     drawn.save(buffer, "PNG", optimize=True) if exact else drawn.save(buffer, "JPEG", quality=82, optimize=True)

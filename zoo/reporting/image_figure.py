@@ -1,18 +1,15 @@
-"""One explanation as one picture, for a card or a paper: the input, its strongest units, and the sum."""
+"""One explanation as one picture, for a model card or a paper: the input, its largest units, and the sum."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from zoo.explanation import Explanation
 from zoo.reporting import heatmap
-from zoo.reporting.glossary import GLOSSARY
 from zoo.reporting.unit_source import Source
 
 
@@ -25,7 +22,7 @@ def figure(
     sources: Mapping[int, Source],
     count: int = 3,
 ) -> Image.Image:
-    """Draw input ``i`` of an explanation.
+    """Return a picture of input ``i`` of an explanation.
 
     Args:
         explanation: of several inputs.
@@ -36,11 +33,14 @@ def figure(
         count: how many units to draw.
 
     Returns:
-        The input above, then a column for each unit: where it is found, and the piece of the training sample it is.
+        The input, then a column for each unit: where it is active in the input, and its training sample or template.
     """
-    told = explanation.detach().to("cpu")
-    target, logit = int(told.target[i]), float(told.logits[i, told.target[i]])
-    shown = [u for u in told.shown[i].tolist() if u >= 0][:count]
+    explanation = explanation.detach().to("cpu")
+    target, logit = int(explanation.target[i]), float(explanation.logits[i, explanation.target[i]])
+    shown = [u for u in explanation.shown[i].tolist() if u >= 0][:count]
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     sheet = Figure(figsize=(2.1 * (len(shown) + 1), 4.4), dpi=110, layout="constrained")
     axes = sheet.subplots(2, len(shown) + 1, squeeze=False)
     for ax in axes.flat:
@@ -48,29 +48,34 @@ def figure(
     if picture is not None:
         axes[0, 0].imshow(heatmap.image(picture))
         axes[0, 0].set_title("input", fontsize=10)
-    rest = logit - sum(float(told.contribution[i, u]) for u in shown)
-    lines = [f"{float(told.contribution[i, u]):+.2f}" for u in shown] + [f"{rest:+.2f} all else", f"= {logit:.2f}"]
+    rest = logit - sum(float(explanation.contribution[i, u]) for u in shown)
+    lines = [f"{float(explanation.contribution[i, u]):+.2f}" for u in shown] + [
+        f"{rest:+.2f} all other units, base",
+        f"= {logit:.2f}",
+    ]
     axes[1, 0].text(0.5, 0.5, f"{class_names[target]}\n\n" + "\n".join(lines), ha="center", va="center", fontsize=11)
     for column, unit in enumerate(shown, start=1):
-        placed = told.where is not None and told.where.ndim == 4 and picture is not None
-        amount = f"{float(told.contribution[i, unit]):+.2f}"
-        axes[0, column].set_title(f"{amount}: here" if placed else told.units.names[unit], fontsize=10)
-        if not placed and unit not in sources:
-            line = f"{amount}\nstrength {float(told.strength[i, unit]):.3g}"
-            axes[0, column].text(0.5, 0.5, line, ha="center", va="center", fontsize=11)
-        if placed:
-            place = told.where[i, column - 1]
-            if GLOSSARY[told.units.kind].signed:
-                axes[0, column].imshow(heatmap.signed(place, picture))
+        amount = f"{float(explanation.contribution[i, unit]):+.2f}"
+        where = explanation.where
+        if where is not None and where.ndim == 4 and picture is not None:
+            axes[0, column].set_title(f"{amount}: in the input", fontsize=10)
+            evidence = where[i, column - 1]
+            if explanation.units.signed:
+                drawn = heatmap.signed(evidence, picture)
             else:
-                axes[0, column].imshow(
-                    heatmap.overlay(picture, place, frame=heatmap.box(place, tuple(picture.shape[-2:])))
-                )
+                frame = heatmap.box(evidence, (picture.shape[-2], picture.shape[-1]))
+                drawn = heatmap.overlay(picture, evidence, frame=frame)
+            axes[0, column].imshow(drawn)
+        else:
+            axes[0, column].set_title(explanation.units.names[unit], fontsize=10)
+            if unit not in sources:
+                line = f"{amount}\nstrength {float(explanation.strength[i, unit]):.3g}"
+                axes[0, column].text(0.5, 0.5, line, ha="center", va="center", fontsize=11)
         if unit in sources:
             axes[1, column].set_title(
-                told.units.names[unit] if sources[unit].portrait else "looks like this", fontsize=10
+                explanation.units.names[unit] if sources[unit].is_template else "training sample", fontsize=10
             )
             axes[1, column].imshow(sources[unit].whole())
-    canvas, buffer = FigureCanvasAgg(sheet), io.BytesIO()
-    canvas.print_png(buffer)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(sheet).print_png(buffer)
     return Image.open(buffer).convert("RGB")

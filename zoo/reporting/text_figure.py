@@ -1,18 +1,22 @@
-"""One explanation of a text as one picture, for a card or a paper: its end, marked by each of the strongest units."""
+"""One explanation of a text as one picture: the end of the text, colored by each of the largest units."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from zoo.explanation import Explanation
 from zoo.reporting.glossary import visible
 from zoo.reporting.token_spans import Span, spans
 
-LETTERS, LINE, EDGE = 78, 26, 14  # letters in a line; pixels of a line and of the margin
-INK, QUIET, FOR, AGAINST = (28, 32, 36), (91, 100, 109), (0, 170, 135), (235, 110, 20)
+LETTERS = 78  # in a line
+LINE = 26  # pixels
+EDGE = 14  # pixels of the margin
+INK = (28, 32, 36)
+QUIET = (91, 100, 109)
+FOR = (0, 170, 135)
+AGAINST = (235, 110, 20)
 
 
 def text_figure(
@@ -24,7 +28,7 @@ def text_figure(
     notes: Mapping[int, str] | None = None,
     count: int = 3,
 ) -> Image.Image:
-    """Draw input ``i`` of an explanation.
+    """Return a picture of input ``i`` of an explanation.
 
     Args:
         explanation: of several contexts.
@@ -35,35 +39,38 @@ def text_figure(
         count: how many units to draw.
 
     Returns:
-        What comes next; for each unit what it adds, what is known of it, and where in the text it is on; then the sum.
+        The predicted token; for each unit its contribution, its note and where in the text it is active; then the sum.
     """
-    told = explanation.detach().to("cpu")
-    target, logit = int(told.target[i]), float(told.logits[i, told.target[i]])
-    shown = [(slot, u) for slot, u in enumerate(told.shown[i].tolist()) if u >= 0][:count]
+    explanation = explanation.detach().to("cpu")
+    target, logit = int(explanation.target[i]), float(explanation.logits[i, explanation.target[i]])
+    shown = [(slot, u) for slot, u in enumerate(explanation.shown[i].tolist()) if u >= 0][:count]
     pieces = [piece.replace("\n", " ") for piece in pieces]
-    lines: list[list[Span] | str] = [_end(spans(pieces)), f"What comes next: “{visible(class_names[target])}”"]
+    lines: list[list[Span] | str] = [_end(spans(pieces)), f"Predicted next token: “{visible(class_names[target])}”"]
     for slot, u in shown:
         note = f", {notes[u]}" if notes and u in notes else ""
-        lines += ["", f"{float(told.contribution[i, u]):+.2f}  {told.units.names[u]}{note}"]
-        if told.where is not None:
-            lines.append(_end(spans(pieces, told.where[i, slot])))
-    rest = logit - sum(float(told.contribution[i, u]) for _, u in shown)
-    lines += ["", f"{rest:+.2f}  all else", f"={logit:6.2f}"]
+        lines += ["", f"{float(explanation.contribution[i, u]):+.2f}  {explanation.units.names[u]}{note}"]
+        if explanation.where is not None:
+            lines.append(_end(spans(pieces, explanation.where[i, slot])))
+    rest = logit - sum(float(explanation.contribution[i, u]) for _, u in shown)
+    lines += ["", f"{rest:+.2f}  all other units, base", f"={logit:6.2f}"]
     return _drawn(lines)
 
 
 def _end(text: Sequence[Span]) -> list[Span]:
-    """The last letters of a text, as many as fit in a line."""
-    found, room = [], LETTERS
+    """Return the last letters of a text, as many as fit in a line."""
+    kept: list[Span] = []
+    room = LETTERS
     for span in reversed(text):
         cut = span.text[-room:] if room > 0 else ""
         room -= len(cut)
         if cut:
-            found.append(Span(cut, span.level, span.side, span.amount))
-    return found[::-1]
+            kept.append(Span(cut, span.level, span.side, span.amount))
+    return kept[::-1]
 
 
 def _drawn(lines: Sequence[list[Span] | str]) -> Image.Image:
+    from matplotlib.font_manager import FontProperties, findfont
+
     fonts = (
         findfont(FontProperties(family=[name])) for name in ("DejaVu Sans Mono", "DejaVu Sans")
     )  # matplotlib's own
@@ -81,8 +88,8 @@ def _drawn(lines: Sequence[list[Span] | str]) -> Image.Image:
             end = x + step * len(span.text)
             if span.level:
                 full = FOR if span.side == "for" else AGAINST
-                colour = tuple(round(255 + 0.62 * span.level * (c - 255)) for c in full)
-                pen.rectangle((x, y, end, y + LINE - 5), fill=colour)
+                color = tuple(round(255 + 0.62 * span.level * (c - 255)) for c in full)
+                pen.rectangle((x, y, end, y + LINE - 5), fill=color)
             pen.text((x, y), span.text, fill=INK if span.level else QUIET, font=mono)
             x = end
     return sheet

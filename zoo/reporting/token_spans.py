@@ -1,4 +1,4 @@
-"""Evidence over a text: each token under a colour as strong as its evidence."""
+"""Evidence over a text: each token colored by its evidence."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-FAINT = 0.02  # share of the strongest evidence below which a token has no colour
+FAINT = 0.02  # share of the strongest evidence below which a token has no color
 
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens under one colour: ``level`` in 0..1 says how strong, ``side`` which, ``amount`` the number."""
+    """Tokens of one color.
+
+    Attributes:
+        text: their text.
+        level: strength of the color in 0..1.
+        side: ``for`` or ``against``.
+        amount: the evidence, formatted.
+    """
 
     text: str
     level: float = 0.0
@@ -21,14 +28,19 @@ class Span:
 
 
 def spans(pieces: Sequence[str], evidence: Tensor | None = None) -> list[Span]:
-    """A text as spans, the colour of each token scaled to the strongest evidence in the text.
+    """Return a text as spans, the color of each token scaled to the largest evidence in the text.
 
     Args:
         pieces: the texts of t tokens.
-        evidence: ``(t or more,)``, positive for, negative against; None for no colours.
+        evidence: ``(t or more,)``, positive for, negative against; None for no colors.
 
     Raises:
         ValueError: if there is less evidence than tokens.
+
+    Example:
+        >>> import torch
+        >>> [span.side for span in spans(["good", "bad"], torch.tensor([1.0, -1.0]))]
+        ['for', 'against']
     """
     texts = [piece.replace("\n", "⏎\n").replace("\t", "⇥") for piece in pieces]
     if evidence is None:
@@ -37,14 +49,14 @@ def spans(pieces: Sequence[str], evidence: Tensor | None = None) -> list[Span]:
         raise ValueError(f"evidence is {tuple(evidence.shape)}; expected one number for each of {len(pieces)} tokens")
     values = evidence[: len(pieces)].double().tolist()
     top = max((abs(v) for v in values), default=0.0) or 1.0
-    found: list[Span] = []
+    result: list[Span] = []
     for text, value in zip(texts, values, strict=True):
         level = abs(value) / top
-        if level < FAINT and found and found[-1].level == 0:
-            found[-1] = Span(found[-1].text + text)
+        if level < FAINT and result and result[-1].level == 0:
+            result[-1] = Span(result[-1].text + text)
         elif level < FAINT:
-            found.append(Span(text))
+            result.append(Span(text))
         else:
             side = "for" if value > 0 else "against"
-            found.append(Span(text, round(level**0.7, 3), side, f"{value:.3g}".replace("-", "−")))
-    return found
+            result.append(Span(text, round(level**0.7, 3), side, f"{value:.3g}".replace("-", "−")))
+    return result

@@ -1,4 +1,4 @@
-"""Where a unit came from, as a record and as a picture."""
+"""The training sample or the template of a unit, as a record and as a picture."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from torch import Tensor
 
 from zoo.reporting import heatmap
 
+GAP = 12  # pixels between the two pictures
+
 
 @dataclass(frozen=True)
 class Source:
-    """The training sample that a unit came from, or the unit itself as a picture.
+    """The training sample that a unit was taken from, or its template.
 
     Attributes:
-        picture: ``(3, s, s)`` in 0..1, as the model saw it but not normalised; or ``(h, w)``, a signed portrait.
-        box: the piece that became the unit, half-open pixels ``(x0, y0, x1, y1)``; None for the whole picture.
+        picture: ``(3, s, s)`` in 0..1, before normalization; or ``(h, w)``, a signed template.
+        box: the patch that the unit was taken from, half-open pixels ``(x0, y0, x1, y1)``; None for the whole picture.
         caption: a few words, such as ``training picture 812, a seven``.
     """
 
@@ -25,31 +27,32 @@ class Source:
     caption: str
 
     @property
-    def portrait(self) -> bool:
-        """Whether this is the unit itself, and no training sample."""
+    def is_template(self) -> bool:
+        """Whether this is a template of the unit, and no training sample."""
         return self.picture.ndim == 2
 
     def cutout(self) -> Image.Image | None:
-        """The piece alone, None if the unit came from a whole picture."""
+        """Return the patch alone; None if the unit came from a whole picture."""
         if self.box is None:
             return None
         crisp = max(self.picture.shape[-2:]) <= heatmap.CRISP
         return heatmap.image(heatmap.crop(self.picture, self.box), crisp=crisp)
 
     def whole(self) -> Image.Image:
-        """The training picture with the piece framed; a portrait in two colours."""
-        if self.portrait:
+        """Return the training picture with the patch framed; a template in two colors."""
+        if self.is_template:
             return heatmap.signed(self.picture)
         return heatmap.image(self.picture, frame=self.box)
 
 
 def unit_picture(source: Source) -> Image.Image:
-    """One picture of a unit for a checkpoint's ``units/``: the framed training picture and, beside it, the piece."""
-    whole, piece, gap = source.whole(), source.cutout(), 12
-    if piece is None:
+    """Return one picture of a unit: the framed training picture and, beside it, the patch."""
+    whole = source.whole()
+    patch = source.cutout()
+    if patch is None:
         return whole
-    piece.thumbnail((whole.width, whole.height), Image.Resampling.NEAREST)
-    canvas = Image.new("RGBA", (whole.width + gap + piece.width, whole.height), (0, 0, 0, 0))
+    patch.thumbnail((whole.width, whole.height), Image.Resampling.NEAREST)
+    canvas = Image.new("RGBA", (whole.width + GAP + patch.width, whole.height), (0, 0, 0, 0))
     canvas.paste(whole, (0, 0))
-    canvas.paste(piece, (whole.width + gap, (whole.height - piece.height) // 2))
+    canvas.paste(patch, (whole.width + GAP, (whole.height - patch.height) // 2))
     return canvas

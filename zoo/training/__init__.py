@@ -1,1 +1,1 @@
-"""Phases, what resumes them, and where their numbers are written."""
+"""Training: phases, resumable checkpoints, loggers, cached features, checks before a run."""

@@ -1,4 +1,4 @@
-"""What makes a run resumable to the bit: atomic checkpoints after each epoch, every n steps and on Ctrl-C."""
+"""Exactly resumable runs: atomic checkpoints after each epoch, every n steps and on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,60 +14,63 @@ from pytorch_lightning.callbacks import Callback
 
 
 class Resumable(Callback):
-    """Keep one checkpoint of the running phase, always whole.
+    """Keeps one checkpoint of the running phase, replaced atomically.
 
-    The first Ctrl-C finishes the step, saves and stops; a second one stops at once.
+    The first Ctrl-C finishes the step, saves and stops; a second one stops immediately.
 
     Args:
-        file: the checkpoint; replaced atomically.
-        every: steps between two checkpoints inside an epoch; None for epoch ends only.
+        file: the checkpoint.
+        every: steps between two checkpoints within an epoch; None for epoch ends only.
     """
 
     def __init__(self, file: Path, every: int | None = None) -> None:
-        self.file, self.every = file, every
-        self.asked = False
-        self._before: Any = None
+        self.file = file
+        self.every = every
+        self.interrupted = False
+        self._handler: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen for Ctrl-C."""
+        """Install the handler of Ctrl-C."""
 
-        def ask(*_: Any) -> None:
-            if self.asked:
+        def interrupt(*_: Any) -> None:
+            if self.interrupted:
                 raise KeyboardInterrupt
-            self.asked = True
+            self.interrupted = True
 
-        if threading.current_thread() is threading.main_thread():  # the only one that may listen
-            self._before = signal.signal(signal.SIGINT, ask)
+        if threading.current_thread() is threading.main_thread():  # only the main thread can set a handler
+            self._handler = signal.signal(signal.SIGINT, interrupt)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Stop listening."""
-        self._stop_listening()
+        """Restore the previous handler of Ctrl-C."""
+        self._restore_handler()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Stop listening."""
-        self._stop_listening()
+        """Restore the previous handler of Ctrl-C."""
+        self._restore_handler()
 
-    def _stop_listening(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+    def _restore_handler(self) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self._handler = None
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Save inside an epoch when it is time, or when asked to stop."""
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save within an epoch every ``every`` steps, or after Ctrl-C."""
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         due = self.every is not None and trainer.global_step % self.every == 0
-        asked = self._anyone_asked(trainer)
-        if (due or asked) and not last:
+        interrupted = self._any_interrupted(trainer)
+        if (due or interrupted) and not last:
             self._save(trainer)
-            self._stop_if(asked)
+            self._stop_if(interrupted)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after each epoch."""
         self._save(trainer)
-        self._stop_if(self._anyone_asked(trainer))
+        self._stop_if(self._any_interrupted(trainer))
 
     def state_dict(self) -> dict[str, Any]:
-        """Random state of this process, for layers that draw, such as dropout."""
+        """Return the random state of this process, for layers such as dropout."""
         state = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             state["cuda"] = torch.cuda.get_rng_state()
@@ -85,18 +88,18 @@ class Resumable(Callback):
         if trainer.is_global_zero:
             os.replace(part, self.file)
 
-    def _anyone_asked(self, trainer: pl.Trainer) -> bool:
-        """Whether any process was asked to stop: all must stop at the same step."""
-        return trainer.strategy.reduce_boolean_decision(self.asked, all=False)
+    def _any_interrupted(self, trainer: pl.Trainer) -> bool:
+        """Whether any process was interrupted: all must stop at the same step."""
+        return trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
 
     @staticmethod
-    def _stop_if(asked: bool) -> None:
-        if asked:
+    def _stop_if(interrupted: bool) -> None:
+        if interrupted:
             raise KeyboardInterrupt
 
 
 def place_in(checkpoint: Path) -> tuple[int, int]:
-    """Epoch and batch at which a run resumed from this checkpoint begins."""
+    """Return the epoch and batch at which a run resumed from this checkpoint begins."""
     loops = torch.load(checkpoint, weights_only=True, map_location="cpu")["loops"]["fit_loop"]
     epoch = loops["epoch_progress"]["current"]["processed"]
     batches = loops["epoch_loop.batch_progress"]

@@ -1,4 +1,4 @@
-"""What can be refused before training begins: a mistake found at its end has cost all of it."""
+"""Checks of a run before training begins."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from zoo.capabilities import HasExtraMetrics
 from zoo.data.base import Data
 from zoo.metrics.suite import check as check_scores
 from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
 from zoo.phase import Phase, methods
 
-LEAST = {"epochs": 0, "every": 1, "cache": 0, "weight_decay": 0, "gamma": 0}
+MINIMUM = {"epochs": 0, "every": 1, "cache": 0, "weight_decay": 0, "gamma": 0}
 
 
 def check_run(model: SelfExplaining, data: Data, config: DictConfig) -> None:
-    """Refuse a run that would fail later: its phases, its suite of scores, an input size that the model cannot take.
+    """Check phases, suite of scores and input size of a run.
 
     Raises:
-        ValueError: naming what is wrong and the nearest right word.
+        ValueError: naming the mistake and the nearest valid name.
     """
     check_phases(model, config)
     check_scores(config.suite)
@@ -31,16 +32,17 @@ def check_run(model: SelfExplaining, data: Data, config: DictConfig) -> None:
         with torch.no_grad():
             model(torch.zeros(1, *shape, dtype=torch.int64 if model.input_kind == "tokens" else None))
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        reason, sides = str(error).splitlines()[0], " x ".join(map(str, shape[1:] or shape))
-        what = f"pictures of {sides} (data.size)" if len(shape) == 3 else f"rows of {sides} {model.input_kind}"
+        reason = str(error).splitlines()[0]
+        sides = " x ".join(map(str, shape[1:] or shape))
+        what = f"images of {sides} (data.size)" if len(shape) == 3 else f"rows of {sides} {model.input_kind}"
         raise ValueError(f"{model.name} cannot take {what}: {reason}") from error
 
 
 def check_phases(model: SelfExplaining, config: DictConfig) -> None:
-    """Refuse unknown parts, loss terms, methods and arguments of methods, and numbers out of range.
+    """Check parts, loss terms, methods and their arguments, and ranges of numbers.
 
     Raises:
-        ValueError: naming phase, word and the nearest right one.
+        ValueError: naming phase, name and the nearest valid one.
     """
     trainer = config.trainer
     for key in ("devices", "save_every"):
@@ -49,7 +51,7 @@ def check_phases(model: SelfExplaining, config: DictConfig) -> None:
     cached = [f"phases.{n}.cache" for n, p in config.phases.items() if p.cache]
     for key in [*cached, *(f"trainer.{k}" for k in ("compile", "channels_last") if trainer[k])]:
         if "backbone" not in model.trainable_parts():
-            raise ValueError(f"{key} is about the part 'backbone', which {model.name} does not have")
+            raise ValueError(f"{key} needs the part 'backbone', which {model.name} does not have")
     for name, phase in config.phases.items():
         try:
             _check_phase(model, OmegaConf.to_object(phase))
@@ -59,17 +61,17 @@ def check_phases(model: SelfExplaining, config: DictConfig) -> None:
 
 
 def _check_phase(model: SelfExplaining, phase: Any) -> None:
-    for key, least in LEAST.items():
-        if getattr(phase, key) < least:
-            raise ValueError(f"{key} is {getattr(phase, key)}; expected {least} or more")
+    for key, minimum in MINIMUM.items():
+        if getattr(phase, key) < minimum:
+            raise ValueError(f"{key} is {getattr(phase, key)}; expected {minimum} or more")
     for part, rate in phase.lr.items():
         if rate < 0:
             raise ValueError(f"lr.{part} is {rate}; expected 0 or more")
     model.configure_phase(phase)
     if phase.epochs and not phase.lr:
-        raise ValueError(f"epochs is {phase.epochs} and lr names no part; nothing would learn")
+        raise ValueError(f"epochs is {phase.epochs} and lr names no part; expected at least one part to train")
     if phase.cache and "backbone" in phase.lr:
-        raise ValueError("cache keeps features of a frozen backbone, but lr trains the backbone")
+        raise ValueError("cache is set and lr trains the backbone; expected a frozen backbone")
     for method, args in methods(phase.then).items():
         known = _methods(model)
         if method not in known:
@@ -86,8 +88,9 @@ def _check_phase(model: SelfExplaining, phase: Any) -> None:
 
 
 def _methods(model: SelfExplaining) -> list[str]:
-    """Methods of the family itself whose first argument is a loader."""
-    own = [n for n in dir(type(model)) if not n.startswith("_") and not hasattr(SelfExplaining, n)]
+    """Public methods of the family whose first argument is a loader."""
+    inherited = {*dir(SelfExplaining), *dir(HasExtraMetrics)}
+    own = [n for n in dir(type(model)) if not n.startswith("_") and n not in inherited]
     return [n for n in own if callable(getattr(type(model), n)) and _first(getattr(model, n)) == ["loader"]]
 
 

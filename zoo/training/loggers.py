@@ -1,4 +1,4 @@
-"""Where the numbers of a run are written: always one CSV file, and the trackers that the config names."""
+"""Loggers of a run: one CSV file, and the experiment trackers that the config names."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ COLUMNS = ("phase", "step", "time", "name", "value")
 
 
 class CsvLog(Logger):
-    """Append metrics to one CSV file, a line for each number; a resumed run goes on in the same file.
+    """Appends metrics to one CSV file, a line for each number; a resumed run continues the same file.
 
-    Columns: phase, step (empty for what a method of the model reports), time in seconds since the epoch of Unix, name,
-    value.
+    Columns: phase, step (empty for metrics of a method of the model), Unix time in seconds, name, value.
 
     Args:
         file: to append to.
@@ -27,7 +26,8 @@ class CsvLog(Logger):
 
     def __init__(self, file: Path, phase: str) -> None:
         super().__init__()
-        self.file, self.phase = file, phase
+        self.file = file
+        self.phase = phase
 
     @property
     def name(self) -> str:
@@ -42,25 +42,26 @@ class CsvLog(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> CsvLog:
-        """Itself: there is nothing behind it."""
+        """The logger itself."""
         return self
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The run folder holds the whole config already."""
+        """Do nothing: the run folder has the config."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append a line for each metric."""
-        fresh, now = not self.file.exists(), round(time.time(), 3)
+        is_new = not self.file.exists()
+        now = round(time.time(), 3)
         with self.file.open("a", newline="") as out:
-            lines = csv.writer(out)
-            if fresh:
-                lines.writerow(COLUMNS)
-            lines.writerows((self.phase, step, now, k, v) for k, v in metrics.items() if k != "epoch")
+            writer = csv.writer(out)
+            if is_new:
+                writer.writerow(COLUMNS)
+            writer.writerows((self.phase, step, now, k, v) for k, v in metrics.items() if k != "epoch")
 
 
 def read_log(file: Path) -> list[dict[str, str]]:
-    """The lines of a log, oldest first; none if there is no file."""
+    """Return the lines of a log, oldest first; none if there is no file."""
     if not file.exists():
         return []
     with file.open(newline="") as lines:
@@ -78,10 +79,10 @@ def trackers(names: list[str], out: Path, phase: str) -> list[Logger]:
         "wandb": lambda: WandbLogger(project="zoo", name=f"{out.name}-{phase}", save_dir=out, offline=True),
         "mlflow": lambda: MLFlowLogger("zoo", run_name=f"{out.name}-{phase}", tracking_uri=f"file:{out / 'mlruns'}"),
     }
-    found = []
+    loggers: list[Logger] = []
     for name in names:
         try:
-            found.append(make[name]())
+            loggers.append(make[name]())
         except ModuleNotFoundError as error:
             raise ValueError(f"trainer.loggers names {name}, which is not installed; pip install {name}") from error
-    return found
+    return loggers

@@ -1,7 +1,8 @@
 """Training as a sequence of phases: one ``Trainer.fit`` each, then methods of the model, then the weights on disk.
 
-DDP builds its reducer once, at the start of a fit: parameters unfrozen later silently differ between ranks. Hence a
-fit per phase. A finished phase leaves ``phases/<i>-<name>.safetensors``; a running one a resumable ``.ckpt`` beside it.
+DDP builds its reducer once, at the start of a fit, so parameters unfrozen later would differ between ranks without
+warning: hence one fit per phase. A finished phase writes ``phases/<i>-<name>.safetensors``, a running one a resumable
+``.ckpt`` beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from zoo.config import TrainerArgs
 from zoo.data.base import Data
 from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
-from zoo.training.cache import CachedFeatures, bypassed
+from zoo.training.cache import CachedFeatures, backbone_of, bypassed
 from zoo.training.callbacks import Resumable, place_in
 from zoo.training.check import check_phases
 from zoo.training.loggers import CsvLog, trackers
@@ -50,42 +51,45 @@ def run_phases(
         data: its data.
         config: the run.
         out: run folder; gets ``phases/`` and ``log.csv``.
-        resume: skip finished phases and go on inside the running one, to the same bits as an uninterrupted run.
+        resume: skip finished phases and continue the running one; the result is bit-identical to an uninterrupted run.
         limit: batches per epoch, for a dry run.
         callbacks: further Lightning callbacks.
         progress: show progress bars.
 
     Raises:
-        ValueError: if a phase names something that the model does not have.
+        ValueError: if a phase names a part, loss term or method that the model does not have.
     """
     check_phases(model, config)
     folder = out / "phases"
-    if rank_zero_only.rank == 0:  # the others must not be earlier than the check that the folder is free
+    if getattr(rank_zero_only, "rank", 0) == 0:  # other ranks must not create it before it is checked
         folder.mkdir(parents=True, exist_ok=True)
     if config.trainer.channels_last:
-        model.trainable_parts()["backbone"].to(memory_format=torch.channels_last)
+        backbone_of(model).to(memory_format=torch.channels_last)
     if config.trainer.compile:
-        model.trainable_parts()["backbone"].compile()
+        backbone_of(model).compile()
     for i, (name, raw) in enumerate(config.phases.items()):
-        phase: Phase = OmegaConf.to_object(raw)
-        done, running = folder / f"{i}-{name}.safetensors", folder / f"{i}-{name}.ckpt"
+        phase = OmegaConf.to_object(raw)
+        assert isinstance(phase, Phase)
+        done = folder / f"{i}-{name}.safetensors"
+        running = folder / f"{i}-{name}.ckpt"
         if resume and done.exists():
             model.load_state_dict(load_file(done))
             continue
         pl.seed_everything(config.seed + i, verbose=False)
         model.configure_phase(phase)
-        log, start = CsvLog(out / "log.csv", name), time.time()
+        log = CsvLog(out / "log.csv", name)
+        start = time.time()
         logs = [log, *trackers(config.trainer.loggers, out, name)]
         trainer = _trainer(config.trainer, phase, logs, running, limit, [*(callbacks or []), *_bars(progress)])
         if phase.epochs:
             _fit(trainer, model, data, phase, running if resume and running.exists() else None, progress=progress)
         model.to(trainer.strategy.root_device)
-        _agree(model)
+        _broadcast_state(model)
         for method, args in methods(phase.then).items():
             train = tqdm(
                 data.loader("train"), desc=f"{name}: {method}", disable=None if progress else True, leave=False
             )
-            if args.get("val"):  # asks for the validation samples
+            if args.get("val"):  # replaced by the loader of the validation split
                 args |= {"val": data.loader("val")}
             numbers = getattr(model, method)(train, **args) or {}
             log.log_metrics({f"{method}/{k}": v for k, v in numbers.items()})
@@ -94,8 +98,8 @@ def run_phases(
         log.log_metrics({"seconds": round(time.time() - start, 2)})
         _save(model, done, running)
         trainer.strategy.barrier()
-    if _several():
-        dist.destroy_process_group()  # what follows, such as scoring, is done by the first process alone
+    if _is_distributed():
+        dist.destroy_process_group()  # only the first process continues, with the evaluation
 
 
 def _fit(
@@ -118,27 +122,26 @@ def _fit(
     with bypassed(model) if phase.cache else nullcontext():
         try:
             trainer.fit(model, source, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as stop:  # what Lightning makes of Ctrl-C
+        except SystemExit as stop:  # Lightning raises it after Ctrl-C
             raise KeyboardInterrupt from stop
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def _agree(model: SelfExplaining) -> None:
-    """Give every process the state of the first: running statistics have followed each process's own last batch."""
-    if _several():
+def _broadcast_state(model: SelfExplaining) -> None:
+    """Copy the state of the first process to all: running statistics differ between processes."""
+    if _is_distributed():
         for tensor in model.state_dict().values():
-            whole = tensor.contiguous()
-            dist.broadcast(whole, 0)
-            tensor.copy_(whole)
+            contiguous = tensor.contiguous()
+            dist.broadcast(contiguous, 0)
+            tensor.copy_(contiguous)
 
 
 def _trainer(
     args: TrainerArgs, phase: Phase, logs: list[Logger], running: Path, limit: int | None, callbacks: list[Callback]
 ) -> pl.Trainer:
-    batches = {"limit_train_batches": limit, "limit_val_batches": limit} if limit else {}
     return pl.Trainer(
         accelerator=args.accelerator,
         devices=args.devices,
@@ -155,7 +158,8 @@ def _trainer(
         use_distributed_sampler=False,
         log_every_n_steps=10,
         deterministic="warn",
-        **batches,
+        limit_train_batches=limit or None,
+        limit_val_batches=limit or None,
     )
 
 
@@ -165,7 +169,7 @@ def _bars(progress: bool) -> list[Callback]:
 
 @rank_zero_only
 def _save(model: SelfExplaining, done: Path, running: Path) -> None:
-    """The finished phase, atomically; then its resumable checkpoint may go."""
+    """Write the finished phase atomically, then remove its resumable checkpoint."""
     part = done.with_suffix(".part")
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
     os.replace(part, done)

@@ -1,4 +1,4 @@
-"""How a run begins: the config, what it builds, and the folder it may write to."""
+"""The start of a run: its config, the model and data that it describes, and its folder."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import checkpoint
 from zoo import config as configs
+from zoo.capabilities import HasFixedShape, capability
 from zoo.concept_schema import ConceptSchema
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
+from zoo.training.check import check_run
 
 
 def classes(section: str, name: str) -> type:
-    """The class whose ``__init__`` types a section of a config."""
+    """Return the class whose ``__init__`` types a section of a config."""
     return model_class(name) if section == "model" else data_class(name)
 
 
@@ -32,8 +34,18 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return configs.load(name, overrides, classes=classes)
 
 
+def validate(name: str, overrides: Sequence[str] = ()) -> None:
+    """Check a config and everything that it names, without reading data or backbone weights.
+
+    Raises:
+        ValueError: the first mistake; the message names the key and the nearest valid one.
+    """
+    config = load_config(name, overrides)
+    check_run(*build(config, dry=True), config)
+
+
 FROM_DATA = ("concepts", "input_shape", "num_classes", "sequence")
-MADE_UP = {
+PLACEHOLDERS = {
     "concepts": {"columns": {"this": None, "that": None}},
     "input_shape": [4],
     "num_classes": 4,
@@ -42,17 +54,17 @@ MADE_UP = {
 
 
 def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
-    """Model and data of a config, the model initialised from the seed.
+    """Return model and data of a config, the model initialized from the seed.
 
-    What the model's ``__init__`` wants to know of the data (``FROM_DATA``) and the config leaves out is filled in, in
-    ``config`` too; so is what reading the data settles, such as a vocabulary.
+    Arguments of the model that depend on the data (``FROM_DATA``) and are not set are filled in, in ``config`` too; so
+    are arguments of the data that are resolved by reading them, such as a vocabulary.
 
     Args:
         config: the run.
-        dry: read neither data nor weights from disk or hub; what would be read is made up.
+        dry: read neither data nor weights from disk or hub; placeholders take their place.
 
     Raises:
-        ValueError: if they do not fit each other.
+        ValueError: if model and data do not fit each other.
     """
     _keep_vocabulary(config)
     args = configs.plain(config)
@@ -66,8 +78,9 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
         OmegaConf.update(config.data, key, value, force_add=True)
     for key in FROM_DATA:
         if key in args["model"] and args["model"][key] is None:
-            unread = dry and not (key == "input_shape" and hasattr(data, "size"))  # pictures say their shape unread
-            args["model"][key] = _made_up(config, key) if unread else _told(data, key)
+            shape_known = key == "input_shape" and capability(data, HasFixedShape) is not None
+            unread = dry and not shape_known  # images know their shape unread
+            args["model"][key] = _placeholder(config, key) if unread else _from_data(data, key)
             if not dry:
                 OmegaConf.update(config.model, key, args["model"][key], force_add=True)
     pl.seed_everything(config.seed, verbose=False)
@@ -80,7 +93,7 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
 
 
 def _keep_vocabulary(config: DictConfig) -> None:
-    """A run that starts from a checkpoint reads text with that checkpoint's tokens, where it keeps their embedding."""
+    """Use the tokens of the checkpoint that a run starts from, if the run keeps their embedding."""
     if config.finetune is None or not config.finetune.source or "embed" in config.finetune.replace:
         return
     source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
@@ -89,15 +102,15 @@ def _keep_vocabulary(config: DictConfig) -> None:
             config.data[key] = source["data"][key]
 
 
-def _made_up(config: DictConfig, key: str) -> Any:
-    """In place of what is not read: as in the checkpoint that the run starts from, if it starts from one."""
+def _placeholder(config: DictConfig, key: str) -> Any:
+    """Value of an argument without reading data: that of the checkpoint that the run starts from, or a placeholder."""
     if config.finetune is None or not config.finetune.source:
-        return MADE_UP[key]
+        return PLACEHOLDERS[key]
     source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
-    return source["model"].get(key) or MADE_UP[key]
+    return source["model"].get(key) or PLACEHOLDERS[key]
 
 
-def _told(data: Data, key: str) -> Any:
+def _from_data(data: Data, key: str) -> Any:
     if key == "num_classes":
         return data.num_classes
     if key == "input_shape":
@@ -108,40 +121,42 @@ def _told(data: Data, key: str) -> Any:
 
 
 RUN = ("config.yaml", "inputs.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
-LATER = ("suite", "reference")  # keys that only matter once training is over
+LATER = ("suite", "reference")  # keys that only matter after training
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only process of a run, or the first of several."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool) -> None:
-    """Make the run folder and write the config into it. Only the first process of a run does anything.
+    """Create the run folder and write the config into it; only the first process of a run does so.
 
     Raises:
-        ValueError: if the folder holds something and neither ``resume`` nor ``overwrite`` is given; if what is to be
-            overwritten is no run; if the run to be resumed has another config: the keys that differ are named.
+        ValueError: if the folder is not empty and neither ``resume`` nor ``overwrite`` is set; if the folder to be
+            overwritten is not a run; if the run to be resumed has another config: the message names the keys.
     """
-    if rank_zero_only.rank != 0 or int(os.environ.get("LOCAL_RANK", 0)) != 0:
+    if not is_first_process() or int(os.environ.get("LOCAL_RANK", 0)) != 0:
         return
     file = out / "config.yaml"
-    held = [p.name for p in out.iterdir()] if out.is_dir() else []
-    if held and not (resume or overwrite):
+    names = [p.name for p in out.iterdir()] if out.is_dir() else []
+    if names and not (resume or overwrite):
         raise ValueError(
-            f"{out} exists; add --resume to go on with it, --overwrite to replace it, or choose another --out"
+            f"{out} exists; add --resume to continue it, --overwrite to replace it, or choose another --out"
         )
-    if held and not file.is_file():
-        raise ValueError(f"{out} is no run folder (it has no config.yaml) and is left alone; choose another --out")
-    if (
-        held
-        and resume
-        and (
-            differ := _different(
-                OmegaConf.create(configs.migrate(OmegaConf.to_container(configs.read_yaml(file)))), config
-            )
-        )
-    ):
-        raise ValueError(f"{out} was started with another config ({', '.join(differ)}); --overwrite replaces it")
-    if held and overwrite and not resume:
-        if foreign := [name for name in held if name not in RUN and not name.startswith(".")]:
+    if names and not file.is_file():
+        raise ValueError(f"{out} is not a run folder (it has no config.yaml) and is not changed; choose another --out")
+    if names and resume:
+        differences = _different(OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file)))), config)
+        if differences:
             raise ValueError(
-                f"{out} holds {foreign[0]!r}, which is no part of a run; move it away or choose another --out"
+                f"{out} was started with another config ({', '.join(differences)}); --overwrite replaces it"
+            )
+    if names and overwrite and not resume:
+        foreign = [name for name in names if name not in RUN and not name.startswith(".")]
+        if foreign:
+            raise ValueError(
+                f"{out} holds {foreign[0]!r}, which is not part of a run; move it away or choose another --out"
             )
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -149,28 +164,25 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
     os.replace(out / ".config.part", file)
 
 
-def keep_inputs(model: SelfExplaining, out: Path, *, resume: bool) -> None:
-    """Keep the fitted inputs in the run folder; a run that is resumed must have the same.
-
-    Only the first process of a run does anything.
+def save_inputs(model: SelfExplaining, out: Path, *, resume: bool) -> None:
+    """Write the fitted inputs into the run folder; only the first process of a run does so.
 
     Raises:
-        ValueError: if the inputs fitted on the data are not those that the run began with.
+        ValueError: if a run is resumed and the inputs fitted on the data differ from those in its folder.
     """
-    if model.inputs is None or rank_zero_only.rank != 0 or int(os.environ.get("LOCAL_RANK", 0)) != 0:
+    if model.inputs is None or not is_first_process() or int(os.environ.get("LOCAL_RANK", 0)) != 0:
         return
     if resume and (out / model_inputs.FILE).is_file():
         if model_inputs.load(out).to_config() != model.inputs.to_config():
-            raise ValueError(f"the data are not those that {out} began with; restore them, or --overwrite the run")
+            raise ValueError(f"the data differ from those that {out} was started with; restore them, or --overwrite")
         return
     model_inputs.save(model.inputs, out)
 
 
 def _different(old: Any, new: Any) -> list[str]:
-    a, b = (dict(_leaves(OmegaConf.to_container(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
-    return [
-        f"{k}: {a.get(k)} there, {b.get(k)} now" for k in sorted({*a, *b}) if a.get(k) != b.get(k) and k not in LATER
-    ][:4]
+    a, b = (dict(_leaves(configs.to_dict(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
+    keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in LATER]
+    return [f"{key}: {a.get(key)} there, {b.get(key)} now" for key in keys[:4]]
 
 
 def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
@@ -179,31 +191,13 @@ def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [leaf for k, v in tree.items() for leaf in _leaves(v, f"{prefix}{k}.")]
 
 
-def statements(texts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """What ``name=value`` texts say of a model's units, and those that override its data or accelerator.
-
-    Raises:
-        ValueError: if a name is stated twice.
-    """
-    stated, overrides = {}, []
-    for text in texts:
-        name, _, value = text.rpartition("=")
-        if name.startswith("data.") or name == "trainer.accelerator":
-            overrides.append(text)
-        elif name in stated:
-            raise ValueError(f"{name!r} is stated twice; state one value")
-        else:
-            stated[name] = value
-    return stated, overrides
-
-
 def data_of(config: DictConfig, model: SelfExplaining) -> Data:
-    """The data of a trained model's config, read with the inputs, tokens and classes that the model knows.
+    """Return the data of a trained model's config, read with the inputs, tokens and classes of the model.
 
     Raises:
-        ValueError: if these data have others.
+        ValueError: if the data have other tokens or classes.
     """
-    args = OmegaConf.to_container(config)
+    args = configs.to_dict(config)
     data = create_data(**args["data"])
     if model.inputs is not None:
         concepts = args["model"].get("concepts")
@@ -214,13 +208,11 @@ def data_of(config: DictConfig, model: SelfExplaining) -> Data:
 
 
 def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining, DictConfig]:
-    """A trained model and its config, whose ``data`` and ``trainer.accelerator`` may be overridden.
+    """Return a trained model and its config, with overrides of ``data`` and ``trainer.accelerator``.
 
     Raises:
-        ValueError: no such checkpoint, or an override of what training has settled.
+        ValueError: if there is no such checkpoint, or another key is overridden.
     """
-    for text in overrides:
-        if not text.startswith(("data.", "trainer.accelerator=")):
-            raise ValueError(f"override {text!r}: a trained model is fixed; data.* and trainer.accelerator may change")
+    configs.check_trained_overrides(overrides)
     model = checkpoint.load(name)
     return model, configs.check(OmegaConf.create(model.config), overrides, where=name, classes=classes)

@@ -1,4 +1,4 @@
-"""The concepts of another data source as rows of words, such as a program can read."""
+"""Concepts of another data source as rows of words, the input of programs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data
 from zoo.data.split import Split
-from zoo.data.tables._word_rows import EMPTY, Rows
+from zoo.data.tables._categorical_rows import EMPTY, CategoricalRows
 from zoo.registry import register
 
 
 @register
-class ConceptWords(Rows):
-    """The true concepts of other data as rows of words: what a program can say about a concept bottleneck's answers.
+class ConceptWords(CategoricalRows):
+    """True concepts of another data source as rows of words, such as ``has_hole=yes``.
 
     Args:
-        source: name of the data, such as digits; it must have concepts, none of them a number.
-        source_args: its arguments.
-        batch_size: of one rank.
-        common: the other arguments of ``Data``; ``val`` and ``seed`` are given to the source.
+        source: name of the data source, such as digits; it must have concepts, none of them continuous.
+        source_args: arguments of the source.
+        batch_size: samples per batch on each rank.
+        common: other arguments of ``Data``; ``val`` and ``seed`` are passed to the source.
 
     Raises:
-        ValueError: if the source has no concepts, or one that is a number.
+        ValueError: if the source has no concepts, or a continuous one.
     """
 
     license = "as of the source"
@@ -42,8 +42,8 @@ class ConceptWords(Rows):
         self.name = source
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """Those of the source."""
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Class names of the source."""
         return self.source.class_names
 
     @cached_property
@@ -53,25 +53,30 @@ class ConceptWords(Rows):
             raise ValueError(f"data.source: {self.name} has no concepts; choose data with concepts")
         for concept in schema.concepts:
             if concept.kind == "continuous":
-                raise ValueError(f"data.source: concept {concept.name!r} of {self.name} is a number; words are needed")
+                raise ValueError(
+                    f"data.source: concept {concept.name!r} of {self.name} is continuous; expected a category"
+                )
         return schema
 
     @cached_property
-    def _columns(self) -> dict[str, list[str]]:  # pyright: ignore
-        found: list[tuple[str, list[str]]] = []
+    def _columns(self) -> dict[str, list[str]]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        columns: list[tuple[str, list[str]]] = []
         for group in self._schema.group_names:  # as in _words
             members = [c for c in self._schema.concepts if c.group == group]
             if members[0].kind == "binary":
-                found += [(c.name, ["no", "yes", EMPTY]) for c in members]
+                columns += [(c.name, ["no", "yes", EMPTY]) for c in members]
             else:
-                found.append((group, [*(c.name.removeprefix(f"{group}: ") for c in members), EMPTY]))
-        names = [name for name, _ in found]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"data.source: {twice[0]!r} of {self.name} is a concept and a group of others; rename one")
-        return dict(found)
+                columns.append((group, [*(c.name.removeprefix(f"{group}: ") for c in members), EMPTY]))
+        names = [name for name, _ in columns]
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(
+                f"data.source: {repeated[0]!r} of {self.name} is a concept and a group of others; rename one"
+            )
+        return dict(columns)
 
     def _read(self) -> dict[str, Split]:
-        _ = self._schema  # which has a word to say if there are none
+        _ = self._schema  # raises if there are none
         return {
             name: self._split_of(name, self._words(split.concepts), split.y, split.names)
             for name, split in self.source.splits.items()

@@ -1,4 +1,4 @@
-"""Boards of chess games as arrays of what stands on each square, and facts about them. Needs the package ``chess``."""
+"""Boards of chess games as arrays of the piece on each square, and facts about them. Needs the package ``chess``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import chess
 import numpy as np
 
-from zoo.data.games._othello_rules import squares
+from zoo.data.games._bitboards import squares
 
 KINDS = ("pawn", "knight", "bishop", "rook", "queen", "king")
-PIECES = ("none", *(f"{colour} {kind}" for colour in ("white", "black") for kind in KINDS))
+PIECES = ("none", *(f"{color} {kind}" for color in ("white", "black") for kind in KINDS))
 SQUARES = tuple(chess.SQUARE_NAMES)
 FACTS = (
     "white is in check",
@@ -27,7 +27,7 @@ FACTS = (
 
 
 def play(moves: Iterable[str]) -> Iterator[chess.Board]:
-    """The board before each of the moves (UCI, known to be legal), and after the last; one board that changes."""
+    """Yield the board before each of the legal moves (UCI) and after the last: one object that is updated in place."""
     board = chess.Board()
     yield board
     for move in moves:
@@ -35,17 +35,17 @@ def play(moves: Iterable[str]) -> Iterator[chess.Board]:
         yield board
 
 
-def look(games: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boards of games (UCI) wherever it is White's move.
+def read_boards(games: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the boards of games (UCI) wherever White is to move.
 
     Returns:
-        ``(r, 64)`` int8 places in ``PIECES`` of what stands on each square, ``(r, f)`` bool ``FACTS``, and ``(n + 1,)``
-        where the boards of each game begin and the last end.
+        ``(r, 64)`` int8 index in ``PIECES`` of the piece on each square; ``(r, f)`` bool ``FACTS``; ``(n + 1,)`` first
+        board of each game and the number r of all boards.
     """
-    rows, ends = [], [0]
+    rows: list[list[int]] = []
+    ends = [0]
     for game in games:
-        boards = enumerate(play(game))
-        rows += [_row(board) for ply, board in boards if ply % 2 == 0]
+        rows += [_row(board) for ply, board in enumerate(play(game)) if ply % 2 == 0]
         ends.append(len(rows))
     table = np.array(rows, np.uint64)
     kinds, white, facts = squares(table[:, :6]), squares(table[:, 6]), table[:, 7:].astype(bool)
@@ -72,14 +72,14 @@ def _row(board: chess.Board) -> list[int]:
 
 
 def legal_moves(games: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, list[str]]]:
-    """Game, number of moves made, and the legal moves (UCI) there, for every position of games but the last."""
+    """Yield game, number of moves made and the legal moves (UCI) for every position of each game but the last."""
     for i, game in enumerate(games):
         for ply, board in enumerate(play(game[:-1])):
             yield i, ply, [move.uci() for move in board.legal_moves]
 
 
 def is_legal(before: Sequence[str], text: str) -> bool:
-    """Whether a move (SAN) is legal after moves (UCI)."""
+    """Return whether a move (SAN) is legal after moves (UCI)."""
     *_, board = play(before)
     try:
         return bool(board.parse_san(text))

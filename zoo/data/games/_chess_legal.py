@@ -1,58 +1,74 @@
-"""How often a model's next move would be legal. Needs the package ``chess``."""
+"""Share of a model's next moves that are legal. Needs the package ``chess``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from zoo.data.games._chess_boards import is_legal, legal_moves
 
-if TYPE_CHECKING:
-    from zoo.data.games.chess import Chess
-
-LONGEST = 8  # characters of a move, with the space behind it: "Qa1xb2#" has 7
+LONGEST = 8  # characters of the longest move, the space after it included: "Qa1xb2#" has 7
 
 
-def legal(data: Chess, model: Any, windows: Tensor) -> dict[str, float]:
-    """Share of likeliest moves that are legal, and of those drawn at temperature 1.
+class ChessGames(Protocol):
+    """The facts about a source of chess games that are needed here."""
+
+    class_names: tuple[str, ...]
+    code: Mapping[str, int]
+    context: int
+
+    @property
+    def begin(self) -> int:
+        """The begin token."""
+        ...
+
+    def games(self, x: Tensor) -> list[list[str]]:
+        """Return the complete moves (UCI) of games ``(n, t)``."""
+        ...
+
+
+@torch.no_grad()
+def of_moves(data: ChessGames, model: Any, windows: Tensor) -> dict[str, float]:
+    """Return the shares over all positions of games ``(n, t)`` whose tokens are moves, padded with -1.
 
     Args:
-        data: the source of the games.
-        model: offers ``predict`` and, for characters, ``generate``.
-        windows: ``(n, t)`` games, -1 behind their end.
+        data: source of the games.
+        model: a language model.
+        windows: the games.
     """
-    return (of_characters if data.spelt else of_moves)(data, model, windows)
-
-
-@torch.no_grad()
-def of_moves(data: Chess, model: Any, windows: Tensor) -> dict[str, float]:
-    """At every position of games ``(n, t)`` of moves."""
-    told = []
-    for some in windows.split(50):
-        chance = model.position_logits(some[:, :-1].to(model.device)).cpu().double().softmax(2)
-        best = chance.argmax(2)
-        for i, ply, moves in legal_moves(data.games(some)):
+    rows: list[tuple[float, float]] = []
+    for games in windows.split(50):
+        probability = model.position_logits(games[:, :-1].to(model.device)).cpu().double().softmax(2)
+        best = probability.argmax(2)
+        for i, ply, moves in legal_moves(data.games(games)):
             ids = [data.code[move] for move in moves]
-            told.append((float(int(best[i, ply]) in ids), float(chance[i, ply, ids].sum())))
-    best, mass = torch.tensor(told, dtype=torch.float64).mean(0).tolist()
-    return {"legal moves": best, "legal moves sampled": mass}
+            rows.append((float(int(best[i, ply]) in ids), float(probability[i, ply, ids].sum())))
+    likeliest, sampled = torch.tensor(rows, dtype=torch.float64).mean(0).tolist()
+    return {"legal moves": likeliest, "legal moves sampled": sampled}
 
 
 @torch.no_grad()
-def of_characters(data: Chess, model: Any, windows: Tensor) -> dict[str, float]:
-    """At one position of each of games ``(n, t)`` of characters, where White is to move; moves are written out."""
+def of_characters(data: ChessGames, model: Any, windows: Tensor) -> dict[str, float]:
+    """Return the shares at one position with White to move of each of games ``(n, t)`` whose tokens are characters.
+
+    Args:
+        data: source of the games.
+        model: a language model; it generates the characters of a move.
+        windows: the games, padded with -1.
+    """
     dots = windows[:, : max(3, data.context - LONGEST)] == data.code["."]
     nth = torch.arange(len(windows)) * 7919 % dots.sum(1)
     place = ((dots.cumsum(1) == nth[:, None] + 1) & dots).int().argmax(1)
     x = torch.where(torch.arange(windows.shape[1]) <= place[:, None], windows, -1)[:, : data.context]
     before = [game[: 2 * int(n)] for game, n in zip(data.games(windows), nth, strict=True)]
-    told = {}
+    rates: dict[str, float] = {}
     for name, top in (("legal moves", 1), ("legal moves sampled", None)):
         new = min(LONGEST, data.context - int(place.max()))
-        drawn = model.generate(x.to(model.device), new, top_k=top).tolist()
-        texts = ["".join(data.class_names[i] for i in row if i < data.begin).partition(" ")[0] for row in drawn]
-        ok = [is_legal(game, text) for game, text in zip(before, texts, strict=True)]
-        told[name] = sum(ok) / len(ok)
-    return told
+        generated = model.generate(x.to(model.device), new, top_k=top).tolist()
+        texts = ["".join(data.class_names[i] for i in row if i < data.begin).partition(" ")[0] for row in generated]
+        legal = [is_legal(game, text) for game, text in zip(before, texts, strict=True)]
+        rates[name] = sum(legal) / len(legal)
+    return rates

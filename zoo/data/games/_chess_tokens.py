@@ -9,20 +9,21 @@ CHARACTERS = (*" #+-.0123456789=BKNOQRabcdefghx",)
 
 
 def _moves() -> tuple[str, ...]:
-    """All moves that any piece can make on an empty board, in UCI: 1968 with the promotions."""
-    found = []
-    for c, r, C, R in product(range(8), range(8), range(8), range(8)):
-        across, up = abs(C - c), abs(R - r)
+    """Return all moves of all pieces on an empty board, in UCI: 1968 with the promotions."""
+    moves = []
+    for column, row, to_column, to_row in product(range(8), range(8), range(8), range(8)):
+        across = abs(to_column - column)
+        up = abs(to_row - row)
         if sorted((across, up)) == [1, 2] or (across + up and (across == up or not across * up)):
-            text = f"{'abcdefgh'[c]}{r + 1}{'abcdefgh'[C]}{R + 1}"
-            last = across <= 1 and (r, R) in ((6, 7), (1, 0))
-            found += [text, *(text + piece for piece in "qrbn" if last)]
-    return tuple(found)
+            text = f"{'abcdefgh'[column]}{row + 1}{'abcdefgh'[to_column]}{to_row + 1}"
+            last = across <= 1 and (row, to_row) in ((6, 7), (1, 0))
+            moves += [text, *(text + piece for piece in "qrbn" if last)]
+    return tuple(moves)
 
 
 MOVES = _moves()
 
 
 def notation(moves: Sequence[str]) -> str:
-    """Moves (SAN) as in the published protocol: ``1.e4 e5 2.Nf3``."""
+    """Return moves (SAN) as in the published protocol: ``1.e4 e5 2.Nf3``."""
     return " ".join(move if i % 2 else f"{i // 2 + 1}.{move}" for i, move in enumerate(moves))

@@ -1,4 +1,4 @@
-"""Chess games as sequences of moves, or of the characters of their notation, with what stands on the board."""
+"""Chess games as sequences of moves, or of the characters of their notation, with the pieces on the board."""
 
 from __future__ import annotations
 
@@ -11,36 +11,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data.base import SplitName
+from zoo.data.files import read_lines
 from zoo.data.games._chess_tokens import CHARACTERS, MOVES, notation
-from zoo.data.games._game_files import lines
-from zoo.data.games._games import Games
+from zoo.data.games._game_data import GameData
 from zoo.paths import did_you_mean
 from zoo.registry import register
 from zoo.sequence_spec import Family, Properties
 
 Tokens = Literal["moves", "characters"]
+LEGAL_GAMES = 300  # test games on which the share of legal moves is measured
 
 
 @register
-class Chess(Games):
-    """Chess games. A token is a move in UCI (``e2e4``); or, with ``characters``, a letter of ``1.e4 e5 2.Nf3 ...``.
+class Chess(GameData):
+    """Chess games. A token is a move in UCI (``e2e4``) or, with ``characters``, a character of ``1.e4 e5 2.Nf3 ...``.
 
-    Boards are known where it is White's move, as in the published protocol: there "." stands in the notation.
+    Boards are known where White is to move, as in the published protocol: there the notation has a ``.``.
 
     Args:
         file: ``.pgn`` (also ``.gz``, ``.xz``), or lines of moves in SAN or UCI (plain, ``.gz``, ``.xz``), whose moves
             are all checked once (needs ``chess``); None for the games of the data folder.
         tokens: ``moves`` or ``characters``.
-        context: tokens of a context at most, the begin token among them.
-        n_train: games for training; None for all that the other splits leave.
-        n_val: for validation.
-        n_test: for testing.
-        division: seed of the choice of games for each split.
-        batch_size: of one rank.
-        common: the other arguments of ``Data``.
+        context: maximum number of tokens of a context, the begin token included.
+        common: other arguments of ``GameData`` and ``Data``.
 
     Raises:
-        ValueError: as for ``Games``; for an illegal move, the file, the line and the move.
+        ValueError: as for ``GameData``; for an illegal move, file, line and move are named.
     """
 
     license = "game scores: facts"
@@ -51,109 +48,93 @@ class Chess(Games):
         file: str | None = None,
         tokens: Tokens = "moves",
         context: int = 128,
-        n_train: int | None = None,
-        n_val: int = 1000,
-        n_test: int = 2000,
-        division: int = 0,
-        batch_size: int = 64,
         **common: Any,
     ) -> None:
-        super().__init__(
-            file=file,
-            context=context,
-            n_train=n_train,
-            n_val=n_val,
-            n_test=n_test,
-            division=division,
-            batch_size=batch_size,
-            **common,
-        )
+        super().__init__(file=file, context=context, **common)
         if tokens not in get_args(Tokens):
             raise ValueError(f"data.tokens is {tokens!r}; expected one of {', '.join(get_args(Tokens))}")
-        self.spelt = tokens == "characters"
-        if self.spelt and context < 16:
+        self.by_character = tokens == "characters"
+        if self.by_character and context < 16:
             raise ValueError(f"data.context is {context}; expected 16 or more characters, so that a move fits")
-        self.default = f"chess/games_{'san' if self.spelt else 'uci'}.txt.xz"
-        self.class_names = (*(CHARACTERS if self.spelt else MOVES), "<begin>")
+        self.default = f"chess/games_{'san' if self.by_character else 'uci'}.txt.xz"
+        self.class_names = (*(CHARACTERS if self.by_character else MOVES), "<begin>")
         self.code = {text: i for i, text in enumerate(self.class_names)}
 
     def _table(self) -> np.ndarray:
-        path, files = self.path, _package("files")  # without it boards would be missed after hours of training
-        games = list(lines(path)) if self.file is None else files.read_games(path, san=self.spelt)
-        table = np.full((len(games), self.context), self.begin, np.uint8 if self.spelt else np.uint16)
+        path = self.path
+        files = _module("files")  # without ``chess`` it fails now and not after hours of training
+        games = list(read_lines(path)) if self.file is None else files.read_games(path, san=self.by_character)
+        table = np.full((len(games), self.context), self.begin, np.uint8 if self.by_character else np.uint16)
         for row, game in zip(table, games, strict=True):
-            words = notation(game.split())[: self.context] if self.spelt else game.split()[: self.context]
-            row[: len(words)] = [self.code[word] for word in words]
+            moves = game.split()
+            tokens = (notation(moves) if self.by_character else moves)[: self.context]
+            row[: len(tokens)] = [self.code[token] for token in tokens]
         return table
 
     def games(self, x: Tensor) -> list[list[str]]:
-        """Moves (UCI) of games ``(n, t)`` as far as they are whole."""
+        """Return the complete moves (UCI) of games ``(n, t)``."""
         texts = [[self.class_names[i] for i in row if 0 <= i < self.begin] for row in x.tolist()]
-        if not self.spelt:
+        if not self.by_character:
             return texts
-        play = _package("files").play
-        return [play(re.sub(r"\d+\.", "", "".join(text).rpartition(" ")[0]).split(), "a game") for text in texts]
+        convert = _module("files").convert_moves
+        return [convert(re.sub(r"\d+\.", "", "".join(text).rpartition(" ")[0]).split(), "a game") for text in texts]
 
-    def position_labels(self, split: Any, count: int = 500) -> Properties:
-        """The pieces, and some facts, wherever it is White's move; not at the begin token."""
-        boards, x = _package("boards"), self.windows(split)[:count, :-1]
-        pieces, facts, start = boards.look(self.games(x))
-        if self.spelt:
+    def position_labels(self, split: SplitName, count: int = 500) -> Properties:
+        """Return the pieces and some facts wherever White is to move, except at the begin token."""
+        boards = _module("boards")
+        x = self.windows(split)[:count, :-1]
+        pieces, facts, start = boards.read_boards(self.games(x))
+        if self.by_character:
             look = x == self.code["."]
             place = look.cumsum(1) - 1
         else:
             place = torch.arange(x.shape[1]).expand_as(x) // 2
             look = (x >= 0) & (torch.arange(x.shape[1]) % 2 == 0)
         row = (torch.from_numpy(start[:-1])[:, None] + place)[look]
-        look, begins = look.clone(), look[:, :1] & (x[:, :1] == self.begin)
         codes = torch.full((*x.shape, 64), -1, dtype=torch.int8)
         codes[look] = torch.from_numpy(pieces)[row]
         known = torch.full((*x.shape, len(boards.FACTS)), -1, dtype=torch.int8)
         known[look] = torch.from_numpy(facts)[row].to(torch.int8) - 1
-        look[:, :1] &= ~begins
-        first = torch.from_numpy(boards.look([[]])[0][0])
+        at_begin = look[:, :1] & (x[:, :1] == self.begin)
+        look = look.clone()
+        look[:, :1] &= ~at_begin
+        initial = torch.from_numpy(boards.read_boards([[]])[0][0])
         families = (
-            Family("pieces", codes, boards.SQUARES, boards.PIECES, blank=0, initial=first),
+            Family("pieces", codes, boards.SQUARES, boards.PIECES, blank=0, initial=initial),
             Family("facts", known, boards.FACTS, ("yes",)),
         )
         return Properties(x, look, families)
 
-    def extra_metrics(self, model: Any) -> dict[str, float]:
-        """Loss and accuracy at every position of the test games; in how many of them the next move would be legal.
-
-        ``legal moves`` is the share of likeliest moves that are legal, ``legal moves sampled`` of those drawn at
-        temperature 1: at every position of 300 games, or, of characters, at one position of each of them.
-        """
-        if not hasattr(model, "position_logits"):
-            return {}
-        windows = self.windows("test")
-        legal = _package("legal").legal(self, model, windows[:300])
-        return self._beside(model, windows) | legal
+    def _legal_moves(self, model: Any, windows: Tensor) -> dict[str, float]:
+        """Moves: at every position of 300 games. Characters: at one position of each of them, moves spelled out."""
+        legal = _module("legal")
+        rates = legal.of_characters if self.by_character else legal.of_moves
+        return rates(self, model, windows[:LEGAL_GAMES])
 
     def token_texts(self, x: Tensor) -> list[list[str]]:
-        """Moves with a space after each, or characters."""
+        """Return the moves of contexts ``(b, t)``, each followed by a space, or the characters."""
         rows = super().token_texts(x)
-        return [[text[:-1] for text in row] for row in rows] if self.spelt else rows
+        return [[text[:-1] for text in row] for row in rows] if self.by_character else rows
 
     def read_input(self, text: str) -> Tensor:
-        """A game of the user's own: ``e2e4 e7e5``, or, of characters, ``1.e4 e5 2.``, as far as one likes.
+        """Return a game as a context ``(context,)``: ``e2e4 e7e5`` or, by characters, ``1.e4 e5 2.``.
 
         Raises:
-            ValueError: if it is empty, too long, has something outside the vocabulary, or an illegal move.
+            ValueError: if the game is empty, too long, illegal, or not in the vocabulary.
         """
-        words = list(text) if self.spelt else text.split()
+        words = list(text) if self.by_character else text.split()
+        unit = "place" if self.by_character else "move"
         for place, word in enumerate(words, 1):
             if word not in self.code:
-                near = "" if self.spelt else did_you_mean(word, list(MOVES))
-                what = "place" if self.spelt else "move"
-                raise ValueError(f"{word!r} ({what} {place} of the prompt) is not in the vocabulary{near}")
-        if not self.spelt:
-            _package("files").play(words, "the prompt")
+                near = "" if self.by_character else did_you_mean(word, list(MOVES))
+                raise ValueError(f"{word!r} ({unit} {place} of the prompt) is not in the vocabulary{near}")
+        if not self.by_character:
+            _module("files").convert_moves(words, "the prompt")
         return self.padded([self.begin, *(self.code[word] for word in words)] if words else [], text)
 
 
-def _package(name: str) -> ModuleType:
-    """What needs the rules of chess: ``zoo.data.games._chess_files``, ``chess_boards``, ``chess_legal``."""
+def _module(name: str) -> ModuleType:
+    """Return ``zoo.data.games._chess_<name>``, a module that needs the package ``chess``."""
     try:
         return import_module(f"zoo.data.games._chess_{name}")
     except ModuleNotFoundError as error:

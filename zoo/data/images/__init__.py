@@ -1,1 +1,1 @@
-"""Sources of images."""
+"""Image sources."""

@@ -1,4 +1,4 @@
-"""The two forms in which CUB-200-2011 lies on a disk; both answer the same questions."""
+"""The two file formats of CUB-200-2011, with one interface."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zoo.data.images._npz import read_npz
+from zoo.data.files import read_npz
 from zoo.data.images._pixels import Files, Packed, Pixels
 
-# Which of the 312 attributes, from 0, the concept papers keep (Koh et al. 2020): common enough over the classes.
+# Indices, from 0, of the 112 of 312 attributes that the concept papers keep (Koh et al. 2020): common in many classes.
 CONCEPTS = np.array(
     [
         *(1, 4, 6, 7, 10, 14, 15, 20, 21, 23, 25, 29, 30, 35, 36, 38, 40, 44, 45, 50, 51, 53, 54, 56, 57, 59, 63, 64),
@@ -24,7 +24,7 @@ CONCEPTS = np.array(
 
 
 class CubPacked:
-    """One npz of square box crops as JPEG, with everything known about them."""
+    """One npz file of square box crops as JPEG, with all annotations."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,44 +34,44 @@ class CubPacked:
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """All c names."""
+        """Names of all c classes."""
         return tuple(name.replace("_", " ") for name in self._get("class_name").tolist())
 
     @cached_property
     def concept_names(self) -> tuple[str, ...]:
-        """112 names."""
+        """Names of the 112 concepts."""
         return tuple(self._get("attribute_names")[CONCEPTS].tolist())
 
     @property
     def image_names(self) -> list[str]:
-        """All n file names, as in the standard folder."""
+        """All n file names, as in the published folder."""
         return [name.decode() for name in self._get("filename")]
 
     @property
     def labels(self) -> np.ndarray:
-        """``(n,)`` int64 class from 0."""
+        """Class ``(n,)`` int64, from 0."""
         return self._get("label").astype(np.int64)
 
     @property
     def is_train(self) -> np.ndarray:
-        """``(n,)`` bool."""
+        """Whether each image is in the training split, ``(n,)`` bool."""
         return self._get("is_train").astype(bool)
 
     def class_concepts(self) -> np.ndarray:
-        """``(c, 112)`` float32."""
+        """Return the concepts ``(c, 112)`` float32 of each class."""
         return (self._get("class_attributes")[:, CONCEPTS] >= 50).astype(np.float32)
 
     def keypoints(self) -> tuple[np.ndarray, np.ndarray]:
-        """``(n, 15, 2)`` float64 share of the crop and ``(n, 15)`` bool.
+        """Return keypoints ``(n, 15, 2)`` float64 relative to the crop, in [0, 1], and visibility ``(n, 15)`` bool.
 
-        The file has the shares as float32, which would truncate about one visible keypoint in a hundred to the wrong
-        pixel. They came from whole pixels of a box of known sides, so they are rounded back to those first.
+        The file stores them as float32, which would truncate about one visible keypoint in a hundred to the wrong
+        pixel. They were computed from whole pixels of a box of known size, so they are rounded back to those first.
         """
         sides = np.trunc(self._get("bbox").astype(np.float64)[:, None, 2:])
         return (self._get("keypoints") * sides).round() / sides, self._get("visible").astype(bool)
 
     def pixels(self, size: int) -> Pixels:
-        """The crops at this size."""
+        """Return the crops resized to ``size`` pixels."""
         return Packed(str(self.path), self._get("jpeg"), self._get("offset"), size)
 
 
@@ -79,7 +79,8 @@ class CubFolder:
     """The folder ``CUB_200_2011`` as published."""
 
     def __init__(self, path: Path, *, crop: str) -> None:
-        self.path, self.crop = path, crop
+        self.path = path
+        self.crop = crop
 
     def _lines(self, name: str, columns: int) -> list[list[str]]:
         file = self.path / name
@@ -99,7 +100,7 @@ class CubFolder:
             for number, row in enumerate(rows, 1):
                 if not all(_is_number(cell) for cell in row):
                     where = f"{self.path / name}, line {number}"
-                    raise ValueError(f"{where}: {' '.join(row)!r} is not all numbers") from None
+                    raise ValueError(f"{where}: {' '.join(row)!r}; expected numbers only") from None
             raise
 
     def _column(self, name: str) -> np.ndarray:
@@ -115,34 +116,36 @@ class CubFolder:
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """All c names."""
+        """Names of all c classes."""
         return tuple(row[1].split(".", 1)[-1].replace("_", " ") for row in self._lines("classes.txt", 2))
 
     @cached_property
     def _attribute_names(self) -> list[str]:
-        near = (self.path / "attributes", self.path, self.path.parent)
-        found = next((file for folder in near if (file := folder / "attributes.txt").is_file()), None)
-        return [] if found is None else [line.split(maxsplit=1)[1] for line in found.read_text().splitlines()]
+        for folder in (self.path / "attributes", self.path, self.path.parent):
+            file = folder / "attributes.txt"
+            if file.is_file():
+                return [line.split(maxsplit=1)[1] for line in file.read_text().splitlines()]
+        return []
 
     @cached_property
     def concept_names(self) -> tuple[str, ...]:
-        """112 names, or none without the attribute files."""
+        """Names of the 112 concepts; empty without the attribute files."""
         values = self.path / "attributes" / "class_attribute_labels_continuous.txt"
         complete = len(self._attribute_names) == 312 and values.is_file()
         return tuple(self._attribute_names[i] for i in CONCEPTS) if complete else ()
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """``(n,)`` int64 class from 0."""
+        """Class ``(n,)`` int64, from 0."""
         return self._column("image_class_labels.txt") - 1
 
     @cached_property
     def is_train(self) -> np.ndarray:
-        """``(n,)`` bool."""
+        """Whether each image is in the training split, ``(n,)`` bool."""
         return self._column("train_test_split.txt") == 1
 
     def class_concepts(self) -> np.ndarray | None:
-        """``(c, 112)`` float32, or None without the attribute files."""
+        """Return the concepts ``(c, 112)`` float32 of each class; None without the attribute files."""
         if not self.concept_names:
             return None
         values = self._numbers("attributes/class_attribute_labels_continuous.txt", 312)
@@ -153,24 +156,34 @@ class CubFolder:
         table = self._numbers("bounding_boxes.txt", 5)
         bad = ~(np.isfinite(table).all(1) & (np.trunc(table[:, 3:]) >= 1).all(1))
         if len(table) != len(self.image_names) or bad.any():
-            where = f", line {bad.argmax() + 1}: empty or no number" if bad.any() else ": not one line for each image"
+            where = (
+                f", line {bad.argmax() + 1}: empty or not a number"
+                if bad.any()
+                else ": expected one line for each image"
+            )
             raise ValueError(f"{self.path / 'bounding_boxes.txt'}{where}")
-        corner, sides = np.trunc(table[:, 1:3]), np.trunc(table[:, 3:5])
+        corner = np.trunc(table[:, 1:3])
+        sides = np.trunc(table[:, 3:5])
         return np.concatenate([corner, corner + sides], 1).astype(np.int64)
 
     def keypoints(self) -> tuple[np.ndarray, np.ndarray]:
-        """``(n, 15, 2)`` float64 share of the crop or image and ``(n, 15)`` bool."""
-        n, file = len(self.image_names), self.path / "parts" / "part_locs.txt"
+        """Return keypoints ``(n, 15, 2)`` float64 relative to the crop or image, and visibility ``(n, 15)`` bool."""
+        n = len(self.image_names)
+        file = self.path / "parts" / "part_locs.txt"
         table = self._numbers("parts/part_locs.txt", 5)
         bad = ~np.isfinite(table[:, 2:]).all(1) | ((table[:, 2:4] < 0).any(1) & (table[:, 4] > 0))
         if len(table) != n * 15 or bad.any():
-            where = f", line {bad.argmax() + 1}: negative or no number" if bad.any() else f": not {n} x 15 lines"
+            where = (
+                f", line {bad.argmax() + 1}: negative or not a number" if bad.any() else f": expected {n} x 15 lines"
+            )
             raise ValueError(f"{file}{where}")
-        places, visible = table[:, 2:4].reshape(n, 15, 2), table[:, 4].reshape(n, 15) > 0
+        points = table[:, 2:4].reshape(n, 15, 2)
+        visible = table[:, 4].reshape(n, 15) > 0
         if self.crop == "box":
-            start, sides = self._boxes[:, None, :2], (self._boxes[:, 2:] - self._boxes[:, :2])[:, None]
-            return (np.trunc(places) - start) / sides, visible
-        return places / self._sizes()[:, None], visible
+            start = self._boxes[:, None, :2]
+            sides = (self._boxes[:, 2:] - self._boxes[:, :2])[:, None]
+            return (np.trunc(points) - start) / sides, visible
+        return points / self._sizes()[:, None], visible
 
     def _sizes(self) -> np.ndarray:
         sizes = []
@@ -183,7 +196,7 @@ class CubFolder:
         return np.array(sizes, dtype=np.float64)
 
     def pixels(self, size: int) -> Pixels:
-        """The images at this size, cut to their boxes under ``crop="box"``."""
+        """Return the images resized to ``size`` pixels, cropped to their boxes if ``crop="box"``."""
         files = [str(self.path / "images" / name) for name in self.image_names]
         return Files(files, size, self._boxes if self.crop == "box" else None)
 

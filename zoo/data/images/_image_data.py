@@ -1,4 +1,4 @@
-"""What all sources of images share: size, augmentation, normalisation, pictures."""
+"""Base class of image sources: size, augmentation, normalization."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
 from zoo.data.images._augment import Augment, policy
-from zoo.data.split import Samples
+from zoo.data.split import ImageDataset
 from zoo.inputs.base import Inputs
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.images.picture import WHITE
@@ -20,21 +20,23 @@ from zoo.inputs.labels import compare_names
 
 
 class ImageData(Data):
-    """A source of labelled images, normalised.
+    """A source of labeled images, normalized.
 
     Args:
         size: side of the square images, in pixels.
-        batch_size: of one rank.
-        augment: policy for training, see :mod:`zoo.data.images._augment`.
+        batch_size: images per batch on each rank.
+        augment: augmentation policy of the training split: ``none``, ``shift`` (small rotation, translation and scale),
+            ``flip`` (horizontal flip, crop and color) or ``full`` (flip, rotation, shear, perspective and color).
         channels: 3, or 1 for the mean of the three.
-        mean: per channel of three, of x in [0, 1]; None for the source's own.
-        std: per channel of three.
-        common: the other arguments of ``Data``.
+        mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
+        std: standard deviation of each of three channels; None for the default of the source.
+        common: other arguments of ``Data``.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
+    capabilities = frozenset({"fixed_shape"})
     default_mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     default_std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
 
@@ -53,7 +55,8 @@ class ImageData(Data):
         self.size = size
         self.augment: Augment = augment
         self.channels = channels
-        self.mean, self.std = tuple(mean or self.default_mean), tuple(std or self.default_std)
+        self.mean = tuple(mean or self.default_mean)
+        self.std = tuple(std or self.default_std)
         if size < 1:
             raise ValueError(f"data.size is {size}; expected 1 or more")
         if channels not in (1, 3):
@@ -62,7 +65,8 @@ class ImageData(Data):
         if not finite or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"data.mean is {self.mean}, data.std {self.std}; expected three numbers each, std above 0")
         if channels == 1:
-            self.mean, self.std = (sum(self.mean) / 3,), (sum(self.std) / 3,)
+            self.mean = (sum(self.mean) / 3,)
+            self.std = (sum(self.std) / 3,)
         self._policy = policy(augment, size)
         self._images: dict[str, Tensor | None] = {}
         self._trained: ImageInputs | None = None
@@ -108,15 +112,20 @@ class ImageData(Data):
         """``(channels, size, size)``."""
         return self.channels, self.size, self.size
 
-    def _serve(self, name: SplitName, *, augment: bool) -> Samples:
+    @property
+    def input_scale(self) -> str:
+        """Description of the numbers of an input, for a model card."""
+        return f"mean {list(self.mean)}, std {list(self.std)}"
+
+    def _serve(self, name: SplitName, *, augment: bool) -> ImageDataset:
         if self._trained is not None and self._trained.class_names != tuple(self.class_names):
             compare_names(self._trained.class_names, self.class_names, "classes", exact=True)
             raise ValueError(f"the classes are in the order {', '.join(self.class_names)}, which is not the model's")
-        samples = self._split(name)
+        split = self._split(name)
         if name not in self._images:
-            self._images[name] = samples.decode()
-        return Samples(
-            samples,
+            self._images[name] = split.decode()
+        return ImageDataset(
+            split,
             self._images[name],
             transform=self._policy if augment else None,
             seed=self.seed,
@@ -125,15 +134,18 @@ class ImageData(Data):
         )
 
     def read_input(self, text: str) -> Tensor:
-        """A picture file of the user's own as an input, squashed to a square and normalised.
+        """Return an image file as an input ``(channels, s, s)``, resized to a square and normalized.
+
+        Args:
+            text: path of the file.
 
         Raises:
-            ValueError: if the file is missing, is no image, or cannot be read without doubt.
+            ValueError: if the file is missing, is not an image, or cannot be read unambiguously.
         """
         reader = self._trained or self._reader()
         return reader.normalize(reader.pixels(text))
 
     def to_image(self, x: Tensor) -> Tensor:
-        """Images ``(b, channels, s, s)`` as they look, ``(b, 3, s, s)`` in [0, 1]."""
+        """Return inputs ``(b, channels, s, s)`` as images ``(b, 3, s, s)`` in [0, 1]."""
         mean, std = (torch.tensor(v, device=x.device, dtype=x.dtype)[:, None, None] for v in (self.mean, self.std))
         return (x * std + mean).clamp(0, 1).expand(-1, 3, -1, -1)

@@ -1,4 +1,4 @@
-"""Where pixels come from. A source is called with a row and answers ``(s, s)`` or ``(s, s, 3)`` uint8, ready to use."""
+"""Sources of pixels: called with a row, they return an image ``(s, s)`` or ``(s, s, 3)`` uint8, resized."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from zoo.inputs.images.picture import WHITE, read_picture
 
 
 class Pixels(Protocol):
-    """A source of images; picklable, so that workers can hold it."""
+    """A source of images; picklable, so that workers can use it."""
 
     def __call__(self, row: int) -> np.ndarray:
-        """Pixels of one image."""
+        """Return the pixels of one image."""
         ...
 
     def content(self, rows: Iterable[int]) -> Iterator[bytes]:
-        """All that decides the pixels of these images before they are resized, one image after another."""
+        """Yield the bytes that determine the pixels of these images before resizing, image by image."""
         ...
 
 
 def squash(image: Image.Image, size: int) -> np.ndarray:
-    """The whole image made square, bilinear, gray or RGB as it was."""
+    """Return the whole image resized to a square (bilinear), gray or RGB as before."""
     image = image if image.mode in ("L", "RGB") else image.convert("RGB")
     return np.asarray(image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BILINEAR))
 
@@ -40,17 +40,17 @@ class Arrays:
     size: int
 
     def __call__(self, row: int) -> np.ndarray:
-        """Pixels of one image."""
+        """Return the pixels of one image."""
         return squash(Image.fromarray(self.images[row]), self.size)
 
     def content(self, rows: Iterable[int]) -> Iterator[bytes]:
-        """The arrays."""
+        """Return the bytes of the arrays."""
         return (self.images[row].tobytes() for row in rows)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Encoded images one after another: image i is ``blob[offset[i]:offset[i + 1]]``."""
+    """Concatenated encoded images: image i is ``blob[offset[i]:offset[i + 1]]``."""
 
     path: str
     blob: np.ndarray
@@ -58,18 +58,20 @@ class Packed:
     size: int
 
     def __call__(self, row: int) -> np.ndarray:
-        """Pixels of one image.
+        """Return the pixels of one image.
 
         Raises:
-            ValueError: if it cannot be decoded.
+            ValueError: if the image cannot be decoded.
         """
         try:
             return squash(Image.open(io.BytesIO(self._encoded(row))), self.size)
         except (OSError, SyntaxError) as error:
-            raise ValueError(f"{self.path}: image {row} cannot be decoded ({error}); fetch the file again") from error
+            raise ValueError(
+                f"{self.path}: image {row} cannot be decoded ({error}); download the file again"
+            ) from error
 
     def content(self, rows: Iterable[int]) -> Iterator[bytes]:
-        """The encoded images."""
+        """Return the encoded images."""
         return map(self._encoded, rows)
 
     def _encoded(self, row: int) -> bytes:
@@ -78,27 +80,30 @@ class Packed:
 
 @dataclass(frozen=True)
 class Files:
-    """Image files, each cut to its box where there are boxes ``(n, 4)``: x1, y1, x2, y2 in whole pixels."""
+    """Image files, each cropped to its box if there are boxes ``(n, 4)``: x1, y1, x2, y2 in whole pixels."""
 
     paths: Sequence[str]
     size: int
     boxes: np.ndarray | None = None
 
     def __call__(self, row: int) -> np.ndarray:
-        """Pixels of one image.
+        """Return the pixels of one image.
 
         Raises:
-            ValueError: if the file is missing or is no image.
+            ValueError: if the file is missing or not an image.
         """
         try:
             with Image.open(self.paths[row]) as image:
                 image = image.convert("RGB")
         except (OSError, SyntaxError) as error:
             raise ValueError(f"{self.paths[row]} cannot be read as an image ({error}); restore or remove it") from error
-        return squash(image if self.boxes is None else image.crop(tuple(self.boxes[row].tolist())), self.size)
+        if self.boxes is not None:
+            x1, y1, x2, y2 = self.boxes[row].tolist()
+            image = image.crop((x1, y1, x2, y2))
+        return squash(image, self.size)
 
     def content(self, rows: Iterable[int]) -> Iterator[bytes]:
-        """Box, length and bytes of each file, read one at a time.
+        """Yield box, length and bytes of each file, read one at a time.
 
         Raises:
             ValueError: if a file cannot be read.

@@ -1,8 +1,9 @@
-"""Small classic sets, in torchvision's layout or packed in one npz."""
+"""Small image data sets of torchvision, in its layout or packed in one npz file."""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,29 +12,29 @@ import numpy as np
 import torch
 
 from zoo import paths
+from zoo.data.files import read_npz
 from zoo.data.images._augment import Augment
 from zoo.data.images._image_data import ImageData
-from zoo.data.images._npz import read_npz
 from zoo.data.images._pixels import Arrays, Pixels
 from zoo.data.split import Split
 
 
 class TorchvisionSet(ImageData):
-    """Read from ``ZOO_DATA/<name>/<name>.npz``-like packed files or from the folders that torchvision makes.
+    """Read from a packed file such as ``ZOO_DATA/mnist/mnist.npz`` or from the folders that torchvision writes.
 
     Args:
-        root: folder of the packed file, or the one given to torchvision as its root; None looks under ``ZOO_DATA``.
+        root: folder of the packed file, or the root folder of torchvision; None looks under ``ZOO_DATA``.
         size: side of the square images, in pixels.
-        batch_size: of one rank.
-        augment: policy for training.
-        common: the other arguments of ``ImageData``.
+        batch_size: images per batch on each rank.
+        augment: augmentation policy of the training split.
+        common: other arguments of ``ImageData``.
 
     Raises:
-        ValueError: if an argument is out of range, or (once read) the data is missing or wrong.
+        ValueError: if an argument is out of range, or (once read) the data is missing or invalid.
     """
 
     packed: ClassVar[str]
-    torchvision: ClassVar[type]
+    torchvision: ClassVar[Callable[..., Any]]
 
     def __init__(
         self,
@@ -47,29 +48,34 @@ class TorchvisionSet(ImageData):
         super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         self.root = root
 
+    @property
+    def _root(self) -> Path:
+        return Path(self.root).expanduser() if self.root else paths.data()
+
     @cached_property
     def _packed(self) -> Path | None:
-        root = Path(self.root).expanduser() if self.root else paths.data()
+        root = self._root
         return next((p for p in (root / self.packed, root / Path(self.packed).name) if p.is_file()), None)
 
     def _half(self, name: str) -> tuple[Pixels, np.ndarray]:
         if self._packed is not None:
             return self._unpack(self._packed, name)
-        root = Path(self.root).expanduser() if self.root else paths.data()
+        root = self._root
         try:
-            found = self.torchvision(str(root), train=name == "train", download=False)
+            data = self.torchvision(str(root), train=name == "train", download=False)
         except (RuntimeError, OSError, EOFError, ValueError, AssertionError, pickle.UnpicklingError) as error:
-            wanted = f"{root / self.packed} or the files of torchvision's {self.torchvision.__name__} under {root}"
-            why = str(error) or "a file is damaged"  # where torchvision only asserts
-            raise ValueError(f"no readable data: expected {wanted} ({why}); set data.root or ZOO_DATA") from error
-        return Arrays(np.asarray(found.data), self.size), np.asarray(found.targets)
+            layout = getattr(self.torchvision, "__name__", "data set")
+            expected = f"{root / self.packed} or the files of torchvision's {layout} under {root}"
+            reason = str(error) or "a file is damaged"  # torchvision may only assert
+            raise ValueError(f"no readable data: expected {expected} ({reason}); set data.root or ZOO_DATA") from error
+        return Arrays(np.asarray(data.data), self.size), np.asarray(data.targets)
 
     def _unpack(self, file: Path, name: str) -> tuple[Pixels, np.ndarray]:
         images, y = read_npz(file, f"x_{name}", f"y_{name}")
         return Arrays(images, self.size), y
 
     def _read(self) -> dict[str, Split]:
-        splits = {}
+        splits: dict[str, Split] = {}
         for name in ("train", "test"):
             pixels, y = self._half(name)
             names = [f"{name}/{i:05d}" for i in range(len(y))]

@@ -1,4 +1,4 @@
-"""Birds: CUB-200-2011, from its standard folder or from a packed file of box crops."""
+"""Birds: CUB-200-2011, from its published folder or from a packed file of box crops."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ from zoo.registry import register
 
 Crop = Literal["box", "full"]
 Source = Literal["auto", "folder", "packed"]
-PACKED, FOLDER = Path("cub100") / "cub100_160.npz", "CUB_200_2011"
+PACKED = Path("cub100") / "cub100_160.npz"
+FOLDER = "CUB_200_2011"
 
 
 @register
 class Cub200(ImageData):
     """Caltech-UCSD Birds 200-2011 (Wah et al. 2011), 15 part keypoints, official train and test split.
 
-    Read from the standard folder ``CUB_200_2011`` (200 classes), or from ``cub100/cub100_160.npz`` (100 classes, box
-    crops). ``crop="box"`` is the cropped protocol: numbers of the box and of keypoints truncated to integers, crop
-    squashed to a square; keypoints are then ``size * (x - x1) / (x2 - x1)`` in float64. ``crop="full"`` squashes the
-    whole image.
+    Read from the published folder ``CUB_200_2011`` (200 classes), or from ``cub100/cub100_160.npz`` (100 classes, box
+    crops). ``crop="box"`` is the cropped protocol: coordinates of boxes and keypoints are truncated to integers, the
+    crop is resized to a square, and keypoints are ``size * (x - x1) / (x2 - x1)`` in float64. ``crop="full"`` resizes
+    the whole image to a square.
 
     Concepts are the 112 attributes of the concept papers (Koh et al. 2020, Concept Bottleneck Models), by class: true
-    where half of the annotators or more saw the attribute in the class. Without the attribute files there are none.
+    where at least half of the annotators saw the attribute in the class. Without the attribute files there are none.
 
-    Left and right parts keep their names under a mirror.
+    Left and right parts keep their names under a horizontal flip.
 
     Args:
         root: folder ``CUB_200_2011`` or packed file; None looks under ``ZOO_DATA``.
-        crop: protocol.
-        source: which form; ``auto`` takes the folder if it is there.
+        crop: protocol, ``box`` or ``full``.
+        source: ``folder``, ``packed``, or ``auto``, which prefers the folder.
         size: side of the square images, in pixels.
-        batch_size: of one rank.
-        augment: policy for training.
-        common: the other arguments of ``ImageData``.
+        batch_size: images per batch on each rank.
+        augment: augmentation policy of the training split.
+        common: other arguments of ``ImageData``.
 
     Raises:
-        ValueError: if an argument is unknown, or (once read) the data is missing or wrong.
+        ValueError: if an argument is unknown, or (once read) the data is missing or invalid.
     """
 
     part_names = (
@@ -70,37 +71,41 @@ class Cub200(ImageData):
         for name, value, known in (("crop", crop, get_args(Crop)), ("source", source, get_args(Source))):
             if value not in known:
                 raise ValueError(f"data.{name} is {value!r}; expected one of {', '.join(known)}")
-        self.root, self.crop, self.source = root, crop, source
+        self.root = root
+        self.crop = crop
+        self.source = source
 
     @cached_property
     def _files(self) -> CubFolder | CubPacked:
         root = Path(self.root).expanduser() if self.root else None
-        folder, packed = root or paths.data() / FOLDER, root or paths.data() / PACKED
+        folder = root or paths.data() / FOLDER
+        packed = root or paths.data() / PACKED
         if self.source != "packed" and (folder / "images.txt").is_file():
             return CubFolder(folder, crop=self.crop)
         if self.source != "folder" and packed.is_file():
             if self.crop == "full":
                 raise ValueError(f"{packed} holds box crops only; use crop=box, or the folder {FOLDER} for crop=full")
             return CubPacked(packed)
-        wanted = {"auto": f"{folder} or {packed}", "folder": folder / "images.txt", "packed": packed}[self.source]
-        raise ValueError(f"no CUB-200-2011 data: {wanted} is missing; set data.root or the variable ZOO_DATA")
+        expected = {"auto": f"{folder} or {packed}", "folder": folder / "images.txt", "packed": packed}[self.source]
+        raise ValueError(f"no CUB-200-2011 data: {expected} is missing; set data.root or the variable ZOO_DATA")
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """Such as ``Black_footed_Albatross``."""
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Names such as ``Black footed Albatross``."""
         return self._files.class_names
 
     @cached_property
-    def concepts(self) -> ConceptSchema | None:
-        """Such as ``has_bill_shape::dagger``, of the group ``has_bill_shape``; None without the attribute files."""
-        found = tuple(Concept(name, group=name.split("::")[0]) for name in self._files.concept_names)
-        return ConceptSchema(found, "by class, majority of annotators") if found else None
+    def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Concepts such as ``has_bill_shape::dagger`` of the group ``has_bill_shape``; None without attribute files."""
+        columns = tuple(Concept(name, group=name.split("::")[0]) for name in self._files.concept_names)
+        return ConceptSchema(columns, "by class, majority of annotators") if columns else None
 
     def _read(self) -> dict[str, Split]:
         files = self._files
         points, visible = files.keypoints()
-        y, concepts = torch.from_numpy(files.labels), files.class_concepts()
-        every = Split(
+        y = torch.from_numpy(files.labels)
+        concepts = files.class_concepts()
+        samples = Split(
             names=files.image_names,
             y=y,
             pixels=files.pixels(self.size),
@@ -110,4 +115,4 @@ class Cub200(ImageData):
             visible=torch.from_numpy(visible),
         )
         train = torch.from_numpy(np.asarray(files.is_train))
-        return {"train": every.take(train.nonzero()[:, 0]), "test": every.take((~train).nonzero()[:, 0])}
+        return {"train": samples.take(train.nonzero()[:, 0]), "test": samples.take((~train).nonzero()[:, 0])}

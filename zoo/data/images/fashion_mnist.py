@@ -14,5 +14,7 @@ class FashionMnist(TorchvisionSet):
 
     class_names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
     license = "MIT (Zalando)"
-    default_mean, default_std = (0.2860,) * 3, (0.3530,) * 3
-    packed, torchvision = "fashion_mnist/fashion_mnist.npz", datasets.FashionMNIST
+    default_mean = (0.2860,) * 3
+    default_std = (0.3530,) * 3
+    packed = "fashion_mnist/fashion_mnist.npz"
+    torchvision = datasets.FashionMNIST

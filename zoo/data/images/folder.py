@@ -1,4 +1,4 @@
-"""A user's own images: one folder per class, optionally a CSV of keypoints and one of concepts."""
+"""Images of the user: one folder per class, optionally a CSV file of keypoints and one of concepts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from zoo.concept_schema import ConceptSchema
-from zoo.data.concepts._columns import Labels
-from zoo.data.concepts._file import read_concepts
+from zoo.data.concepts._concept_columns import Labels
+from zoo.data.concepts._concepts_file import read_concepts
 from zoo.data.images._augment import Augment
 from zoo.data.images._image_data import ImageData
 from zoo.data.images._keypoints import Keypoint, read_keypoints
 from zoo.data.images._pixels import Pictures
-from zoo.data.split import Split, held_out
+from zoo.data.split import Split, stratified_holdout
 from zoo.inputs.images.class_folders import ClassFolders, Picture, name_key, read_class_folders
 from zoo.inputs.images.picture import upright_size
 from zoo.inputs.labels import compare_names, order_by_name
@@ -28,34 +28,34 @@ from zoo.registry import register
 
 @register
 class Folder(ImageData):
-    """``root/<class>/<image>``, or ``root/train/<class>/<image>`` beside ``root/test`` and, if wanted, ``root/val``.
+    """``root/<class>/<image>``, or ``root/train/<class>/<image>`` beside ``root/test`` and optionally ``root/val``.
 
-    Folders of splits may be named as people name them, such as ``Training`` and ``valid``; hidden files and those of
-    operating systems are ignored. Images are read as people see them and squashed to a square. Where there is no test
-    folder a stratified fifth is held out for it, the same one whatever the seed.
+    Folders of splits may have other usual names, such as ``Training`` and ``valid``; hidden and system files are
+    ignored. Images are turned upright (EXIF) and resized to a square. Without a test folder, a stratified fifth of the
+    images is the test split, the same for every seed.
 
     Args:
         root: the folder.
-        keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the image
-            as people see it and, if wanted, ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without
-            a row is not visible. None for no keypoints.
-        concepts_file: CSV file whose first column is ``file`` (relative to root) and each further one a concept; an
-            empty cell and an image without a row are unknown. Kinds are read off the cells, see
-            ``zoo.data.concepts._columns.encode``. None for no concepts.
-        concept_kinds: binary, categorical or continuous, for concepts whose cells do not say so.
+        keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the upright
+            image and optionally ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is not
+            visible. None for no keypoints.
+        concepts_file: CSV file whose first column is ``file`` (relative to root); each other column is a concept. Empty
+            cells and images without a row are unknown. Kinds are inferred from the cells, see
+            ``zoo.data.concepts._concept_columns.encode``. None for no concepts.
+        concept_kinds: kind (binary, categorical or continuous) of concepts whose cells are ambiguous.
         size: side of the square images, in pixels.
         background: red, green and blue behind transparent pixels.
         value_range: values that are black and white in images of more than 8 bits; None for the range of their type.
-        batch_size: of one rank.
-        augment: policy for training.
-        common: the other arguments of ``ImageData``.
+        batch_size: images per batch on each rank.
+        augment: augmentation policy of the training split.
+        common: other arguments of ``ImageData``.
 
     Raises:
-        ValueError: if an argument is out of range, or (once read) a file or row is missing or wrong.
+        ValueError: if an argument is out of range, or (once read) a file or row is missing or invalid.
     """
 
     license = "the user's own"
-    users_own = True
+    user_supplied = True
 
     def __init__(
         self,
@@ -74,8 +74,10 @@ class Folder(ImageData):
         super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         if concept_kinds and not concepts_file:
             raise ValueError("data.concept_kinds is given without data.concepts_file; give both or neither")
-        self.root, self.keypoints = Path(root).expanduser(), keypoints
-        self.concepts_file, self.concept_kinds = concepts_file, concept_kinds
+        self.root = Path(root).expanduser()
+        self.keypoints = keypoints
+        self.concepts_file = concepts_file
+        self.concept_kinds = concept_kinds
         if background is not None:
             if len(background) != 3:
                 raise ValueError(f"data.background is {background}; expected red, green and blue")
@@ -84,11 +86,11 @@ class Folder(ImageData):
             if len(value_range) != 2:
                 raise ValueError(f"data.value_range is {value_range}; expected the values that are black and white")
             self._value_range = (value_range[0], value_range[1])
-        self._reader()  # which checks both
+        self._reader()  # raises if either is out of range
 
     @property
     def is_available(self) -> bool:
-        """Whether the folder is there; a trained model answers for images without it."""
+        """Whether the folder exists; a trained model answers for images without it."""
         return self.root.is_dir()
 
     @cached_property
@@ -100,13 +102,13 @@ class Folder(ImageData):
         return folders
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Names of the class folders, sorted; or those of the trained model."""
         return self._folders.class_names if self._trained is None else self._trained.class_names
 
     @cached_property
-    def part_names(self) -> tuple[str, ...]:
-        """Names of the parts in the CSV, sorted; or those of the trained model."""
+    def part_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Names of the parts in the CSV file, sorted; or those of the trained model."""
         names = tuple(sorted({point.part for point in self._keypoints}))
         if self._trained is None or not names:
             return names
@@ -121,7 +123,7 @@ class Folder(ImageData):
     def _labels(self) -> Labels | None:
         if not self.concepts_file:
             return None
-        names = [name for split in self._pictures.values() for name in split.names]
+        names = [name for split in self._images_of.values() for name in split.names]
         labels = read_concepts(Path(self.concepts_file).expanduser(), names, kinds=self.concept_kinds)
         if self._trained_concepts is None:
             return labels
@@ -129,32 +131,32 @@ class Folder(ImageData):
         return Labels(tuple(labels.columns[i] for i in order), labels.values[:, order], labels.provenance)
 
     @cached_property
-    def concepts(self) -> ConceptSchema | None:
-        """The columns of the CSV; mean and std are of the training split, or the trained model's."""
+    def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Concepts of the CSV file; mean and std are those of the training split, or of the trained model."""
         if self._trained_concepts is not None and (self.concepts_file or not self.is_available):
             return self._trained_concepts
-        return None if self._labels is None else self._labels.schema(self._parted["train"].concepts)
+        return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
         if self._labels is None:
-            return self._pictures
-        each = self._labels.values.split([len(split) for split in self._pictures.values()])
-        return {k: replace(s, concepts=c) for (k, s), c in zip(self._pictures.items(), each, strict=True)}
+            return self._images_of
+        values = self._labels.values.split([len(split) for split in self._images_of.values()])
+        return {k: replace(s, concepts=c) for (k, s), c in zip(self._images_of.items(), values, strict=True)}
 
     def _check_split(self, name: str, split: Split) -> None:
         if self._trained is None:  # images to be scored need not be of every class
             super()._check_split(name, split)
 
     @cached_property
-    def _pictures(self) -> dict[str, Split]:
+    def _images_of(self) -> dict[str, Split]:
         folders = self._folders.splits
         if "all" not in folders:
             if "test" not in folders:
                 raise ValueError(f"{self.root} has train but no test; add it, or pass data.root={self.root / 'train'}")
             return {name: self._split_of(pictures) for name, pictures in folders.items()}
-        every = self._split_of(folders["all"])
-        test = held_out(every.y, 0.2, seed=0)  # fixed: another seed must not train on it
-        return {"train": every.take((~test).nonzero()[:, 0]), "test": every.take(test.nonzero()[:, 0])}
+        samples = self._split_of(folders["all"])
+        test = stratified_holdout(samples.y, 0.2, seed=0)  # fixed: another seed must not train on it
+        return {"train": samples.take((~test).nonzero()[:, 0]), "test": samples.take(test.nonzero()[:, 0])}
 
     def _split_of(self, pictures: Sequence[Picture]) -> Split:
         names = [picture.name for picture in pictures]
@@ -167,14 +169,15 @@ class Folder(ImageData):
     def _points(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
         place = {picture.name: i for i, picture in enumerate(pictures)}
         part_id = {part: i for i, part in enumerate(self.part_names)}
-        every = {picture.name for split in self._folders.splits.values() for picture in split}
+        known = {picture.name for split in self._folders.splits.values() for picture in split}
         points = np.zeros((len(pictures), len(part_id), 2))
         visible = np.zeros(points.shape[:2], bool)
         sides: dict[str, tuple[int, int]] = {}
         for point in self._keypoints:
-            name, where = name_key(point.file), f"{self.keypoints}, row {point.row}"
+            name = name_key(point.file)
+            where = f"{self.keypoints}, row {point.row}"
             if name not in place:
-                if name not in every:
+                if name not in known:
                     raise ValueError(f"{where}: there is no image {self.root / name}")
                 continue
             if name not in sides:

@@ -14,5 +14,7 @@ class Mnist(TorchvisionSet):
 
     class_names = tuple("0123456789")
     license = "CC BY-SA 3.0 as usually given (LeCun, Cortes, Burges)"
-    default_mean, default_std = (0.1307,) * 3, (0.3081,) * 3
-    packed, torchvision = "mnist/mnist.npz", datasets.MNIST
+    default_mean = (0.1307,) * 3
+    default_std = (0.3081,) * 3
+    packed = "mnist/mnist.npz"
+    torchvision = datasets.MNIST

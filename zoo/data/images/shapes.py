@@ -1,4 +1,4 @@
-"""Rendered creatures of which everything is known: parts, keypoints, masks, concepts; any part can be left out."""
+"""Rendered birds with known parts, keypoints, masks and concepts; any part can be left out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from zoo.data.base import SplitName
 from zoo.data.images._augment import Augment
 from zoo.data.images._image_data import ImageData
 from zoo.data.images._pixels import Arrays
-from zoo.data.images._rendered import Rendered
 from zoo.data.images._shapes_draw import FINE, NAMES, VARIANTS, draw, hue, pose
 from zoo.data.split import Split
 from zoo.registry import register
 
 SPLITS = ("train", "val", "test")
 Background = Literal["random", "spurious"]
-TELLING = 0.95
+HINT_RATE = 0.95  # probability that the spurious background has the color of the true class
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ class Scene:
     Attributes:
         image: ``(3, s, s)`` uint8.
         points: ``(p, 2)`` float64 keypoints in pixels.
-        visible: ``(p,)`` bool: drawn, inside the image and under no other part.
-        masks: ``(p, s, s)`` bool: the pixels that show any of the part.
-        concepts: ``(m,)`` float32: whether each variant of each part is there.
+        visible: ``(p,)`` bool, whether a keypoint is drawn, inside the image and not covered by another part.
+        masks: ``(p, s, s)`` bool, the pixels that show a part at least partially.
+        concepts: ``(m,)`` float32, whether each variant of each part is present.
     """
 
     image: Tensor
@@ -47,34 +46,40 @@ class Scene:
 
 @register
 class Shapes(ImageData):
-    """Bird-like creatures among background objects; each class is a combination of part variants that others share.
+    """Birds among background objects; each class is a combination of part variants that other classes share.
 
-    Two classes differ in at least three of six parts, so no part alone tells the class. A scene is a function of (seed,
-    split, index). The idea of parts that can be removed exactly is that of FunnyBirds (Hesse et al. 2023).
+    Two classes differ in at least three of six parts, so no part alone determines the class. A scene is a function of
+    (seed, split, index). Parts that can be removed exactly follow FunnyBirds (Hesse et al. 2023).
 
-    With a spurious background each class has a colour. In train and val a scene has the colour of its own class with
-    probability .95, else that of another class, each equally likely; in test it has that of any class, each equally
-    likely, whatever its own. So a model that reads the background alone is right in .95 of val and in 1 / classes of
-    test, and what a model gains by the shortcut is a gap between val and test. Pose, creature and objects are those of
-    the random background.
+    With a spurious background each class has a color. In train and val a scene has the color of its class with
+    probability 0.95, otherwise that of another class, uniformly; in test it has the color of any class, uniformly. A
+    model that reads the background alone has an accuracy of 0.95 on val and of 1 / classes on test, and the effect of
+    the shortcut is a gap between val and test. Pose, bird and objects are those of the random background.
 
     Args:
         classes: number of classes, 2 to 27.
-        background: random, or spurious.
-        n_train: number of training scenes; and so on.
-        n_val: validation scenes.
-        n_test: test scenes.
+        background: ``random`` or ``spurious``.
+        n_train: number of training scenes.
+        n_val: number of validation scenes.
+        n_test: number of test scenes.
         size: side of the square images, in pixels.
-        batch_size: of one rank.
-        augment: policy for training.
-        workers: processes that load.
-        seed: of the scenes, the order and the augmentation.
-        limit: use only so many samples of each split.
-        mean: per channel, of x in [0, 1].
-        std: per channel.
+        batch_size: images per batch on each rank.
+        augment: augmentation policy of the training split.
+        workers: number of loader processes.
+        seed: random seed of the scenes, the order and the augmentation.
+        limit: maximum number of samples of each split.
+        mean: mean of each channel, of x in [0, 1].
+        std: standard deviation of each channel.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> from zoo.data import create_data
+        >>> data = create_data("shapes", classes=2, n_train=2, n_val=2, n_test=2, size=32)
+        >>> scene = data.render("test", 0, without=["beak"])
+        >>> tuple(scene.image.shape), bool(scene.masks[data.part_names.index("beak")].any())
+        ((3, 32, 32), False)
     """
 
     part_names = NAMES
@@ -125,8 +130,8 @@ class Shapes(ImageData):
         self.designs = [design(c) for c in range(classes)]
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """Each class by its variants, such as ``rust plain short striped fan long``."""
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Variants of each class, such as ``rust plain short striped fan long``."""
         return tuple(" ".join(d.values()) for d in self.designs)
 
     def _read(self) -> dict[str, Split]:
@@ -152,24 +157,24 @@ class Shapes(ImageData):
         rng = np.random.default_rng([self.seed, SPLITS.index(split), index])
         scene = pose(rng)
         if self.background == "spurious":
-            scene = replace(scene, ground=hue(self.hinted(split, index), len(self.designs), rng))
+            scene = replace(scene, ground=hue(self.hinted_class(split, index), len(self.designs), rng))
         image, points, upper = draw(scene, variants, self.size)
         at = np.floor(points * FINE).astype(int)
         inside = ((at >= 0) & (at < len(upper))).all(1)
         x, y = at.clip(0, len(upper) - 1).T
         return image, points, inside & (upper[y, x] == np.arange(len(NAMES)) + 1), upper
 
-    def hinted(self, split: str, index: int) -> int:
-        """The class whose colour the background of a scene has, if it is spurious."""
+    def hinted_class(self, split: str, index: int) -> int:
+        """Return the class whose color a spurious background has in a scene."""
         rng = np.random.default_rng([self.seed, SPLITS.index(split), index, 1])
         n = len(self.designs)
         if split == "test":
             return int(rng.integers(n))
-        away = 0 if rng.random() < TELLING else int(rng.integers(1, n))
-        return (index + away) % n
+        offset = 0 if rng.random() < HINT_RATE else int(rng.integers(1, n))
+        return (index + offset) % n
 
     def render(self, split: SplitName, index: int, without: Sequence[str] = ()) -> Scene:
-        """Draw a scene again, as it is or with parts left out; pixels outside the masks of those parts stay the same.
+        """Return a scene, complete or without some parts; pixels outside the masks of those parts do not change.
 
         Args:
             split: ``train``, ``val`` or ``test``.
@@ -177,14 +182,15 @@ class Shapes(ImageData):
             without: names of parts to leave out.
 
         Raises:
-            ValueError: if there is no such split, scene or part.
+            ValueError: if the split, scene or part does not exist.
         """
         if split not in SPLITS or not 0 <= index < self.counts[split]:
             raise ValueError(f"no scene {index} in split {split!r}; expected one of {self.counts}")
-        if unknown := set(without) - set(NAMES):
-            raise ValueError(f"no part {min(unknown)!r}; expected any of {', '.join(NAMES)}")
-        whole = self.designs[index % len(self.designs)]
-        variants = {part: variant for part, variant in whole.items() if part not in without}
+        unknown = set(without) - set(NAMES)
+        if unknown:
+            raise ValueError(f"no part {min(unknown)!r}; expected {', '.join(NAMES)}")
+        complete = self.designs[index % len(self.designs)]
+        variants = {part: variant for part, variant in complete.items() if part not in without}
         image, points, visible, upper = self._draw(split, index, variants)
         shown = upper[None] == np.arange(1, len(NAMES) + 1, dtype=np.uint8)[:, None, None]
         masks = shown.reshape(len(NAMES), self.size, FINE, self.size, FINE).any((2, 4))
@@ -196,13 +202,45 @@ class Shapes(ImageData):
             concepts=_concepts(variants),
         )
 
-    def scenes(self, split: SplitName) -> Rendered:
-        """A split whose scenes can be rendered again without parts, for scores that take parts away."""
-        return Rendered(self, split)
+    def scenes(self, split: SplitName) -> RenderedScenes:
+        """Return the scenes of a split, to be rendered again without some parts."""
+        return RenderedScenes(self, split)
+
+
+class RenderedScenes:
+    """Scenes of one split of ``Shapes`` as inputs of a model, complete or without some parts.
+
+    Args:
+        data: source of the scenes.
+        split: name of the split.
+
+    Attributes:
+        same: ``(c, c, p)`` bool, whether two classes have the same variant of a part.
+    """
+
+    def __init__(self, data: Shapes, split: SplitName) -> None:
+        self._data = data
+        self._split: SplitName = split
+        known = [sorted(set(design[name] for design in data.designs)) for name in data.part_names]
+        code = torch.tensor(
+            [[k.index(d[name]) for name, k in zip(data.part_names, known, strict=True)] for d in data.designs]
+        )
+        self.same = code[:, None] == code
+
+    def render(self, index: int, without: Sequence[int] = ()) -> Tensor:
+        """Return a scene ``(3, s, s)``, normalized, without the parts of these numbers."""
+        data = self._data
+        image = data.render(self._split, index, [data.part_names[p] for p in without]).image / 255
+        mean, std = (torch.tensor(v)[:, None, None] for v in (data.mean, data.std))
+        return (image - mean) / std
+
+    def masks(self, index: int) -> Tensor:
+        """Return the pixels ``(p, s, s)`` bool that show each part."""
+        return self._data.render(self._split, index).masks
 
 
 def design(number: int) -> dict[str, str]:
-    """The variant of each part in one of 27 classes: words of a ternary code, any two differ in 3 places or more."""
+    """Return the variant of each part of one of 27 classes: words of a ternary code with distance 3 or more."""
     a, b, c = number % 3, number // 3 % 3, number // 9
     word = (a, b, a + b, a + 2 * b + c, a + c, b + c)
     return {part: list(VARIANTS[part])[letter % 3] for part, letter in zip(NAMES, word, strict=True)}

@@ -1,4 +1,4 @@
-"""Files of words and their tags, a word and its tag a line, an empty line after each sentence."""
+"""Files of tagged words: a word and its tag per line, an empty line after each sentence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from zoo.data.sequences._spans import as_iob2
 
 
 class Sentence(NamedTuple):
-    """A sentence, or a piece of one.
+    """A sentence or a piece of one.
 
     Attributes:
-        words: as they are written.
-        tags: one for each.
-        number: of the sentence in its file, from 1.
+        words: the words as written.
+        tags: tag of each word.
+        number: number of the sentence in its file, from 1.
     """
 
     words: list[str]
@@ -28,7 +28,7 @@ class Sentence(NamedTuple):
     number: int
 
     def pieces(self, room: int) -> list[Sentence]:
-        """The sentence in as few pieces of up to ``room`` words as it takes, of about equal length."""
+        """Return the sentence in the smallest number of pieces of up to ``room`` words, of about equal length."""
         n = len(self.words)
         count = -(-n // room)
         cuts = [round(i * n / count) for i in range(count + 1)]
@@ -36,33 +36,36 @@ class Sentence(NamedTuple):
         return [Sentence(self.words[a:b], self.tags[a:b], self.number) for a, b in parts]
 
 
-def beginnings(pieces: Sequence[Sentence]) -> Tensor:
-    """``(n,)`` bool, the words of pieces one after the other: whether a sentence begins there."""
+def sentence_starts(pieces: Sequence[Sentence]) -> Tensor:
+    """Return whether a sentence starts at each word ``(n,)`` bool of consecutive pieces."""
     first = [True, *(one.number != two.number for one, two in pairwise(pieces))]
     return torch.tensor([new and i == 0 for new, p in zip(first, pieces, strict=True) for i in range(len(p.words))])
 
 
 def read_bio(file: Path) -> list[Sentence]:
-    """The sentences of a file of words and tags, the tags as IOB2.
+    """Return the sentences of a file of words and tags, with IOB2 tags.
 
     Raises:
-        ValueError: if it has no sentence or a line is not a word and a tag; file and line are named.
+        ValueError: if the file has no sentence or a line is not a word and a tag; file and line are named.
     """
     text = (gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()).decode("utf-8")
-    found, words, tags = [], [], []
+    sentences: list[Sentence] = []
+    words: list[str] = []
+    tags: list[str] = []
     for i, line in enumerate([*text.splitlines(), ""], 1):
         if not line.strip():
             if words:
-                found.append(Sentence(words, as_iob2(tags), len(found) + 1))
-            words, tags = [], []
+                sentences.append(Sentence(words, as_iob2(tags), len(sentences) + 1))
+            words = []
+            tags = []
             continue
         cells = line.split()
         if len(cells) != 2 or not (cells[1] == "O" or (cells[1][:2] in ("B-", "I-") and cells[1][2:])):
             raise ValueError(f"{file}, line {i}: {line!r}; expected a word and its tag: O, or B- or I- and a kind")
         words.append(cells[0])
         tags.append(cells[1])
-    if not found:
+    if not sentences:
         raise ValueError(
-            f"{file} has no sentence; expected a word and its tag a line, and empty lines between sentences"
+            f"{file} has no sentence; expected a word and its tag per line, and empty lines between sentences"
         )
-    return found
+    return sentences

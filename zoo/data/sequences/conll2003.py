@@ -1,4 +1,4 @@
-"""CoNLL-2003, names in news (Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003)."""
+"""CoNLL-2003: names in news (Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from zoo.registry import register
 
 @register
 class Conll2003(Tagged):
-    """Sentences of Reuters news with people, places, organisations and others marked.
+    """Sentences of Reuters news with tagged persons, locations, organizations and other names.
 
-    The files are ``text/conll2003/train.bio.gz``, ``valid.bio.gz`` and ``test.bio.gz`` below the data root. The text is
-    for measuring only: what is trained on it, its vocabulary included, is not to be passed on.
+    The files are ``text/conll2003/train.bio.gz``, ``valid.bio.gz`` and ``test.bio.gz`` below the data root. The license
+    allows research only: models trained on the text, vocabulary included, must not be distributed.
 
     Args:
-        folder: where they are instead.
-        common: the other arguments of ``Tagged``.
+        folder: folder of the files; None for the one below the data root.
+        common: other arguments of ``Tagged``.
     """
 
     license = "Reuters, for research; not to be passed on"
-    users_own: ClassVar[bool] = False
+    user_supplied: ClassVar[bool] = False
     _hint = "put CoNLL-2003 there, or set ZOO_DATA to the folder above text/"
 
     def __init__(self, *, folder: str | None = None, **common: Any) -> None:

@@ -1,4 +1,4 @@
-"""Small tasks on sequences, each with a short program that solves it: reverse, sort, count, match brackets, copy.
+"""Small algorithmic tasks on sequences: reverse, sort, count, match brackets, copy.
 
 The generators are those of Friedman, Wettig, Chen, Learning Transformer Programs, NeurIPS 2023, after Weiss, Goldberg,
 Yahav, Thinking Like Transformers, ICML 2021; ``dyck`` labels as in the Prefix, True, False form, ``induction`` as their
@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from zoo.data.labeled_sequences import Sequences, as_split
+from zoo.data.labeled_sequences import LabeledSequenceData, as_split
 from zoo.data.split import Split
 from zoo.registry import register
 from zoo.sequence_spec import Frame
@@ -25,26 +25,31 @@ BRACKETS = ("()", "{}")
 
 
 @register
-class Rasp(Sequences):
-    """Sequences drawn from the seed and the right answer at each position.
+class Rasp(LabeledSequenceData):
+    """Random sequences with the correct answer at each position.
 
-    A label that no training sequence has is no class of its own: all such answers share the class ``<never in
-    training>``, which is there only if validation or test need it, and is never right to give.
+    A label that no training sequence has is not a class: all such answers share the class ``<never in training>``,
+    which exists only if validation or test need it and is never a correct prediction.
 
     Args:
-        task: which.
-        vocabulary: symbols and special tokens together, padding among them; the brackets of dyck are always two kinds
-            of one, or of two.
-        length: of the longest sequence, special tokens included.
-        least: of the shortest balanced string of dyck before it is cut to ``length``; None for ``length``.
-        size: sequences drawn, at most; they are distinct.
+        task: name of the task.
+        vocabulary: number of symbols and special tokens, padding included; dyck1 always has one pair of brackets, dyck2
+            two.
+        length: maximum length of a sequence, special tokens included.
+        least: minimum length of a balanced string of dyck before it is cut to ``length``; None for ``length``.
+        size: maximum number of sequences; they are distinct.
         even: share of the training draws in which all lengths are equally likely; most sequences are long.
-        batch_size: sequences of one rank.
-        common: the other arguments of ``Data``; ``val`` is not used: a tenth is for testing, a tenth of the rest for
-            validation.
+        batch_size: sequences per batch on each rank.
+        common: other arguments of ``Data``; ``val`` is not used: a tenth of the sequences is the test split, a tenth of
+            the rest the validation split.
 
     Raises:
         ValueError: if an argument is unknown or out of range.
+
+    Example:
+        >>> from zoo.data import create_data
+        >>> create_data("rasp", task="hist", size=50).answers(["a", "b", "a"])
+        ['2', '1', '2']
     """
 
     license = "drawn by zoo"
@@ -68,8 +73,11 @@ class Rasp(Sequences):
             raise ValueError(f"data.size is {size}; expected 50 or more")
         if not 0 <= even <= 1:
             raise ValueError(f"data.even is {even}; expected a share, 0 to 1")
-        self.task, self.size, self.even, self.least = task, size, even, length if least is None else least
-        special = 3 if task in ("reverse", "sort") else 2  # padding is one of them
+        self.task = task
+        self.size = size
+        self.even = even
+        self.least = length if least is None else least
+        special = 3 if task in ("reverse", "sort") else 2  # including padding
         symbols = {"dyck1": 2, "dyck2": 4}.get(task, vocabulary - special)
         if symbols < 2 or (task == "induction" and symbols % 2):
             raise ValueError(f"data.vocabulary is {vocabulary}; expected {special + 2} or more, even for induction")
@@ -88,12 +96,12 @@ class Rasp(Sequences):
     @cached_property
     def _drawn(self) -> dict[str, list[list[str]]]:
         rng = np.random.default_rng(self.seed)
-        found: dict[tuple[str, ...], None] = {}
-        for _ in range(5):  # as often as it takes, but no more: short strings run out
-            found |= dict.fromkeys(self._draw(rng, self.size))
-            if len(found) >= self.size:
+        distinct: dict[tuple[str, ...], None] = {}
+        for _ in range(5):  # there may be fewer short strings than requested
+            distinct |= dict.fromkeys(self._draw(rng, self.size))
+            if len(distinct) >= self.size:
                 break
-        rows = list(map(list, found))[: self.size]
+        rows = list(map(list, distinct))[: self.size]
         order = rng.permutation(len(rows))
         test = round(0.1 * len(rows))
         val = round(0.1 * (len(rows) - test))
@@ -115,51 +123,52 @@ class Rasp(Sequences):
         return {name: [self.answers(words) for words in rows] for name, rows in self._drawn.items()}
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """Labels of the training split, and one for all others if there are others."""
-        every = self._labels.items()
-        seen = {name: {label for row in rows for label in row if label is not None} for name, rows in every}
-        others = (OTHER,) if (seen["val"] | seen["test"]) - seen["train"] else ()
-        return (*sorted(seen["train"], key=lambda label: (len(label), label)), *others)
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Labels of the training split, and one for all other labels if there are any."""
+        splits = self._labels.items()
+        labels = {name: {label for row in rows for label in row if label is not None} for name, rows in splits}
+        others = (OTHER,) if (labels["val"] | labels["test"]) - labels["train"] else ()
+        return (*sorted(labels["train"], key=lambda label: (len(label), label)), *others)
 
     def answers(self, words: list[str]) -> list[str | None]:
-        """What is right at each position; None where anything is."""
+        """Return the correct answer at each position; None where any answer is accepted."""
         return ANSWERS[self.task](words)
 
     def _read(self) -> dict[str, Split]:
         place: dict[str | None, int] = {label: i for i, label in enumerate(self.class_names)}
         place[None] = -1
         assert self.sequence is not None
-        found = {}
+        splits: dict[str, Split] = {}
         for name, rows in self._drawn.items():
             labels = [[place[label if label in place else OTHER] for label in row] for row in self._labels[name]]
-            found[name] = as_split(name, self.sequence, rows, labels, whole=False)
-        return found
+            splits[name] = as_split(name, self.sequence, rows, labels, whole=False)
+        return splits
 
     def _check_split(self, name: str, split: Split) -> None:
-        if OTHER not in self.class_names:  # which no training sequence has, on purpose
+        if OTHER not in self.class_names:  # no training sequence has this class
             super()._check_split(name, split)
 
 
-def _brackets(rng: np.random.Generator, symbols: list[str], room: int, least: int, most: int) -> list[str]:
-    """Half of the time any brackets; else a balanced string, filled up with any brackets, or cut."""
+def _brackets(rng: np.random.Generator, symbols: list[str], room: int, shortest: int, longest: int) -> list[str]:
+    """Return random brackets or, with probability 0.5, a balanced string padded with random brackets or cut."""
     any_of = lambda n: [symbols[i] for i in rng.integers(0, len(symbols), n)]  # noqa: E731
     if rng.random() < 0.5:
         return any_of(room)
-    found: list[str] = []
-    for _ in range(rng.integers(least // 2, most // 2 + 1)):
+    text: list[str] = []
+    for _ in range(rng.integers(shortest // 2, longest // 2 + 1)):
         kind = 2 * int(rng.integers(0, len(symbols) // 2))
         pair = symbols[kind : kind + 2]
-        found = [*found, *pair] if rng.random() < 0.5 else [pair[0], *found, pair[1]]
-    return (found + any_of(max(0, room - len(found))))[:room]
+        text = [*text, *pair] if rng.random() < 0.5 else [pair[0], *text, pair[1]]
+    return (text + any_of(max(0, room - len(text))))[:room]
 
 
 def _pairs(rng: np.random.Generator, symbols: list[str], count: int) -> list[str]:
-    """Letters, each followed by its digit, which this sequence has drawn for it; a digit before or a letter behind."""
+    """Return letters, each followed by its digit in this sequence, and one digit before or one letter after."""
     half = len(symbols) // 2
-    letters, digits = symbols[:half], symbols[half:]
-    meant = rng.integers(0, half, half)
-    words = [w for i in rng.integers(0, half, count) for w in (letters[i], digits[meant[i]])]
+    letters = symbols[:half]
+    digits = symbols[half:]
+    assigned = rng.integers(0, half, half)
+    words = [w for i in rng.integers(0, half, count) for w in (letters[i], digits[assigned[i]])]
     if rng.random() < 0.5:
         return [digits[rng.integers(0, half)], *words]
     return [*words, letters[rng.integers(0, half)]]
@@ -172,8 +181,8 @@ def _hist(words: list[str]) -> list[str | None]:
 
 def _double_hist(words: list[str]) -> list[str | None]:
     count = Counter(words)
-    alike = Counter(count.values())
-    return [str(alike[count[word]]) for word in words]
+    same_count = Counter(count.values())
+    return [str(same_count[count[word]]) for word in words]
 
 
 def _most_freq(words: list[str]) -> list[str | None]:
@@ -185,29 +194,29 @@ def _most_freq(words: list[str]) -> list[str | None]:
 def _dyck(words: list[str]) -> list[str | None]:
     closes = {pair[1]: pair[0] for pair in BRACKETS}
     stack: list[str] = []
-    said: list[str | None] = []
+    answers: list[str | None] = []
     for word in words:
-        if said and said[-1] == "F":
-            said.append("F")
+        if answers and answers[-1] == "F":
+            answers.append("F")
         elif word not in closes:
             stack.append(word)
-            said.append("P")
+            answers.append("P")
         elif stack and stack[-1] == closes[word]:
             stack.pop()
-            said.append("P" if stack else "T")
+            answers.append("P" if stack else "T")
         else:
-            said.append("F")
-    return said
+            answers.append("F")
+    return answers
 
 
 def _induction(words: list[str]) -> list[str | None]:
     known: dict[str, str] = {}
-    said: list[str | None] = []
+    answers: list[str | None] = []
     for i, word in enumerate(words):
-        said.append(None if word.isdigit() else known.get(word, UNKNOWN))
+        answers.append(None if word.isdigit() else known.get(word, UNKNOWN))
         if i and word.isdigit() and not words[i - 1].isdigit():
             known[words[i - 1]] = word
-    return said
+    return answers
 
 
 ANSWERS: dict[str, Callable[[list[str]], list[str | None]]] = {

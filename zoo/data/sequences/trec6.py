@@ -1,4 +1,4 @@
-"""TREC-6, what kind of thing a question asks for (Li and Roth, Learning Question Classifiers, COLING 2002)."""
+"""TREC-6: questions by expected answer type (Li and Roth, Learning Question Classifiers, COLING 2002)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import paths
-from zoo.data.labeled_sequences import Sequences, as_split, word_frame
+from zoo.data.labeled_sequences import LabeledSequenceData, as_split, word_frame
 from zoo.data.split import Split
 from zoo.registry import register
 from zoo.sequence_spec import Frame
@@ -19,22 +19,22 @@ BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 
 
 @register
-class Trec6(Sequences):
-    """Questions as sequences of words in lower case, every number written ``#``; one of six classes for each.
+class Trec6(LabeledSequenceData):
+    """Questions as sequences of lower-case words, with every number as ``#``; six classes of answer types.
 
     The files are ``text/trec6/train.tsv.gz`` and ``test.tsv.gz`` below the data root, with the columns ``coarse`` and
-    ``text``. Of a question with too many words the first ones are kept. Words that are rare in training are ``<unk>``.
+    ``text``. Long questions are truncated at the end. Words that are rare in training are ``<unk>``.
 
     Args:
-        length: of the longest sequence, begin and end included.
-        words: size of the vocabulary, special tokens included, at most.
-        least: times that a word must occur in training.
-        alike: whether training puts questions of like length together, which takes half of the time.
-        batch_size: questions of one rank.
-        common: the other arguments of ``Data``.
+        length: maximum length of a sequence, begin and end included.
+        words: maximum size of the vocabulary, special tokens included.
+        least: minimum number of occurrences of a word in training.
+        alike: whether training batches questions of similar length together, which halves the time.
+        batch_size: questions per batch on each rank.
+        common: other arguments of ``Data``.
 
     Raises:
-        ValueError: if an argument is out of range or, once read, a file is missing or wrong.
+        ValueError: if an argument is out of range or, once read, a file is missing or invalid.
     """
 
     whole = True
@@ -55,7 +55,10 @@ class Trec6(Sequences):
         for name, value, low in (("length", length, 3), ("words", words, 4), ("least", least, 1)):
             if value < low:
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
-        self.length, self.words, self.least, self.alike = length, words, least, alike
+        self.length = length
+        self.words = words
+        self.least = least
+        self.alike = alike
 
     @cached_property
     def _files(self) -> dict[str, list[tuple[str, list[str]]]]:
@@ -65,19 +68,20 @@ class Trec6(Sequences):
         if not file.is_file():
             raise ValueError(f"{file} is missing; put TREC-6 there, or set ZOO_DATA to the folder above text/")
         text = io.StringIO(gzip.decompress(file.read_bytes()).decode("utf-8"), newline="")
-        found = []
+        rows: list[tuple[str, list[str]]] = []
         for i, row in enumerate(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE), 2):
-            label, question = row.get("coarse"), row.get("text")
+            label = row.get("coarse")
+            question = row.get("text")
             if label not in self.class_names or not question:
                 raise ValueError(f"{file}, row {i}: expected a class in column 'coarse' and a question in 'text'")
-            found.append((label, question.split()[: self.length - 2]))
-        return found
+            rows.append((label, question.split()[: self.length - 2]))
+        return rows
 
     @cached_property
-    def sequence(self) -> Frame:  # pyright: ignore
-        """Words by how often training has them."""
+    def sequence(self) -> Frame:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Format of the sequences; words are ordered by their frequency in training."""
         plain = Frame((BEGIN, END, UNKNOWN), self.length, (BEGIN,), (END,), UNKNOWN, lower=True, digits="#")
-        return word_frame((w for _, w in self._files["train"]), plain, words=self.words, least=self.least)
+        return word_frame((w for _, w in self._files["train"]), plain, words=self.words, min_count=self.least)
 
     def _read(self) -> dict[str, Split]:
         place = {name: i for i, name in enumerate(self.class_names)}

@@ -1,1 +1,1 @@
-"""Sources of tables."""
+"""Table sources."""

@@ -1,4 +1,4 @@
-"""A user's own table: one CSV file, a row for each sample."""
+"""Table of the user: one CSV file with a row for each sample."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
-from zoo.data.base import Data, SplitName
-from zoo.data.concepts._columns import Column, Labels, encode
-from zoo.data.concepts._file import read_columns
+from zoo.data.base import SplitName
+from zoo.data.concepts._concept_columns import Column, Labels, encode
+from zoo.data.concepts._concepts_file import read_columns
 from zoo.data.split import Split
-from zoo.data.tables._columns import division, sample_names
+from zoo.data.tables._column_roles import division, sample_names
 from zoo.data.tables._csv_file import Csv
-from zoo.data.tables._table_data import Rows, TableData
+from zoo.data.tables._table_data import RowDataset, TableData
 from zoo.inputs.base import Inputs
 from zoo.inputs.labels import order_by_name
 from zoo.inputs.table import TableInputs
@@ -32,42 +32,42 @@ class Table(TableData):
     """Rows of a CSV, TSV or Parquet file: numbers, categories, booleans and dates as inputs, a class, and concepts.
 
     The columns are typed by the rules of ``zoo.inputs.tables`` and fitted on the training split; a trained model reads
-    other files through its own inputs, matched by name. Where no column names the split, a stratified fifth is held out
-    for testing, the same one whatever the seed.
+    other files through its own inputs, matched by name. Without a split column, a stratified fifth of the rows is the
+    test split, the same for every seed.
 
-    Errors count the lines of the file, where the header is line 1. A sample without an id is named by its place among
-    the rows of data, so that ``row 1`` is the one below the header.
+    Error messages count the lines of the file: the header is line 1. Samples without an id are named by their position
+    among the data rows: ``row 1`` is the one below the header.
 
     Args:
         file: the file.
-        target: column of the class: words or whole numbers.
-        features: columns of the inputs; None for each column that has no other use and is no identifier.
-        concept_columns: columns that are concepts; kinds are read off their cells, see
-            ``zoo.data.concepts._columns.encode``.
-        concepts_file: CSV file of further concepts. Its first column is named as ``id`` and holds the ids; without
-            ``id`` it is named ``row`` and holds places from 1.
-        concept_kinds: binary, categorical or continuous, for concepts whose cells do not say so.
+        target: column of the class: words or integers.
+        features: input columns; None for all columns that have no other role and are not identifiers.
+        concept_columns: columns that are concepts; kinds are inferred from their cells, see
+            ``zoo.data.concepts._concept_columns.encode``.
+        concepts_file: CSV file of further concepts. Its first column has the name ``id`` of this table and holds the
+            ids; without ``id`` it is named ``row`` and holds row numbers from 1.
+        concept_kinds: kind (binary, categorical or continuous) of concepts whose cells are ambiguous.
         id: column that names the samples.
         split: column that holds train, val or test.
-        kinds: number, category, boolean, date or ordinal, for columns whose cells do not show it.
+        kinds: kind (number, category, boolean, date or ordinal) of columns whose cells are ambiguous.
         levels: levels of a category, or of an ordinal in order, by column.
-        units: text behind or before the numbers of a column, by column.
+        units: text after or before the numbers of a column, by column.
         dates: format of the dates of a column, such as ``%d/%m/%Y``, by column.
-        missing: cells that mean that a value is missing; None for the usual ones, see ``zoo.inputs.tables.columns``.
+        missing: cells that mean a missing value; None for the usual ones, see ``zoo.inputs.tables.columns``.
         missing_policy: ``indicator`` beside the median, a level of its own for a category; or ``refuse``.
-        decimal: decimal mark, where the cells leave it open.
-        thousands: mark between groups of three digits, where the cells leave it open.
-        separator: of cells; None for a tab in ``.tsv`` and a comma in others.
-        encoding: of the text.
-        batch_size: of one rank.
-        common: the other arguments of ``Data``.
+        decimal: decimal mark, where the cells are ambiguous.
+        thousands: mark between groups of three digits, where the cells are ambiguous.
+        separator: separator of cells; None for a tab in ``.tsv`` and a comma in others.
+        encoding: encoding of the text.
+        batch_size: samples per batch on each rank.
+        common: other arguments of ``Data``.
 
     Raises:
-        ValueError: if an argument is out of range, or (once read) a file, column, row or cell is missing or wrong.
+        ValueError: if an argument is out of range, or (once read) a file, column, row or cell is missing or invalid.
     """
 
     license = "the user's own"
-    users_own = True
+    user_supplied = True
 
     def __init__(
         self,
@@ -98,9 +98,14 @@ class Table(TableData):
             raise ValueError("data.features is empty; name at least one column, or leave it out for all")
         if concept_kinds and not (concept_columns or concepts_file):
             raise ValueError("data.concept_kinds is given without data.concept_columns or data.concepts_file")
-        self.file, self.target, self.features = Path(file).expanduser(), target, features
-        self.concept_columns, self.concepts_file, self.concept_kinds = concept_columns, concepts_file, concept_kinds
-        self.id, self.split = id, split
+        self.file = Path(file).expanduser()
+        self.target = target
+        self.features = features
+        self.concept_columns = concept_columns
+        self.concepts_file = concepts_file
+        self.concept_kinds = concept_kinds
+        self.id = id
+        self.split = split
         self._typing = {
             "kinds": kinds,
             "levels": levels,
@@ -120,18 +125,19 @@ class Table(TableData):
         """Read the file with the inputs of a trained model, matched by name.
 
         Raises:
-            ValueError: if the model reads no tables.
+            ValueError: if the inputs of the model are not tables.
         """
         if not isinstance(inputs, TableInputs):
             raise ValueError(f"the model reads inputs of kind {inputs.kind!r}, not tables; name other data")
-        self._trained, self._trained_concepts = inputs, concepts
+        self._trained = inputs
+        self._trained_concepts = concepts
         target = inputs.schema.target
         if target is not None:
             self.target = target.columns[0]
 
     @property
     def is_available(self) -> bool:
-        """Whether the file is there; a trained model answers for rows without it."""
+        """Whether the file exists; a trained model answers for rows without it."""
         return self.file.is_file()
 
     @cached_property
@@ -144,7 +150,7 @@ class Table(TableData):
     @cached_property
     def _csv(self) -> Csv:
         cells = self._cells
-        given = {
+        roles = {
             "data.target": [self.target],
             "data.id": [self.id] if self.id else [],
             "data.split": [self.split] if self.split else [],
@@ -152,10 +158,10 @@ class Table(TableData):
             "data.features": self.features or [] if self._trained is None else [],
         }
         use: dict[str, str] = {}
-        for argument, name in ((argument, name) for argument, names in given.items() for name in names):
+        for argument, name in ((argument, name) for argument, names in roles.items() for name in names):
             cells.column(name, argument)
             if name in use:
-                raise ValueError(f"{self.file}: column {name!r} is in {use[name]} and in {argument}; give it one use")
+                raise ValueError(f"{self.file}: column {name!r} is in {use[name]} and in {argument}; give it one role")
             use[name] = argument
         columns = {
             name: ["" if cell is None else cell for cell in as_text(column)] for name, column in cells.columns.items()
@@ -189,13 +195,13 @@ class Table(TableData):
         )
 
     @property
-    def feature_names(self) -> tuple[str, ...]:
-        """One name for each number of an input."""
+    def feature_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Name of each number of an input."""
         return self.inputs.feature_names
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """What the target column holds: numbers by size, words by the alphabet."""
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Values of the target column: numbers in numeric, words in alphabetic order."""
         return self._target.class_names
 
     @cached_property
@@ -217,56 +223,60 @@ class Table(TableData):
         return Labels(tuple(labels.columns[i] for i in order), labels.values[:, order], labels.provenance)
 
     @cached_property
-    def concepts(self) -> ConceptSchema | None:
-        """The concept columns; mean and std are of the training split, or the trained model's."""
+    def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Concept columns; mean and std are those of the training split, or of the trained model."""
         if self._trained is not None:
             known = self._trained_concepts
             return known if known is None or not self.is_available or self._labels is not None else None
-        return None if self._labels is None else self._labels.schema(self._parted["train"].concepts)
+        return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
         y = self._target.read(self._cells, self._markers)
         concepts = self._labels and self._labels.values
         places = torch.arange(len(y))[:, None]
-        every = Split(sample_names(self._csv, self.id), y, x=places, concepts=concepts)
-        trained = self._trained is not None
+        samples = Split(sample_names(self._csv, self.id), y, x=places, concepts=concepts)
         rows = division(
-            self._csv, y, column=self.split, target=self.target, class_names=self.class_names, trained=trained
+            self._csv,
+            y,
+            column=self.split,
+            target=self.target,
+            class_names=self.class_names,
+            trained=self._trained is not None,
         )
-        return {name: every.take(ids) for name, ids in rows.items()}
+        return {name: samples.take(ids) for name, ids in rows.items()}
 
     @cached_property
     def _places(self) -> dict[str, Split]:
-        """The splits, ``x`` being the place ``(n, 1)`` of each sample in the file."""
-        return Data._parted.func(self)
+        """The splits; ``x`` is the position ``(n, 1)`` of each sample in the file."""
+        return self._divide()
 
     @cached_property
-    def _parted(self) -> dict[str, Split]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The splits, ``x`` being the values ``(n, d)`` of the columns, NaN where missing."""
+    def _divided_splits(self) -> dict[str, Split]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The splits; ``x`` has the values ``(n, d)`` of the columns, NaN where missing."""
         splits = self._places
         read = self.inputs.schema.read(self._cells, labels=False)
         values = torch.from_numpy(read.values)
         return {name: replace(split, x=values[split.x[:, 0]]) for name, split in splits.items() if split.x is not None}
 
     def _check_split(self, name: str, split: Split) -> None:
-        if self._trained is None:  # a table to be scored need not have every class
+        if self._trained is None:  # a table to be evaluated need not have every class
             super()._check_split(name, split)
 
-    def _serve(self, name: SplitName, *, augment: bool) -> Rows:
+    def _serve(self, name: SplitName, *, augment: bool) -> RowDataset:
         split = self._split(name)
         assert split.x is not None
-        return Rows(split, self.inputs.encoding.encode(split.x.numpy()))
+        return RowDataset(split, self.inputs.encoding.encode(split.x.numpy()))
 
     def values(self, x: Tensor) -> Tensor:
-        """Rows ``(b, D)`` as the values ``(b, d)`` of the columns, see ``zoo.inputs.tables.columns.Column``."""
+        """Return inputs ``(b, D)`` as values ``(b, d)`` of the columns, see ``zoo.inputs.tables.columns.Column``."""
         return torch.from_numpy(self.inputs.encoding.decode(x))
 
     def feature_values(self, x: Tensor) -> list[list[tuple[str, str]]]:
-        """Columns and their values as people write them."""
+        """Return names and original values of the columns of inputs ``(b, D)``."""
         return self.inputs.show(x)
 
     def read_input(self, text: str) -> Tensor:
-        """A row ``(D,)`` of the user's own, written ``name=value,name=value``; every column once.
+        """Return a row written ``name=value,name=value`` as an input ``(D,)``; it has every column once.
 
         Raises:
             ValueError: if a column is missing, unknown, given twice or cannot be read; it is named.

@@ -1,4 +1,4 @@
-"""Three toys whose answer is known: XOR, Trig and Dot (Espinosa Zarlenga et al., Concept Embedding Models, 2022)."""
+"""Toy data with known solutions: XOR, Trig and Dot (Espinosa Zarlenga et al., Concept Embedding Models, 2022)."""
 
 from __future__ import annotations
 
@@ -19,25 +19,30 @@ CONCEPTS = {"xor": ("a > .5", "b > .5"), "trig": ("u > 0", "v > 0", "w > 0"), "d
 
 @register
 class Toys(TableData):
-    """Points drawn from the seed, with concepts that are true or false of them.
+    """Random points with binary concepts.
 
-    - ``xor``: x uniform on the unit square; concepts: each coordinate above .5; class: exactly one of them is. Both
-      concepts together determine the class, but no linear head on them is right more often than in three of four cases.
+    - ``xor``: x uniform on the unit square; concepts: each coordinate above 0.5; class: exactly one of them is. Both
+      concepts together determine the class, but a linear head on them has an accuracy of at most 0.75.
     - ``trig``: (u, v, w) normal with variance 2; x is sin(h) + h and cos(h) + h of each, and u^2 + v^2 + w^2; concepts:
       the three signs; class: u + v > 0, which the signs do not determine.
     - ``dot``: v and w normal in the plane with variance 2; x is v + w and v - w; concepts: the signs of v.p and w.q for
-      p = q = (1, 1); class: v.w > 0, of which the concepts say less still.
+      p = q = (1, 1); class: v.w > 0, which the concepts determine even less.
 
     Args:
-        kind: which.
-        n_train: points for training.
-        n_val: for validation.
-        n_test: for testing.
-        batch_size: of one rank.
-        common: the other arguments of ``Data``.
+        kind: ``xor``, ``trig`` or ``dot``.
+        n_train: number of training points.
+        n_val: number of validation points.
+        n_test: number of test points.
+        batch_size: samples per batch on each rank.
+        common: other arguments of ``Data``.
 
     Raises:
         ValueError: if an argument is unknown or out of range.
+
+    Example:
+        >>> from zoo.data import create_data
+        >>> create_data("toys", kind="trig", n_test=8).samples("test", [0, 1]).concepts.shape
+        torch.Size([2, 3])
     """
 
     class_names = ("no", "yes")
@@ -56,7 +61,8 @@ class Toys(TableData):
         super().__init__(batch_size=batch_size, **common)
         if kind not in get_args(Kind):
             raise ValueError(f"data.kind is {kind!r}; expected one of {', '.join(get_args(Kind))}")
-        self.kind, self.counts = kind, dict(zip(SPLITS, (n_train, n_val, n_test), strict=True))
+        self.kind = kind
+        self.counts = {"train": n_train, "val": n_val, "test": n_test}
         for name, n in self.counts.items():
             if n < 8:
                 raise ValueError(f"data.n_{name} is {n}; expected 8 or more")

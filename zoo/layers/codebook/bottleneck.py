@@ -1,7 +1,7 @@
-"""Codebooks: a vector is replaced by the mean of the k codes that suit it best, out of a fixed list.
+"""Codebooks: a vector is replaced by the mean of the k best matching codes of a fixed list.
 
-Tamkin, Taufeeque, Goodman, Codebook features, 2023. Letters: g groups (such as heads), each with a list of c codes of
-its own, e width of a group.
+Tamkin, Taufeeque, Goodman, Codebook features, 2023. Letters: g groups (such as heads), each with its own list of c
+codes, e width of a group.
 """
 
 from __future__ import annotations
@@ -16,38 +16,44 @@ from zoo.layers.codebook.kmeans import means, spread_out
 from zoo.layers.codebook.nearest_codes import search
 
 
-class Snapped(NamedTuple):
-    """What a codebook made of vectors ``(..., g, e)``.
+class Quantized(NamedTuple):
+    """The output of a codebook for vectors ``(..., g, e)``.
 
     Attributes:
-        value: ``(..., g, e)`` the mean of the chosen codes; its gradient goes to the codes, and straight to the input.
-        ids: ``(..., g, k)`` the chosen codes, best first.
-        wanted: ``(..., g, e)`` what was to be matched: the normalised input.
+        value: ``(..., g, e)`` the mean of the selected codes; its gradient goes to the codes and, straight through, to
+            the input.
+        ids: ``(..., g, k)`` the selected codes, best first.
+        normalized: ``(..., g, e)`` the normalized input, which the codes approximate.
     """
 
     value: Tensor
     ids: Tensor
-    wanted: Tensor
+    normalized: Tensor
 
 
 class Codebook(nn.Module):
-    """Layer norm, then ``(1/k) sum`` of the k codes with the largest inner product with the normalised code.
+    """Layer norm, then the mean of the k codes whose directions have the largest inner products with the vector.
 
-    All groups are one batched operation. Nothing depends on the other vectors of a batch, and the pass changes nothing:
-    what training must remember of it is told to ``note``. Norms and scores are float32 or better, under autocast too.
+    All groups are one batched operation. Nothing depends on the other vectors of a batch, and the forward pass changes
+    no state: training records use with ``note``. Norms and scores are float32 or wider, under autocast too.
 
     Args:
         groups: g.
         codes: c.
         width: e.
-        k: codes chosen for each vector.
+        k: codes selected for each vector.
 
     Attributes:
         codes: ``(g, c, e)``
-        hits: ``(g, c)`` how often each code was chosen in training since ``Revival`` last set this to 0.
+        hits: ``(g, c)`` how often each code was selected in training since the last reset of dead codes.
 
     Raises:
         ValueError: if a number is out of range.
+
+    Example:
+        >>> quantized = Codebook(groups=2, codes=5, width=4, k=1)(torch.ones(3, 2, 4))
+        >>> quantized.value.shape, quantized.ids.shape
+        (torch.Size([3, 2, 4]), torch.Size([3, 2, 1]))
     """
 
     hits: Tensor
@@ -59,90 +65,98 @@ class Codebook(nn.Module):
         if not 1 <= k <= codes:
             raise ValueError(f"k is {k}; expected 1 to the {codes} codes")
         self.k = k
-        self.gain, self.shift = nn.Parameter(torch.ones(groups, width)), nn.Parameter(torch.zeros(groups, width))
+        self.gain = nn.Parameter(torch.ones(groups, width))
+        self.shift = nn.Parameter(torch.zeros(groups, width))
         self.codes = nn.Parameter(torch.randn(groups, codes, width))
         self.register_buffer("hits", torch.zeros(groups, codes, dtype=torch.int64))
-        self.noted: Noted | None = None
+        self.noted: CodeUse | None = None
 
     def normed(self, x: Tensor) -> Tensor:
-        """``(..., g, e)`` of the same."""
+        """Return the layer norm ``(..., g, e)`` of vectors ``(..., g, e)``."""
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         return F.layer_norm(x, x.shape[-1:]) * self.gain + self.shift
 
     @torch.no_grad()
-    def nearest(self, wanted: Tensor, k: int | None = None) -> Tensor:
-        """The ``(n, g, k)`` best codes for ``(n, g, e)``."""
-        return search(wanted, F.normalize(self.codes.to(wanted.dtype), dim=-1), k or self.k)
+    def nearest(self, normalized: Tensor, k: int | None = None) -> Tensor:
+        """Return the ids ``(n, g, k)`` of the best codes for normalized vectors ``(n, g, e)``."""
+        return search(normalized, F.normalize(self.codes.to(normalized.dtype), dim=-1), k or self.k)
 
-    def forward(self, x: Tensor) -> Snapped:
-        """Snap vectors ``(..., g, e)`` to codes."""
-        wanted = self.normed(x)
-        ids = self.nearest(wanted.detach().reshape(-1, *wanted.shape[-2:]))
+    def forward(self, x: Tensor) -> Quantized:
+        """Quantize vectors ``(..., g, e)``."""
+        normalized = self.normed(x)
+        ids = self.nearest(normalized.detach().reshape(-1, *normalized.shape[-2:]))
         value = F.embedding_bag(self.rows(ids).flatten(0, 1), self.codes.flatten(0, 1), mode="mean")
-        value = value.view(wanted.shape) + (wanted - wanted.detach())
-        return Snapped(value, ids.view(*wanted.shape[:-1], self.k), wanted)
+        value = value.view(normalized.shape) + (normalized - normalized.detach())
+        return Quantized(value, ids.view(*normalized.shape[:-1], self.k), normalized)
 
     def rows(self, ids: Tensor) -> Tensor:
-        """Choices ``(..., g, k)`` as rows of ``codes.flatten(0, 1)``."""
+        """Return ids ``(..., g, k)`` as row numbers of ``codes.flatten(0, 1)``."""
         groups, codes, _ = self.codes.shape
         return ids + codes * torch.arange(groups, device=ids.device)[:, None]
 
     @torch.no_grad()
-    def note(self, found: Snapped, real: Tensor) -> None:
-        """Remember, until ``Revival`` asks, which codes were chosen and what was wanted; nothing in eval mode.
+    def note(self, quantized: Quantized, real: Tensor) -> None:
+        """Record for ``DeadCodeReset`` the selected codes and the vectors; does nothing in eval mode.
 
         Args:
-            found: of vectors ``(b, t, g, e)``.
+            quantized: of vectors ``(b, t, g, e)``.
             real: ``(b, t)`` bool, which positions count.
         """
         if self.training:
-            many = torch.bincount(self.rows(found.ids[real]).flatten(), minlength=self.hits.numel())
+            count = torch.bincount(self.rows(quantized.ids[real]).flatten(), minlength=self.hits.numel())
             before = 0 if self.noted is None else self.noted.hits
-            self.noted = Noted(before + many.view_as(self.hits), found.wanted[real])
+            self.noted = CodeUse(before + count.view_as(self.hits), quantized.normalized[real])
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, rounds: int, seed: int = 0) -> None:
-        """Start as k-means of vectors ``(n, g, e)`` by the codebook's own score, ``rounds`` from k-means++ seeds.
+        """Initialize by k-means of vectors ``(n, g, e)`` with the codebook's own score, from k-means++ seeds.
 
-        First the norm's gain and shift become those that bring its output nearest to its input, so that codes put into
-        a trained network speak on the scale that it is used to. A code that nothing is nearest to stays.
+        First gain and shift of the norm are fitted so that its output is nearest to its input: codes put into a trained
+        network then have the scale of its activations. A code without vectors stays at its seed.
 
         Raises:
             ValueError: if there are fewer vectors than codes.
         """
         codes = self.codes.shape[1]
         if len(x) < codes:
-            raise ValueError(f"{len(x)} vectors cannot start {codes} codes; take more batches")
+            raise ValueError(f"{len(x)} vectors for {codes} codes; expected at least as many: take more batches")
         plain = F.layer_norm(x, x.shape[-1:])
-        centre, middle = plain.mean(0), x.mean(0)
-        spread = plain.var(0, correction=0).clamp_min(torch.finfo(x.dtype).tiny)
-        self.gain.copy_(((plain - centre) * (x - middle)).mean(0) / spread)
-        self.shift.copy_(middle - self.gain * centre)
-        wanted = self.normed(x)
-        self.codes.copy_(means(wanted, spread_out(wanted, codes, seed=seed), rounds=rounds))
+        plain_mean = plain.mean(0)
+        mean = x.mean(0)
+        variance = plain.var(0, correction=0).clamp_min(torch.finfo(x.dtype).tiny)
+        self.gain.copy_(((plain - plain_mean) * (x - mean)).mean(0) / variance)
+        self.shift.copy_(mean - self.gain * plain_mean)
+        normalized = self.normed(x)
+        self.codes.copy_(means(normalized, spread_out(normalized, codes, seed=seed), rounds=rounds))
 
 
-class Noted(NamedTuple):
-    """``hits`` ``(g, c)`` since the last step, and what was ``wanted`` ``(n, g, e)`` in the last batch."""
+class CodeUse(NamedTuple):
+    """Use of a codebook in training.
+
+    Attributes:
+        hits: ``(g, c)`` how often each code was selected since the last optimizer step.
+        vectors: ``(n, g, e)`` the normalized vectors of the last batch.
+    """
 
     hits: Tensor
-    wanted: Tensor
+    vectors: Tensor
 
 
-def matched(found: Snapped, real: Tensor | None = None) -> Tensor:
-    """Mean squared distance between what was wanted and the codes, summed over e; only the codes learn from it.
+def matched(quantized: Quantized, real: Tensor | None = None) -> Tensor:
+    """Return the mean squared distance of codes from vectors, summed over e; only the codes get gradients.
 
     Args:
-        found: of vectors ``(b, t, g, e)``.
+        quantized: of vectors ``(b, t, g, e)``.
         real: ``(b, t)`` bool, which positions count; None for all.
     """
-    codes = found.value - (found.wanted - found.wanted.detach())  # without the way straight to the input
-    return _mean((codes - found.wanted.detach()).square().sum(-1), real)
+    vectors = quantized.normalized
+    codes = quantized.value - (vectors - vectors.detach())  # without the straight-through gradient
+    return _mean((codes - vectors.detach()).square().sum(-1), real)
 
 
-def committed(found: Snapped, real: Tensor | None = None) -> Tensor:
-    """The same distance; only the input learns from it."""
-    return _mean((found.wanted - found.value.detach()).square().sum(-1), real)
+def committed(quantized: Quantized, real: Tensor | None = None) -> Tensor:
+    """Return the same distance as ``matched``; only the vectors get gradients."""
+    return _mean((quantized.normalized - quantized.value.detach()).square().sum(-1), real)
 
 
 def _mean(distance: Tensor, real: Tensor | None) -> Tensor:

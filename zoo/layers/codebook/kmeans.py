@@ -1,4 +1,4 @@
-"""Seeds that are far from one another, and means of what is nearest to each: how lists of codes begin."""
+"""k-means++ seeds and k-means for the initialization of codebooks."""
 
 from __future__ import annotations
 
@@ -10,34 +10,41 @@ from zoo.layers.codebook.nearest_codes import search
 
 
 def spread_out(x: Tensor, count: int, *, seed: int) -> Tensor:
-    """``count`` vectors ``(g, count, e)`` out of ``x`` ``(n, g, e)``, each group for itself.
+    """Draw ``count`` k-means++ seeds ``(g, count, e)`` from ``x`` ``(n, g, e)``, independently for each group.
 
-    k-means++ (Arthur and Vassilvitskii, 2007): each next one is drawn in proportion to its squared distance from the
-    nearest of those already drawn.
+    Arthur and Vassilvitskii, 2007: each next seed is drawn in proportion to its squared distance from the nearest seed
+    already drawn.
     """
-    g, x = torch.Generator().manual_seed(seed), x.transpose(0, 1).contiguous()
-    rows, size = torch.arange(len(x), device=x.device), x.square().sum(2)
+    g = torch.Generator().manual_seed(seed)
+    x = x.transpose(0, 1).contiguous()
+    rows = torch.arange(len(x), device=x.device)
+    size = x.square().sum(2)
     pick = torch.randint(x.shape[1], (len(x),), generator=g).to(x.device)
-    drawn, left = [], torch.full_like(size, torch.inf)
+    drawn: list[Tensor] = []
+    distance = torch.full_like(size, torch.inf)
     for _ in range(count):
-        one = x[rows, pick]
-        drawn.append(one)
-        away = size + size[rows, pick][:, None] - 2 * torch.bmm(x, one[:, :, None])[:, :, 0]
-        left = torch.minimum(left, away.clamp_min(0))
-        left[rows, pick] = 0
-        chance = torch.where(left.sum(1, keepdim=True) > 0, left, 1)
-        at = torch.rand(len(x), 1, generator=g, dtype=torch.float64).to(x.device) * chance.double().sum(1, keepdim=True)
-        pick = torch.searchsorted(chance.double().cumsum(1), at).clamp_max(x.shape[1] - 1)[:, 0]
+        new = x[rows, pick]
+        drawn.append(new)
+        from_new = size + size[rows, pick][:, None] - 2 * torch.bmm(x, new[:, :, None])[:, :, 0]
+        distance = torch.minimum(distance, from_new.clamp_min(0))
+        distance[rows, pick] = 0
+        weight = torch.where(distance.sum(1, keepdim=True) > 0, distance, 1)
+        uniform = torch.rand(len(x), 1, generator=g, dtype=torch.float64).to(x.device)
+        at = uniform * weight.double().sum(1, keepdim=True)
+        pick = torch.searchsorted(weight.double().cumsum(1), at).clamp_max(x.shape[1] - 1)[:, 0]
     return torch.stack(drawn, 1)
 
 
 def means(x: Tensor, start: Tensor, *, rounds: int) -> Tensor:
-    """Centres ``(g, c, e)``: each the mean of those vectors that have the largest inner product with its direction.
+    """Run k-means; a vector belongs to the center whose direction has the largest inner product with it.
 
     Args:
-        x: ``(n, g, e)`` what is to be represented.
-        start: ``(g, c, e)``; a centre that no vector falls to stays.
+        x: ``(n, g, e)`` vectors.
+        start: ``(g, c, e)`` initial centers; a center without vectors stays where it is.
         rounds: of assignment and mean.
+
+    Returns:
+        ``(g, c, e)`` centers.
     """
     groups, count, width = start.shape
     offset = count * torch.arange(groups, device=x.device)

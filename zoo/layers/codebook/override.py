@@ -1,4 +1,4 @@
-"""Codes held on or off while a model goes on."""
+"""Codes forced on or off during a forward pass."""
 
 from __future__ import annotations
 
@@ -6,33 +6,35 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from zoo.layers.codebook.bottleneck import Snapped
+from zoo.layers.codebook.bottleneck import Quantized
 
 
-class Held:
-    """What a book gives with some of its codes held; a ``change`` of ``zoo.layers.codebook.sites.Books.visit``.
+class CodeOverride:
+    """Forces some codes on or off; a ``change`` of ``zoo.layers.codebook.sites.SiteCodebooks.visit``.
 
-    A code that is on is in the sum, besides those that were chosen; one that is off is left out of it. So it is as if
-    its strength were set to 1 or 0, at every position that the pass sees.
+    A code that is on is in the sum in addition to the selected ones; one that is off is left out of it, as if its
+    strength were set to 1 or 0 at every position of the pass.
 
     Args:
-        held: unit id -> on or off.
+        states: on or off by unit id.
         codes: of each list.
-        k: codes that each list chooses.
+        k: codes that each list selects.
     """
 
-    def __init__(self, held: Mapping[int, bool], *, codes: int, k: int) -> None:
-        self.codes, self.k = codes, k
-        self.lists: dict[int, list[tuple[int, bool]]] = {}
-        for unit, on in held.items():
+    def __init__(self, states: Mapping[int, float], *, codes: int, k: int) -> None:
+        self.codes = codes
+        self.k = k
+        self.lists: dict[int, list[tuple[int, float]]] = {}
+        for unit, on in states.items():
             self.lists.setdefault(unit // codes, []).append((unit % codes, on))
 
-    def __call__(self, first: int, snapped: Snapped, table: Tensor) -> Tensor:
-        """Values ``(..., g, e)`` in place of those of ``snapped``, of the book whose first code has id ``first``."""
-        value = snapped.value.clone()
+    def __call__(self, first: int, quantized: Quantized, table: Tensor) -> Tensor:
+        """Return values ``(..., g, e)`` of a codebook ``table`` ``(g, c, e)`` whose first code has id ``first``."""
+        value = quantized.value.clone()
         for group in range(len(table)):
-            if mine := self.lists.get(first // self.codes + group):
-                ids, on = (table.new_tensor(part) for part in zip(*mine, strict=True))
-                chosen = (snapped.ids[..., group, :, None] == ids.long()).any(-2)  # (..., n)
-                value[..., group, :] += (on - chosen.to(on.dtype)) @ table[group, ids.long()] / self.k
+            forced = self.lists.get(first // self.codes + group)
+            if forced:
+                ids, on = (table.new_tensor(part) for part in zip(*forced, strict=True))
+                selected = (quantized.ids[..., group, :, None] == ids.long()).any(-2)  # (..., n)
+                value[..., group, :] += (on - selected.to(on.dtype)) @ table[group, ids.long()] / self.k
         return value

@@ -1,4 +1,4 @@
-"""Language models whose MLPs are mixtures of experts: balance, what is dead and what is used, starting from dense."""
+"""Language models whose MLPs are mixtures of experts: load balance, dead neurons, initialization from a dense model."""
 
 from __future__ import annotations
 
@@ -10,149 +10,147 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.explanation import Units
+from zoo.layers.moe.expert_use import ExpertUse
 from zoo.layers.moe.experts import Experts
-from zoo.layers.moe.routing import balance, choose
-from zoo.layers.transformer.decoder import Decoder
-from zoo.layers.transformer.neuron_units import Neurons, Record
+from zoo.layers.moe.routing import balance
+from zoo.layers.transformer.neuron_units import DESCRIBE, NeuronUnits, PlaceRecorder
+from zoo.model import SelfExplaining
 
 
-class Expertise(Neurons):
-    """A decoder language model of experts, explained by their hidden neurons ``L2.E3.417``: layer, expert, unit.
+class ExpertDecoder(NeuronUnits):
+    """A decoder language model of experts, explained by their hidden neurons ``L2.E3.417``: layer, expert, neuron.
 
-    A neuron's strength is its activation times its expert's gate, 0 where the expert was not chosen. So the model is
-    one with wide, sparse MLPs, and everything that ``Neurons`` says of a neuron holds.
+    A neuron's strength is its activation times the gate of its expert, 0 where the expert was not selected. So the
+    model is one with wide, sparse MLPs, and everything in ``NeuronUnits`` holds.
     """
 
     terms = ("task", "balance")
-    device: Any  # Lightning's, as is the next
-    all_gather: Any
 
-    def assemble(
-        self, mlp: Callable[[int], Experts], vocabulary: int | None, shape: list[int] | None, **sizes: Any
+    def build_experts(
+        self,
+        make_experts: Callable[[int], Experts],
+        num_classes: int | None,
+        input_shape: list[int] | None,
+        **sizes: Any,
     ) -> None:
-        """Make ``decoder``, with ``mlp`` in each layer, and name the neurons.
+        """Set ``decoder``, with ``make_experts(layer)`` as the MLP of each layer, and name the neurons.
 
         Raises:
-            ValueError: if size of the vocabulary or longest context are not known, or a size is out of range.
+            ValueError: as for ``build_decoder``.
         """
-        if vocabulary is None or not shape or len(shape) != 1:
-            raise ValueError(
-                f"num_classes is {vocabulary} and input_shape {shape}; expected the size of the vocabulary and"
-                " [the longest context]"
-            )
-        self.decoder = Decoder(vocabulary, shape[0], mlp=mlp, **sizes)
-        layers = [block.mlp.out.shape[:2] for block in self.decoder.blocks]
-        names = [f"L{i}.E{e}.{j}" for i, (n, m) in enumerate(layers) for e in range(n) for j in range(m)]
-        self._units = Units("neuron", names)
+        self.build_decoder(num_classes, input_shape, mlp=make_experts, **sizes)
+        names = [
+            f"L{i}.E{e}.{j}"
+            for i, layer in enumerate(self.experts())
+            for e in range(layer.out.shape[0])
+            for j in range(layer.out.shape[1])
+        ]
+        self._units = Units("neuron", names, describe=DESCRIBE)
 
     @property
     def units(self) -> Units:
-        """Neurons, named by layer, expert and place in it."""
+        """Neurons, named by layer, expert and number."""
         return self._units
 
-    def experts(self) -> list[Experts]:
-        """The experts of each layer."""
-        return [block.mlp for block in self.decoder.blocks]
-
-    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Cross-entropy over all positions; ``balance`` of the experts' use there, the mean over layers, at least 1."""
-        seen, real = Record("route"), batch.x >= 0
-        terms = super().loss(batch, weights, seen)
-        each = [balance(score[real], one.k) for score, one in zip(seen.found["route"], self.experts(), strict=True)]
-        return terms | {"balance": torch.stack(each).mean()}
-
-    # What is used.
-
-    def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
-        self._use = Use(self)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """As for every language model; counts too what the experts do."""
-        seen = Record("route", "hidden")
-        super().validation_step(batch, batch_idx, seen)
-        self._use.count(seen, batch.x >= 0)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the share of dead neurons, ``val/dead``, and each expert's own and its share of the load."""
-        fired = self.all_gather(self._use.fired).view(-1, *self._use.fired.shape).any(0)
-        load = self.all_gather(self._use.load).view(-1, *self._use.load.shape).sum(0)
-        self.log("val/dead", (~fired).float().mean(), prog_bar=True)
-        for what, value in (("dead", (~fired).float().mean(2)), ("load", load / load.sum(1, keepdim=True))):
-            for i, row in enumerate(value):
-                self.log_dict({f"val/{what}.L{i}.E{e}": one for e, one in enumerate(row)})
-
-    @torch.no_grad()
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         return super().capabilities | {"extra_metrics"}
 
+    def experts(self) -> list[Experts]:
+        """Return the experts of each layer."""
+        layers = [block.mlp for block in self.decoder.blocks]
+        return [layer for layer in layers if isinstance(layer, Experts)]
+
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """``task``: cross-entropy; ``balance``: load balance of the experts, mean over layers, at least 1."""
+        recorder = PlaceRecorder("route")
+        task = self.next_token_loss(batch, recorder)
+        real = batch.x >= 0
+        scores = zip(recorder.values["route"], self.experts(), strict=True)
+        return {"task": task, "balance": torch.stack([balance(s[real], layer.k) for s, layer in scores]).mean()}
+
+    # Use of the experts.
+
+    def on_validation_epoch_start(self) -> None:
+        """Reset the counts of expert use."""
+        self._use = ExpertUse(self.experts())
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log cross-entropy and accuracy over all positions; count the use of experts."""
+        recorder = PlaceRecorder("route", "hidden")
+        self.log_validation(batch, recorder)
+        self._use.count(recorder, batch.x >= 0)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the fraction of dead neurons, ``val/dead``, and for each expert its own and its share of the load."""
+        active = self._gathered(self._use.active).any(0)
+        load = self._gathered(self._use.load).sum(0)
+        self.log("val/dead", (~active).float().mean(), prog_bar=True)
+        for name, value in (("dead", (~active).float().mean(2)), ("load", load / load.sum(1, keepdim=True))):
+            for i, row in enumerate(value):
+                self.log_dict({f"val/{name}.L{i}.E{e}": number for e, number in enumerate(row)})
+
+    def _gathered(self, counts: Tensor) -> Tensor:
+        """Counts ``(r, ...)`` of all r ranks."""
+        gathered = self.all_gather(counts)
+        assert isinstance(gathered, Tensor)
+        return gathered.view(-1, *counts.shape)
+
+    @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """The share of dead neurons in the expert with most of them, the load of the least and the most used expert."""
-        use = Use(self)
+        """Return the largest fraction of dead neurons of an expert and the smallest and largest load of one."""
+        use = ExpertUse(self.experts())
         for batch in loader:
-            seen, x = Record("route", "hidden"), batch.x.to(self.device)
-            self.decoder(x.clamp_min(0), seen)
-            use.count(seen, x >= 0)
-        dead, load = (~use.fired).double().mean(2), use.load / use.load.sum(1, keepdim=True)
+            x = batch.x.to(self.device)
+            recorder = PlaceRecorder("route", "hidden")
+            self.decoder(x.clamp_min(0), recorder)
+            use.count(recorder, x >= 0)
+        dead = (~use.active).double().mean(2)
+        load = use.load / use.load.sum(1, keepdim=True)
         return {
             "dead neurons of the worst expert": float(dead.max()),
             "least load of an expert": float(load.min()),
             "largest load of an expert": float(load.max()),
         }
 
-    # Starting from a dense model.
+    # Initialization from a dense model.
 
-    def convert_state(self, state: Mapping[str, Tensor], source: Any) -> Mapping[str, Tensor]:
-        """The MLPs of a dense model, copied to every expert: whatever the gates, the answer stays the same.
+    def convert_state(self, state: Mapping[str, Tensor], source: SelfExplaining) -> Mapping[str, Tensor]:
+        """Copy the MLPs of a dense model to every expert: whatever the gates, the logits stay the same.
 
-        Routers that learn start afresh.
+        Learned routers keep their own initialization.
 
         Raises:
-            ValueError: if the experts cannot be copies: their activation is another, or they are not as wide.
+            ValueError: if the experts cannot be copies: another activation, or another width.
         """
-        own, told = self.state_dict(), {}
+        own = self.state_dict()
+        converted: dict[str, Tensor] = {}
         for key, value in state.items():
             name = key.removesuffix(".weight")
             if ".mlp." not in key or key in own or name not in own:
-                told[key] = value
+                converted[key] = value
                 continue
-            mine, theirs = self.experts()[0].activation, source.hparams.get("mlp")
-            if theirs != mine:
-                raise ValueError(f"finetune: the source's MLPs are {theirs}, the experts {mine}; set both alike")
-            (width, hidden), (wide, units) = (
-                pair if name.endswith("inner") else pair[::-1] for pair in (value.mT.shape, own[name].shape[1:])
-            )
-            if width != wide:
-                raise ValueError(f"finetune: {key} is of width {width}, the experts of {wide}; set model.width={width}")
-            if hidden != units:
+            activation = self.experts()[0].activation
+            source_activation = source.hparams.get("mlp")
+            if source_activation != activation:
                 raise ValueError(
-                    f"finetune: {key} has {hidden} hidden units and each expert {units}; an expert starts as a copy of"
-                    f" the whole MLP: set model.hidden={hidden}"
+                    f"finetune: the source's MLPs are {source_activation}, the experts {activation}; set both alike"
                 )
-            told[name] = value.mT.expand_as(own[name])
-        copied = any(".mlp." in key for key in told)
-        return told | {k: v for k, v in own.items() if copied and ".mlp.router." in k and k not in told}
-
-
-class Use:
-    """Counts what the experts do.
-
-    Attributes:
-        fired: ``(l, e, m)`` whether a neuron was ever positive.
-        load: ``(l, e)`` how often an expert was chosen.
-    """
-
-    def __init__(self, model: Expertise) -> None:
-        self.layers = model.experts()
-        e, _, m = self.layers[0].inner.shape
-        self.fired = torch.zeros(len(self.layers), e, m, dtype=torch.bool, device=model.device)
-        self.load = torch.zeros(len(self.layers), e, dtype=torch.float64, device=model.device)
-
-    def count(self, seen: Record, real: Tensor) -> None:
-        """Add a pass, at positions ``real`` ``(b, t)``."""
-        for i, layer in enumerate(self.layers):
-            self.fired[i] |= (seen.found["hidden"][i][real] > 0).any(0).view_as(self.fired[i])
-            ids = choose(seen.found["route"][i][real], layer.k)[0]
-            self.load[i] += torch.bincount(ids.flatten(), minlength=self.load.shape[1])
+            transposed = not name.endswith("inner")
+            (width, hidden), (own_width, own_hidden) = (
+                shape[::-1] if transposed else shape for shape in (value.mT.shape, own[name].shape[1:])
+            )
+            if width != own_width:
+                raise ValueError(
+                    f"finetune: {key} is of width {width}, the experts of {own_width}; set model.width={width}"
+                )
+            if hidden != own_hidden:
+                raise ValueError(
+                    f"finetune: {key} has {hidden} hidden units and each expert {own_hidden}; an expert starts as a"
+                    f" copy of the whole MLP: set model.hidden={hidden}"
+                )
+            converted[name] = value.mT.expand_as(own[name])
+        if any(".mlp." in key for key in converted):
+            converted |= {k: v for k, v in own.items() if ".mlp.router." in k and k not in converted}
+        return converted

@@ -1,41 +1,20 @@
-"""A decoder-only transformer whose every inner quantity can be seen or set while it computes.
+"""A decoder-only transformer whose every intermediate value can be read or set while it is computed.
 
-Pre-norm blocks with RMS norms (Zhang and Sennrich, 2019), rotary positions (Su et al., RoFormer, 2021), no biases.
-Letters: b sequences, t tokens, c vocabulary, d width, l layers, h heads, e width of a head, m hidden width of the MLP,
-n versions of one position. A pass shows what it computes at named places to a function ``visit(layer, place, value)``
-and goes on with what that returns, so that recording, quantising and intervening need no second copy of the network:
-
-- ``mix`` ``(..., h, e)`` what each head gathered, before the output projection;
-- ``attention`` ``(..., d)`` what attention adds to the residual stream;
-- ``route`` ``(..., e)`` scores of the experts, where the MLP is made of experts;
-- ``hidden`` ``(..., m)`` hidden units of the MLP, after the activation;
-- ``mlp`` ``(..., d)`` what the MLP adds to the residual stream.
+Rotary positions (Su et al., RoFormer, 2021); the blocks and the places of a visit are in
+``zoo.layers.transformer.block``. Letters: b sequences, t tokens, c vocabulary, d width, l layers, h heads, e width of a
+head, m hidden width of the MLP, n versions of one position.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.layers.transformer.attention import Attention, turning
-
-Visit = Callable[[int, str, Tensor], Tensor]
-Activation = Literal["relu", "gelu", "swiglu"]
-EPS = 1e-6  # of the norms
-
-
-def same(layer: int, place: str, value: Tensor) -> Tensor:
-    """The visit that changes nothing."""
-    return value
-
-
-def wants(visit: Visit, place: str) -> bool:
-    """Whether a visit wants to see a place that costs something to show: those of its ``places``, if it names them."""
-    return visit is not same and place in getattr(visit, "places", (place,))
+from zoo.layers.transformer.attention import turning
+from zoo.layers.transformer.block import EPS, Activation, Block, BlockMlp, Blocks, Mlp, Visit, same
 
 
 class Cache(NamedTuple):
@@ -45,77 +24,29 @@ class Cache(NamedTuple):
     values: Tensor
 
 
-class Mlp(nn.Module):
-    """``W (f(V x))``, or with ``swiglu`` ``W (silu(V x) * U x)``.
-
-    Args:
-        width: d.
-        hidden: m.
-        activation: which.
-    """
-
-    def __init__(self, width: int, hidden: int, activation: Activation) -> None:
-        super().__init__()
-        self.activation = activation
-        self.inner = nn.Linear(width, (2 if activation == "swiglu" else 1) * hidden, bias=False)
-        self.out = nn.Linear(hidden, width, bias=False)
-
-    @property
-    def out_features(self) -> int:
-        """Neurons: m."""
-        return self.out.in_features
-
-    def effects(self, direction: Tensor) -> Tensor:
-        """What one of each neuron ``(..., m)`` adds along a direction ``(..., d)`` of the output."""
-        return direction @ self.out.weight
-
-    def hidden(self, x: Tensor) -> Tensor:
-        """Hidden units ``(..., m)`` of ``(..., d)``."""
-        inner = self.inner(x)
-        if self.activation == "swiglu":
-            gate, value = inner.chunk(2, dim=-1)
-            return F.silu(gate) * value
-        return F.relu(inner) if self.activation == "relu" else F.gelu(inner)
-
-    def forward(self, x: Tensor, visit: Visit, layer: int) -> Tensor:
-        """``(..., d)`` of ``(..., d)``."""
-        return self.out(visit(layer, "hidden", self.hidden(x)))
-
-
-class Block(nn.Module):
-    """Attention, then an MLP, each with its norm before it, each adding to the stream."""
-
-    def __init__(self, width: int, heads: int, mlp: nn.Module, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.attention = nn.RMSNorm(width, eps=EPS), Attention(width, heads)
-        self.norm2, self.mlp = nn.RMSNorm(width, eps=EPS), mlp
-        self.dropout = nn.Dropout(dropout)
-
-    def finish(self, x: Tensor, mix: Tensor, visit: Visit, layer: int) -> Tensor:
-        """The stream ``(..., d)`` after the block, from the stream before it and the mix of its heads."""
-        mix = visit(layer, "mix", mix)
-        x = x + self.dropout(visit(layer, "attention", self.attention.out(mix.flatten(-2))))
-        return x + self.dropout(visit(layer, "mlp", self.mlp(self.norm2(x), visit, layer)))
-
-
 class Decoder(nn.Module):
-    """Embedding, blocks, final norm, linear read-out.
+    """Embedding, blocks, final norm, linear unembedding.
 
     Args:
         vocabulary: c.
-        context: positions at most.
+        context: largest number of positions.
         width: d.
         depth: l.
         heads: h.
-        mlp: makes the MLP of a block; None for ``Mlp(width, hidden, activation)``.
+        mlp: function from the layer number to the MLP of its block; None for ``Mlp(width, hidden, activation)``.
         hidden: m; 0 for 4 d (8/3 d with ``swiglu``, for as many weights).
         activation: of the MLP.
-        rotary_base: ratio between the fastest and the slowest turn of positions.
-        rotary_fastest: angle by which the fastest pair turns from one token to the next; pi tells odd from even.
-        dropout: of what each sub-layer adds.
+        rotary_base: ratio between the fastest and the slowest rotation of positions.
+        rotary_fastest: angle of the fastest rotation from one token to the next; pi distinguishes odd from even.
+        dropout: of the output of each sub-layer.
 
     Raises:
         ValueError: if a size is out of range or ``width`` does not divide into heads of even width.
+
+    Example:
+        >>> decoder = Decoder(10, 6, width=8, depth=2, heads=2)
+        >>> decoder(torch.zeros(3, 6, dtype=torch.int64)).shape
+        torch.Size([3, 6, 10])
     """
 
     turns: Tensor
@@ -128,7 +59,7 @@ class Decoder(nn.Module):
         width: int,
         depth: int,
         heads: int,
-        mlp: Callable[[int], nn.Module] | None = None,
+        mlp: Callable[[int], BlockMlp] | None = None,
         hidden: int = 0,
         activation: Activation = "gelu",
         rotary_base: float = 1e4,
@@ -143,20 +74,21 @@ class Decoder(nn.Module):
         if width % (2 * heads):
             raise ValueError(f"width is {width}; expected a multiple of twice the {heads} heads")
         if hidden < 0:
-            raise ValueError(f"hidden is {hidden}; expected 0 for the usual width, or more")
+            raise ValueError(f"hidden is {hidden}; expected 0 for the default width, or more")
         hidden = hidden or (round(8 / 3 * width) if activation == "swiglu" else 4 * width)
         make = mlp or (lambda layer: Mlp(width, hidden, activation))
-        self.context, self.vocabulary = context, vocabulary
+        self.context = context
+        self.vocabulary = vocabulary
         self.embed = nn.Embedding(vocabulary, width)
-        self.blocks = nn.ModuleList(Block(width, heads, make(layer), dropout) for layer in range(depth))
+        self.blocks = Blocks(Block(width, heads, make(layer), dropout) for layer in range(depth))
         self.norm = nn.RMSNorm(width, eps=EPS)
         self.head = nn.Linear(width, vocabulary, bias=False)
         turns = turning(context, width // heads // 2, base=rotary_base, fastest=rotary_fastest)
         self.register_buffer("turns", turns, persistent=False)
-        self._start()
+        self._initialize()
 
-    def _start(self) -> None:
-        """Initial weights: what adds to the stream is small for its depth, and the first answer is uniform."""
+    def _initialize(self) -> None:
+        """Scale what adds to the stream by 1 / sqrt(2 l); a zero unembedding makes the first prediction uniform."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -167,51 +99,62 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.head.weight)
 
     def forward(self, tokens: Tensor, visit: Visit = same) -> Tensor:
-        """Logits ``(b, t, c)`` of the next token at every position of ``tokens`` ``(b, t)``."""
+        """Return next-token logits ``(b, t, c)`` at every position of ``tokens`` ``(b, t)``."""
         return self.read(self.run(tokens, visit)[0])
 
     def run(self, tokens: Tensor, visit: Visit = same, *, keep: bool = False) -> tuple[Tensor, Cache | None]:
-        """The stream ``(b, t, d)`` after the last block, and, if asked, what later positions need of it."""
-        x, turn, kept = self.embed(tokens), self.turns[: tokens.shape[1]], []
+        """Return the stream ``(b, t, d)`` after the last block, and with ``keep`` the keys and values of all layers."""
+        x = self.embed(tokens)
+        turn = self.turns[: tokens.shape[1]]
+        kept: list[tuple[Tensor, Tensor]] = []
         for layer, block in enumerate(self.blocks):
             mix, k, v = block.attention(block.norm1(x), turn)
             x = block.finish(x, mix, visit, layer)
-            kept += [(k, v)] if keep else []
-        return x, Cache(*(torch.stack(part, 1) for part in zip(*kept, strict=True))) if keep else None
+            if keep:
+                kept.append((k, v))
+        return x, _cache(kept) if keep else None
 
     def step(
         self, tokens: Tensor, at: Tensor, past: Cache, visit: Visit = same, *, versions: int = 1
     ) -> tuple[Tensor, Cache]:
-        """One position of each sequence against what is known of those before it.
+        """Compute one position of each sequence from the keys and values of the positions before it.
 
         Args:
-            tokens: ``(b,)`` the token there.
-            at: ``(b,)`` its position.
+            tokens: ``(b,)`` the token at the position.
+            at: ``(b,)`` the position.
             past: keys and values; entries from ``at`` on are not read.
-            visit: sees ``(n, b, ...)``, and may make the versions differ.
+            visit: gets values ``(n, b, ...)`` and can make the versions differ.
             versions: n.
 
         Returns:
             The stream ``(n, b, d)``; keys and values ``(b, l, h, 1, e)`` of the first version.
         """
-        x, turn, kept = self.embed(tokens).expand(versions, -1, -1), self.turns[at], []
+        x = self.embed(tokens).expand(versions, -1, -1)
+        turn = self.turns[at]
+        kept: list[tuple[Tensor, Tensor]] = []
         known = torch.arange(past.keys.shape[3], device=at.device) < at[:, None]
         for layer, block in enumerate(self.blocks):
             of_layer = past.keys[:, layer], past.values[:, layer]
             mix, k, v = block.attention.step(block.norm1(x), turn, of_layer, known)
             x = block.finish(x, mix, visit, layer)
             kept.append((k[0, :, :, None], v[0, :, :, None]))
-        return x, Cache(*(torch.stack(part, 1) for part in zip(*kept, strict=True)))
+        return x, _cache(kept)
 
     def read(self, stream: Tensor) -> Tensor:
-        """Logits ``(..., c)`` of the stream ``(..., d)``."""
+        """Return the logits ``(..., c)`` of the stream ``(..., d)``."""
         return self.head(self.norm(stream))
 
     def readout(self, stream: Tensor, target: Tensor) -> Tensor:
-        """Directions ``(b, d)``: what is added to the stream ``(b, d)`` along them adds to the logit of ``target``.
+        """Return directions ``(b, d)`` of the stream ``(b, d)`` whose inner product with it is the logit of ``target``.
 
-        The scale of the final norm is held at what it is for ``stream``; so ``stream @ direction`` is the logit itself,
-        and so is the sum over everything that was ever added to the stream.
+        The scale of the final norm is held constant at its value for ``stream``, so the logit is also the sum over the
+        inner products of everything that was added to the stream.
         """
         size = stream.square().mean(-1, keepdim=True).add(EPS).rsqrt()
         return self.head.weight[target] * self.norm.weight * size
+
+
+def _cache(kept: list[tuple[Tensor, Tensor]]) -> Cache:
+    """Stack keys and values of the layers."""
+    keys, values = zip(*kept, strict=True)
+    return Cache(torch.stack(keys, 1), torch.stack(values, 1))

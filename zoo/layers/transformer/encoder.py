@@ -1,4 +1,4 @@
-"""A transformer encoder: the blocks of ``zoo.layers.transformer.decoder`` without the causal mask.
+"""A transformer encoder: the blocks of ``zoo.layers.transformer.block`` without the causal mask.
 
 Letters: s sequences, t tokens, c classes, d width.
 """
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.layers.transformer.attention import turning
-from zoo.layers.transformer.decoder import EPS, Activation, Block, Mlp, same
+from zoo.layers.transformer.block import EPS, Activation, Block, Blocks, Mlp, same
 from zoo.sequence_spec import NOTHING
 
 
@@ -19,17 +19,22 @@ class Encoder(nn.Module):
 
     Args:
         vocabulary: tokens.
-        context: positions at most.
+        context: largest number of positions.
         width: d.
         depth: blocks.
         heads: of each block.
         hidden: width of the MLPs; 0 for 4 d.
         activation: of the MLPs.
-        causal: a position sees only what comes before.
-        dropout: of the embedded words and of what each sub-layer adds.
+        causal: a position attends only to itself and those before it.
+        dropout: of the embedded words and of the output of each sub-layer.
 
     Raises:
         ValueError: if a size is out of range or ``width`` does not divide into heads of even width.
+
+    Example:
+        >>> encoder = Encoder(10, 6, width=8, depth=1, heads=2)
+        >>> encoder(torch.tensor([[1, 2, 3, -1, -1, -1]])).shape
+        torch.Size([1, 6, 8])
     """
 
     turns: Tensor
@@ -53,10 +58,11 @@ class Encoder(nn.Module):
                 raise ValueError(f"{name} is {value}; expected at least 1")
         if width % (2 * heads):
             raise ValueError(f"width is {width}; expected a multiple of twice the {heads} heads")
-        self.causal, self.dropout = causal, nn.Dropout(dropout)
+        self.causal = causal
+        self.dropout = nn.Dropout(dropout)
         self.embed = nn.Embedding(vocabulary, width)
         mlps = (Mlp(width, hidden or 4 * width, activation) for _ in range(depth))
-        self.blocks = nn.ModuleList(Block(width, heads, mlp, dropout) for mlp in mlps)
+        self.blocks = Blocks(Block(width, heads, mlp, dropout) for mlp in mlps)
         self.norm = nn.RMSNorm(width, eps=EPS)
         turns = turning(context, width // heads // 2, base=1e4, fastest=1.0)
         self.register_buffer("turns", turns, persistent=False)
@@ -64,18 +70,19 @@ class Encoder(nn.Module):
         for name, parameter in self.blocks.named_parameters():
             if parameter.ndim == 2:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
-            if name.endswith("out.weight"):  # what adds to the stream is small for its depth
+            if name.endswith("out.weight"):  # scale what adds to the stream
                 parameter.data.mul_((2 * depth) ** -0.5)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """The stream ``(s, t, d)`` of sequences ``(s, t)`` padded with -1, without meaning behind their end."""
+        """Return the stream ``(s, t, d)`` of sequences ``(s, t)`` padded with -1, undefined after their end."""
         t = codes.shape[1]
-        see = (codes != NOTHING)[:, None, None].expand(-1, 1, t, -1)
-        see = see & torch.ones(t, t, dtype=torch.bool, device=codes.device).tril(0 if self.causal else t)
-        see = see | torch.eye(t, dtype=torch.bool, device=codes.device)  # padding sees itself, and is seen by nothing
-        x, turn = self.dropout(self.embed(codes.clamp_min(0))), self.turns[:t]
+        mask = (codes != NOTHING)[:, None, None].expand(-1, 1, t, -1)
+        mask = mask & torch.ones(t, t, dtype=torch.bool, device=codes.device).tril(0 if self.causal else t)
+        mask = mask | torch.eye(t, dtype=torch.bool, device=codes.device)  # padding attends to itself only
+        x = self.dropout(self.embed(codes.clamp_min(0)))
+        turn = self.turns[:t]
         for layer, block in enumerate(self.blocks):
             q, k, v = (part.transpose(1, 2) for part in block.attention.split(block.norm1(x), turn))
-            mix = F.scaled_dot_product_attention(q, k, v, attn_mask=see).transpose(1, 2)
+            mix = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
             x = block.finish(x, mix, same, layer)
         return self.norm(x)

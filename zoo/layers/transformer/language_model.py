@@ -1,63 +1,97 @@
-"""What language models of every family share: prompts, the pass, the loss over all positions, generation.
+"""The base class of decoder language models: prompts, forward pass, next-token loss, generation.
 
-An input is a context ``(b, t)`` of token ids, -1 behind its end; the classes are the vocabulary, the answer is the next
-token. So one input is one position of one sequence, and a model explains positions.
+An input is a context ``(b, t)`` of token ids, -1 after its end; the classes are the vocabulary, the prediction is the
+next token. So one input is one position of one sequence, and an explanation is about one position.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.layers.transformer.decoder import Cache, Decoder, Visit
+from zoo.layers.transformer.block import Visit, same
+from zoo.layers.transformer.contexts import following, prompts
+from zoo.layers.transformer.decoder import Cache, Decoder
 from zoo.layers.transformer.sampling import generate
+from zoo.model import SelfExplaining
 
 
-class Language(ABC):
-    """A family of decoder language models; comes before ``SelfExplaining`` among the bases.
+class LanguageModelBase(SelfExplaining):
+    """A decoder language model: an input is a context of tokens, the classes are the vocabulary.
 
-    A family sets ``decoder``, says in ``transform`` what happens at the places of every pass (nothing, unless it has a
-    bottleneck there), and in ``setting`` how units are set at the last position.
+    A family calls ``build_decoder``, names its units, and defines ``setting``: how units are set at the last position.
+    One with a bottleneck inside the decoder also overrides ``transform``.
 
-    The state that ``encode`` finds is: the last token ``(b,)``, its position ``(b,)``, keys and values ``(b, l, h, t,
-    e)``. Units are set at the last position only; what follows from them is computed anew.
+    The state of ``encode`` is the last token ``(b,)``, its position ``(b,)``, keys and values ``(b, l, h, t, e)``.
+    Units are set at the last position only; what follows from them is computed anew.
+
+    Every family has these arguments:
+
+    Args:
+        num_classes: size of the vocabulary; filled in from the data.
+        input_shape: [t], the longest context; filled in from the data.
+        width: of the residual stream.
+        depth: number of blocks.
+        heads: of each block.
+        rotary_base: ratio between the fastest and the slowest rotation of positions.
+        rotary_fastest: angle of the fastest rotation from one token to the next; pi distinguishes odd from even
+            positions.
+        dropout: of the output of each sub-layer.
     """
 
     input_kind = "tokens"
     decoder: Decoder
-    log: Any  # Lightning's
+
+    def build_decoder(self, num_classes: int | None, input_shape: list[int] | None, **sizes: Any) -> None:
+        """Set ``decoder``; ``sizes`` are further arguments of ``Decoder``.
+
+        Raises:
+            ValueError: if vocabulary size or context length are missing, or a size is out of range.
+        """
+        if num_classes is None or not input_shape or len(input_shape) != 1:
+            raise ValueError(
+                f"num_classes is {num_classes} and input_shape {input_shape}; expected the size of the vocabulary and"
+                " [the longest context]"
+            )
+        self.decoder = Decoder(num_classes, input_shape[0], **sizes)
 
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         return frozenset({"activity", "hidden_neurons", "language_model", "steerable"})
 
-    def transform(self, layer: int, place: str, value: Tensor) -> Tensor:
-        """The family's own change of what a pass computes at a place."""
-        return value
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """``embed``, ``blocks``, ``norm``, ``head``."""
+        decoder = self.decoder
+        return {"embed": decoder.embed, "blocks": decoder.blocks, "norm": decoder.norm, "head": decoder.head}
+
+    @property
+    def transform(self) -> Visit:
+        """The function that every pass applies at the places of the decoder; the identity without a bottleneck."""
+        return same
 
     @abstractmethod
     def setting(self, mask: Tensor, value: Tensor) -> Visit:
-        """``transform``, with units set where ``mask`` ``(n, b, u)`` is true to ``value`` ``(n, b, u)``."""
+        """Return ``transform`` with units set to ``value`` ``(n, b, u)`` where ``mask`` ``(n, b, u)`` is true."""
 
     def firing(self, top: Tensor) -> Tensor:
-        """Activity above which units fire, of the largest that each was seen with ``(n,)``: 0, they are on or off."""
+        """Return the threshold of activity for units of largest activation ``top`` ``(n,)``: 0 for on or off units."""
         return torch.zeros_like(top)
 
     def part_of(self, key: str) -> str:
-        """The part that a tensor of the state belongs to."""
+        """Return the name of the trainable part that a tensor of the state dict belongs to."""
         first, second = key.split(".", 2)[:2]
         return second if first == "decoder" else first
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The state of contexts ``(b, t)``; see the class.
+        """Return the state of contexts ``(b, t)``; see the class.
 
         Raises:
             ValueError: as for ``prompts``.
@@ -65,7 +99,7 @@ class Language(ABC):
         return self.begin_at(x, self.transform)[1]
 
     def begin_at(self, x: Tensor, visit: Visit) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The stream ``(b, t, d)`` of contexts and the state, with ``visit`` in place of ``transform``."""
+        """Return the stream ``(b, t, d)`` and the state of contexts, with ``visit`` instead of ``transform``."""
         tokens, length = prompts(x, self.decoder)
         stream, cache = self.decoder.run(tokens, visit, keep=True)
         assert cache is not None
@@ -73,22 +107,22 @@ class Language(ABC):
         return stream, (last, length - 1, *cache)
 
     def finish_at(self, state: Any, visit: Visit, *, versions: int = 1) -> Tensor:
-        """The stream ``(n, b, d)`` of the last position."""
+        """Return the stream ``(n, b, d)`` of the last position, in n versions."""
         last, at, keys, values = state
         return self.decoder.step(last, at, Cache(keys, values), visit, versions=versions)[0]
 
     def decide(self, state: Any, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
-        """Logits of the next token; units that are set act on the last position and on all that follows there."""
-        if mask is None:
+        """Compute next-token logits; units that are set act on the last position and on all that follows from it."""
+        if mask is None or value is None:
             return self.decoder.read(self.finish_at(state, self.transform))[0]
-        assert value is not None
         lead = mask.shape[:-2]
-        mask, value = (part.reshape(-1, *mask.shape[-2:]) for part in (mask, value))
+        mask = mask.reshape(-1, *mask.shape[-2:])
+        value = value.reshape(mask.shape)
         stream = self.finish_at(state, self.setting(mask, value), versions=math.prod(lead))
         return self.decoder.read(stream).unflatten(0, lead) if lead else self.decoder.read(stream)[0]
 
     def position_logits(self, x: Tensor) -> Tensor:
-        """Logits ``(b, t, c)`` after every position of contexts ``(b, t)``, without meaning behind the end.
+        """Return next-token logits ``(b, t, c)`` at every position of contexts ``(b, t)``, undefined after their end.
 
         Raises:
             ValueError: as for ``prompts``.
@@ -96,16 +130,17 @@ class Language(ABC):
         return self.decoder(prompts(x, self.decoder)[0], self.transform)
 
     def hidden(self, x: Tensor) -> Tensor:
-        """Hidden units of all MLPs ``(b, t, l * m)`` at every position of contexts ``(b, t)``, be they units or not."""
-        found: list[Tensor] = []
+        """Return the hidden activations ``(b, t, l * m)`` of all MLPs for contexts ``(b, t)``, be they units or not."""
+        activations: list[Tensor] = []
+        transform = self.transform
 
         def visit(layer: int, place: str, value: Tensor) -> Tensor:
             if place == "hidden":
-                found.append(value)
-            return self.transform(layer, place, value)
+                activations.append(value)
+            return transform(layer, place, value)
 
         self.decoder.run(prompts(x, self.decoder)[0], visit)
-        return torch.cat(found, -1)
+        return torch.cat(activations, -1)
 
     def generate(
         self,
@@ -118,60 +153,50 @@ class Language(ABC):
         seed: int = 0,
         visit: Visit | None = None,
     ) -> Tensor:
-        """``new`` further tokens ``(b, new)`` of contexts ``(b, t)``; see ``zoo.layers.transformer.sampling.generate``.
+        """Return ``new`` further tokens ``(b, new)`` of contexts ``(b, t)``.
 
-        ``visit`` takes the place of ``transform`` from the last position of the context on.
+        Args:
+            x: contexts.
+            new: number of tokens to draw.
+            temperature: as in ``zoo.layers.transformer.sampling.generate``, like the next two.
+            top_k: see there.
+            top_p: see there.
+            seed: of the random numbers.
+            visit: replaces ``transform`` from the last position of the context on.
         """
         tokens, length = prompts(x, self.decoder)
-        g = torch.Generator(x.device).manual_seed(seed)
-        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": g}
         return generate(
-            self.decoder, tokens, length, new, visit=visit or self.transform, prompt=self.transform, **options
+            self.decoder,
+            tokens,
+            length,
+            new,
+            visit=visit or self.transform,
+            prompt=self.transform,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            generator=torch.Generator(x.device).manual_seed(seed),
         )
 
-    def loss(self, batch: Batch, weights: Mapping[str, float], visit: Visit | None = None) -> dict[str, Tensor]:
-        """Cross-entropy of the next token, mean over all positions; ``visit`` in place of ``transform``."""
-        logits = self.decoder(batch.x.clamp_min(0), visit or self.transform)
-        return {"task": F.cross_entropy(logits.flatten(0, 1), following(batch.x, batch.y).flatten(), ignore_index=-1)}
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """``task``: cross-entropy of the next token, mean over all positions."""
+        return {"task": self.next_token_loss(batch, self.transform)}
 
-    def validation_step(self, batch: Batch, batch_idx: int, visit: Visit | None = None) -> None:
-        """Log cross-entropy and accuracy over all positions; ``visit`` in place of ``transform``."""
-        logits, y = self.decoder(batch.x.clamp_min(0), visit or self.transform), following(batch.x, batch.y)
+    def next_token_loss(self, batch: Batch, visit: Visit) -> Tensor:
+        """Return the cross-entropy of the next token, mean over all positions, of a pass with ``visit``."""
+        logits = self.decoder(batch.x.clamp_min(0), visit)
+        return F.cross_entropy(logits.flatten(0, 1), following(batch.x, batch.y).flatten(), ignore_index=-1)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log cross-entropy and accuracy over all positions."""
+        self.log_validation(batch, self.transform)
+
+    def log_validation(self, batch: Batch, visit: Visit) -> None:
+        """Log cross-entropy and accuracy over all positions of a pass with ``visit``."""
+        logits = self.decoder(batch.x.clamp_min(0), visit)
+        y = following(batch.x, batch.y)
         real = y >= 0
-        known, size = {"sync_dist": True, "prog_bar": True}, int(real.sum())
-        self.log("val/loss", F.cross_entropy(logits[real], y[real]), batch_size=size, **known)
-        self.log("val/accuracy", (logits[real].argmax(1) == y[real]).float().mean(), batch_size=size, **known)
-
-
-def following(x: Tensor, y: Tensor) -> Tensor:
-    """The token ``(b, t)`` after each position of contexts ``x`` ``(b, t)``, with ``y`` ``(b,)`` after the last."""
-    after = F.pad(x[:, 1:], (0, 1), value=-1)
-    return after.scatter(1, (x >= 0).sum(1, keepdim=True) - 1, y[:, None].to(x.dtype))
-
-
-def prompts(x: Tensor, decoder: Decoder) -> tuple[Tensor, Tensor]:
-    """Contexts as tokens ``(b, t)`` that can be embedded, and their lengths ``(b,)``.
-
-    Raises:
-        ValueError: if ``x`` is no ``(b, t)`` of integers, is longer than the context, holds an empty context, a token
-            outside the vocabulary, or -1 before the end.
-    """
-    if x.ndim != 2 or x.is_floating_point() or x.dtype == torch.bool:
-        raise ValueError(f"x is {tuple(x.shape)} {x.dtype}; expected (b, t) integer tokens")
-    real = x >= 0
-    length = real.sum(1)
-    if x.shape[1] > decoder.context and int(length.max()) > decoder.context:
-        raise ValueError(f"a context has {int(length.max())} tokens; the model reads {decoder.context} at most")
-    x, real = x[:, : decoder.context], real[:, : decoder.context]
-    wrong = (x < -1) | (x >= decoder.vocabulary)
-    if bool(wrong.any()):
-        row, place = wrong.nonzero()[0].tolist()
-        raise ValueError(
-            f"context {row} has token {int(x[row, place])} at place {place}; expected 0 to {decoder.vocabulary - 1}"
-        )
-    hole = real != (torch.arange(x.shape[1], device=x.device) < length[:, None])
-    if bool(hole.any()) or bool((length == 0).any()):
-        bad = int((hole.any(1) | (length == 0)).nonzero()[0])
-        what = "is empty" if int(length[bad]) == 0 else "has -1 before its end"
-        raise ValueError(f"context {bad} {what}; expected tokens, then -1 to the end")
-    return x.clamp_min(0).long(), length
+        loss = F.cross_entropy(logits[real], y[real])
+        accuracy = (logits[real].argmax(1) == y[real]).float().mean()
+        for name, value in (("val/loss", loss), ("val/accuracy", accuracy)):
+            self.log(name, value, batch_size=int(real.sum()), sync_dist=True, prog_bar=True)

@@ -3,6 +3,7 @@
 Any attribution will do: a map of the zoo's own units through ``evidence``, or a user's ``(b, h, w)`` tensor.
 """
 
+from zoo.metrics._correlation import spearman
 from zoo.metrics.attribution_maps._evidence import attributor, evidence
 from zoo.metrics.attribution_maps._impute import fill, impute
 from zoo.metrics.attribution_maps._map_score import MapScore
@@ -15,22 +16,8 @@ from zoo.metrics.attribution_maps.map_sensitivity import MapSensitivity, nearby,
 from zoo.metrics.attribution_maps.mprt import Mprt, mprt, randomised
 from zoo.metrics.attribution_maps.road import Road, road
 from zoo.metrics.attribution_maps.sensitivity_n import SensitivityN, sensitivity_n
-from zoo.metrics.correlation import spearman
-
-SCORES = {
-    "map_complexity": MapComplexity,
-    "map_localization": MapLocalization,
-    "map_sensitivity": MapSensitivity,
-    "map_deletion": MapDeletion,
-    "road": Road,
-    "infidelity": Infidelity,
-    "sensitivity_n": SensitivityN,
-    "mprt": Mprt,
-    "dissection": Dissection,
-}
 
 __all__ = [
-    "SCORES",
     "MapDeletion",
     "Dissection",
     "Infidelity",

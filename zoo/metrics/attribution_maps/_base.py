@@ -30,7 +30,9 @@ def checked(attribution: Tensor, x: Tensor | None = None) -> Tensor:
     expect("attribution", attribution, *((None,) * 3 if x is None else (len(x), *x.shape[-2:])))
     found = attribution.detach()
     rows = found.flatten(1)
-    ends = [rows.amax(1), rows.amin(1)] if found.numel() else []  # as telling as every value, and 20 times as fast
+    ends = (
+        [rows.amax(1), rows.amin(1)] if found.numel() else []
+    )  # equivalent to a check of every value, 20 times as fast
     if not all(bool(end.isfinite().all()) for end in ends):
         row = int((~found.isfinite()).flatten(1).any(1).nonzero()[0])
         raise ValueError(f"attribution[{row}] has a value that is not finite; mend the map or leave the sample out")
@@ -38,7 +40,7 @@ def checked(attribution: Tensor, x: Tensor | None = None) -> Tensor:
 
 
 def classes(x: Tensor, target: Tensor) -> Tensor:
-    """The classes ``(b,)`` asked about, int64 and where the inputs are.
+    """The target classes ``(b,)``, int64 and where the inputs are.
 
     Raises:
         ValueError: if there is not one whole number for each input.
@@ -72,7 +74,7 @@ def ranks(values: Tensor) -> Tensor:
 
 
 def sweep(forward: Forward, target: Tensor, count: int, make: Callable[[Tensor], Tensor], read: Callable) -> Tensor:
-    """Answers to many versions of each input, several versions in one call; a module is asked in eval mode.
+    """Answers to many versions of each input, several versions in one call; a module is put in eval mode.
 
     Args:
         forward: x -> logits.

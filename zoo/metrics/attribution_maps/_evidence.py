@@ -12,15 +12,15 @@ from zoo.explanation import Explanation, gather, upsample
 from zoo.metrics.base import Record
 
 
-def evidence(told: Explanation, size: int | tuple[int, int]) -> Tensor:
+def evidence(explanation: Explanation, size: int | tuple[int, int]) -> Tensor:
     """One signed map over the input from an explanation in units.
 
     The map of each shown unit is divided by the sum of its absolute values and multiplied by the unit's contribution,
-    so a unit that argues against the answer counts negative where it is seen, and a unit that is seen nowhere adds
+    so a unit that argues against the answer counts negative where its map is, and a unit without a map adds
     nothing. The sum over units is then stretched to the input by the one upsampling of the project.
 
     Args:
-        told: an explanation whose ``where`` is ``(b, k, h, w)``.
+        explanation: an explanation whose ``where`` is ``(b, k, h, w)``.
         size: side of the square input, or (height, width), in pixels.
 
     Returns:
@@ -29,26 +29,26 @@ def evidence(told: Explanation, size: int | tuple[int, int]) -> Tensor:
     Raises:
         ValueError: if units have no place in an image.
     """
-    if told.where is None or told.where.ndim != 4:
+    if explanation.where is None or explanation.where.ndim != 4:
         raise ValueError("Explanation.where is no (b, k, h, w); a map over the input needs units with a place in it")
-    where = told.where if told.where.dtype == torch.float64 else told.where.float()
+    where = explanation.where if explanation.where.dtype == torch.float64 else explanation.where.float()
     mass = where.abs().sum((-2, -1), keepdim=True)
-    weight = gather(told.contribution, told.shown).to(where.dtype)[..., None, None]
+    weight = gather(explanation.contribution, explanation.shown).to(where.dtype)[..., None, None]
     share = where / torch.where(mass > 0, mass, 1)
     return upsample((weight * share).sum(1, keepdim=True), size)[:, 0]
 
 
-def attributor(seen: Record) -> Callable[[Any, Tensor, Tensor], Tensor]:
-    """The map as a function of (model, x, target), with the units of each input chosen by the rule behind ``seen``.
+def attributor(record: Record) -> Callable[[Any, Tensor, Tensor], Tensor]:
+    """The map as a function of (model, x, target), with the units of each input chosen by the rule behind ``record``.
 
     They are those of the class where every unit belongs to one, and the model's own top k otherwise.
     """
-    units, k = seen.explanation.units, seen.explanation.shown.shape[1]
+    units, k = record.explanation.units, record.explanation.shown.shape[1]
     owned = units.owner is not None and bool((units.owner >= 0).all())
 
     def attribute(model: Any, x: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
-            told = model.explain(x, target=target, shown=units.of_class(target) if owned else k)
-            return evidence(told, (x.shape[-2], x.shape[-1]))
+            explanation = model.explain(x, target=target, shown=units.of_class(target) if owned else k)
+            return evidence(explanation, (x.shape[-2], x.shape[-1]))
 
     return attribute

@@ -1,4 +1,4 @@
-"""Noisy linear imputation: missing pixels become the weighted mean of their neighbours, many images at once."""
+"""Noisy linear imputation: missing pixels become the weighted mean of their neighbors, many images at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHECK = 8  # steps between two looks at whether all planes are solved
 
 
 def _around(u: Tensor) -> Tensor:
-    """Weighted sum over the eight neighbours, 1/6 beside and 1/12 across; nothing comes from outside the image."""
+    """Weighted sum over the eight neighbors, 1/6 beside and 1/12 across; nothing comes from outside the image."""
     rows = F.pad(u, (0, 0, 1, 1))
     v = torch.add(rows[..., :-2, :] + rows[..., 2:, :], u, alpha=2)
     columns = F.pad(v, (1, 1))
@@ -34,7 +34,7 @@ def _guess(known: Tensor, weight: Tensor) -> Tensor:
 
 
 def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, most: int = 5000) -> Tensor:
-    """Solve for missing pixels such that each is the weighted mean of its neighbours inside the image.
+    """Solve for missing pixels such that each is the weighted mean of its neighbors inside the image.
 
     Beside counts 1/6, across 1/12, over the sum of the weights inside the image (Rong et al., ICML 2022). Times that
     sum, the system is symmetric and positive definite, and conjugate gradients solve it for all planes in parallel.

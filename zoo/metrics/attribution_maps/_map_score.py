@@ -6,15 +6,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, fraction
 from zoo.metrics.perturbations.noise import chosen
-
-NO_MAP = "the units have no place in an image"
 
 
 class MapScore(Score):
@@ -26,21 +24,20 @@ class MapScore(Score):
         values: names of the per-sample values, the headline first.
         curves: names of the per-sample curves.
         bounds: least and largest value of the headline.
-        why: why nothing could be fed; empty if something was.
 
     Args:
-        share: of the samples that a suite scores, chosen by a hash of the sample id; for scores that ask often.
+        share: of the samples that a suite scores, chosen by a hash of the sample id; for scores of many passes.
         points: of each curve.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    requires = frozenset({"units", "maps"})
     values: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
     bounds: tuple[float, float] = (0, math.inf)
 
     def __init__(self, *, share: float = 1.0, points: int = 0) -> None:
         super().__init__()
-        self.share, self.why = fraction("share", share, zero=False), ""
+        self.share = fraction("share", share, zero=False)
         self.intervals = {self.values[0]: ("", *self.bounds)}  # pyright: ignore[reportAttributeAccessIssue]
         self._rows_fed: Tensor | None = None  # of a batch of which a share is fed
         for name, width in (("value", len(self.values)), ("curve", len(self.curves) * points)):
@@ -63,23 +60,19 @@ class MapScore(Score):
         every = torch.ones(len(found[self.values[0]]), dtype=torch.int64, device=self.device)
         self._add("samples", every if fed is None else fed.long())
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add what a suite saw, where units have a place in an image."""
-        where = seen.explanation.where
-        if where is None or where.ndim != 4 or seen.batch.x.ndim != 4:
-            self.why = NO_MAP
-            return
-        rows = chosen(seen.batch.index, self.share)
+        rows = chosen(record.batch.index, self.share)
         if bool(rows.any()):
             self._rows_fed = rows.to(self.device)
             try:
-                self._feed(take(seen, rows))
+                self._feed(take(record, rows))
             finally:
                 self._rows_fed = None
 
     @abstractmethod
-    def _feed(self, seen: Record) -> None:
-        """Add the samples that were chosen."""
+    def _feed(self, record: Record) -> None:
+        """Add the chosen samples."""
 
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
@@ -91,13 +84,13 @@ class MapScore(Score):
         return found | {f"curve/{name}": row for name, row in zip(self.curves, curve, strict=True)}
 
 
-def take(seen: Record, rows: Tensor) -> Record:
+def take(record: Record, rows: Tensor) -> Record:
     """Batch, explanation, gate and model of some of the samples."""
     if bool(rows.all()):
-        return seen
+        return record
 
     def some(record: Any) -> Any:
         found = {f.name: getattr(record, f.name) for f in fields(record)}
         return replace(record, **{k: v[rows] for k, v in found.items() if isinstance(v, Tensor)})
 
-    return Record(some(seen.batch), some(seen.explanation), seen.gate[rows], model=seen.model)
+    return Record(some(record.batch), some(record.explanation), record.gate[rows], model=record.model)

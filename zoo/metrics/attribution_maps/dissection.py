@@ -1,18 +1,19 @@
-"""Network dissection: which annotated thing does each unit's map pick out?"""
+"""Network dissection: which annotated part does the map of each unit detect?"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.metrics.attribution_maps._bits import pack, unpack
-from zoo.metrics.attribution_maps._map_score import NO_MAP, take
-from zoo.metrics.attribution_maps.map_localization import NO_PARTS, around
+from zoo.metrics.attribution_maps._map_score import take
+from zoo.metrics.attribution_maps.map_localization import around
 from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.perturbations.noise import chosen
+from zoo.registry import register
 
 PIXELS = 1 << 22  # upsampled at a time: float32 products of 0 and 1 count exactly below 2 ** 24
 
@@ -64,6 +65,7 @@ def iou(units: Tensor, things: Tensor, both: Tensor) -> Tensor:
     return both.double() / (units[:, None] + things - both).clamp_min(1)
 
 
+@register
 class Dissection(Score):
     """Share of units that detect an annotated thing: best intersection over union above ``least`` (Bau et al., 2017).
 
@@ -82,15 +84,17 @@ class Dissection(Score):
         least: intersection over union of a detector.
         share: of the samples that a suite scores, chosen by a hash of the sample id.
 
-    Attributes:
-        why: why nothing could be fed; empty if something was.
-
     Raises:
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Dissection"
+    meaning = "share of units whose map overlaps an annotated part (network dissection)"
+    unit_readouts = {"iou": "best overlap with a part"}
+    requires = frozenset({"units", "maps", "points"})
     protocol = "bau2017-v1"
+    maps: list[Tensor]
+    masks: list[Tensor]
 
     def __init__(
         self, num_units: int, part_count: int, *, quantile: float = 0.005, least: float = 0.04, share: float = 1.0
@@ -98,7 +102,7 @@ class Dissection(Score):
         super().__init__()
         self.num_units, self.part_count = count("num_units", num_units), count("part_count", part_count)
         self.quantile, self.least = fraction("quantile", quantile), fraction("least", least)
-        self.share, self.why = fraction("share", share, zero=False), ""
+        self.share = fraction("share", share, zero=False)
         self.protocol = self._variant(type(self).protocol, quantile=quantile, least=least, share=share)
         self._rows("maps")
         self._rows("masks")
@@ -119,18 +123,17 @@ class Dissection(Score):
         self.masks.append(pack(masks.to(self.device).bool()))
         self.samples = self.samples + len(maps)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Keep what a suite saw, where units have a place and the data have parts."""
-        seen = take(seen, chosen(seen.batch.index, self.share))
-        batch, told = seen.batch, seen.explanation
-        if batch.points is None or batch.visible is None or told.where is None or told.where.ndim != 4:
-            self.why = NO_PARTS if batch.points is None or batch.visible is None else NO_MAP
-            return
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Keep the maps of all units and the regions of all parts."""
+        record = take(record, chosen(record.batch.index, self.share))
+        batch, explanation = record.batch, record.explanation
         if not len(batch):
             return
-        every = torch.arange(self.num_units, device=told.shown.device).expand(len(batch), -1)
-        model: Any = seen.model
-        maps = model.explain(batch.x, target=told.target, shown=every).where
+        assert batch.points is not None
+        assert batch.visible is not None
+        every = torch.arange(self.num_units, device=explanation.shown.device).expand(len(batch), -1)
+        model: Any = record.model
+        maps = model.explain(batch.x, target=explanation.target, shown=every).where
         self.update(maps, around(batch.points, batch.visible, (batch.x.shape[-2], batch.x.shape[-1])))
 
     def compute(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Infidelity: does a map foretell what a change of the input does to the answer?"""
+"""Infidelity: does a map predict how a change of the input changes the logit?"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count, fraction
 from zoo.metrics.perturbations.noise import CHOICE, gaussian_noise, random_bits
+from zoo.registry import register
 
 Change = Callable[[Tensor, Tensor, int], Tensor]  # x (b, c, h, w), ids (b,), draw -> changed x
 
@@ -79,28 +80,29 @@ def infidelity(
     full = attribution.ndim == x.ndim
     maps = (checked(attribution.flatten(1, 2), x.flatten(1, 2)) if full else checked(attribution, x)).double()
     maps = (maps.reshape(x.shape) if full else maps[:, None]).to(x.device)
-    foretold = []
+    products = []
 
     def make(numbers: Tensor) -> Tensor:
         changed = torch.stack([change(x, ids, int(draw)) for draw in numbers])
-        foretold.extend(((x.double() - changed) * maps).flatten(2).sum(2))
+        products.extend(((x.double() - changed) * maps).flatten(2).sum(2))
         return changed
 
     before = sweep(forward, target, 1, lambda _: x[None], logit)
     drop = before - sweep(forward, target, draws, make, logit)
-    told = torch.stack(foretold, 1)
-    power = told.square().sum(1, keepdim=True)
-    best = torch.where(power > 0, (told * drop).sum(1, keepdim=True) / power, 0)
-    found = {"infidelity": told - drop, "scaled": best * told - drop, "zero": drop}
+    predicted = torch.stack(products, 1)
+    power = predicted.square().sum(1, keepdim=True)
+    best = torch.where(power > 0, (predicted * drop).sum(1, keepdim=True) / power, 0)
+    found = {"infidelity": predicted - drop, "scaled": best * predicted - drop, "zero": drop}
     found = {name: gap.square().mean(1) for name, gap in found.items()}
     return found | {"unexplained": found["scaled"] / torch.where(found["zero"] > 0, found["zero"], torch.nan)}
 
 
+@register
 class Infidelity(MapScore):
-    """How badly a map foretells the change of the logit of the true class: the read-outs of ``infidelity``, averaged.
+    """Error of a map as a prediction of the true logit's change: the read-outs of ``infidelity``, averaged.
 
     The headline is by the paper and in squared logits, so it depends on the map's scale. ``unexplained`` does not: 0 is
-    a map that foretells every change up to one factor, 1 a map that says nothing.
+    a map that predicts every change up to one factor, 1 an uninformative map.
 
     Args:
         change: "squares" removes one square of each image, "noise" adds normal noise.
@@ -112,9 +114,15 @@ class Infidelity(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "Infidelity"
+    meaning = "mean squared error of the logit's change as predicted by the map; 0 is exact"
     protocol = "yeh2019-infidelity-v1"
     higher_is_better = False
     values = ("infidelity", "scaled", "zero", "unexplained")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(
         self,
@@ -138,6 +146,6 @@ class Infidelity(MapScore):
         change = squares(self.size) if self.change == "squares" else noise(self.size)
         self._tell(infidelity(forward, x, attribution, target, change=change, draws=self.draws, ids=ids))
 
-    def _feed(self, seen: Record) -> None:
-        told, x = seen.explanation, seen.batch.x
-        self.update(seen.model, x, evidence(told, tuple(x.shape[-2:])), told.target, seen.batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, x = record.explanation, record.batch.x
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -11,6 +11,7 @@ from zoo.metrics.attribution_maps._base import ascending, checked
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record
+from zoo.registry import register
 
 
 def _weights(attribution: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,6 +66,7 @@ def _entropy(weights: Tensor, total: Tensor) -> Tensor:
     return total.log() - inner.double().sum(1) / total
 
 
+@register
 class MapComplexity(MapScore):
     """How far evidence is spread over the input: the mean Gini index of the absolute values of each map.
 
@@ -73,9 +75,15 @@ class MapComplexity(MapScore):
     size. A map of zeros has neither, and counts in ``undefined``.
     """
 
+    title = "Map complexity"
+    meaning = "Gini index of the evidence over the input; 0 is spread evenly"
     protocol = "zoo-map-complexity-v1"
     bounds = (0, 1)
     values = ("gini", "entropy", "spread")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,5 +100,5 @@ class MapComplexity(MapScore):
             {"gini": _gini(weights, total), "entropy": bits, "spread": bits / math.log(max(2, weights.shape[1]))}
         )
 
-    def _feed(self, seen: Record) -> None:
-        self.update(evidence(seen.explanation, tuple(seen.batch.x.shape[-2:])))
+    def _feed(self, record: Record) -> None:
+        self.update(evidence(record.explanation, record.size))

@@ -11,6 +11,7 @@ from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
+from zoo.registry import register
 
 
 def blur(x: Tensor, *, side: int = 11, sigma: float = 5.0) -> Tensor:
@@ -95,7 +96,8 @@ def deletion(
     empty, start = torch.full_like(x, baseline), blur(x)
 
     def both(order: Tensor) -> tuple[Tensor, Tensor]:
-        return tuple(path(forward, *ends, order, target, steps=steps) for ends in ((x, empty), (start, x)))
+        removed = path(forward, x, empty, order, target, steps=steps)
+        return removed, path(forward, start, x, order, target, steps=steps)
 
     gone, come = both(ranks(maps))
     found = {"deletion": area(gone, pixels), "insertion": area(come, pixels)}
@@ -107,15 +109,16 @@ def deletion(
     return found | {"deletion_curve": gone, "insertion_curve": come}
 
 
+@register
 class MapDeletion(MapScore):
     """Area under the probability of the true class as pixels are deleted, the highest evidence first; low is good.
 
     Further read-outs: those of ``deletion``. ``random_deletion`` and ``random_insertion`` are what a random order of
-    the pixels gives on the same samples: a map says something where it is below the first or above the second.
+    the pixels gives on the same samples: a map is informative where it is below the first or above the second.
 
     Args:
         steps: of each curve.
-        baseline: value of a deleted pixel on the normalised input; 0 is the mean colour of the data.
+        baseline: value of a deleted pixel on the normalized input; 0 is the mean color of the data.
         chance: whether to follow a random order as well.
         share: of the samples that a suite scores; each costs four (with chance) times ``steps`` + 1 passes.
 
@@ -123,11 +126,18 @@ class MapDeletion(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "Map deletion"
+    meaning = "area under the probability of the true class as the pixels of highest evidence are deleted first"
+    axes = {"*": ("share of pixels deleted or inserted, in equal steps", "probability of the true class")}
     protocol = "petsiuk2018-v1"
     higher_is_better = False
     bounds = (0, 1)
     values: tuple[str, ...] = ("deletion", "insertion", "gap", "random_deletion", "random_insertion")
     curves: tuple[str, ...] = ("deletion_curve", "insertion_curve")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, steps: int = 20, baseline: float = 0.0, chance: bool = True, share: float = 1.0) -> None:
         self.values = type(self).values if chance else type(self).values[:3]
@@ -142,6 +152,6 @@ class MapDeletion(MapScore):
         how = {"steps": self.steps, "baseline": self.baseline, "chance": self.chance, "ids": ids}
         self._tell(deletion(forward, x, attribution, target, **how))
 
-    def _feed(self, seen: Record) -> None:
-        told, x = seen.explanation, seen.batch.x
-        self.update(seen.model, x, evidence(told, tuple(x.shape[-2:])), told.target, seen.batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, x = record.explanation, record.batch.x
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

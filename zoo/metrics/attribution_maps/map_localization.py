@@ -1,4 +1,4 @@
-"""Localisation of a map: does evidence fall on what the truth marks?"""
+"""Localization of a map: does evidence fall on the annotated parts?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from zoo.metrics.attribution_maps._base import ascending, checked
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, expect
-
-NO_PARTS = "the data have no part annotations"
+from zoo.registry import register
 
 
 def _flat(attribution: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,19 +110,28 @@ def around(points: Tensor, visible: Tensor, size: tuple[int, int]) -> Tensor:
     return inside[0][..., :, None] & inside[1][..., None, :] & visible[..., None, None]
 
 
+@register
 class MapLocalization(MapScore):
     """Whether evidence falls on the annotated truth: relevance mass accuracy, in 0..1.
 
     ``mass``, the headline: share of the positive evidence in the mask. Further read-outs: ``rank`` share of the K
     highest places in a mask of K, ``pointing`` share of maps whose highest place is in it, ``area`` share of the image
-    that the mask covers: what each of the three gives by chance. A sample with an empty mask counts as ``undefined``.
+    that the mask covers: the chance level of the three. A sample with an empty mask counts as ``undefined``.
 
     In a suite the mask is the union of the regions that the part protocol draws around the visible keypoints.
     """
 
+    title = "Map localization"
+    meaning = "share of the positive evidence inside the annotated parts"
+    chance_readouts = ("area",)
+    requires = frozenset({"units", "maps", "points"})
     protocol = "zoo-map-localisation-v1"
     bounds = (0, 1)
     values = ("mass", "rank", "pointing", "area")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,9 +146,8 @@ class MapLocalization(MapScore):
         area = mask.to(attribution.device).bool().flatten(1).double().mean(1)
         self._tell(found | {"pointing": pointing(attribution, mask), "area": _only(area, area)})
 
-    def _feed(self, seen: Record) -> None:
-        batch, size = seen.batch, (seen.batch.x.shape[-2], seen.batch.x.shape[-1])
-        if batch.points is None or batch.visible is None:
-            self.why = NO_PARTS
-        else:
-            self.update(evidence(seen.explanation, size), around(batch.points, batch.visible, size).any(1))
+    def _feed(self, record: Record) -> None:
+        batch, size = record.batch, (record.batch.x.shape[-2], record.batch.x.shape[-1])
+        assert batch.points is not None
+        assert batch.visible is not None
+        self.update(evidence(record.explanation, size), around(batch.points, batch.visible, size).any(1))

@@ -15,6 +15,7 @@ from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
 from zoo.metrics.perturbations.noise import random_bits
 from zoo.metrics.record import evaluating
+from zoo.registry import register
 
 FLOOR = 1e-6  # smallest size by which a relative change is divided
 
@@ -47,24 +48,24 @@ def robustness(
     ids: Tensor | None = None,
     move: Callable[..., Tensor] = nearby,
 ) -> dict[str, Tensor]:
-    """Changes of a map over random neighbours x' of each input; norms are Euclidean.
+    """Changes of a map over random neighbors x' of each input; norms are Euclidean.
 
     Args:
         attribute: x, target -> attribution ``(b, h, w)``; may use gradients.
         x: ``(b, ...)`` inputs; not changed.
-        target: ``(b,)`` class explained, the same for the neighbours.
+        target: ``(b,)`` class explained, the same for the neighbors.
         forward: x -> logits; without it the two relative stabilities are NaN.
-        radius: half side of the box of neighbours.
-        draws: neighbours of each input.
+        radius: half side of the box of neighbors.
+        draws: neighbors of each input.
         ids: ``(b,)`` int64 that the noise is drawn from; None: a hash of each input.
-        move: how a neighbour is made, as ``nearby``.
+        move: how a neighbor is made, as ``nearby``.
 
     Returns:
         Each ``(b,)`` float64. ``max_sensitivity`` and ``avg_sensitivity``: largest and mean size of e(x') - e(x) (Yeh
         et al., NeurIPS 2019), ``relative_max`` and ``relative_avg`` the same over the size of e(x) (NaN for a map of
         zeros). ``lipschitz``: largest size of e(x') - e(x) over that of x' - x (Alvarez-Melis and Jaakkola, 2018).
         ``input_stability`` and ``output_stability``: largest size of (e(x') - e(x)) / e(x), entry by entry, over that
-        of (x' - x) / x and over that of the change of the logits, each at least 1e-6, among the neighbours with the
+        of (x' - x) / x and over that of the change of the logits, each at least 1e-6, among the neighbors with the
         same predicted class (Agarwal et al., 2022); NaN if there is none.
     """
     draws, ids, target = count("draws", draws), identity(x, ids), classes(x, target)
@@ -119,21 +120,24 @@ def _known(values: Tensor) -> Tensor:
     return torch.where(values.isfinite(), values, torch.nan)
 
 
+@register
 class MapSensitivity(MapScore):
     """How far a map moves when the input moves a little: the read-outs of ``robustness``, averaged over samples.
 
     The headline is max-sensitivity by its paper, in the map's own units; ``relative_max`` compares families whose maps
-    differ in scale. Neighbours: uniform in a box of half side ``radius`` on the normalised input.
+    differ in scale. Neighbours: uniform in a box of half side ``radius`` on the normalized input.
 
     Args:
         radius: half side of the box.
-        draws: neighbours of each input. The largest change grows with their number, so it is part of the id.
+        draws: neighbors of each input. The largest change grows with their number, so it is part of the id.
         share: of the samples that a suite scores.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
+    title = "Map sensitivity"
+    meaning = "largest change of the map under small random changes of the input"
     protocol = "zoo-map-sensitivity-v1"
     higher_is_better = False
     values = (
@@ -145,6 +149,10 @@ class MapSensitivity(MapScore):
         "input_stability",
         "output_stability",
     )
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, radius: float = 0.1, draws: int = 10, share: float = 1.0) -> None:
         super().__init__(share=share)
@@ -159,6 +167,6 @@ class MapSensitivity(MapScore):
         """Add inputs; arguments as for ``robustness``."""
         self._tell(robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids))
 
-    def _feed(self, seen: Record) -> None:
-        told, batch = seen.explanation, seen.batch
-        self.update(partial(attributor(seen), seen.model), batch.x, told.target, seen.model, batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, batch = record.explanation, record.batch
+        self.update(partial(attributor(record), record.model), batch.x, explanation.target, record.model, batch.index)

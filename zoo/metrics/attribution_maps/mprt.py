@@ -1,4 +1,4 @@
-"""Model-parameter randomisation: does a map change when the model forgets what it learnt?"""
+"""Model-parameter randomization: does a map change when the parameters are randomized?"""
 
 from __future__ import annotations
 
@@ -10,29 +10,25 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
+from zoo.metrics._correlation import spearman
 from zoo.metrics.attribution_maps._base import checked, classes
 from zoo.metrics.attribution_maps._evidence import attributor
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.correlation import spearman
+from zoo.registry import register
 
 
 def duplicate(model: nn.Module) -> nn.Module:
-    """A copy in eval mode that shares no tensor with the model; a trainer is not copied along.
-
-    Methods that were replaced on the instance (as a suite does to answer from memory) are the class's own again.
-    """
+    """Return a copy in eval mode that shares no tensor with the model; a trainer is not copied along."""
     trainer = vars(model).get("_trainer")
     twin = copy.deepcopy(model, {id(trainer): trainer} if trainer is not None else {})
-    for name in [n for n, v in vars(twin).items() if callable(v) and callable(getattr(type(twin), n, None))]:
-        delattr(twin, name)
     return twin.eval()
 
 
 def layers(model: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
-    """Modules with something to forget, the last registered first: their own parameters whose entries differ.
+    """Modules with parameters to randomize, the last registered first: their own parameters whose entries differ.
 
-    A shared parameter goes with its last owner. A layer of equal entries (a new normalisation) would be a step without
+    A shared parameter goes with its last owner. A layer of equal entries (a new normalization) would be a step without
     a change, and the likeness there that of the model as it is.
     """
     found, taken = [], set()
@@ -45,7 +41,7 @@ def layers(model: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
 
 
 def randomised(model: nn.Module, *, stages: int = 5, seed: int = 0) -> Iterator[nn.Module]:
-    """One copy of a model whose layers forget, cascading from the answer to the input, in ``stages`` steps.
+    """One copy of a model whose layers are randomized, cascading from the output to the input, in ``stages`` steps.
 
     A parameter is redrawn from the normal distribution of its own mean and variance, which keeps the scale of
     activations. Parameters of equal entries and buffers stay. The draw depends on the layer's name and ``seed``.
@@ -121,11 +117,13 @@ def _flat(attribute: Callable, model: nn.Module, x: Tensor, target: Tensor) -> T
     return found if found.dtype == torch.float64 else found.float()
 
 
+@register
 class Mprt(MapScore):
-    """Likeness of maps before and after a model forgets what it learnt, layer by layer from the answer; low is good.
+    """Rank correlation of maps before and after layers are randomized, from the output on; low is good.
 
     ``mprt``, the headline, is the mean rank correlation over the steps of the cascade; ``last`` that of a model without
-    any learnt layer; ``likeness_curve`` one value for each step. A map that stays as it was does not explain the model.
+    any learned layer; ``likeness_curve`` one value for each step. A map that stays as it was does not explain the
+    model.
 
     Args:
         stages: steps of the cascade.
@@ -136,11 +134,23 @@ class Mprt(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "MPRT"
+    meaning = "rank correlation of the map with that of a model with randomized parameters"
+    axes = {
+        "likeness_curve": (
+            "stages of layers randomized, from the output",
+            "rank correlation with the trained model's map",
+        )
+    }
     protocol = "adebayo2018-spearman-v1"
     higher_is_better = False
     bounds = (-1, 1)
     values = ("mprt", "last")
     curves: tuple[str, ...] = ("likeness_curve",)
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(self, *, stages: int = 5, seed: int = 0, share: float = 1.0) -> None:
         super().__init__(share=share, points=count("stages", stages))
@@ -155,5 +165,5 @@ class Mprt(MapScore):
         final = min(self.stages, len(layers(model))) - 1
         self._tell({"mprt": found.nanmean(1), "last": found[:, final], "likeness_curve": found})
 
-    def _feed(self, seen: Record) -> None:
-        self.update(attributor(seen), seen.model, seen.batch.x, seen.explanation.target)
+    def _feed(self, record: Record) -> None:
+        self.update(attributor(record), record.model, record.batch.x, record.explanation.target)

@@ -1,4 +1,4 @@
-"""ROAD: remove and debias. Accuracy once pixels are replaced by what their neighbours already tell."""
+"""ROAD: remove and debias. Accuracy after pixels are imputed from their neighbors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from zoo.metrics.attribution_maps._impute import impute
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
+from zoo.registry import register
 
 PERCENTAGES = (10, 20, 30, 40, 50, 70, 90)
 
@@ -32,7 +33,7 @@ def road(
     chance: bool = True,
     ids: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Whether the answer is still right once a share of the pixels is imputed from the rest (Rong et al., ICML 2022).
+    """Whether the prediction is correct after a share of the pixels is imputed (Rong et al., ICML 2022).
 
     Args:
         forward: x -> logits.
@@ -77,6 +78,7 @@ def _counts(percentages: Sequence[float], pixels: int, device: torch.device | st
     return torch.tensor([int(pixels * p / 100) for p in numbers], device=device)
 
 
+@register
 class Road(MapScore):
     """Accuracy with the least relevant pixels imputed less that with the most relevant; high is good, 0 is chance.
 
@@ -85,7 +87,7 @@ class Road(MapScore):
 
     Args:
         percentages: of the pixels removed.
-        noise: standard deviation of the noise on imputed pixels, on the normalised input.
+        noise: standard deviation of the noise on imputed pixels, on the normalized input.
         chance: whether to remove random pixels as well.
         share: of the samples that a suite scores; each costs three (with chance) passes for each percentage.
 
@@ -93,10 +95,17 @@ class Road(MapScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "ROAD"
+    meaning = "accuracy with the least relevant pixels imputed minus that with the most relevant; chance is 0"
+    axes = {"*": ("percentage of pixels imputed, by number", "accuracy")}
     protocol = "rong2022-v1"
     bounds = (-1, 1)
     values: tuple[str, ...] = ("road", "morf", "lerf", "random")
     curves: tuple[str, ...] = ("morf_curve", "lerf_curve", "random_curve")
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(
         self,
@@ -124,6 +133,6 @@ class Road(MapScore):
         means = {name.removesuffix("_curve"): curve.mean(1) for name, curve in found.items()}
         self._tell(found | means | {"road": means["lerf"] - means["morf"]})
 
-    def _feed(self, seen: Record) -> None:
-        told, x = seen.explanation, seen.batch.x
-        self.update(seen.model, x, evidence(told, tuple(x.shape[-2:])), told.target, seen.batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, x = record.explanation, record.batch.x
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zoo.metrics._correlation import pearson
 from zoo.metrics.attribution_maps._base import Forward, checked, classes, identity, logit, sweep
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count, fraction
-from zoo.metrics.correlation import pearson
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
+from zoo.registry import register
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 0.6)
 
@@ -51,20 +52,21 @@ def sensitivity_n(
     maps = checked(attribution, x).to(x.device).flatten(1).double()
     before, curve = sweep(forward, target, 1, lambda _: x[None], logit), []
     for row, n in enumerate(sizes):
-        told = []
+        sums = []
 
-        def make(numbers: Tensor, n: int = n, row: int = row, told: list[Tensor] = told) -> Tensor:
+        def make(numbers: Tensor, n: int = n, row: int = row, sums: list[Tensor] = sums) -> Tensor:
             draws = (CHOICE + 5 + row * subsets + int(draw) for draw in numbers)
             bits = torch.stack([random_bits(ids, draw=draw, count=maps.shape[1]) for draw in draws])
             sets = bits <= bits.kthvalue(n, dim=2, keepdim=True).values
-            told.extend((maps * sets).sum(2))
+            sums.extend((maps * sets).sum(2))
             return torch.where(sets.unflatten(2, x.shape[-2:])[:, :, None], baseline, x)
 
         drop = before - sweep(forward, target, subsets, make, logit)
-        curve.append(pearson(torch.stack(told, 1), drop))
+        curve.append(pearson(torch.stack(sums, 1), drop))
     return torch.stack(curve, 1)
 
 
+@register
 class SensitivityN(MapScore):
     """Correlation of the summed evidence of a set of pixels and what the logit loses without them, over set sizes.
 
@@ -74,17 +76,24 @@ class SensitivityN(MapScore):
     Args:
         shares: sizes of the sets, as shares of the pixels.
         subsets: sets of each size; each costs one pass.
-        baseline: value of a pixel taken away, on the normalised input.
+        baseline: value of a pixel taken away, on the normalized input.
         share: of the samples that a suite scores.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
+    title = "Sensitivity-n"
+    meaning = "correlation of summed evidence with the logit's drop when those pixels are removed; chance is 0"
+    axes = {"correlation_curve": ("size of the pixel sets, by number", "correlation")}
     protocol = "ancona2018-v1"
     bounds = (-1, 1)
     values = ("sensitivity_n",)
     curves: tuple[str, ...] = ("correlation_curve",)
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
 
     def __init__(
         self,
@@ -111,6 +120,6 @@ class SensitivityN(MapScore):
         found = sensitivity_n(forward, x, attribution, target, **how)
         self._tell({"sensitivity_n": found.nanmean(1), "correlation_curve": found})
 
-    def _feed(self, seen: Record) -> None:
-        told, x = seen.explanation, seen.batch.x
-        self.update(seen.model, x, evidence(told, tuple(x.shape[-2:])), told.target, seen.batch.index)
+    def _feed(self, record: Record) -> None:
+        explanation, x = record.explanation, record.batch.x
+        self.update(record.model, x, evidence(explanation, record.size), explanation.target, record.batch.index)

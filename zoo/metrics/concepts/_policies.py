@@ -1,4 +1,4 @@
-"""Which concept group a person should set next: policies as scores, the highest first."""
+"""Policies of interventions: which concept group to set next, the highest score first."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Step:
-    """What a policy may look at, for b samples with m concepts in g groups.
+    """What a policy may use, for b samples with m concepts in g groups.
 
     Attributes:
         candidates: of the schema.
-        strength: ``(b, m)`` what the head reads, as sensed.
+        strength: ``(b, m)`` what the head reads, as encoded.
         predicted: ``(b, m)`` the concepts as probabilities.
-        low: ``(b, m)`` strengths that say 0.
-        high: ``(b, m)`` strengths that say 1.
+        low: ``(b, m)`` strengths that stand for 0.
+        high: ``(b, m)`` strengths that stand for 1.
         truth: ``(b, m)`` NaN where unknown; for oracles.
         y: ``(b,)`` true class; for oracles.
-        value: ``(b, m)`` the strengths that the person would write, as sensed where unknown.
+        value: ``(b, m)`` the strengths that the person would set, as encoded where unknown.
         known: ``(b, m)`` bool, where the person knows.
-        chosen: ``(b, m)`` bool, what the policy has asked for so far.
+        chosen: ``(b, m)`` bool, the concepts set so far.
         decide: the model.
         study: ``(2, g)`` mean error of each group, and mean gain of the true class when it alone is set, both measured
             on the validation split.
@@ -180,7 +180,7 @@ def _entropy(p: Tensor) -> Tensor:
     return -(p * p.clamp_min(1e-12).log()).sum(-1)
 
 
-# name -> (score, whether it is asked again after each step)
+# name -> (score, whether it is computed again after each step)
 POLICIES: dict[str, tuple[Callable[[Step], Tensor], bool]] = {
     "random": (lambda s: torch.zeros_like(s.study[0].expand(len(s.y), -1)), False),
     "uncertainty": (uncertainty, False),

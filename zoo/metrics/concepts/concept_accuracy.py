@@ -1,8 +1,6 @@
-"""How right the concepts are, beside how right one is who always says what is most frequent."""
+"""Concept accuracy: are the predicted concepts correct, compared with the majority value?"""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import torch
 from scipy.stats import rankdata
@@ -12,16 +10,18 @@ from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, Score, expect
+from zoo.registry import register
 
 
+@register
 class ConceptAccuracy(Score):
-    """Mean over concepts of the share of known values that are right. Spec: Koh et al. 2020, Concept Bottleneck Models.
+    """Share of known concept values predicted correctly, mean over concepts (Koh et al., 2020).
 
-    A binary concept is said to be true from probability 0.5. A categorical group is one concept, and says its most
+    A binary concept is predicted true from probability 0.5. A categorical group is one concept, predicted as its most
     likely value. Continuous concepts are left out.
 
-    Further read-outs: ``exact_match`` share of samples all of whose known concepts are right; ``majority`` the accuracy
-    of always saying the more frequent value of each concept among these samples; ``worst`` the least accurate concept.
+    Further read-outs: ``exact_match`` share of samples with all known concepts correct; ``majority`` the accuracy
+    of the more frequent value of each concept among these samples; ``worst`` the least accurate concept.
     Over the binary columns and the values of groups that are true of some samples and false of others (``one-sided``
     counts the rest): ``auroc`` of the probabilities, not of decisions, and ``f1``, both macro averages; ``brier``, and
     ``ece``, the calibration error in 15 bins. All from the whole split, not from batches.
@@ -31,8 +31,20 @@ class ConceptAccuracy(Score):
         concepts: the schema.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "concepts"})
+    title = "Concept accuracy"
+    meaning = "share of known concept values predicted correctly, mean over concepts"
+    unit_readouts = {"accuracy": "predicted correctly"}
+    unit_pass_rate = "accuracy"
+    details = True
+    requires = frozenset({"units", "concepts"})
     protocol = "zoo-concepts-v1"
+    right: Tensor
+    known: Tensor
+    true: Tensor
+    exact: Tensor
+    amount: list[Tensor]
+    spoke: list[Tensor]
+    target: list[Tensor]
 
     def __init__(self, concepts: ConceptSchema) -> None:
         super().__init__()
@@ -80,11 +92,11 @@ class ConceptAccuracy(Score):
         self.exact = self.exact + (~(counted & wrong).any(1)).sum()
         self.samples = self.samples + len(predicted)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        assert seen.predicted is not None
-        assert seen.batch.concepts is not None
-        self.update(seen.predicted, seen.batch.concepts)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        assert record.predicted is not None
+        assert record.batch.concepts is not None
+        self.update(record.predicted, record.batch.concepts)
 
     def compute(self) -> dict[str, Tensor]:
         """The accuracy and its read-outs; see the class."""

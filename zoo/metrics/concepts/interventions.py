@@ -1,10 +1,9 @@
-"""What the answer gains when a person corrects the concepts, group by group."""
+"""Interventions: how does accuracy grow when concepts are corrected, group by group?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,18 +12,20 @@ from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.concepts._policies import POLICIES, STUDIED, Candidates, Decide, Step, gains
 from zoo.metrics.perturbations.noise import random_bits
+from zoo.registry import register
 
-FINE = 2**40  # gains are added up as whole numbers of this fraction: in any order to the same bits
+FINE = 2**40  # gains are summed as whole numbers of this fraction: bit-identical in any order
 
 
+@register
 class Interventions(Score):
     """Area under the curve of accuracy against the number of concept groups set, mean over policies and seeds.
 
     For each sample, a policy orders the groups; the first 0, 1, ... of them are set (nested sets). The policies are
     the functions of ``zoo.metrics.concepts._policies``; ``error`` and ``greedy`` are oracles, ``global_error`` and
-    ``global_gain`` need the validation split first (``study``). Ties and random orders are drawn from (seed, sample)
-    alone; where nothing else is random, policies that are asked again after each step are asked for one seed. Unknown
-    concepts are left as predicted.
+    ``global_gain`` need the validation split first (``fit``). Ties and random orders are drawn from (seed, sample)
+    alone; where nothing else is random, policies that are computed again after each step are computed for one seed.
+    Unknown concepts are left as predicted.
 
     Further read-outs: ``none`` and ``all`` groups set; for each policy ``<policy>``, its mean area over seeds,
     ``<policy> spread``, the standard deviation over seeds, ``<policy> gain``, the area above ``none`` as a share of
@@ -35,14 +36,20 @@ class Interventions(Score):
         concepts: the schema, g groups.
         policies: some of ``POLICIES``.
         seeds: orders drawn.
-        competence: chance that the person sets a concept rightly, drawn per sample, seed and concept; 0 is adversarial.
+        competence: probability that the person sets a concept correctly, drawn per sample, seed and concept; 0 is
+            adversarial.
 
     Raises:
         ValueError: if an argument is not understood.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "concepts"})
+    title = "Interventions"
+    meaning = "mean accuracy while concept groups are set to their true values one by one"
+    axes = {"*": ("concept groups set", "accuracy")}
+    details = True
+    requires = frozenset({"units", "concepts"})
     protocol = "zoo-interventions-v1"
+    right: Tensor
 
     def __init__(
         self,
@@ -65,24 +72,26 @@ class Interventions(Score):
         self.studied = torch.zeros(2, self.groups, dtype=torch.int64)
         self._sum("right", len(self.policies), self.seeds, self.groups + 1)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        assert seen.decide is not None
-        assert seen.ends is not None
-        assert seen.predicted is not None
-        b, strength = seen.batch, seen.explanation.strength
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        assert record.decide is not None
+        assert record.ends is not None
+        assert record.predicted is not None
+        b, strength = record.batch, record.explanation.strength
         assert b.concepts is not None
-        self.update(strength, seen.predicted, b.concepts, b.y, b.index, *seen.ends, decide=seen.decide)
+        self.update(strength, record.predicted, b.concepts, b.y, b.index, *record.ends, decide=record.decide)
 
-    def fit(self, seen: Record, split: str) -> None:
-        """Add a batch of the validation split to what the global policies know of the groups."""
-        assert seen.decide is not None
-        assert seen.ends is not None
-        assert seen.predicted is not None
-        assert seen.batch.concepts is not None
-        told, (low, high) = seen.batch.concepts, seen.ends
-        step = self._step(seen.explanation.strength, seen.predicted, told, told, seen.batch.y, low, high, seen.decide)
-        wrong = self.candidates.mean_of_columns(((step.predicted >= 0.5) != (told > 0.5)).double() * told.isfinite())
+    def fit(self, record: Record, split: str) -> None:
+        """Add a batch of the validation split to the means of the global policies."""
+        assert record.decide is not None
+        assert record.ends is not None
+        assert record.predicted is not None
+        assert record.batch.concepts is not None
+        truth, (low, high) = record.batch.concepts, record.ends
+        step = self._step(
+            record.explanation.strength, record.predicted, truth, truth, record.batch.y, low, high, record.decide
+        )
+        wrong = self.candidates.mean_of_columns(((step.predicted >= 0.5) != (truth > 0.5)).double() * truth.isfinite())
         before = step.now().gather(1, step.y[:, None])
         found = torch.stack([wrong.sum(0), (gains(step) - before).sum(0)])
         self.studied = self.studied.to(found.device) + (found * FINE).round().long()
@@ -107,8 +116,8 @@ class Interventions(Score):
             truth: ``(b, m)`` true concepts, NaN where unknown.
             y: ``(b,)`` true class.
             index: ``(b,)`` int64 identity of each sample, from which random orders are drawn.
-            low: ``(b, m)`` strengths that say 0.
-            high: ``(b, m)`` strengths that say 1.
+            low: ``(b, m)`` strengths that stand for 0.
+            high: ``(b, m)`` strengths that stand for 1.
             decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``.
 
         Raises:
@@ -146,7 +155,7 @@ class Interventions(Score):
         return Step(self.candidates, strength, predicted, low, high, truth, y, value, known, none, decide, study)
 
     def _said(self, truth: Tensor, index: Tensor, n: int) -> Tensor:
-        """What the person says ``(b, m)``: a false binary concept is flipped, a false group says its next value."""
+        """Return the values set ``(b, m)``: a wrong binary concept is flipped, a wrong group has its next value."""
         if self.competence == 1:
             return truth
         false = _uniform(index, 2 * n + 1, self.groups)[:, self.group] >= self.competence
@@ -157,7 +166,7 @@ class Interventions(Score):
         return torch.where(false, flipped, truth)
 
     def _rank(self, policy: str, step: Step, noise: Tensor) -> Tensor:
-        """``(b, g)`` the place of each group in the order of its sample, 0 first; ties fall as ``noise`` says."""
+        """``(b, g)`` the place of each group in the order of its sample, 0 first; ties fall by ``noise``."""
         score, again = POLICIES[policy]
         if not again:
             order = noise.argsort(1)  # ties in any order, but the same in any batch

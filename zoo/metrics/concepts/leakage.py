@@ -1,40 +1,39 @@
-"""Whether the answer comes from the concepts, or from what slips through with them."""
+"""Leakage: does the prediction use more than the concepts?"""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import torch
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, Score, expect
 from zoo.metrics.concepts._policies import Decide
+from zoo.registry import register
 
 AFFINE = 1e-3  # residual, as a share of the spread of the logits, below which they are affine in the strengths
 PARTS = ("index", "y", "strength", "hard", "concepts", "features", "logits", "own", "adds")
 
 
+@register
 class Leakage(Score):
-    """Accuracy minus the oracle-concept ceiling: what the best head on the true concepts gets right.
+    """Accuracy minus the oracle-concept ceiling: that of the best head on the true concepts.
 
-    A model above the ceiling reads more from its concepts than the concepts say. It is marked as leaking where the gap,
-    paired by sample, is more than 1.96 standard errors above 0. Heads learn on the training split (``study``) and are
-    judged on the samples fed. They are of the model's own kind: multinomial logistic regression on standardised inputs
-    if its logits are affine in its strengths, else a random forest, which stands for any function. Sources: Koh et al.
-    2020; Mahinpei et al., Promises and Pitfalls of Black-Box Concept Learning Models, 2021.
+    A model above the ceiling uses more than the true concepts contain. It is marked as leaking where the gap,
+    paired by sample, is more than 1.96 standard errors above 0. Heads are fitted on the training split (``fit``) and
+    scored on the samples of ``update``. They are of the model's own kind: multinomial logistic regression on
+    standardized inputs if its logits are affine in its strengths, else a random forest, which stands for any function.
+    Sources: Koh et al. 2020; Mahinpei et al., Promises and Pitfalls of Black-Box Concept Learning Models, 2021.
 
     Further read-outs:
         ``ceiling``: of the head on the true concepts; for an affine model, its own head with all concepts corrected if
             that is better. Unknown concepts are replaced by their mean.
-        ``majority class``: always saying the most frequent class of the training split.
+        ``majority class``: accuracy of the most frequent class of the training split.
         ``soft``, ``hard``, ``hard-soft gap``: heads refitted on the strengths, on the strengths decided (0 or 1, the
-            strongest of a group), and soft minus hard: what amounts tell beyond decisions.
-        ``shuffled concepts``: as many concepts, learnt from the features by ridge regression with the concept labels of
+            strongest of a group), and soft minus hard: the information in soft values beyond decisions.
+        ``shuffled concepts``: as many concepts, learned from the features by ridge regression with the concept labels
+        of
             other samples, and a head on those: what meaningless concepts let through. Left out where a model has no
             features.
         ``non-zeros per class``: units that add or take anything in any sample of the class (NEC).
@@ -48,7 +47,10 @@ class Leakage(Score):
         ValueError: if ``l2`` is not above 0.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "concepts"})
+    title = "Leakage"
+    meaning = "accuracy minus that of the best head on the true concepts (ceiling); above 0 suggests leakage"
+    details = True
+    requires = frozenset({"units", "concepts"})
     protocol = "zoo-leakage-v1"
     fit_splits = ("train",)
 
@@ -86,11 +88,11 @@ class Leakage(Score):
             truth: ``(b, m)`` true concepts, NaN where unknown.
             y: ``(b,)`` true class.
             index: ``(b,)`` int64 identity of each sample: the order of batches does not matter.
-            low: ``(b, m)`` strengths that say 0.
-            high: ``(b, m)`` strengths that say 1.
+            low: ``(b, m)`` strengths that stand for 0.
+            high: ``(b, m)`` strengths that stand for 1.
             logits: ``(b, c)``.
-            decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``; None if the model's own head cannot
-                be asked.
+            decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``; None without the
+                model's own head.
             contribution: ``(b, u)`` of each unit to the true class.
             features: ``(b, d)`` what the concepts are computed from.
             learn: whether these samples are of the training split, on which the heads learn.
@@ -119,30 +121,30 @@ class Leakage(Score):
             getattr(self, f"{'learnt' if learn else 'judged'}_{part}").append(rows[part].detach().cpu())
         self.samples = self.samples + (0 if learn else len(y))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        self._seen(seen, learn=False)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        self._seen(record, learn=False)
 
-    def fit(self, seen: Record, split: str) -> None:
+    def fit(self, record: Record, split: str) -> None:
         """Add a batch of the training split, on which the heads learn."""
-        self._seen(seen, learn=True)
+        self._seen(record, learn=True)
 
-    def _seen(self, seen: Record, *, learn: bool) -> None:
-        assert seen.ends is not None
-        assert seen.predicted is not None
-        assert seen.batch.concepts is not None
-        told, b = seen.explanation, seen.batch
+    def _seen(self, record: Record, *, learn: bool) -> None:
+        assert record.ends is not None
+        assert record.predicted is not None
+        explanation, b = record.explanation, record.batch
+        assert b.concepts is not None
         self.update(
-            told.strength,
-            seen.predicted,
+            explanation.strength,
+            record.predicted,
             b.concepts,
             b.y,
             b.index,
-            *seen.ends,
-            logits=told.logits,
-            decide=seen.decide,
-            contribution=told.contribution,
-            features=seen.features,
+            *record.ends,
+            logits=explanation.logits,
+            decide=record.decide,
+            contribution=explanation.contribution,
+            features=record.features,
             learn=learn,
         )
 
@@ -160,6 +162,9 @@ class Leakage(Score):
         here, there = self._whole("learnt"), self._whole("judged")
         linear = _affine(there["strength"], there["logits"])
         y, truth = here["y"], there["y"]
+
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.linear_model import LogisticRegression, Ridge
 
         def refit(one: np.ndarray, two: np.ndarray) -> np.ndarray:
             mean, std = one.mean(0), one.std(0)
@@ -202,7 +207,7 @@ class Leakage(Score):
 
 
 def _affine(strength: np.ndarray, logits: np.ndarray) -> bool:
-    """Whether logits are affine in strengths, as far as these samples tell; no if they are too few to tell."""
+    """Whether logits are affine in strengths, as far as these samples tell; no if they are too few."""
     n, m = strength.shape
     if n < 2 * (m + 1):
         return False

@@ -1,24 +1,23 @@
-"""Same explanation, same answer: are inputs for which a model gives the same reasons answered alike?"""
+"""Answer agreement: do inputs with the same explanation have the same predicted class?"""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import Record, Score, count, expect
-from zoo.metrics.faithfulness._ablation import UNASKED, answered
 from zoo.metrics.perturbations.noise import random_bits
+from zoo.registry import register
 
 
+@register
 class AnswerAgreement(Score):
     """Share of the inputs with the same units shown that have the same answer, mean over inputs.
 
-    The units shown are the ``shown`` of largest absolute contribution to the class answered (of equal ones the lower
+    The units shown are the ``shown`` of largest absolute contribution to the predicted class (of equal ones the lower
     id), without those that contribute nothing; compared as sets. For each input whose set some other input has: the
-    share of those others that are answered alike. It is the global consistency of Dasgupta et al., Framework for
+    share of those others with the same predicted class. It is the global consistency of Dasgupta et al., Framework for
     Evaluating Faithfulness of Local Explanations, ICML 2022, over the samples.
 
     Further read-outs: ``chance`` the same with all inputs for one set; ``covered`` share of inputs whose set some other
@@ -33,12 +32,16 @@ class AnswerAgreement(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Answer agreement"
+    meaning = "share of inputs with the same shown units that have the same predicted class"
+    chance_readouts = ("chance",)
+    requires = frozenset({"units", "decide"})
     protocol = "zoo-same-answer-v1"
+    rows: list[Tensor]
 
     def __init__(self, num_units: int, *, shown: int = 3) -> None:
         super().__init__()
-        self.num_units, self.shown, self.why = count("num_units", num_units), count("shown", shown), ""
+        self.num_units, self.shown = count("num_units", num_units), count("shown", shown)
         self.protocol = self._variant(type(self).protocol, shown=self.shown)
         self._rows("rows")
 
@@ -46,8 +49,8 @@ class AnswerAgreement(Score):
         """Add a batch.
 
         Args:
-            contribution: ``(b, u)`` to the class answered.
-            answer: ``(b,)`` int64 class answered.
+            contribution: ``(b, u)`` to the predicted class.
+            answer: ``(b,)`` int64 predicted class.
 
         Raises:
             ValueError: if a shape does not fit.
@@ -61,13 +64,9 @@ class AnswerAgreement(Score):
         self.rows.append(torch.stack([key, answer.to(key.device)], 1).to(self.device))
         self.samples = self.samples + len(key)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        found = answered(seen)
-        if found is None:
-            self.why = UNASKED
-        else:
-            self.update(*found)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        self.update(*record.predicted_contribution)
 
     def compute(self) -> dict[str, Tensor]:
         """The share and its read-outs; see the class."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, expect
+from zoo.registry import register
 
 
+@register
 class Completeness(Score):
     """Gap between an answer and the sum of its explanation, relative to the answer: abs(z - base - sum c) / abs(z).
 
@@ -20,9 +20,16 @@ class Completeness(Score):
     explanation by the promise "exact" stays below 1e-5 in float32 and 1e-10 in float64 for answers away from 0.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Completeness"
+    meaning = "gap between a logit and the sum of its explanation, relative to the logit; 0 is exact"
+    requires = frozenset({"units"})
     protocol = "zoo-completeness-v1"
     higher_is_better = False
+    total: Tensor
+    gaps: Tensor
+    answers: Tensor
+    largest: Tensor
+    absolute: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,10 +62,12 @@ class Completeness(Score):
             self.largest = torch.maximum(self.largest, relative.max())
             self.absolute = torch.maximum(self.absolute, gap.max())
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        told = seen.explanation
-        self.update(told.logits.gather(1, told.target[:, None])[:, 0], told.base, told.contribution)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        explanation = record.explanation
+        self.update(
+            explanation.logits.gather(1, explanation.target[:, None])[:, 0], explanation.base, explanation.contribution
+        )
 
     def compute(self) -> dict[str, Tensor]:
         """The gap and its read-outs; see the class."""

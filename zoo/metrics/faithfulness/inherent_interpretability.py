@@ -1,10 +1,9 @@
-"""InherentInterpretability: how much of its accuracy does a model keep when only a few units may speak?"""
+"""Inherent interpretability: how much of its accuracy does a model keep with a few units alone?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,15 +11,17 @@ from torch import Tensor
 from zoo.metrics.base import expect, fraction
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, ranks
+from zoo.registry import register
 
 
+@register
 class InherentInterpretability(Ablating):
     """Inherent interpretability score: area under the accuracy that sparse explanations retain, per unit of range.
 
     At sparsity ratio s the share 1 - s of units with the largest contributions to the answer is kept (rounded up), the
     others are taken out; what is retained is the accuracy of that over the accuracy of the model. After Shen et al.,
     Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025, who train a
-    classifier at each ratio; here the model's own decision is asked.
+    classifier at each ratio; here the model's own decision is used.
 
     Further read-outs: ``raw`` the area itself, ``iis`` times the range of ratios; ``accuracy`` of the model; ``none``
     the share retained with all units taken out, the floor. ``curve/retained``: by ratio.
@@ -34,9 +35,13 @@ class InherentInterpretability(Ablating):
         ValueError: if an argument is out of range.
     """
 
+    title = "Inherent interpretability"
+    meaning = "mean share of the accuracy kept by the units of largest contribution, over sparsity ratios"
+    axes = {"retained": ("units ablated, in steps of 10 %", "share of the accuracy kept")}
     protocol = "zoo-retention-v1"
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"iis": ("", 0, math.inf)}
+    intervals = {"iis": ("", 0, math.inf)}
     RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    right: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", ratios: Sequence[float] = RATIOS) -> None:
         super().__init__(num_units, ablation)

@@ -1,20 +1,20 @@
-"""Faithfulness: does an answer change as its explanation says when a unit is taken out of the decision?"""
+"""Unit correlation: does the logit drop by what a unit contributes when the unit is ablated?"""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
-from zoo.metrics.correlation import spearman
 from zoo.metrics.faithfulness._ablation import CHUNK, Ablating, Ablation
+from zoo.registry import register
 
 
+@register
 class UnitCorrelation(Ablating):
-    """Rank correlation of what units claim to add with what the answer loses without them, mean over inputs.
+    """Rank correlation of contributions with the drop of the logit without each unit, mean over inputs.
 
     Per input, Spearman's correlation (ties share their mean rank) between the contributions of units and the drop of
     the explained logit when that one unit is taken out. 1: the order of units is that of their effects; 0: chance.
@@ -30,14 +30,25 @@ class UnitCorrelation(Ablating):
         num_units: u.
         ablation: ``mean`` or ``zero``; see ``Ablating``.
         most: units tried in each input. If there are more, half are those of the largest absolute contribution, half
-            are evenly spread over the order of the others, so that effects of units that claim none are seen.
+            are evenly spread over the order of the others, so that effects of units that claim none are record.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
+    title = "Unit correlation"
+    meaning = "rank correlation of contributions with the logit's drop when a unit is ablated; chance is 0"
+    unit_readouts = {
+        "effect": "mean absolute drop of the logit without the unit",
+        "claim": "mean absolute contribution",
+    }
     protocol = "zoo-correctness-v1"
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"correctness": ("", -1, 1)}
+    intervals = {"correctness": ("", -1, 1)}
+    total: Tensor
+    defined: Tensor
+    tried: Tensor
+    effect: Tensor
+    claim: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", most: int = 100) -> None:
         super().__init__(num_units, ablation)
@@ -78,8 +89,8 @@ class UnitCorrelation(Ablating):
         ids = tried(claim, self.most)
         drop, noise = drops(decide, ids, self.absent(claim, value), target.to(claim.device), claim)
         said = claim.gather(1, ids).double()
-        told = said.abs().amax(1, keepdim=True) * 4 * torch.finfo(torch.float32).eps
-        rho = spearman(_steps(said, told), _steps(drop, noise)).to(self.device)
+        rounding = said.abs().amax(1, keepdim=True) * 4 * torch.finfo(torch.float32).eps
+        rho = spearman(_steps(said, rounding), _steps(drop, noise)).to(self.device)
         known = rho.isfinite()
         self._add("total", rho.nan_to_num())
         self._add("defined", known.long())

@@ -21,8 +21,8 @@ class Activations(Metric):
 
     Correlations come from float64 sums over samples, so batching, order and processes do not matter. Chance is the same
     matching after the samples of one run are shuffled; for it alone, strengths are kept. Units that respond to the same
-    class correlate, whatever it is that they see in it: ``strict_chance`` is found by shuffling within each class, and
-    only what lies above it says that units agree on more than the class.
+    class correlate, whatever the reason: ``strict_chance`` is found by shuffling within each class, and
+    only what exceeds it is agreement on more than the class.
 
     Args:
         sizes: units of each run.
@@ -62,7 +62,7 @@ class Activations(Metric):
         return list(combinations(range(len(self.sizes)), 2))
 
     def update(self, strengths: Sequence[Tensor], sample_ids: Tensor, labels: Tensor | None = None) -> None:
-        """Add samples that all runs saw.
+        """Add samples that all runs explained.
 
         Args:
             strengths: ``(b, u)`` for each run, of the same samples.
@@ -136,7 +136,7 @@ class Activations(Metric):
         return torch.where(torch.outer(a, b) > 0, cross / torch.outer(a, b).clamp_min(1e-300), 0).clamp(-1, 1)
 
     def _sync_dist(self, *args: Any, **more: Any) -> None:
-        """Gather; a process that has seen nothing sends rows of the right type and width."""
+        """Gather; a process that has no samples sends rows of the right type and width."""
         rows = {"ids": torch.zeros(0, dtype=torch.int64), "labels": torch.zeros(0, dtype=torch.int64)}
         rows |= {f"kept{i}": torch.zeros(0, n, dtype=torch.float64) for i, n in enumerate(self.sizes)}
         for name, none in rows.items():
@@ -145,7 +145,7 @@ class Activations(Metric):
         super()._sync_dist(*args, **more)
 
     def _spread(self, i: int) -> Tensor:
-        """Root of the summed squared deviation of each unit; 0 where it is not told from rounding."""
+        """Root of the summed squared deviation of each unit; 0 where it is within rounding error."""
         square = getattr(self, f"square{i}")
         spread = square - getattr(self, f"total{i}").square() / int(self.samples)
         varies = (getattr(self, f"low{i}") < getattr(self, f"high{i}")) & (spread > 1e-13 * square)

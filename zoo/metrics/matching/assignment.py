@@ -1,6 +1,6 @@
 """Consistency across trainings: do two runs of a method find the same units?
 
-Every unit has a signature: its direction, its strength on a common probe set, or the parts it looks at. Units of two
+Every unit has a signature: its direction, its strength on a common probe set, or the parts it matches. Units of two
 runs are matched one to one so that the summed similarity of their signatures is largest. Chance is not zero: among
 enough random vectors some are alike, and the matching finds them. Every result therefore carries two chance values: of
 units that have nothing in common, and of units that have no more in common than all units of their runs do.
@@ -33,12 +33,12 @@ class Match:
     Attributes:
         left: ``(m,)`` int64 ids in the left run, ascending; m is the number of units of the smaller run.
         right: ``(m,)`` int64 their partners.
-        similarity: ``(m,)`` float64 of each pair, in [-1, 1]; 0 where a signature says nothing (a dead unit).
+        similarity: ``(m,)`` float64 of each pair, in [-1, 1]; 0 where a signature is constant (a dead unit).
         sizes: units of either run.
         highest: mean, over the units of both runs, of the largest similarity to any unit of the other run.
         chance: the mean similarity that the same matching finds where nothing is alike; NaN if not asked for.
         strict_chance: the same where units have in common what all of their run have, and no more; NaN likewise.
-        dead: units of either run whose signature says nothing; they are like none of the other run.
+        dead: units of either run whose signature is constant; they match none of the other run.
     """
 
     left: Tensor
@@ -82,7 +82,7 @@ def match(similarity: Tensor, **known: Any) -> Match:
     table = similarity.detach().double().cpu()
     wide = (table if table.shape[0] <= table.shape[1] else table.T).numpy()
     rows, columns = np.arange(len(wide)), wide.argmax(1)
-    if len(np.unique(columns)) < len(columns):  # else every row has its favourite, and nothing can be better
+    if len(np.unique(columns)) < len(columns):  # else every row has its favorite, and nothing can be better
         rows, columns = linear_sum_assignment(wide, maximize=True)
     left, right = map(torch.from_numpy, (rows, columns) if len(wide) == len(table) else (columns, rows))
     order = left.argsort()

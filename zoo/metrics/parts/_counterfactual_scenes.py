@@ -1,4 +1,4 @@
-"""What a model says to scenes rendered again without some of their parts, and which parts its explanation names."""
+"""Predictions for scenes rendered again without some of their parts, and the importance of parts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.metrics._shared_pass import SharedPass
 from zoo.metrics.base import expect
 from zoo.metrics.perturbations.attack import box
 from zoo.metrics.perturbations.noise import random_bits
@@ -27,10 +28,12 @@ class Scenes(Protocol):
     same: Tensor
 
     def render(self, index: int, without: Sequence[int] = ()) -> Tensor:
-        """A scene as an input of the model, with some parts left out."""
+        """Return a scene as an input of the model, with some parts left out."""
+        ...
 
     def masks(self, index: int) -> Tensor:
-        """Pixels ``(p, height, width)`` bool that show each part."""
+        """Return the pixels ``(p, height, width)`` bool that show each part."""
+        ...
 
 
 def part_shares(where: Tensor, masks: Tensor) -> Tensor:
@@ -61,7 +64,7 @@ def important_parts(importance: Tensor, total: Tensor, thresholds: Sequence[floa
     return importance.double()[:, None] > total.double()[:, None, None] * share[:, None]
 
 
-def rivals(same: Tensor) -> Tensor:
+def contrast_classes(same: Tensor) -> Tensor:
     """For each class, two others that share different parts with it: as many each, as many as possible.
 
     Args:
@@ -80,14 +83,14 @@ def rivals(same: Tensor) -> Tensor:
 
 @torch.no_grad()
 def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch: int = 64) -> Tensor:
-    """Logits ``(b, n, c)`` of scenes rendered without parts; equal scenes are rendered and asked once.
+    """Logits ``(b, n, c)`` of scenes rendered without parts; equal scenes are rendered and predicted once.
 
     Args:
         model: logits from inputs.
         scenes: that can be rendered.
         index: ``(b,)`` sample ids.
         without: ``(b, n, p)`` bool parts to leave out; on the model's device.
-        batch: scenes asked at a time.
+        batch: scenes predicted at a time.
     """
     b, n, p = without.shape
     rows = torch.cat([torch.arange(b)[:, None, None].expand(b, n, 1), without.cpu().long()], 2).flatten(0, 1)
@@ -101,7 +104,7 @@ def answers(model: Any, scenes: Scenes, index: Tensor, without: Tensor, *, batch
 
 @torch.no_grad()
 def probe(model: Any, batch: Batch, scenes: Scenes, *, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, Tensor]:
-    """All that ``PartInterventions.update`` asks for: the model explains scenes, and answers them without parts.
+    """Return the arguments of ``PartInterventions.update``, from explained scenes and scenes without parts.
 
     The importance of a part is the sum over units of contribution times share of the unit's box that shows the part.
 
@@ -114,34 +117,35 @@ def probe(model: Any, batch: Batch, scenes: Scenes, *, thresholds: Sequence[floa
     Raises:
         ValueError: if the units have no place in an image.
     """
+    model = SharedPass.of(model)
     with evaluating(model):
         x = batch.x
-        told = model.explain(x, shown=torch.arange(len(model.units), device=x.device).expand(len(x), -1))
-        if told.where is None or told.where.ndim != 4:
-            raise ValueError("the units have no place in an image, so they cannot be laid on parts")
+        explanation = model.explain(x, shown=torch.arange(len(model.units), device=x.device).expand(len(x), -1))
+        if explanation.where is None or explanation.where.ndim != 4:
+            raise ValueError("the units have no place in an image, so their parts are not known")
         masks = torch.stack([scenes.masks(i) for i in batch.index.tolist()]).to(x.device)
-        shares = part_shares(told.where, masks)
+        shares = part_shares(explanation.where, masks)
 
         def importance(target: Tensor) -> Tensor:
-            contribution = told.contribution
-            if not torch.equal(target, told.target):
+            contribution = explanation.contribution
+            if not torch.equal(target, explanation.target):
                 contribution = model.explain(x, target=target, shown=0).contribution
             return torch.einsum("bk,bkp->bp", contribution.double(), shares)
 
-        own, target = importance(told.target), told.target
-        total = told.contribution.double().clamp_min(0).sum(1)
+        own, target = importance(explanation.target), explanation.target
+        total = explanation.contribution.double().clamp_min(0).sum(1)
         shuffle = random_bits(batch.index.to(x.device), draw=0, count=own.shape[1]).argsort(1)
         important, random = (important_parts(one, total, thresholds) for one in (own, own.gather(1, shuffle)))
         b, t, p = important.shape
         single = torch.eye(p, dtype=torch.bool, device=x.device).expand(b, p, p)
         same = scenes.same.to(x.device)
-        pair = rivals(same)[batch.y]  # (b, 2)
+        pair = contrast_classes(same)[batch.y]  # (b, 2)
         none, pair = pair < 0, pair.clamp_min(0)
         shared = same[batch.y[:, None], pair]  # (b, 2, p)
         asked = [~important, important, ~random, random, single, shared]
         logits = answers(model, scenes, batch.index, torch.cat(asked, 1))
         kept, cut, random_kept, random_cut, one, two = logits.split([t, t, t, t, p, 2], 1)
-        three = torch.cat([told.logits[:, None], two], 1).double().gather(2, pair[:, None].expand(b, 3, 2))
+        three = torch.cat([explanation.logits[:, None], two], 1).double().gather(2, pair[:, None].expand(b, 3, 2))
         each = torch.stack([importance(pair[:, i]) for i in range(2)], 2)  # (b, p, class)
         return {
             "important": important,
@@ -152,8 +156,8 @@ def probe(model: Any, batch: Batch, scenes: Scenes, *, thresholds: Sequence[floa
             "random": random,
             "random_kept": random_kept.argmax(2),
             "random_cut": random_cut.argmax(2),
-            "logit": told.logits.gather(1, target[:, None])[:, 0],
+            "logit": explanation.logits.gather(1, target[:, None])[:, 0],
             "without": one.gather(2, target[:, None, None].expand(b, p, 1))[..., 0],
-            "rivals": three.masked_fill(none[:, None], torch.nan),
-            "told": torch.einsum("bsp,bpi->bsi", shared.double(), each),
+            "contrast_logits": three.masked_fill(none[:, None], torch.nan),
+            "contrast_importance": torch.einsum("bsp,bpi->bsi", shared.double(), each),
         }

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Counts:
-    """How often units made claims, and met parts, over a set of instances.
+    """How often units made claims, and matched parts, over a set of instances.
 
     Attributes:
         hit: ``(u, p)`` int64 H, claims whose place met the part, or whose instance bears the label.
@@ -57,5 +57,5 @@ class Counts:
         return (values * self.claimed).sum() / self.claimed.sum().clamp_min(1)
 
     def labels(self, support: int = 1) -> Tensor:
-        """``(u, p)`` bool, parts that a unit can be named after: r >= 0.95 and H >= 10."""
+        """``(u, p)`` bool, parts by which a unit can be named: r >= 0.95 and H >= 10."""
         return (self.rate(support) >= 0.95) & (self.hit >= 10)

@@ -1,4 +1,4 @@
-"""Where a unit looks: from a map of evidence to a pixel, and from a pixel to the parts around it.
+"""Locations of units: from a map of evidence to a pixel, and from a pixel to the parts around it.
 
 The published part protocols turn on ties: a map of equal or mirrored values has many highest pixels, and rounding
 picks one. Here every product and sum is a separate float64 operation in one fixed order (columns before rows, taps
@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CHUNK = 1 << 22  # bytes of upsampled map held at a time: small enough to stay near a processor's cache
+CHUNK = 1 << 22  # bytes of upsampled map in memory at a time: small enough to stay near a processor's cache
 
 
 def taps(cells: int, size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -140,7 +140,7 @@ def mask_hits(
 
 
 def cells(draw: Tensor, grid: tuple[int, int], size: int | tuple[int, int]) -> Tensor:
-    """Pixels at the centres of grid cells.
+    """Pixels at the centers of grid cells.
 
     Args:
         draw: ``(b, k)`` int64, non-negative; its remainder picks a cell, row by row.

@@ -1,23 +1,25 @@
-"""Part consistency: does a unit look at the same part of the object in every image?"""
+"""Part consistency: does a unit match the same object part in every image?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, claims, count, expect, fraction
 from zoo.metrics.parts._counts import Counts
+from zoo.registry import register
 
 
+@register
 class Consistency(Score):
-    """Share of units that look at one and the same part, in per cent.
+    """Share of units that consistently match one object part, in percent.
 
     With hits H and visible parts n counted over the instances on which a unit makes a claim, r = H / n is the
     unit's rate on a part. A unit is consistent if some part with n >= ``support`` has r >= ``tau``. The mean runs
-    over all units, also those that were never seen. From Huang et al., "Evaluation and Improvement of
+    over all units, also those that were never record. From Huang et al., "Evaluation and Improvement of
     Interpretability for Self-Explainable Part-Prototype Networks", ICCV 2023; both releases of its code count
     alike.
 
@@ -27,7 +29,7 @@ class Consistency(Score):
     IoU = H / (F + V - H); ``precision`` r and ``recall`` H / V of the part with the best F1, mean over claiming units;
     ``detectors`` units with IoU >= 0.04 on some part; ``labelled`` units with a part of r >= 0.95 and H >= 10, and
     ``labels`` the number of such (unit, part) pairs; ``dead`` units without a claim; ``unevaluable`` units with n = 0
-    throughout (the last five are counts); ``aligned``, if asked for, per cent of the units with a part of their own
+    throughout (the last five are counts); ``aligned``, if asked for, percent of the units with a part of their own
     that have r >= ``tau`` on that one. Per unit: ``unit/rate`` best rate, ``unit/part`` its part (-1 if there is
     none), ``unit/support`` n behind it, ``unit/claims`` F, ``unit/consistent`` 1 or 0.
 
@@ -38,17 +40,26 @@ class Consistency(Score):
         support: least number of visible instances behind a rate.
         protocol: published definition. The id printed adds ``tau`` and ``support`` where they differ from it:
             ``huang2023-v2/tau0.5/support10``.
-        aligned: part that each unit is meant to look at, -1 for none; adds the read-out of that name.
+        aligned: part that each unit is meant to match, -1 for none; adds the read-out of that name.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {
+    title = "Consistency"
+    meaning = "share of units that consistently match one object part"
+    unit = "%"
+    unit_readouts = {"rate": "matches one part"}
+    unit_pass_rate = "rate"
+    requires = frozenset({"units", "parts"})
+    intervals = {
         "soft": ("unit/rate", 0, 1),
         "consistency": ("unit/consistent", 0, 100),
     }
+    hit: Tensor
+    shown: Tensor
+    fired: Tensor
+    present: Tensor
 
     def __init__(
         self,
@@ -114,9 +125,10 @@ class Consistency(Score):
         self._add("present", visible)
         self._add("samples", torch.ones(len(hits), dtype=torch.int64, device=self.device))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Count what a suite saw."""
-        self.update(seen.hits, seen.batch.visible, seen.explanation.shown, seen.gate, seen.batch.index)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Count the samples of a record."""
+        _, hits, _, visible = record.located
+        self.update(hits, visible, record.explanation.shown, record.gate, record.batch.index)
 
     def counts(self) -> Counts:
         """What was counted."""
@@ -128,7 +140,7 @@ class Consistency(Score):
         rate, f1, iou = counts.rate(self.support), counts.f1, counts.iou
         good = (counts.shown >= self.support) & (rate >= self.tau)
         best, part = rate.max(1)
-        seen = (counts.shown > 0).any(1)
+        evaluable = (counts.shown > 0).any(1)
         closest = f1.argmax(1, keepdim=True)
         out = {
             "consistency": 100 * good.any(1).double().mean(),
@@ -143,7 +155,7 @@ class Consistency(Score):
             "labelled": counts.labels(self.support).any(1).sum(),
             "labels": counts.labels(self.support).sum(),
             "dead": (~counts.claimed).sum(),
-            "unevaluable": (~seen).sum(),
+            "unevaluable": (~evaluable).sum(),
         }
         if aligned is not None:
             own = aligned.to(good.device)
@@ -152,7 +164,7 @@ class Consistency(Score):
         return out | {
             "support": self.samples,
             "unit/rate": best,
-            "unit/part": torch.where(seen, part, -1),
+            "unit/part": torch.where(evaluable, part, -1),
             "unit/support": self.shown.gather(1, part[:, None])[:, 0],
             "unit/claims": self.fired,
             "unit/consistent": good.any(1).double(),

@@ -1,24 +1,26 @@
-"""Stability of explanations that need no parts: which units, in which order, and where they look."""
+"""Stability of explanations that need no parts: which units, in which order, and at which locations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.explanation import gather
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Perturbation, Record, Score, count, expect
-from zoo.metrics.correlation import spearman
 from zoo.metrics.parts._localization import peak
+from zoo.metrics.perturbations.by_name import check_draws, label
+from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change
-from zoo.metrics.perturbations.registry import check_draws, label
-from zoo.metrics.perturbations.registry import perturbation as chosen
+from zoo.registry import register
 
 SETS = ("overlap", "rank", "cosine")
 
 
+@register
 class ExplanationStability(Score):
     """How much of an explanation is left when the input changes in a way that should not matter, mean over inputs.
 
@@ -26,7 +28,7 @@ class ExplanationStability(Score):
     most to the logit explained, as far as they add more than 0 (nothing shown on both sides: 1). Further read-outs:
     ``rank`` Spearman's correlation of the contributions of all units, ties sharing their mean rank (both constant: 1,
     one: 0); ``cosine`` of the contributions, without an offset (both zero: 1, one: 0); ``displacement`` mean distance
-    of the places where shown units look from where they should be, in pixels or tokens (NaN without places);
+    of the locations of shown units from where they should be, in pixels or tokens (NaN without places);
     ``draws`` and ``spread`` (standard deviation of the overlap over draws).
 
     With a perturbation that maps places, such as a flip, this is equivariance of the explanation.
@@ -41,12 +43,20 @@ class ExplanationStability(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {
+    title = "Explanation stability"
+    meaning = "Jaccard overlap of the shown units before and after a perturbation"
+    requires = frozenset({"units"})
+    intervals = {
         "overlap": ("", 0, 1),
         "rank": ("", -1, 1),
         "cosine": ("", -1, 1),
     }
+    overlap: Tensor
+    rank: Tensor
+    cosine: Tensor
+    moved: Tensor
+    placed: Tensor
+    pairs: Tensor
 
     def __init__(
         self, perturbation: str | Mapping[str, Any] | Perturbation = "noise", *, top: int = 10, draws: int = 1
@@ -96,18 +106,20 @@ class ExplanationStability(Score):
             self._add("placed", counts.sum(1))
         self._add("samples", torch.full((len(one),), int(draw == 0), device=self.device))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        batch, told = seen.batch, (seen.explanation, changed.explanation)
-        was, now, moved = places(seen), places(changed), None
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        if changed is None:
+            raise ValueError("changed is None; expected the record under the perturbation")
+        batch, explanations = record.batch, (record.explanation, changed.explanation)
+        was, now, moved = places(record), places(changed), None
         if was is not None and now is not None:
             if isinstance(self.change, Change):
                 size = batch.x.shape[-2:] if batch.x.ndim == 4 else batch.x.shape[1:]
                 was = self.change.place(was, batch.index, draw, tuple(size))
             gap = (now - was).double()
             moved = torch.linalg.vector_norm(gap, dim=-1) if gap.ndim == 3 else gap.abs()
-        gate = (told[0].shown >= 0) & (gather(told[0].contribution, told[0].shown) > 0)
-        self.update(told[0].contribution, told[1].contribution, moved, gate, draw=draw)
+        gate = (explanations[0].shown >= 0) & (gather(explanations[0].contribution, explanations[0].shown) > 0)
+        self.update(explanations[0].contribution, explanations[1].contribution, moved, gate, draw=draw)
 
     def compute(self) -> dict[str, Tensor]:
         """The overlap and its read-outs; see the class."""
@@ -144,9 +156,9 @@ def cosine(one: Tensor, two: Tensor) -> Tensor:
     return torch.where(zero[0] | zero[1], (zero[0] & zero[1]).double(), value)
 
 
-def places(seen: Record) -> Tensor | None:
-    """Where shown units look: centres of pixels ``(b, k, 2)``, or tokens ``(b, k)``; None where they have no place."""
-    where, x = seen.explanation.where, seen.batch.x
+def places(record: Record) -> Tensor | None:
+    """Return locations of shown units: centers of pixels ``(b, k, 2)``, or tokens ``(b, k)``; None without."""
+    where, x = record.explanation.where, record.batch.x
     if where is not None and where.ndim == 4 and x.ndim == 4:
-        return (peak(where, tuple(x.shape[-2:])) if seen.peaks is None else seen.peaks) + 0.5
+        return (peak(where, record.size) if record.peaks is None else record.peaks) + 0.5
     return where.argmax(-1) if where is not None and where.ndim == 3 and not x.is_floating_point() else None

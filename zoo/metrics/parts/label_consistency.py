@@ -1,8 +1,8 @@
-"""Label consistency: does a unit fire on instances that have one and the same label in common?"""
+"""Label consistency: is a unit active on instances that share one label?"""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,16 +11,18 @@ from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, count, expect
 from zoo.metrics.parts._counts import Counts
 from zoo.metrics.parts.consistency import Consistency
+from zoo.registry import register
 
 
+@register
 class LabelConsistency(Consistency):
-    """Share of units that fire on instances of one and the same label, in per cent.
+    """Share of units that are active on instances of one and the same label, in percent.
 
     ``Consistency`` without places: an instance (an image, a token, a board) has labels instead of parts, and a unit
-    claims every label of the instances on which it fires. H counts claims on instances that bear the label, n (and F in
-    F1, IoU and purity) those on which it is known, V the instances that bear it. Where a label is common, r is high by
-    chance alone: read it beside its chance level ``base_rate``. A suite explains the true class; so a unit that adds to
-    one class alone fires on that class alone, and has every label that follows from the class.
+    claims every label of the instances on which it is active. H counts claims on instances that bear the label, n (and
+    F in F1, IoU and purity) those on which it is known, V the instances that bear it. Where a label is common, r is
+    high by chance alone: read it beside its chance level ``base_rate``. A suite explains the true class; so a unit that
+    adds to one class alone fires on that class alone, and has every label that follows from the class.
 
     Read-outs are those of ``Consistency``; ``aligned`` is there also where the units are the concepts of the data: per
     cent of concepts whose own label has r >= ``tau``.
@@ -30,14 +32,20 @@ class LabelConsistency(Consistency):
         concepts: schema of the labels; categorical ones are a label for each value, continuous ones are none.
         tau: rate from which a label counts, in 0..1.
         support: least number of instances behind a rate.
-        gate: when a unit fires. ``present``: a concept whose probability is at least 0.5, or another unit that adds
+        gate: when a unit is active. ``present``: a concept whose probability is at least 0.5, or another unit that adds
             more than 0 to the logit explained. ``share``: a unit with at least a tenth of the absolute contribution.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "labels"})
+    title = "Label consistency"
+    meaning = "share of units that are active on inputs of one label"
+    unit = "%"
+    unit_readouts = {"rate": "active on one label"}
+    requires = frozenset({"units", "labels"})
+    known: Tensor
+    concepts: Tensor
 
     def __init__(
         self,
@@ -62,7 +70,7 @@ class LabelConsistency(Consistency):
         """Count a batch.
 
         Args:
-            fires: ``(b, u)`` bool, whether each unit fires on each instance.
+            fires: ``(b, u)`` bool, whether each unit is active on each instance.
             labels: ``(b, m)``, 1 or true where the instance bears the label; NaN for unknown.
             known: ``(b, m)`` bool, whether the label is known; None if wherever it is a number.
 
@@ -82,24 +90,26 @@ class LabelConsistency(Consistency):
         self._add("known", there)
         self._add("samples", torch.ones(len(fires), dtype=torch.int64, device=self.device))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Count what a suite saw."""
-        self.update(self.fires(seen), self.labels(seen))
-        self.concepts = self.concepts + (0 if seen.ends is None else len(seen.batch))
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Count the samples of a record."""
+        self.update(self.fires(record), self.labels(record))
+        self.concepts = self.concepts + (0 if record.ends is None else len(record.batch))
 
-    def labels(self, seen: Record) -> Tensor:
+    def labels(self, record: Record) -> Tensor:
         """``(b, m)`` labels of the instances, NaN for unknown."""
-        return seen.batch.concepts.masked_fill(~self.whether.to(seen.batch.concepts.device), torch.nan)
+        concepts = record.batch.concepts
+        assert concepts is not None
+        return concepts.masked_fill(~self.whether.to(concepts.device), torch.nan)
 
-    def fires(self, seen: Record) -> Tensor:
-        """``(b, u)`` bool, whether each unit fires."""
-        told = seen.explanation.contribution
+    def fires(self, record: Record) -> Tensor:
+        """``(b, u)`` bool, whether each unit is active."""
+        contribution = record.explanation.contribution
         if self.gate == "share":
-            size = told.double().abs()
+            size = contribution.double().abs()
             return (size > 0) & (10 * size >= size.sum(1, keepdim=True))
-        if seen.predicted is None or seen.predicted.shape != told.shape:
-            return told > 0
-        return (seen.predicted >= 0.5) & self.whether.to(told.device)
+        if record.predicted is None or record.predicted.shape != contribution.shape:
+            return contribution > 0
+        return (record.predicted >= 0.5) & self.whether.to(contribution.device)
 
     def counts(self) -> Counts:
         """What was counted."""

@@ -1,28 +1,29 @@
-"""Part interventions: does an explanation name the parts that matter when parts are really taken out of the scene?"""
+"""Part interventions: are the parts named as important those that matter when parts are removed from the scene?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.metrics._correlation import spearman
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.correlation import spearman
 from zoo.metrics.parts._counterfactual_scenes import THRESHOLDS, Scenes, probe
 from zoo.metrics.perturbations.noise import chosen
+from zoo.registry import register
 
 NEGLIGIBLE = 0.05  # share of a logit: a part that takes less away does not matter
 PER_SAMPLE = ("preservation", "deletion", "distractibility")
 
 
+@register
 class PartInterventions(Score):
-    """How well the parts that an explanation calls important are those that the answer rests on.
+    """How well the parts of high importance are those on which the prediction depends.
 
     From Hesse et al., FunnyBirds: A Synthetic Vision Dataset for a Part-Based Analysis of Explainable AI Methods, ICCV
-    2023, on any data whose scenes can be rendered again without some parts; the class explained is the one answered.
+    2023, on any data whose scenes can be rendered again without some parts; the class explained is the predicted one.
     A part is important at threshold t if its importance is above t times the sum of all positive contributions. Then
 
     ``preservation``: share of inputs whose answer stays when all parts that are not important are removed;
@@ -44,7 +45,7 @@ class PartInterventions(Score):
 
     Args:
         part_count: p.
-        scenes: the scored split, to be rendered again; without it a suite feeds nothing.
+        scenes: the scored split, to be rendered again; without it a suite scores nothing.
         share: of the inputs that are scored, chosen by a hash of their id; an input is rendered about 20 times.
         thresholds: t of them.
 
@@ -52,8 +53,20 @@ class PartInterventions(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Part interventions"
+    meaning = "share of predictions kept by the important parts alone and changed without them"
+    axes = {"*": ("threshold of importance, by number", "share of inputs")}
+    chance_readouts = ("random",)
+    requires = frozenset({"units", "maps", "scenes"})
     protocol = "funnybirds2023-parts"
+    sums: Tensor
+    random: Tensor
+    order: Tensor
+    with_irrelevant: Tensor
+    ordered: Tensor
+    compared: Tensor
+    sensitive: Tensor
+    shuffled: Tensor
 
     def __init__(
         self,
@@ -64,7 +77,7 @@ class PartInterventions(Score):
         thresholds: Sequence[float] = THRESHOLDS,
     ) -> None:
         super().__init__()
-        self.part_count, self.scenes, self.why = count("part_count", part_count), scenes, ""
+        self.part_count, self.scenes = count("part_count", part_count), scenes
         self.share = fraction("share", share, zero=False)
         self.thresholds = tuple(fraction("thresholds", t) for t in thresholds)
         if not self.thresholds:
@@ -87,8 +100,8 @@ class PartInterventions(Score):
         logit: Tensor,
         without: Tensor,
         *,
-        rivals: Tensor | None = None,
-        told: Tensor | None = None,
+        contrast_logits: Tensor | None = None,
+        contrast_importance: Tensor | None = None,
         random: Tensor | None = None,
         random_kept: Tensor | None = None,
         random_cut: Tensor | None = None,
@@ -97,15 +110,16 @@ class PartInterventions(Score):
 
         Args:
             important: ``(b, t, p)`` bool, by threshold.
-            answer: ``(b,)`` class answered.
-            kept: ``(b, t)`` class answered with the parts removed that are not important.
-            cut: ``(b, t)`` class answered with the important parts removed.
+            answer: ``(b,)`` predicted class.
+            kept: ``(b, t)`` class predicted with the parts removed that are not important.
+            cut: ``(b, t)`` class predicted with the important parts removed.
             importance: ``(b, p)`` of the parts, for the class explained.
             logit: ``(b,)`` of the class explained.
             without: ``(b, p)`` the same logit with each part removed.
-            rivals: ``(b, 3, 2)`` logits of the classes a and b: as it is, with A removed, with B removed; NaN for
-                inputs without such classes. None without target sensitivity.
-            told: ``(b, 2, 2)`` importance of A and of B for the classes a and b: ``told[:, 0, 1]`` of A for b.
+            contrast_logits: ``(b, 3, 2)`` logits of the classes a and b: of the whole scene, with A removed, with B
+                removed; NaN for inputs without such classes. None without target sensitivity.
+            contrast_importance: ``(b, 2, 2)`` importance of A and of B for the classes a and b; ``[:, 0, 1]`` is that
+                of A for b.
             random: ``(b, t, p)`` as ``important``, of shuffled importances. None without chance levels.
             random_kept: ``(b, t)`` as ``kept``.
             random_cut: ``(b, t)`` as ``cut``.
@@ -122,8 +136,8 @@ class PartInterventions(Score):
             ("importance", importance, (b, p)),
             ("logit", logit, (b,)),
             ("without", without, (b, p)),
-            ("rivals", rivals, (b, 3, 2)),
-            ("told", told, (b, 2, 2)),
+            ("contrast_logits", contrast_logits, (b, 3, 2)),
+            ("contrast_importance", contrast_importance, (b, 2, 2)),
             ("random", random, (b, t, p)),
             ("random_kept", random_kept, (b, t)),
             ("random_cut", random_cut, (b, t)),
@@ -141,10 +155,11 @@ class PartInterventions(Score):
             found["shuffled"] = torch.ones_like(answer)
         rho = spearman(importance.double(), drop)
         found |= {"order": rho.nan_to_num(), "ordered": rho.isfinite(), "samples": torch.ones_like(answer)}
-        if rivals is not None and told is not None:
-            change = rivals[:, 1:].double() - rivals[:, :1].double()  # (b, what is removed, class)
+        if contrast_logits is not None and contrast_importance is not None:
+            change = contrast_logits[:, 1:].double() - contrast_logits[:, :1].double()  # (b, what is removed, class)
             fair = (change[:, 0, 0] < change[:, 1, 0]) & (change[:, 1, 1] < change[:, 0, 1])
-            right = (told[:, 0, 0] > told[:, 0, 1]).long() + (told[:, 1, 1] > told[:, 1, 0]).long()
+            first, second = contrast_importance.unbind(1)
+            right = (first[:, 0] > first[:, 1]).long() + (second[:, 1] > second[:, 0]).long()
             found |= {"compared": fair, "sensitive": right * fair}
         for name, rows in found.items():
             self._add(name, rows.to(self.device))
@@ -155,16 +170,13 @@ class PartInterventions(Score):
         calm = (1 - taken) * idle.any(1)[:, None]
         return torch.stack([(kept == answer[:, None]).double(), (cut != answer[:, None]).double(), calm], 1)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Render the scenes that a suite saw without parts, and ask; nothing if that cannot be done."""
-        where, batch = seen.explanation.where, seen.batch
-        if self.scenes is None:
-            self.why = "the scenes of these data cannot be rendered again"
-        elif where is None or where.ndim != 4:
-            self.why = "the units have no place in an image"
-        elif len(rows := chosen(batch.index, self.share).nonzero()[:, 0]):
-            some = Batch(batch.x[rows], batch.y[rows], batch.index[rows])
-            self.update(**probe(seen.model, some, self.scenes, thresholds=self.thresholds))
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Render the scenes of a record without parts, and predict their classes."""
+        batch = record.batch
+        rows = chosen(batch.index, self.share).nonzero()[:, 0]
+        if self.scenes is not None and len(rows):
+            subset = Batch(batch.x[rows], batch.y[rows], batch.index[rows])
+            self.update(**probe(record.model, subset, self.scenes, thresholds=self.thresholds))
 
     def compute(self) -> dict[str, Tensor]:
         """The checks; see the class."""

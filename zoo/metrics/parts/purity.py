@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,21 +10,22 @@ from torch import Tensor
 from zoo.metrics.base import Record, Score, claims, count, expect
 from zoo.metrics.parts._patches import holds, one_sided
 from zoo.metrics.perturbations.noise import random_bits
-from zoo.metrics.record import why_no_place
+from zoo.registry import register
 
 
+@register
 class Purity(Score):
     """Largest share of a unit's strongest patches that show one part, mean over units.
 
     For each unit, the ``top`` images of largest strength; in each, the patch around the highest cell of its evidence,
     32 x 32 pixels of an image of 224 (other sizes in proportion). A part's rate is the share of patches that hold it
     among the images that show it, both edges inside; left and right count as one part (the better of the two) where
-    ``part_names`` tell. A unit's purity is its best rate. From Nauta et al., PIP-Net, CVPR 2023; units that never
+    ``part_names`` are given. A unit's purity is its best rate. From Nauta et al., PIP-Net, CVPR 2023; units that never
     contribute to the true class stand for its prototypes without weight, and are left out. As published, one image that
-    shows a part is enough for its rate, which favours parts seldom seen: compare with ``random``.
+    shows a part is enough for its rate, which favors parts that are seldom visible: compare with ``random``.
 
-    Further read-outs, in 0..1: ``spread`` standard deviation over units; ``pure`` share of units above .5; ``random``
-    the mean if each unit looked at a random cell of the same images; ``unused`` share of units that never contribute.
+    Further read-outs, in 0..1: ``spread`` standard deviation over units; ``pure`` share of units above 0.5; ``random``
+    the mean of a random cell of the same images; ``unused`` share of units that never contribute.
     Per unit: ``unit/purity`` and ``unit/part`` (of equal rates that with most hits; -1 without a hit; parts in the
     order of their first name), ``unit/support`` images that show that part.
 
@@ -39,8 +39,14 @@ class Purity(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Purity"
+    meaning = "share of a unit's ten most activated patches that show one part"
+    unit_readouts = {"purity": "top patches show one part"}
+    chance_readouts = ("random",)
+    requires = frozenset({"units", "maps", "points"})
     protocol = "pipnet2023-purity"
+    used: Tensor
+    best: Tensor
 
     def __init__(
         self, num_units: int, part_count: int, *, part_names: Sequence[str] | None = None, top: int = 10
@@ -56,7 +62,6 @@ class Purity(Score):
         self.group = torch.arange(part_count) if part_names is None else one_sided(part_names)
         self.parts = int(self.group.max()) + 1
         self.protocol = self._variant(type(self).protocol, top=self.top) + ("/sides" if part_names is None else "")
-        self.why = ""
         self._sum("used", num_units)
         empty = torch.zeros(num_units, self.top, 2 + 3 * self.parts, dtype=torch.float64)
         empty[..., 0], empty[..., 1] = -torch.inf, -1
@@ -91,6 +96,7 @@ class Purity(Score):
         Raises:
             ValueError: if a shape does not fit.
         """
+        expect("strength", strength, None, None)
         b = len(strength)
         expect("points", points, b, self.part_count, 2)
         expect("visible", visible, b, self.part_count)
@@ -101,8 +107,8 @@ class Purity(Score):
         random = random_bits(index, draw=0, count=self.num_units).gather(1, ids) & 0x7FFFFFFFFFFFFFFF
         at = (random % (grid[0] * grid[1]), cells)
         found, chance = (holds(c, points, visible, grid=grid, size=size) for c in (at[1], at[0]))
-        seen = visible[:, None].expand(found.shape)
-        columns = [self._merged(t) for t in (found, seen, chance)]
+        visible_rows = visible[:, None].expand(found.shape)
+        columns = [self._merged(t) for t in (found, visible_rows, chance)]
         rows = torch.cat(
             [strength.double()[..., None], index.double()[:, None, None].expand(*ids.shape, 1), *columns], 2
         )
@@ -116,12 +122,14 @@ class Purity(Score):
         out = torch.zeros(*of.shape[:2], self.parts, dtype=torch.float64, device=of.device)
         return out.scatter_reduce(2, group, of.double(), "amax")
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Ask where the units are that are among their strongest so far; nothing without places and parts."""
-        told, batch, self.why = seen.explanation, seen.batch, why_no_place(seen)
-        if self.why or not len(batch):
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Locate the units whose strength is among their largest so far."""
+        explanation, batch = record.explanation, record.batch
+        if not len(batch):
             return
-        strength = told.strength.double().nan_to_num(nan=-torch.inf)
+        assert batch.points is not None
+        assert batch.visible is not None
+        strength = explanation.strength.double().nan_to_num(nan=-torch.inf)
         bound = self.best[:, -1, 0].to(strength.device)
         order = batch.index.argsort(stable=True)
         rank = torch.empty_like(strength, dtype=torch.int64)
@@ -129,7 +137,7 @@ class Purity(Score):
         wanted = (rank < self.top) & (strength >= bound)
         first = wanted.int().sort(dim=1, descending=True, stable=True)
         ids = torch.where(first.values > 0, first.indices, -1)[:, : max(1, int(wanted.sum(1).max()))]
-        where = seen.model.explain(batch.x, target=batch.y, shown=ids).where.detach()
+        where = record.model.explain(batch.x, target=batch.y, shown=ids).where.detach()
         self.update(
             strength.gather(1, ids.clamp_min(0)),
             ids,
@@ -138,8 +146,8 @@ class Purity(Score):
             batch.visible,
             batch.index,
             grid=tuple(where.shape[-2:]),
-            size=tuple(batch.x.shape[-2:]),
-            used=told.contribution != 0,
+            size=record.size,
+            used=explanation.contribution != 0,
         )
 
     def compute(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Part stability: does a unit look at the same parts when the image changes in a way that should not matter?"""
+"""Part stability: does a unit match the same parts when the image is perturbed?"""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Perturbation, Record, Score, claims, count, expect
+from zoo.metrics.perturbations.by_name import check_draws, label
+from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change, Noise
-from zoo.metrics.perturbations.registry import check_draws, label
-from zoo.metrics.perturbations.registry import perturbation as chosen
+from zoo.registry import register
 
 
+@register
 class Stability(Score):
-    """Share of instances on which a unit hits the same parts before and after a perturbation, in per cent.
+    """Share of instances on which a unit hits the same parts before and after a perturbation, in percent.
 
     The share is taken over the instances on which the unit makes a claim, then averaged over the units that make
     any, then over draws. From Huang et al., ICCV 2023. ``huang2023-v2``: noise N(0, 0.2^2) clipped to 0.25, on the
-    normalised image; equal means that no part differs. ``huang2023-v1``, its first release: no clip, and equal
+    normalized image; equal means that no part differs. ``huang2023-v1``, its first release: no clip, and equal
     means that as many parts are hit.
 
-    The id fixes the noise in the space of the model's normalised input, not in pixels: a pixel in 0..1 that is
-    normalised by a standard deviation s gets noise of 0.2 s, about 0.045 with the ImageNet constants of the paper and
-    0.1 with s = 0.5. Compare models only where their data share one normalisation.
+    The id fixes the noise in the space of the model's normalized input, not in pixels: a pixel in 0..1 that is
+    normalized by a standard deviation s gets noise of 0.2 s, about 0.045 with the ImageNet constants of the paper and
+    0.1 with s = 0.5. Compare models only where their data share one normalization.
 
     Any other perturbation that maps the annotation is the same score with an id of its own, such as
     ``zoo-stability-v1/shift/pixels8``: equal as in v2, over the parts visible on both sides.
 
     Further read-outs, in 0..1 unless said otherwise: ``vacuous`` share of pairs with no hit on either side, which
-    count as stable above; ``nonvacuous`` stability without them, in per cent; ``jaccard`` mean overlap of the hit
+    count as stable above; ``nonvacuous`` stability without them, in percent; ``jaccard`` mean overlap of the hit
     parts without them; ``survival`` share of claims that are still made; ``displacement`` mean distance from where the
     peak should be, in pixels; ``draws`` and ``spread`` (standard deviation of the score over draws). All are means over
     units, each over its own instances. Per unit: ``unit/stability`` (NaN without a claim), ``unit/claims`` (per
@@ -41,7 +43,7 @@ class Stability(Score):
         part_count: p.
         protocol: id printed with the score; chooses noise and equality.
         draws: number of perturbed copies of each input. More draws estimate the same quantity more precisely, so the
-            id stays; the read-out ``draws`` tells. One is all there is where a perturbation has no chance in it.
+            id stays; the read-out ``draws`` gives it. One is all there is where a perturbation has no chance in it.
         perturbation: one of ``perturbations.PERTURBATIONS``, by name or with its settings, as in
             ``{name: shift, pixels: 8}``, or a function of (batch, draw); None for the noise of ``protocol``.
 
@@ -49,9 +51,21 @@ class Stability(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units", "parts"})
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"stability": ("unit/stability", 0, 100)}
+    title = "Stability"
+    meaning = "share of matches with the same object parts before and after a perturbation"
+    unit = "%"
+    unit_readouts = {"stability": "same parts when perturbed"}
+    unit_pass_rate = "stability"
+    requires = frozenset({"units", "parts"})
+    intervals = {"stability": ("unit/stability", 0, 100)}
     noise: ClassVar[dict[str, Noise]] = {"huang2023-v2": Noise(clip=0.25), "huang2023-v1": Noise(clip=None)}
+    equal: Tensor
+    fired: Tensor
+    vacuous: Tensor
+    kept: Tensor
+    survived: Tensor
+    overlap: Tensor
+    moved: Tensor
 
     def __init__(
         self,
@@ -100,7 +114,7 @@ class Stability(Score):
             after: ``(b, k, p)`` the same under the perturbation, against the annotation it maps to.
             unit_ids: ``(b, k)`` int64, -1 for padding; None if the columns are all units in order (k = u).
             gate: ``(b, k)`` bool, whether the unit makes a claim; None if it always does.
-            gate_after: ``(b, k)`` the same under the perturbation; a unit that falls silent has changed. None: none
+            gate_after: ``(b, k)`` the same under the perturbation; a unit that becomes inactive has changed. None: none
                 does.
             moved: ``(b, k)`` distance between the two places, in pixels; None counts as 0.
             draw: number of the draw, from 0.
@@ -128,19 +142,22 @@ class Stability(Score):
             self._add("moved", torch.where(real, moved.to(self.device).double(), 0), at=ids)
         self._add("samples", torch.full((len(before),), int(draw == 0), device=self.device))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Count what a suite saw."""
-        batch = seen.batch
-        both = (batch.visible & changed.batch.visible)[:, None]
-        due = seen.peaks + 0.5  # the centre of a pixel
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Count the samples of a record."""
+        if changed is None:
+            raise ValueError("changed is None; expected the record under the perturbation")
+        peaks, hits, _, visible = record.located
+        changed_peaks, changed_hits, _, still_visible = changed.located
+        both = (visible & still_visible)[:, None]
+        expected = peaks + 0.5  # the center of a pixel
         if isinstance(self.change, Change):
-            due = self.change.place(due, batch.index, draw, tuple(batch.x.shape[-2:]))
-        moved = torch.linalg.vector_norm((changed.peaks + 0.5 - due).double(), dim=-1)
+            expected = self.change.place(expected, record.batch.index, draw, record.size)
+        moved = torch.linalg.vector_norm((changed_peaks + 0.5 - expected).double(), dim=-1)
         self.update(
-            seen.hits & both,
-            changed.hits & both,
-            seen.explanation.shown,
-            seen.gate,
+            hits & both,
+            changed_hits & both,
+            record.explanation.shown,
+            record.gate,
             gate_after=changed.gate,
             moved=moved,
             draw=draw,

@@ -1,4 +1,4 @@
-"""Attacks on what a unit sees: images changed where its map says it does not look."""
+"""Attacks on units: images changed outside the region that the map highlights."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def attack(
     """Images changed so that the strength of one unit of each falls; model and images stay as they are.
 
     Args:
-        model: offers ``explain(x, target, shown)``; asked in eval mode.
-        x: ``(b, ...)`` normalised images.
+        model: offers ``explain(x, target, shown)``; used in eval mode.
+        x: ``(b, ...)`` normalized images.
         unit: ``(b,)`` int64 unit of each.
         mask: ``(b, 1, height, width)`` bool, where an image may change.
         target: ``(b,)`` classes to explain; the strength does not depend on them.
@@ -36,7 +36,7 @@ def attack(
         steps: how many.
 
     Returns:
-        ``(b, ...)``, or None if the strength has no slope in the image.
+        ``(b, ...)``, or None if the strength has no gradient in the image.
     """
     with evaluating(model), torch.inference_mode(False), torch.enable_grad():
         start, unit, target = x.detach().clone(), unit.clone(), target.clone()
@@ -70,7 +70,7 @@ def outside(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def highest(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pixels ``(b, height, width)`` above the .9 quantile of maps ``(b, h, w)``."""
+    """Pixels ``(b, height, width)`` above the 0.9 quantile of maps ``(b, h, w)``."""
     pixels = F.interpolate(maps.detach().double()[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
     return pixels > _quantile(pixels, 0.9)
 

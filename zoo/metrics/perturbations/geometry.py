@@ -55,7 +55,7 @@ class Flip(Change):
     """Mirrored left to right.
 
     Attributes:
-        parts: for each part, the one whose name it bears in the mirror (left wing: right wing), as the annotation of a
+        parts: for each part, the one that it becomes in the mirror (left wing: right wing), as the annotation of a
             mirrored photograph would have it. None, and parts keep their names.
     """
 
@@ -89,7 +89,7 @@ class Flip(Change):
 
 @dataclass(frozen=True)
 class Rotate(Change):
-    """Turned about the centre by a random angle, bilinearly; the border is replicated.
+    """Turned about the center by a random angle, bilinearly; the border is replicated.
 
     Attributes:
         degrees: the largest angle, either way.
@@ -104,9 +104,9 @@ class Rotate(Change):
 
     def _turn(self, points: Tensor, ids: Tensor, draw: int, size: tuple[int, ...], sign: int) -> Tensor:
         angle = sign * math.radians(self.degrees) * (2 * _share(ids.to(points.device), draw, 1, 2) - 1)
-        centre = torch.tensor([size[1] / 2, size[0] / 2], dtype=torch.float64, device=points.device)
-        x, y = (points.double() - centre).unbind(-1)
-        return torch.stack([x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()], -1) + centre
+        center = torch.tensor([size[1] / 2, size[0] / 2], dtype=torch.float64, device=points.device)
+        x, y = (points.double() - center).unbind(-1)
+        return torch.stack([x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()], -1) + center
 
     def inputs(self, x: Tensor, ids: Tensor, draw: int) -> Tensor:
         """The turned images."""

@@ -37,7 +37,7 @@ class Blur(Change):
         positive("sigma", self.sigma)
 
     def inputs(self, x: Tensor, ids: Tensor, draw: int) -> Tensor:
-        """The blurred images; one tap at a time, so that no other image has a say in the rounding."""
+        """The blurred images; one tap at a time, so that rounding does not depend on other images."""
         reach = math.ceil(3 * self.sigma)
         weight = [math.exp(-(i**2) / (2 * self.sigma**2)) for i in range(-reach, reach + 1)]
         for axis in (-2, -1):
@@ -53,7 +53,7 @@ class Jpeg(Change):
 
     Attributes:
         quality: 1 to 100.
-        mean: per channel (or one for all), with which pixels in [0, 1] were normalised; those of ImageNet by default.
+        mean: per channel (or one for all), with which pixels in [0, 1] were normalized; those of ImageNet by default.
         std: likewise. They have to be the data's own.
     """
 

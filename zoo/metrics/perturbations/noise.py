@@ -49,11 +49,11 @@ def gaussian_noise(x: Tensor, sample_ids: Tensor, *, draw: int, clip: float | No
     """Add normal noise that is a function of (sample id, draw), whatever the batch.
 
     Args:
-        x: ``(b, ...)`` normalised inputs; left as they are.
+        x: ``(b, ...)`` normalized inputs; left as they are.
         sample_ids: ``(b,)`` int64 identity of each sample.
         draw: number of the draw.
         clip: largest absolute noise; None for no limit.
-        std: standard deviation, in units of the normalised input.
+        std: standard deviation, in units of the normalized input.
 
     Returns:
         ``(b, ...)`` of the type of ``x``.
@@ -82,8 +82,8 @@ def _normal(ids: Tensor, draw: int, size: int) -> Tensor:
 class Change:
     """A perturbation: new inputs, and the annotation mapped along, as pure functions of (sample id, draw).
 
-    A subclass is a frozen dataclass: it changes inputs in ``inputs`` and, if it moves things, says in ``place`` where
-    a place goes. Keypoints that it moves out of the image, or that were outside, are not visible any more.
+    A subclass is a frozen dataclass: it changes inputs in ``inputs`` and, if it moves things, maps
+    locations in ``place``. Keypoints that it moves out of the image, or that were outside, are not visible any more.
 
     Attributes:
         random: whether draws differ.
@@ -134,7 +134,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Noise(Change):
-    """Gaussian noise on the normalised image, as a perturbation; the annotation stays.
+    """Gaussian noise on the normalized image, as a perturbation; the annotation stays.
 
     Attributes:
         clip: largest absolute noise; None for no limit.

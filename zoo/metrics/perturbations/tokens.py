@@ -25,7 +25,7 @@ class Prefix(Change):
 
     Attributes:
         tokens: their ids.
-        start: number of leading tokens (such as one that says "begin") that stay in front of them.
+        start: number of leading tokens (such as a start token) that stay in front of them.
     """
 
     takes: ClassVar[str] = "tokens"
@@ -79,7 +79,7 @@ class Typo(Change):
 
 @dataclass(frozen=True)
 class Swap(Change):
-    """Some random neighbours exchanged, one pair after the other.
+    """Some random neighbors exchanged, one pair after the other.
 
     Attributes:
         number: of exchanges.
@@ -107,7 +107,7 @@ class Swap(Change):
         return order
 
     def inputs(self, x: Tensor, ids: Tensor, draw: int) -> Tensor:
-        """The sequences with neighbours exchanged."""
+        """The sequences with neighbors exchanged."""
         return x.gather(1, self._order(ids.to(x.device), draw, _tokens(x).shape[1]))
 
     def place(self, points: Tensor, ids: Tensor, draw: int, size: tuple[int, ...]) -> Tensor:

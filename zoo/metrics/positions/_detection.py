@@ -67,14 +67,14 @@ def at_recall_of(value: Tensor, has: Tensor) -> Callable[[Tensor], Tensor]:
     ordered = value.T.contiguous().sort(1).values
 
     def precision(recall: Tensor) -> Tensor:
-        told = torch.full((len(recall), value.shape[1]), torch.nan)
+        values = torch.full((len(recall), value.shape[1]), torch.nan)
         for p, wanted in enumerate(recall.tolist()):
             own = value[has[:, p] > 0].T.contiguous()
             if n := own.shape[1]:
                 reach = max(1, min(n, math.ceil(wanted * n - 1e-6)))
                 cut = own.kthvalue(n - reach + 1, 1, keepdim=True).values
-                alarms = len(value) - torch.searchsorted(ordered, cut)[:, 0]  # equal values are alarms, all of them
-                told[p] = (own >= cut).sum(1) / alarms
-        return told
+                detected = len(value) - torch.searchsorted(ordered, cut)[:, 0]  # values equal to the threshold count
+                values[p] = (own >= cut).sum(1) / detected
+        return values
 
     return precision

@@ -1,4 +1,4 @@
-"""Units of a model at positions of which something is known: what is on a board, which state was just read."""
+"""Activity of units at labeled positions: what is on a board, which state was just read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from zoo.explanation import Units
 from zoo.sequence_spec import Family, Properties
 
-Ask = Callable[[Any, int], Properties | None]  # split, sequences -> what is known of its positions
-STEPS = 10  # thresholds: 0, .1, ... .9 of the largest activity
-PRECISE, OFTEN = 0.95, 10  # what makes a unit a sign of a property; positions that make a property one
+PositionLabels = Callable[[Any, int], Properties | None]  # split, number of sequences -> labels of its positions
+STEPS = 10  # thresholds: 0, 0.1, ... 0.9 of the largest activity
+PRECISE, OFTEN = 0.95, 10  # precision of a unit that indicates a property; positions that a property must have
 ROWS, UNITS = 8, 2048  # sequences and units at a time
 
 
 class Chosen(NamedTuple):
-    """What the choosing games say, of p properties at each of T thresholds.
+    """Units chosen on validation games, for p properties at each of T thresholds.
 
     Attributes:
         unit: ``(T, p)`` the unit of highest F1.
@@ -35,18 +35,18 @@ class Chosen(NamedTuple):
     has: Tensor
 
 
-class Watch:
-    """Looks at the units of one model while it reads sequences whose positions are known.
+class PositionEvaluator:
+    """Reads the units of one model on sequences with labeled positions.
 
     Thresholds and units are chosen on ``val``, judged on ``test``.
 
     Args:
         model: a language model: offers ``activity`` and ``units``.
-        ask: gives what is known.
+        ask: returns the labels of a split.
         count: sequences of each split.
     """
 
-    def __init__(self, model: Any, ask: Ask, *, count: int = 500) -> None:
+    def __init__(self, model: Any, ask: PositionLabels, *, count: int = 500) -> None:
         self.model, self.ask, self.count = model, ask, count
         self._told: dict[tuple[str, int], Properties | None] = {}
 
@@ -56,7 +56,7 @@ class Watch:
         return self.model.units
 
     def known(self, split: str, count: int | None = None) -> Properties | None:
-        """What is known of a split; None where nothing is."""
+        """Return the labels of a split; None where there are none."""
         key = split, count or self.count
         if key not in self._told:
             self._told[key] = self.ask(*key)
@@ -65,13 +65,13 @@ class Watch:
     @property
     def families(self) -> tuple[Family, ...]:
         """The families of properties."""
-        told = self.known("test")
-        assert told is not None
-        return told.families
+        properties = self.known("test")
+        assert properties is not None
+        return properties.families
 
     @property
     def groups(self) -> dict[str, Tensor]:
-        """Sets ``(p,)`` of properties that are judged together: of each family those that tell something, and all."""
+        """Sets ``(p,)`` of properties that are scored together: of each family the informative ones, and all."""
         found, sizes = {}, [len(f.questions) * len(f.answers) for f in self.families]
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         for family, start, size in zip(self.families, starts, sizes, strict=True):
@@ -82,7 +82,7 @@ class Watch:
         return found
 
     @torch.no_grad()
-    def look(self, split: str, units: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def activity(self, split: str, units: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """A few sequences at a time.
 
         Args:
@@ -90,40 +90,40 @@ class Watch:
             units: ``(n,)`` ids; None for all.
 
         Yields:
-            Activity ``(r, n)`` at the positions looked at, properties ``(r, p)`` int8 there, and the sequence ``(r,)``
+            Activity ``(r, n)`` at the labeled positions, properties ``(r, p)`` int8 there, and the sequence ``(r,)``
             of each.
         """
-        told = self.known(split)
-        assert told is not None
-        for ids in torch.arange(len(told.x)).split(ROWS):
-            x = told.x[ids]
+        properties = self.known(split)
+        assert properties is not None
+        for ids in torch.arange(len(properties.x)).split(ROWS):
+            x = properties.x[ids]
             x = x[:, : int((x >= 0).sum(1).max())].to(self.model.device)
-            look = told.look[ids][:, : x.shape[1]]
+            look = properties.look[ids][:, : x.shape[1]]
             if bool(look.any()):
                 value = self.model.activity(x, None if units is None else units.to(x.device)).cpu()
-                parts = [present(f.codes[ids][:, : x.shape[1]][look], len(f.answers)) for f in told.families]
+                parts = [present(f.codes[ids][:, : x.shape[1]][look], len(f.answers)) for f in properties.families]
                 yield value[look], torch.cat(parts, 1), ids[look.nonzero()[:, 0]]
 
     @cached_property
     def cuts(self) -> Tensor:
         """``(T, u)`` thresholds; infinite for units that were never active. Units that are on or off need but one."""
-        top = torch.stack([value.amax(0) for value, _, _ in self.look("val")]).amax(0)
-        steps = torch.arange(1 if self.units.kind == "code" else STEPS) / STEPS
+        top = torch.stack([value.amax(0) for value, _, _ in self.activity("val")]).amax(0)
+        steps = torch.arange(1 if self.units.binary else STEPS) / STEPS
         return torch.where(top > 0, steps[:, None] * top, torch.inf)
 
     @cached_property
     def chosen(self) -> Chosen:
-        """What the choosing games say."""
-        told = [self._count(ids) for ids in torch.arange(len(self.units)).split(UNITS)]
-        has = told[0].has
-        f1, chunk = torch.stack([one.f1 for one in told]).max(0)
-        unit = torch.stack([one.unit for one in told]).gather(0, chunk[None])[0]
-        return Chosen(unit, f1, torch.cat([one.sign for one in told], 1), has)
+        """Units chosen on validation games."""
+        chunks = [self._count(ids) for ids in torch.arange(len(self.units)).split(UNITS)]
+        has = chunks[0].has
+        f1, chunk = torch.stack([one.f1 for one in chunks]).max(0)
+        unit = torch.stack([one.unit for one in chunks]).gather(0, chunk[None])[0]
+        return Chosen(unit, f1, torch.cat([one.sign for one in chunks], 1), has)
 
     def _count(self, ids: Tensor) -> Chosen:
         cuts = self.cuts[:, ids]
         both, fired, has = torch.zeros(()), torch.zeros(()), torch.zeros(())
-        for value, known, _ in self.look("val", ids):
+        for value, known, _ in self.activity("val", ids):
             on = cuts[..., None] < value.T  # (T, n, r)
             both = both + product(on.flatten(0, 1), known).unflatten(0, cuts.shape)
             fired, has = fired + on.sum(2), has + known.sum(0, dtype=torch.int64)

@@ -10,24 +10,26 @@ from torch import Tensor
 
 from zoo.metrics.base import count, expect
 from zoo.metrics.positions._detection import at_recall_of, best_by_f1, best_by_precision, counts, judge
-from zoo.metrics.positions._evaluator import Watch, present
+from zoo.metrics.positions._evaluator import PositionEvaluator, present
 from zoo.metrics.positions._position_score import PositionScore
+from zoo.registry import register
 
 CHUNK = 1024  # neurons ranked at a time
-LEVEL = 0.9  # recall at which neurons that are themselves the units are judged
+LEVEL = 0.9  # recall at which neurons that are themselves the units are scored
 KEYS = ("precision", "recall", "neuron precision")
 FULL = (*KEYS, *(f"{key} by F1" for key in KEYS))
 
 
+@register
 class Detectors(PositionScore):
-    """How well single units tell a property of the position: mean precision over properties, one unit for each.
+    """How well single units detect a property of the position: mean precision over properties, one unit for each.
 
-    Units are chosen on validation and judged on test sequences. A code is on or off: the one of highest precision among
+    Units are chosen on validation and scored on test sequences. A code is on or off: the one of highest precision among
     those that catch over 1 % of the property (Tamkin et al., Codebook features, 2023), and (``... by F1``) the one of
     highest F1. Beside each, ``neuron precision``: the best hidden neuron of the same network, of either sign, by a
-    threshold with the same recall. Neurons that are themselves the units are judged at recall .9.
+    threshold with the same recall. Neurons that are themselves the units are scored at recall 0.9.
 
-    Only families of up to ``most`` properties are asked about. Further read-outs: ``recall``, and all of it by F1.
+    Only families of up to ``most`` properties are scored. Further read-outs: ``recall``, and all of it by F1.
 
     Args:
         sequences: of each split.
@@ -37,7 +39,13 @@ class Detectors(PositionScore):
         ValueError: if an argument is out of range.
     """
 
+    title = "Detectors"
+    meaning = "precision of the best unit for each property of a position, mean over properties"
+    details = True
+    requires = PositionScore.requires | {"hidden_neurons"}
     protocol = "zoo-detectors-v1"
+    total: Tensor
+    known: Tensor
 
     def __init__(self, *, sequences: int = 200, most: int = 100) -> None:
         super().__init__()
@@ -62,20 +70,21 @@ class Detectors(PositionScore):
         self._add("known", ~found.isnan())
         self.samples = self.samples + len(found)
 
-    def asked(self, watch: Watch) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """Choose on ``val``, judge on ``test``."""
-        told = {split: told for split in ("val", "test") if (told := watch.known(split, self.sequences)) is not None}
-        sizes = [len(f.questions) * len(f.answers) for f in told["test"].families]
-        if not hasattr(watch.model, "hidden") or min(sizes) > self.most:
+    def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """Choose on ``val``, score on ``test``."""
+        known = {split: evaluator.known(split, self.sequences) for split in ("val", "test")}
+        splits = {split: properties for split, properties in known.items() if properties is not None}
+        sizes = [len(f.questions) * len(f.answers) for f in splits["test"].families]
+        if min(sizes) > self.most:
             self.why = f"every family has more than {self.most} properties; see board_coverage"
             return
         x, look, has = {}, {}, {}
-        for split, one in told.items():
+        for split, one in splits.items():
             x[split], look[split] = one.x, one.look
             few = [f for f, size in zip(one.families, sizes, strict=True) if size <= self.most]
             parts = [present(f.codes[one.look], len(f.answers))[:, f.telling.flatten()] for f in few]
             has[split] = torch.cat(parts, 1)
-        found = detect(watch.model, x, look, has)
+        found = detect(evaluator.model, x, look, has)
         yield (found,), torch.arange(len(found))
 
     def compute(self) -> dict[str, Tensor]:
@@ -98,7 +107,7 @@ def detect(model: Any, x: dict[str, Tensor], look: dict[str, Tensor], has: dict[
         has: ``(r, p)`` properties of each.
     """
     p, nan = has["test"].shape[1], torch.full((has["test"].shape[1],), torch.nan)
-    if model.units.kind != "code":
+    if not model.units.binary:
         (beside,) = _neurons(model, x, look, has, [torch.full((p,), LEVEL)])
         return torch.stack([nan, nan, beside, nan, nan, nan], 1)
     met = {name: _met(model, x[name], look[name], has[name]) for name in x}
@@ -114,7 +123,7 @@ def _neurons(
 ) -> list[Tensor]:
     """Test precision ``(p,)`` of the best hidden neuron, as chosen on ``val``, at each of these recalls ``(p,)``."""
     best = [torch.full_like(recall, -2) for recall in recalls]
-    told = [torch.full_like(recall, torch.nan) for recall in recalls]
+    precision = [torch.full_like(recall, torch.nan) for recall in recalls]
     width = model.hidden(x["val"][:1].to(model.device)).shape[2]
     for chunk in (slice(i, min(i + CHUNK, width)) for i in range(0, width, CHUNK)):
         ranks = {}
@@ -127,9 +136,9 @@ def _neurons(
         for i, recall in enumerate(recalls):
             first = ranks["val"](recall).nan_to_num(-1).max(1)
             new = ranks["test"](recall).gather(1, first.indices[:, None])[:, 0]
-            told[i] = torch.where(first.values > best[i], new, told[i])
+            precision[i] = torch.where(first.values > best[i], new, precision[i])
             best[i] = torch.maximum(best[i], first.values)
-    return told
+    return precision
 
 
 def _met(model: Any, x: Tensor, look: Tensor, has: Tensor) -> tuple[Tensor, ...]:

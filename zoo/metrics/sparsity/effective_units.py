@@ -1,16 +1,17 @@
-"""Size: how many units does a reader have to look at?"""
+"""Effective units: how many units does a reader have to read?"""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.registry import register
 
 
+@register
 class EffectiveUnits(Score):
     """Fewest units that carry a share of the absolute contribution of an input, averaged over inputs.
 
@@ -28,10 +29,20 @@ class EffectiveUnits(Score):
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Effective units"
+    meaning = "fewest units that carry 90 % of the absolute contribution of an input"
+    unit = "units"
+    unit_readouts = {"used": "inputs to which the unit contributes", "mass": "mean share of the absolute contribution"}
+    requires = frozenset({"units"})
     protocol = "zoo-size-v1"
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"effective_units": ("", 0, math.inf)}
+    intervals = {"effective_units": ("", 0, math.inf)}
     higher_is_better = False
+    count: Tensor
+    alive: Tensor
+    gini: Tensor
+    entropy: Tensor
+    used: Tensor
+    mass: Tensor
 
     def __init__(self, num_units: int, *, share: float = 0.9) -> None:
         super().__init__()
@@ -71,9 +82,9 @@ class EffectiveUnits(Score):
         self.entropy = self.entropy - torch.special.xlogy(shares, shares).sum()
         self.mass = self.mass + shares.sum(0)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        self.update(seen.explanation.contribution)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        self.update(record.explanation.contribution)
 
     def compute(self) -> dict[str, Tensor]:
         """The size and its read-outs; see the class."""

@@ -1,22 +1,22 @@
-"""Redundancy: how many units of a vocabulary say what others say?"""
+"""Redundancy: how many units of a vocabulary duplicate others?"""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.registry import register
 
 
+@register
 class Redundancy(Score):
-    """Share of units that repeat an earlier one: a vocabulary that could be smaller.
+    """Share of units that duplicate an earlier one: the vocabulary could be smaller.
 
-    Two units say the same if their contributions to the true class, over all inputs, differ by at most ``TOLERANCE`` of
-    their own size (root mean squares), or correlate above ``correlation``. The second counts only if both contribute to
-    at least ``support`` inputs, since few inputs correlate by chance. Units that never contribute (the ``dead`` of
-    ``EffectiveUnits``) repeat nothing. Of vocabularies above ``LARGEST`` units nothing is said: the products of all
+    Two units are duplicates if their contributions to the true class, over all inputs, differ by at most ``TOLERANCE``
+    of their own size (root mean squares), or correlate above ``correlation``. The second counts only if both contribute
+    to at least ``support`` inputs, since few inputs correlate by chance. Units that never contribute (the ``dead`` of
+    ``EffectiveUnits``) duplicate nothing. Vocabularies above ``LARGEST`` units have no value: the products of all
     pairs would not fit into memory.
 
     Further read-outs: ``equal`` share of units that repeat one within the tolerance. Per unit: ``unit/repeats`` the
@@ -24,17 +24,23 @@ class Redundancy(Score):
 
     Args:
         num_units: u.
-        correlation: above which two units say the same.
+        correlation: above which two units are duplicates.
         support: least number of inputs behind a correlation.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"units"})
+    title = "Redundancy"
+    meaning = "share of units whose contributions duplicate those of an earlier unit"
+    unit_readouts = {"repeats": "first unit that it duplicates"}
+    requires = frozenset({"units"})
     protocol = "zoo-duplicates-v1"
     higher_is_better = False
     TOLERANCE, LARGEST = 1e-6, 4096
+    used: Tensor
+    total: Tensor
+    product: Tensor
 
     def __init__(self, num_units: int, *, correlation: float = 0.999, support: int = 10) -> None:
         super().__init__()
@@ -64,9 +70,9 @@ class Redundancy(Score):
         self.product = self.product + found.T @ found
         self.samples = self.samples + len(found)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        self.update(seen.explanation.contribution)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        self.update(record.explanation.contribution)
 
     def compute(self) -> dict[str, Tensor]:
         """The share and its read-outs; see the class."""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from zoo.metrics.base import Record, Score, expect
+from zoo.registry import register
 
 
+@register
 class Accuracy(Score):
     """Share of inputs whose highest logit is that of the true class, in 0..1, and the mean ``cross_entropy`` in nats.
 
     Of several equal highest logits the first class counts as the answer.
     """
 
+    title = "Accuracy"
+    meaning = "share of inputs whose predicted class is the true class"
     protocol = "top1"
-    intervals: ClassVar[dict[str, tuple[str, float, float]]] = {"accuracy": ("", 0, 1)}
+    intervals = {"accuracy": ("", 0, 1)}
+    correct: Tensor
+    loss: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,9 +50,9 @@ class Accuracy(Score):
         self._add("loss", cross_entropy(logits, y, reduction="none"))
         self._add("samples", torch.ones_like(y))
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Count what a suite saw."""
-        self.update(seen.explanation.logits, seen.batch.y)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Count the samples of a record."""
+        self.update(record.explanation.logits, record.batch.y)
 
     def compute(self) -> dict[str, Tensor]:
         """Accuracy and cross-entropy."""

@@ -52,7 +52,7 @@ class Estimate:
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
         """Lower and upper end: 2 * value - mean(replicates), plus or minus the normal quantile times the deviation.
 
-        The centre takes off the optimism that resampling shows; the variance is that of the replicates plus ``units``.
+        The center takes off the optimism that resampling shows; the variance is that of the replicates plus ``units``.
         A percentile interval of a thresholded score is neither: at 10 to 30 images a class it hardly ever covers.
         """
         good = self.replicates.isfinite()
@@ -60,12 +60,12 @@ class Estimate:
         mean = kept.sum(0) / n
         spread = torch.where(good, self.replicates - mean, 0).square().sum(0) / (n - 1)
         half = NormalDist().inv_cdf((1 + level) / 2) * (spread + self.units).sqrt()
-        centre = 2 * self.value - mean
-        return (centre - half).clamp(self.least, self.most), (centre + half).clamp(self.least, self.most)
+        center = 2 * self.value - mean
+        return (center - half).clamp(self.least, self.most), (center + half).clamp(self.least, self.most)
 
     def __sub__(self, other: Estimate) -> Estimate:
         if self.fingerprint != other.fingerprint or self.replicates.shape != other.replicates.shape:
-            raise ValueError("the two scores saw other samples or replicates; a paired difference needs the same")
+            raise ValueError("the two scores have other samples or replicates; a paired difference needs the same")
         units, reach = self.units + other.units, self.most - other.least
         return Estimate(
             self.value - other.value,

@@ -1,4 +1,4 @@
-"""Nulls of part scores: places and claims from which the thing that a score should measure was taken away."""
+"""Nulls of part scores: locations and claims without the dependence that the score measures."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How sure a score is: bootstrap replicates that stream, merge and synchronise like the score itself."""
+"""Bootstrap intervals: replicates that stream, merge and synchronize like the score itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any
@@ -18,10 +18,10 @@ from zoo.metrics.wrappers._estimates import STREAM, Estimate, poisson
 CHUNK = 1 << 16  # weighted counts made at a time, so that they stay in a processor's cache
 
 
-class Interval(Score):
+class BootstrapInterval(Score):
     """A score with intervals: each sample is scored once, and counts 0, 1, 2, ... times in each replicate.
 
-    It listens to what the score adds to its sums (``Score._add``) and adds the same, times the weights of the samples,
+    It intercepts what the score adds to its sums (``Score._add``) and adds the same, times the weights of the samples,
     to the sums of all replicates at once. Read-outs are those of the score, and ``... low`` and ``... high`` of those
     that it names in ``intervals``; where one is a mean over units, the variance over units counts as well. After
     ``compute``, ``estimates`` has the replicates of each: subtract those of another model on the same samples.
@@ -44,7 +44,7 @@ class Interval(Score):
             raise ValueError("replicates is 1; expected a whole number, at least 2")
         self.requires = score.requires  # pyright: ignore[reportAttributeAccessIssue]
         self.protocol, self.perturbations, self.fit_splits = score.protocol, score.perturbations, score.fit_splits
-        for name, start in score._defaults.items():  # the states live here, where they synchronise and merge
+        for name, start in score._defaults.items():  # the states live here, where they synchronize and merge
             self.add_state(name, copy(start), dist_reduce_fx=score._reductions[name])
         self._weighed = [name for name, how in score._reductions.items() if how is dim_zero_sum]
         for name in self._weighed:
@@ -52,22 +52,22 @@ class Interval(Score):
         self._sum("fingerprint")
         self.estimates: dict[str, Estimate] = {}
 
-    def fit(self, seen: Record, split: str) -> None:
-        """Let the score learn."""
-        self.score.fit(seen, split)
+    def fit(self, record: Record, split: str) -> None:
+        """Fit the score."""
+        self.score.fit(record, split)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Add what a suite saw."""
-        self._hear(lambda: self.score.update_from(seen, changed, draw), seen.batch.index)
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        self._hear(lambda: self.score.update_from(record, changed, draw), record.batch.index)
         self.why = self.score.why
 
-    def evaluate_positions(self, watch: Any) -> None:
-        """Let a score of positions ask a model."""
-        for rows, ids in self.score.asked(watch):  # pyright: ignore[reportAttributeAccessIssue]
+    def evaluate_positions(self, evaluator: Any) -> None:
+        """Score whole sequences with position labels."""
+        for rows, ids in self.score.measure(evaluator):  # pyright: ignore[reportAttributeAccessIssue]
             self.update(*rows, sample_ids=ids)
 
     def reset(self) -> None:
-        """Forget what was fed."""
+        """Forget the samples."""
         super().reset()
         self.score.reset()
 
@@ -150,6 +150,10 @@ class Interval(Score):
         support = found.pop("support")
         return found | ends | {"support": support}
 
+    def describe(self, readouts: Mapping[str, float]) -> str:
+        """Return the line of the score itself."""
+        return self.score.describe(readouts)
+
     def remark(self, value: float, more: dict[str, float]) -> str:
-        """What the score itself has to say."""
+        """The remark of the score itself."""
         return self.score.remark(value, more)

@@ -1,6 +1,9 @@
-"""Part scores above chance: what a score is worth beyond what a null reaches."""
+"""Part scores above chance: the score relative to its value under a null."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,24 +22,25 @@ RANDOM, FIXED = ("permute", "shift", "uniform", "random_units"), ("constant", "b
 
 
 class ChanceAdjusted(Score):
-    """What a part score is worth beyond chance: (s - E0) / (1 - E0), with s its value and E0 that of a null.
+    """A part score relative to chance: (s - E0) / (1 - E0), with s its value and E0 that of a null.
 
-    1 is the best, 0 chance; a unit that looks at one place of a tight crop, whatever the image shows, can reach 99 % of
+    1 is the best, 0 chance; a unit that is at one place of a tight crop, whatever the image shows, can reach 99 % of
     raw consistency and comes to about 0 above ``permute``. The nulls:
 
-    ``permute``: places of a unit are exchanged among the instances on which it makes a claim. Its habit is kept, its
-    tracking is not. Units that claim the same instances are exchanged alike, so that what they share is kept.
+    ``permute``: places of a unit are exchanged among the instances on which it makes a claim. Its marginal
+    distribution of locations is kept, its dependence on the image is not. Units that claim the same instances are
+    exchanged alike, so that what they share is kept.
     ``shift``: on each instance all places are moved by one random step, around the border. Of labels: the instances, in
-    the order of their ids, are shifted against their labels, so neighbours (tokens) stay neighbours.
+    the order of their ids, are shifted against their labels, so neighbors (tokens) stay neighbors.
     ``uniform``: random pixels. ``random_units``: on each instance, places are dealt out anew among the units.
     ``constant``: each unit at the best of 7 x 7 fixed places. ``base_rate``: each unit with the rates of all units
     together; of labels, with how common each is.
 
     Of ``Stability``, it is the place under the perturbation that is exchanged, in its first draw.
 
-    Read-outs, for each read-out with an interval, most telling first (``soft``): ``... adjusted``, as it is, ``...
-    chance`` (mean over draws), and, where the null is random, ``... p``: share of draws, and of the score itself, that
-    reach the score (one-sided).
+    Read-outs, for each read-out with an interval, the most informative first (``soft``): ``... adjusted``, as it is,
+    ``... chance`` (mean over draws), and, where the null is random, ``... p``: share of draws, and of the score itself,
+    that reach the score (one-sided).
 
     Args:
         score: a fresh ``Consistency``, ``LabelConsistency`` or ``Stability``.
@@ -46,6 +50,9 @@ class ChanceAdjusted(Score):
     Raises:
         ValueError: if there is no such null for the score.
     """
+
+    title = "Above chance"
+    meaning = "score above chance: 1 is perfect, 0 is the chance level"
 
     def __init__(self, score: Score, null: str = "permute", *, draws: int = 99) -> None:
         super().__init__()
@@ -64,18 +71,19 @@ class ChanceAdjusted(Score):
         for name in self.names:
             self._rows(name)
 
-    def update_from(self, seen: Record, changed: Record | None = None, draw: int = 0) -> None:
-        """Keep what a suite saw."""
-        batch, told = seen.batch, seen.explanation
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Keep the samples of a record."""
+        batch, explanation = record.batch, record.explanation
         if isinstance(self.score, LabelConsistency):
-            return self.update(self.score.fires(seen), self.score.labels(seen), sample_ids=batch.index)
-        more = {"size": tuple(batch.x.shape[-2:]), "sample_ids": batch.index}
+            return self.update(self.score.fires(record), self.score.labels(record), sample_ids=batch.index)
+        peaks, hits, points, visible = record.located
+        more: dict[str, Any] = {"size": record.size, "sample_ids": batch.index}
         if changed is None:
-            return self.update(seen.peaks, batch.points, batch.visible, told.shown, seen.gate, **more)
-        now, both = changed.batch, batch.visible & changed.batch.visible
-        return self.update(
-            changed.peaks, now.points, both, told.shown, seen.gate, before=seen.hits, gate_after=changed.gate, **more
-        )
+            return self.update(peaks, points, visible, explanation.shown, record.gate, **more)
+        changed_peaks, _, changed_points, still_visible = changed.located
+        more |= {"before": hits, "gate_after": changed.gate}
+        both = visible & still_visible
+        return self.update(changed_peaks, changed_points, both, explanation.shown, record.gate, **more)
 
     def update(
         self,
@@ -93,7 +101,7 @@ class ChanceAdjusted(Score):
         """Keep a batch.
 
         Args:
-            places: ``(b, k, 2)`` (x, y) pixel of each unit. Of labels: ``(b, u)`` bool, whether each unit fires.
+            places: ``(b, k, 2)`` (x, y) pixel of each unit. Of labels: ``(b, u)`` bool, whether each unit is active.
             points: ``(b, p, 2)`` keypoints in pixels. Of labels: ``(b, m)`` the labels, NaN for unknown.
             visible: ``(b, p)`` bool; not used for labels.
             unit_ids: ``(b, k)`` int64, -1 for padding; None if the columns are all units in order.
@@ -129,7 +137,7 @@ class ChanceAdjusted(Score):
         self.samples = self.samples + b
 
     def compute(self) -> dict[str, Tensor]:
-        """What the score is worth; see the class."""
+        """The adjusted score and its read-outs; see the class."""
         ends = self.score.intervals
         nothing = torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
         out: dict[str, Tensor] = {}
@@ -149,8 +157,17 @@ class ChanceAdjusted(Score):
                 out[f"{name} p"] = reached.double() / (self.draws + 1) if again else nothing
         return out | {"support": self.samples}
 
+    def describe(self, readouts: Mapping[str, float]) -> str:
+        """Return the meaning, and each read-out with its chance level and p-value."""
+        parts = [self.meaning]
+        for name in readouts:
+            if f"{name} chance" in readouts:
+                p = f" (p = {readouts[f'{name} p']:.2g})" if f"{name} p" in readouts else ""
+                parts.append(f"{name} {readouts[name]:.3g}, chance {readouts[f'{name} chance']:.3g}{p}")
+        return "; ".join(parts)
+
     def rows(self) -> dict[str, Tensor]:
-        """Everything that was kept, in the order of sample ids; empty where nothing was seen."""
+        """Everything that was kept, in the order of sample ids; empty where nothing was record."""
         if not self.index:
             return {}
         rows = {name: getattr(self, name) for name in self.names}
@@ -162,21 +179,21 @@ class ChanceAdjusted(Score):
         return rows
 
     def _read(self, rows: dict[str, Tensor], places: Tensor) -> dict[str, Tensor]:
-        """What the score says of these places."""
+        """The score of these locations."""
         self.score.reset()
         if self.fire:
             self.score.update(places, rows["points"])
         else:
             size = tuple(rows["size"][0].tolist())
             for some in torch.arange(len(places), device=places.device).split(ROWS):
-                seen = rows["visible"][some]
-                met = hits(places[some], rows["points"][some], seen, size=size)
+                visible = rows["visible"][some]
+                met = hits(places[some], rows["points"][some], visible, size=size)
                 ids, gate = rows["ids"][some].clamp_min(0), rows["gate"][some]
                 if self.pair:
-                    was = rows["before"][some] & seen[:, None]
+                    was = rows["before"][some] & visible[:, None]
                     self.score.update(was, met, ids, gate, gate_after=rows["gate_after"][some])
                 else:
-                    self.score.update(met, seen, ids, gate)
+                    self.score.update(met, visible, ids, gate)
         found = type(self.score).compute(self.score)
         if self.pair:  # of one draw, however many the score has
             shares = found["unit/stability"]

@@ -1,34 +1,29 @@
-"""Dense transformer: an ordinary small language model, the reference of the sequence families.
+"""Dense transformer: a standard small language model, the baseline of the interpretable language models.
 
-Its units are the hidden neurons of its MLPs; see ``zoo.layers.transformer.neuron_units`` for how they explain.
+Its units are the hidden neurons of its MLPs; ``zoo.layers.transformer.neuron_units`` defines their contributions.
 """
 
 from __future__ import annotations
 
 from zoo.explanation import Units
-from zoo.layers.transformer.decoder import Activation, Decoder
-from zoo.layers.transformer.neuron_units import Neurons
-from zoo.model import SelfExplaining
+from zoo.layers.transformer.block import Activation
+from zoo.layers.transformer.neuron_units import DESCRIBE, NeuronUnits
 from zoo.registry import register
 
 
 @register
-class DenseTransformer(Neurons, SelfExplaining):
-    """A decoder-only language model; an input is a context of tokens, the classes are the vocabulary.
+class DenseTransformer(NeuronUnits):
+    """A decoder-only language model; its units are neurons, ``L1.N417``.
 
-    Units are neurons: ``L1.N417``.
-
-    Args:
-        num_classes: size of the vocabulary; filled in from the data.
-        input_shape: [t], the longest context; filled in from the data.
-        width: of the residual stream.
-        depth: blocks.
-        heads: of each block.
+    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
         hidden: neurons of each block; 0 for 4 widths (8/3 with swiglu).
-        mlp: activation.
-        rotary_base: ratio between the fastest and the slowest turn of positions.
-        rotary_fastest: angle of the fastest turn from one token to the next; pi tells odd from even positions.
-        dropout: of what each sub-layer adds to the stream.
+        mlp: activation of the MLPs.
+
+    Example:
+        >>> import torch, zoo
+        >>> model = zoo.create_model("dense_transformer", num_classes=9, input_shape=[6], width=8, heads=2).eval()
+        >>> model(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 9])
     """
 
     def __init__(
@@ -46,15 +41,10 @@ class DenseTransformer(Neurons, SelfExplaining):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if num_classes is None or not input_shape or len(input_shape) != 1:
-            raise ValueError(
-                f"num_classes is {num_classes} and input_shape {input_shape}; expected the size of the vocabulary and"
-                " [the longest context]"
-            )
         self.save_hyperparameters()
-        self.decoder = Decoder(
+        self.build_decoder(
             num_classes,
-            input_shape[0],
+            input_shape,
             width=width,
             depth=depth,
             heads=heads,
@@ -67,6 +57,7 @@ class DenseTransformer(Neurons, SelfExplaining):
 
     @property
     def units(self) -> Units:
-        """Neurons, named by layer and place in it."""
-        neurons = self.decoder.blocks[0].mlp.out_features
-        return Units("neuron", [f"L{i}.N{j}" for i in range(len(self.decoder.blocks)) for j in range(neurons)])
+        """Neurons, named by layer and number."""
+        sizes = [block.mlp.out_features for block in self.decoder.blocks]
+        names = [f"L{i}.N{j}" for i, size in enumerate(sizes) for j in range(size)]
+        return Units("neuron", names, describe=DESCRIBE)

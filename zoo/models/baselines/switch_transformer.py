@@ -1,4 +1,4 @@
-"""Switch transformer: a language model of experts chosen by a learnt router, what MoE-X is compared with.
+"""Switch transformer: a language model of experts selected by a learned router, the baseline of MoE-X.
 
 Fedus, Zoph, Shazeer, Switch Transformers, 2022; with k = 2 as in GShard (Lepikhin et al., 2021).
 """
@@ -7,32 +7,29 @@ from __future__ import annotations
 
 from typing import Literal
 
-from zoo.layers.moe.expert_decoder import Expertise
+from zoo.layers.moe.expert_decoder import ExpertDecoder
 from zoo.layers.moe.experts import Experts
 from zoo.layers.moe.routing import SwitchRouter
-from zoo.model import SelfExplaining
 from zoo.registry import register
 
 
 @register
-class SwitchTransformer(Expertise, SelfExplaining):
-    """A decoder-only language model; an input is a context of tokens, the classes are the vocabulary.
+class SwitchTransformer(ExpertDecoder):
+    """A decoder-only language model; its units are neurons of experts, ``L2.E3.417``: see ``ExpertDecoder``.
 
-    Units are neurons of experts, ``L2.E3.417``; see ``Expertise``. No expert is ever full: tokens are not dropped.
+    Experts have no capacity limit: tokens are never dropped.
 
-    Args:
-        num_classes: size of the vocabulary; filled in from the data.
-        input_shape: [t], the longest context; filled in from the data.
-        width: of the residual stream.
-        depth: blocks.
-        heads: of each block.
+    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
         experts: of each block.
-        k: experts that each token is sent to; the gates of several sum to 1, that of one is its chance among all.
-        hidden: neurons of each expert; 0 for 4 widths over k, so that as many are at work as in a usual dense model.
+        k: experts selected for each token; the gates of several sum to 1, that of one is its probability among all.
+        hidden: neurons of each expert; 0 for 4 widths / k, so that as many are active as in a standard dense model.
         mlp: activation of the experts.
-        rotary_base: ratio between the fastest and the slowest turn of positions.
-        rotary_fastest: angle of the fastest turn from one token to the next; pi tells odd from even positions.
-        dropout: of what each sub-layer adds to the stream.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("switch_transformer", num_classes=9, input_shape=[6], width=8, heads=2)
+        >>> model.units.names[0]
+        'L0.E0.0'
     """
 
     def __init__(
@@ -54,12 +51,12 @@ class SwitchTransformer(Expertise, SelfExplaining):
         super().__init__()
         self.save_hyperparameters()
 
-        def make(layer: int) -> Experts:
+        def make_experts(layer: int) -> Experts:
             router = SwitchRouter(width, experts)
             return Experts(width, hidden or -(-4 * width // max(k, 1)), router, experts=experts, k=k, activation=mlp)
 
-        self.assemble(
-            make,
+        self.build_experts(
+            make_experts,
             num_classes,
             input_shape,
             width=width,

@@ -1,62 +1,64 @@
-"""How sets of values are said in Python: as comparisons, ranges, formulas, blocks of a table."""
+"""Conditions on the values of variables as Python source: comparisons, ranges, sets, blocks of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from zoo.programs.ir.program import Domain
-from zoo.sequence_spec import NOTHING
-
-WIDE = 116  # columns of a line
+from zoo.programs.codegen.layout import integer, literal
+from zoo.programs.ir.domains import Domain
 
 
-def blocks(outputs: dict[tuple[int, int], int], flip: bool) -> list[tuple[int, list[int], list[int]]]:
-    """The table as blocks (output, first values, second values): rows, or columns, that agree are taken together."""
-    rows: dict[tuple[int, int], list[int]] = {}
-    for (a, b), output in outputs.items():
-        a, b = (b, a) if flip else (a, b)
-        rows.setdefault((output, a), []).append(b)
-    shared: dict[tuple[int, tuple[int, ...]], list[int]] = {}
-    for (output, a), bs in rows.items():
-        shared.setdefault((output, tuple(sorted(bs))), []).append(a)
-    found = [(output, sorted(group), list(bs)) for (output, bs), group in shared.items()]
-    return [(o, list(bs), group) if flip else (o, group, list(bs)) for o, group, bs in found]
-
-
-def groups(label: dict[int, str]) -> list[tuple[str, list[int]]]:
-    """Values by what they lead to, the largest group last."""
-    found: dict[str, list[int]] = {}
-    for value, text in label.items():
-        found.setdefault(text, []).append(value)
-    return sorted(found.items(), key=lambda g: len(g[1]))
-
-
-def rule(query: Domain, key: Domain, asks: dict[int, int]) -> tuple[str, dict[int, int]]:
-    """The formula that says best what is asked for: the same value, one so many further on, or the mirror image.
+def blocks(outputs: Mapping[tuple[int, int], int], *, by_second: bool) -> list[tuple[int, list[int], list[int]]]:
+    """Return a table of two variables as blocks: an output, first values, second values.
 
     Args:
-        query: domain of the query.
-        key: domain of the key.
-        asks: the key wanted by each value of the query.
+        outputs: the output for each pair of values.
+        by_second: join second values with equal columns, instead of first values with equal rows.
 
-    Returns:
-        The formula in ``x`` and the keys that it asks for; it may be wrong of some.
+    Example:
+        >>> blocks({(0, 0): 7, (0, 1): 7, (1, 0): 7, (1, 1): 7}, by_second=False)
+        [(7, [0, 1], [0, 1])]
     """
-    keys = {literal(key, k): k for k in range(key.size)}
-    same = {q: keys.get(literal(query, q), NOTHING) for q in asks}
-    found = [("x", same)]
-    if query.names is None and key.names is None:
-        inside = range(key.size)
-        for sign in (1, -1):
-            for shift in {w - sign * q for q, w in asks.items() if w != NOTHING}:
-                meant = {q: sign * q + shift if sign * q + shift in inside else NOTHING for q in asks}
-                text = f"{shift} - x" if sign < 0 else f"x {'+' if shift > 0 else '-'} {abs(shift)}" if shift else "x"
-                found.append((text, meant))
-    return max(found, key=lambda f: sum(f[1][q] == w for q, w in asks.items()))
+    rows: dict[tuple[int, int], list[int]] = {}
+    for (first, second), output in outputs.items():
+        a, b = (second, first) if by_second else (first, second)
+        rows.setdefault((output, a), []).append(b)
+    shared: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for (output, a), partners in rows.items():
+        shared.setdefault((output, tuple(sorted(partners))), []).append(a)
+    joined = [(output, sorted(group), list(partners)) for (output, partners), group in shared.items()]
+    return [(output, partners, group) if by_second else (output, group, partners) for output, group, partners in joined]
+
+
+def groups(result: Mapping[int, str]) -> list[tuple[str, list[int]]]:
+    """Return values grouped by their result, the largest group last.
+
+    Example:
+        >>> groups({0: "a", 1: "b", 2: "a"})
+        [('b', [1]), ('a', [0, 2])]
+    """
+    grouped: dict[str, list[int]] = {}
+    for value, source in result.items():
+        grouped.setdefault(source, []).append(value)
+    return sorted(grouped.items(), key=lambda group: len(group[1]))
 
 
 def condition(name: str, values: Sequence[int], every: Sequence[int], domain: Domain) -> str:
-    """A condition that holds for these of all reachable values; empty if it always holds."""
+    """Return a condition that is true for some of the reachable values of a variable.
+
+    Args:
+        name: the variable.
+        values: for which the condition is true.
+        every: all reachable values.
+        domain: of the variable.
+
+    Returns:
+        Python source; empty if the condition is always true.
+
+    Example:
+        >>> condition("position", [2, 3, 4], range(8), Domain(8, False))
+        '2 <= position <= 4'
+    """
     inside = set(values)
     rest = [v for v in every if v not in inside]
     if not rest:
@@ -64,17 +66,13 @@ def condition(name: str, values: Sequence[int], every: Sequence[int], domain: Do
     if len(values) == 1:
         return f"{name} == {literal(domain, values[0])}"
     if domain.names is None:
-        if not any(v > min(values) for v in rest):
-            return f"{name} >= {min(values)}"
-        if not any(v < max(values) for v in rest):
-            return f"{name} <= {max(values)}"
-        if len(values) > 2 and not any(min(values) < v < max(values) for v in rest):
-            return f"{min(values)} <= {name} <= {max(values)}"
+        low, high = min(values), max(values)
+        if not any(v > low for v in rest):
+            return f"{name} >= {integer(low)}"
+        if not any(v < high for v in rest):
+            return f"{name} <= {integer(high)}"
+        if len(values) > 2 and not any(low < v < high for v in rest):
+            return f"{integer(low)} <= {name} <= {integer(high)}"
     if len(rest) == 1:
         return f"{name} != {literal(domain, rest[0])}"
     return f"{name} in {{{', '.join(literal(domain, v) for v in values)}}}"
-
-
-def literal(domain: Domain, value: int) -> str:
-    """A value as it stands in the source."""
-    return str(value) if domain.names is None else repr(domain.names[value])

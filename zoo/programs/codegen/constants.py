@@ -1,71 +1,61 @@
-"""The constants of a printed program: its tokens and classes, and what each value adds to each class."""
+"""Constants of an exported file: its vocabulary and classes, and what each value adds to each class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from zoo.programs.codegen.conditions import WIDE, literal
-from zoo.programs.codegen.vocabulary import by_value, is_token, word_lists
-from zoo.programs.ir.nodes import Input
+from zoo.programs.codegen.layout import LINE_WIDTH, constant_tuple, full_lines, literal, number_tuple, text
+from zoo.programs.codegen.vocabulary import by_value, properties
+from zoo.programs.codegen.word_lists import word_lists
 from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import reachable
 
 
 def constants(program: Program) -> list[str]:
-    """Statements that name them, a text each."""
-    frame, out = program.frame, []
-    words = [node for node in program.nodes if isinstance(node, Input) and node.table and not is_token(node)]
+    """Return assignments of the constants, one text each."""
+    base = f"BASE = {number_tuple(program.bias.tolist())}\n"
+    classes = constant_tuple("CLASSES", [text(name) for name in program.classes])
+    return [*_vocabulary(program), classes, base, *_scores(program)]
+
+
+def _vocabulary(program: Program) -> list[str]:
+    """Return the words and their properties."""
+    frame = program.frame
+    words = properties(program)
     if by_value(program):
-        out += word_lists(program)
-    elif words:
+        return word_lists(program)
+    if words:
+        rows = []
+        for code, token in enumerate(frame.tokens):
+            values = [literal(program.domains[node.name], node.table[code]) for node in words]
+            rows.append(f"{text(token)}: ({', '.join(values)}{',' if len(values) == 1 else ''})")
         names = ", ".join(node.name for node in words)
-        rows = [f"{t!r}: {tuple(n.table[i] for n in words)!r}" for i, t in enumerate(frame.tokens)]
-        out.append(f"TOKENS = {{  # {names} of each token\n{fill(rows)}}}\n")
-    else:
-        around = {*frame.before, *frame.after} if frame.unknown is None else {}
-        out.append(_wrapped("TOKENS", [repr(t) for t in frame.tokens if t not in around]))
-        if frame.columns:
-            out.append(_wrapped("COLUMNS", [repr(column) for column in frame.columns]))
-    out.append(_wrapped("CLASSES", [repr(c) for c in program.classes]))
-    out.append(f"BASE = {_tuple(program.bias.tolist())}\n")
-    known = reachable(program)
-    categories, numbers = [], []
+        return [f"TOKENS = {{  # {names} of each token\n{full_lines(rows)}}}\n"]
+    added = {*frame.before, *frame.after} if frame.unknown is None else set()
+    parts = [constant_tuple("TOKENS", [text(token) for token in frame.tokens if token not in added])]
+    if frame.columns:
+        parts.append(constant_tuple("COLUMNS", [text(column) for column in frame.columns]))
+    return parts
+
+
+def _scores(program: Program) -> list[str]:
+    """Return the read-out: ``SCORES`` of categories, ``PER_UNIT`` of numbers."""
+    values = reachable(program)
+    categories: list[str] = []
+    numbers: list[str] = []
     for name in program.reads:
-        domain, columns = program.domains[name], program.weight[:, program.columns(name)].T.tolist()
+        domain = program.domains[name]
+        columns = program.weight[:, program.columns(name)].T.tolist()
         if domain.number:
-            numbers.append(f"    {name!r}: {_tuple(columns[0])},")
+            numbers.append(f"    {text(name)}: {number_tuple(columns[0])},")
         else:
-            kept = [v for v in sorted(known[name]) if any(columns[v])]
-            rows = [f"        {literal(domain, v)}: {_tuple(columns[v])}," for v in kept]
-            categories += [f"    {name!r}: {{", *rows, "    },"]
+            used = [v for v in sorted(values[name]) if any(columns[v])]
+            rows = [f"        {literal(domain, v)}: {number_tuple(columns[v])}," for v in used]
+            categories += [f"    {text(name)}: {{", *rows, "    },"]
+    parts: list[str] = []
     if categories:
-        out.append("\n".join(["SCORES = {  # what each value adds to each class", *categories, "}"]) + "\n")
-    if len(numbers) == 1 and len(numbers[0]) < WIDE - 12:
-        note = "  # what a number adds, times itself" if len(numbers[0]) < WIDE - 48 else ""
-        out.append(f"PER_UNIT = {{{numbers[0].strip(' ,')}}}{note}\n")
+        parts.append("\n".join(["SCORES = {  # what each value adds to each class", *categories, "}"]) + "\n")
+    if len(numbers) == 1 and len(numbers[0]) < LINE_WIDTH - 12:
+        note = "  # added to each class per unit of the number" if len(numbers[0]) < LINE_WIDTH - 48 else ""
+        parts.append(f"PER_UNIT = {{{numbers[0].strip(' ,')}}}{note}\n")
     elif numbers:
-        out.append(
-            "\n".join(["PER_UNIT = {  # what each number adds to each class, times itself", *numbers, "}"]) + "\n"
-        )
-    return out
-
-
-def _tuple(row: Sequence[float]) -> str:
-    texts = [repr(int(v)) if float(v).is_integer() and abs(v) < 1e15 else repr(float(v)) for v in row]
-    return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
-
-
-def _wrapped(name: str, items: list[str]) -> str:
-    line = f"{name} = ({', '.join(items)}{',' if len(items) == 1 else ''})\n"
-    return line if len(line) <= WIDE else f"{name} = (\n{fill(items)})\n"
-
-
-def fill(items: list[str]) -> str:
-    """Items with a comma behind each, in lines that are full."""
-    lines, line = [], "   "
-    for item in items:
-        if len(line) + len(item) + 2 > WIDE and line.strip():
-            lines.append(line)
-            line = "   "
-        line += f" {item},"
-    return "\n".join([*lines, line]) + "\n"
+        parts.append("\n".join(["PER_UNIT = {  # added to each class per unit of the number", *numbers, "}"]) + "\n")
+    return parts

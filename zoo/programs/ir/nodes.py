@@ -1,7 +1,8 @@
-"""Nodes of a program: each sets one variable at every position (rules: ``zoo.programs.ir.program``)."""
+"""Nodes of a program: each computes one variable at every position (rules: ``zoo.programs.ir.program``)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 
@@ -24,14 +25,14 @@ class Input:
 
 @dataclass(frozen=True)
 class Select:
-    """Copies a variable from the position that a query asks for.
+    """Copy a variable from the position with the wanted key.
 
     Attributes:
         name: of the variable.
-        query: variable that asks; None to ask for the same everywhere.
-        key: variable that is compared.
+        query: variable that determines the wanted key; None for the same key everywhere.
+        key: variable that is compared with the wanted key.
         value: variable that is copied, a category.
-        wanted: key asked for by each value of the query (``NOTHING`` for none), or the one key asked for everywhere.
+        wanted: the wanted key for each value of the query (``NOTHING`` for none), or the one key for all positions.
     """
 
     name: str
@@ -43,14 +44,14 @@ class Select:
 
 @dataclass(frozen=True)
 class Count:
-    """Counts the positions that a query asks for, or adds up a number over them.
+    """Count the positions with the wanted key, or sum a number over them.
 
     Attributes:
         name: of the variable, a number.
-        query: variable that asks; None to ask for the same everywhere.
-        key: variable that is compared.
-        value: number that is added up; None to count.
-        wanted: as of ``Select``.
+        query: variable that determines the wanted key; None for the same key everywhere.
+        key: variable that is compared with the wanted key.
+        value: number that is summed; None to count.
+        wanted: as in ``Select``.
     """
 
     name: str
@@ -62,13 +63,13 @@ class Count:
 
 @dataclass(frozen=True)
 class Table:
-    """Looks its value up by up to two variables of the same position.
+    """Look a value up by at most two variables of the same position.
 
     Attributes:
         name: of the variable.
         reads: the variables; none for a constant.
         outputs: number of values.
-        entries: one for each combination, that of the last variable running fastest.
+        entries: the value for each combination; the last variable varies fastest.
     """
 
     name: str
@@ -78,11 +79,21 @@ class Table:
 
 
 Node = Input | Select | Count | Table
-KINDS: dict[str, type[Node]] = {"input": Input, "select": Select, "count": Count, "table": Table}
+KINDS: dict[str, type[Input | Select | Count | Table]] = {
+    "input": Input,
+    "select": Select,
+    "count": Count,
+    "table": Table,
+}
 
 
 def reads_of(node: Node) -> tuple[str, ...]:
-    """Variables that a node reads."""
+    """Return the variables that a node reads.
+
+    Example:
+        >>> reads_of(Count("count", "token", "token", None, (0, 1)))
+        ('token', 'token')
+    """
     if isinstance(node, Input):
         return ()
     if isinstance(node, Table):
@@ -90,11 +101,25 @@ def reads_of(node: Node) -> tuple[str, ...]:
     return tuple(name for name in (node.query, node.key, node.value) if name is not None)
 
 
-def with_reads(node: Node, names: dict[str, str]) -> Node:
-    """The same node reading other variables: each name that is a key of ``names`` is replaced."""
+def with_reads(node: Node, names: Mapping[str, str]) -> Node:
+    """Return the same node reading other variables: each name that is a key of ``names`` is replaced."""
     if isinstance(node, Input):
         return node
     if isinstance(node, Table):
-        return replace(node, reads=tuple(names.get(n, n) for n in node.reads))
-    given = {k: getattr(node, k) for k in ("query", "key", "value")}
-    return replace(node, **{k: v if v is None else names.get(v, v) for k, v in given.items()})
+        return replace(node, reads=tuple(names.get(name, name) for name in node.reads))
+    query = None if node.query is None else names.get(node.query, node.query)
+    key = names.get(node.key, node.key)
+    if isinstance(node, Select):
+        return replace(node, query=query, key=key, value=names.get(node.value, node.value))
+    value = None if node.value is None else names.get(node.value, node.value)
+    return replace(node, query=query, key=key, value=value)
+
+
+def rows_of(node: Select | Count | Table) -> tuple[int, ...]:
+    """Return the entries of a table, or the wanted keys of an attention head."""
+    return node.entries if isinstance(node, Table) else node.wanted
+
+
+def with_rows(node: Select | Count | Table, rows: tuple[int, ...]) -> Select | Count | Table:
+    """Return the same node with other entries or wanted keys."""
+    return replace(node, entries=rows) if isinstance(node, Table) else replace(node, wanted=rows)

@@ -1,4 +1,4 @@
-"""Looks for an input on which a program is wrong, or shows that there is none up to a length."""
+"""Comparison of a program with a reference function, on all inputs up to a length or on random ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.programs.ir.interpreter import answer
 from zoo.programs.ir.program import Program
 
 Reference = Callable[[list[str]], Sequence[str | None] | str]
-CHUNK = 2048
+BATCH_SIZE = 2048  # inputs that are run at once
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Counterexample:
 
     Attributes:
         words: the input.
-        program: what the program answers.
-        reference: what is right; None where anything is.
+        program: answers of the program.
+        reference: correct answers; None where any answer is correct.
     """
 
     words: list[str]
@@ -31,12 +31,12 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a search found.
+    """Result of a comparison.
 
     Attributes:
-        checked: how many inputs were compared.
-        proven: the length up to which every input was compared and agreed; 0 for none.
-        counterexample: the first input that differs, None if all agree.
+        checked: number of inputs that were compared.
+        proven: length up to which all inputs were compared and agree; 0 for none.
+        counterexample: the first input that differs; None if all agree.
     """
 
     checked: int
@@ -44,63 +44,69 @@ class Verdict:
     counterexample: Counterexample | None
 
 
-def exhaust(program: Program, reference: Reference, words: Sequence[str], *, length: int) -> Verdict:
-    """Compare on every input of up to ``length`` words, shortest first; stops at the first that differs.
+def check_all_inputs(program: Program, reference: Reference, words: Sequence[str], *, length: int) -> Verdict:
+    """Compare on every input of up to ``length`` words, shortest first, and stop at the first that differs.
 
     Args:
         program: to verify.
-        reference: the right answers to a list of words; None where anything is right.
-        words: that inputs are made of.
+        reference: correct answers to a list of words; None where any answer is correct.
+        words: of which inputs consist.
         length: largest number of words.
 
     Raises:
-        ValueError: if the program takes no input of that length.
+        ValueError: if the program does not accept inputs of that length.
     """
     if not 1 <= length <= program.frame.room:
         raise ValueError(f"length is {length}; expected 1 to {program.frame.room}")
     checked = 0
     for n in range(1, length + 1):
-        some = (list(w) for w in product(words, repeat=n))
-        many, found = _compare(program, reference, some)
-        checked += many
-        if found is not None:
-            return Verdict(checked, n - 1, found)
+        count, counterexample = _compare(program, reference, (list(w) for w in product(words, repeat=n)))
+        checked += count
+        if counterexample is not None:
+            return Verdict(checked, n - 1, counterexample)
     return Verdict(checked, length, None)
 
 
-def search(
+def check_random_inputs(
     program: Program, reference: Reference, words: Sequence[str], *, tries: int = 10_000, seed: int = 0
 ) -> Verdict:
-    """Compare on random inputs of all lengths; one that differs is made as short as leaving out words can make it."""
+    """Compare on random inputs of all lengths; a counterexample is shortened by leaving out words."""
     draw = random.Random(seed)
     room = program.frame.room
     inputs = ([draw.choice(words) for _ in range(1 + i % room)] for i in range(tries))
-    checked, found = _compare(program, reference, inputs)
-    return Verdict(checked, 0, found and shortest(program, reference, found))
+    checked, counterexample = _compare(program, reference, inputs)
+    return Verdict(checked, 0, counterexample and shortest(program, reference, counterexample))
 
 
-def shortest(program: Program, reference: Reference, found: Counterexample) -> Counterexample:
-    """Leave out words of a counterexample one by one as long as it stays one."""
-    at = 0
-    while at < len(found.words) and len(found.words) > 1:
-        _, less = _compare(program, reference, iter([found.words[:at] + found.words[at + 1 :]]))
-        found, at = (less, 0) if less is not None else (found, at + 1)
-    return found
+def shortest(program: Program, reference: Reference, counterexample: Counterexample) -> Counterexample:
+    """Leave out words of a counterexample one by one as long as program and reference still differ."""
+    current = counterexample
+    place = 0
+    while place < len(current.words) and len(current.words) > 1:
+        fewer = current.words[:place] + current.words[place + 1 :]
+        _, shorter = _compare(program, reference, iter([fewer]))
+        if shorter is None:
+            place += 1
+        else:
+            current = shorter
+            place = 0
+    return current
 
 
 def _compare(program: Program, reference: Reference, inputs: Iterator[list[str]]) -> tuple[int, Counterexample | None]:
+    """Return the number of inputs compared, and the first that differs."""
     checked = 0
-    while some := list(islice(inputs, CHUNK)):
-        for words, said in zip(some, answer(program, some), strict=True):
-            right = reference(words)
-            right = right if isinstance(right, str) else list(right)
+    while batch := list(islice(inputs, BATCH_SIZE)):
+        for words, answers in zip(batch, answer(program, batch), strict=True):
+            correct = reference(words)
+            correct = correct if isinstance(correct, str) else list(correct)
             checked += 1
-            if not _agree(said, right):
-                return checked, Counterexample(words, said, right)
+            if not _agree(answers, correct):
+                return checked, Counterexample(words, answers, correct)
     return checked, None
 
 
-def _agree(said: list[str] | str, right: list[str | None] | str) -> bool:
-    if isinstance(said, str) or isinstance(right, str):
-        return said == right
-    return len(said) == len(right) and all(b is None or a == b for a, b in zip(said, right, strict=True))
+def _agree(answers: list[str] | str, correct: list[str | None] | str) -> bool:
+    if isinstance(answers, str) or isinstance(correct, str):
+        return answers == correct
+    return len(answers) == len(correct) and all(b is None or a == b for a, b in zip(answers, correct, strict=True))

@@ -1,138 +1,178 @@
-"""From a trained network to a program."""
+"""Compilation: the program of a trained network, with the most probable option of every choice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from zoo.programs.ir.domains import check_table_size
 from zoo.programs.ir.nodes import Count, Input, Node, Select, Table
-from zoo.programs.ir.program import LARGEST, Program
-from zoo.programs.learn.network import OUT, Network
+from zoo.programs.ir.program import Program
+from zoo.programs.learn.choices import NOT_A_CHOICE
+from zoo.programs.learn.network import CATEGORIES, NUMBERS, Network
 from zoo.sequence_spec import NOTHING, Frame
+
+ONE = "one"  # the constant that counters and tables of numbers can read; it is 1 everywhere
+CHUNK = 1 << 16  # entries of a table that are computed at once
 
 
 def compile_network(
     network: Network, restart: int, frame: Frame, classes: tuple[str, ...], weight: Tensor, bias: Tensor
 ) -> Program:
-    """The program that a restart is once every choice of it is the largest.
+    """Return the program of a restart.
 
     Args:
         network: trained or not.
-        restart: which.
-        frame: what sequences look like.
+        restart: index of the restart.
+        frame: format of the sequences.
         classes: c names.
         weight: ``(c, shape.units)`` read-out of that restart.
         bias: ``(c,)``
 
     Raises:
         ValueError: if a table of numbers would be too large.
+
+    Example:
+        >>> from zoo.programs.learn.sizes import Sizes
+        >>> sizes = Sizes(tokens=2, length=3, classes=2, width=3, heads=1, counters=0, tables=0, number_tables=0)
+        >>> network = Network(sizes)
+        >>> frame = Frame(("a", "b"), length=3)
+        >>> program = compile_network(network, 0, frame, ("x", "y"), torch.zeros(2, sizes.units), torch.zeros(2))
+        >>> program.reads
+        ('token', 'position', 'head_1_1')
     """
-    s = network.shape
-    gates, number_gates, predicates, embedding = _choices(network, restart)
-    position = Input("position", frame.length)
-    if embedding is None:
-        nodes: list[Node] = [Input("token", len(frame.tokens), tuple(range(len(frame.tokens))), frame.tokens)]
-    else:
-        nodes = [Input(f"word_{v + 1}", s.width, tuple(row)) for v, row in enumerate(embedding)]
-    nodes.append(position)
-    stream, numbers = [n.name for n in nodes], ["one"]
-    sizes = {n.name: n.size for n in nodes if isinstance(n, Input)}
-    ranges = {"one": 2}  # the constant is read as a number that is always 1
-
-    def wanted(query: str, key: str) -> tuple[int, ...]:
-        return tuple(w if w < sizes[key] else NOTHING for w in next(predicates)[: sizes[query]])
-
-    for layer in range(s.layers):
-        asks, keys, values = ([stream[next(gates)] for _ in range(m)] for m in (s.heads + s.counters,) * 2 + (s.heads,))
-        adds = [numbers[next(number_gates)] for _ in range(s.counters)]
-        born: list[Node] = []
-        for h in range(s.heads):
-            node = Select(f"head_{layer + 1}_{h + 1}", asks[h], keys[h], values[h], wanted(asks[h], keys[h]))
-            sizes[node.name] = sizes[node.value]
-            born.append(node)
-        for h in range(s.counters):
-            query, key = asks[s.heads + h], keys[s.heads + h]
-            add = None if adds[h] == "one" else adds[h]
-            count = Count(f"count_{layer + 1}_{h + 1}", query, key, add, wanted(query, key))
-            ranges[count.name] = frame.length * (ranges[adds[h]] - 1) + 1
-            born.append(count)
-        nodes += born
-        stream += [n.name for n in born if isinstance(n, Select)]
-        numbers += [n.name for n in born if isinstance(n, Count)]
-        born = []
-        for m in range(s.tables):
-            reads = stream[next(gates)], stream[next(gates)]
-            entries = _entries(network, restart, layer, m, kind=0, sizes=(sizes[reads[0]], sizes[reads[1]]))
-            born.append(Table(f"table_{layer + 1}_{m + 1}", reads, s.width, tuple(entries)))
-        for m in range(s.number_tables):
-            reads = numbers[next(number_gates)], numbers[next(number_gates)]
-            name = f"tally_{layer + 1}_{m + 1}"
-            size = ranges[reads[0]], ranges[reads[1]]
-            _check(name, size)
-            entries = torch.tensor(_entries(network, restart, layer, m, kind=1, sizes=size)).view(size)
-            for axis, read in enumerate(reads):
-                entries = entries.select(axis, 1).unsqueeze(axis) if read == "one" else entries
-            kept = tuple(read for read in reads if read != "one")
-            born.append(Table(name, kept, s.width, tuple(entries.flatten().tolist())))
-        nodes += born
-        stream += [n.name for n in born]
-        sizes |= dict.fromkeys((n.name for n in born), s.width)
-    reads = (*stream, *numbers[1:])
+    compiler = _Compiler(network, restart, frame)
+    for layer in range(network.shape.layers):
+        compiler.add_heads(layer)
+        compiler.add_tables(layer)
+    reads = (*compiler.stream, *compiler.numbers[1:])
+    columns = _columns([compiler.sizes.get(name) for name in reads], network.shape.width)
     return Program(
         frame,
-        tuple(nodes),
+        tuple(compiler.nodes),
         reads,
         classes,
-        *_narrow(weight, bias, [sizes.get(n) for n in reads], s.width),
-        causal=s.causal,
-        pooled=s.pooled,
+        weight[:, columns],
+        bias,
+        causal=network.shape.causal,
+        pooled=network.shape.pooled,
     )
 
 
-def _check(name: str, size: tuple[int, int]) -> None:
-    if size[0] * size[1] > LARGEST:
-        raise ValueError(
-            f"{name!r} would have {size[0] * size[1]} entries; at most {LARGEST}:"
-            " use fewer layers, a shorter length, or counters that are not chained"
-        )
-
-
-def _narrow(weight: Tensor, bias: Tensor, sizes: list[int | None], width: int) -> tuple[Tensor, Tensor]:
-    """Leave out the weights of values that a variable does not have; None for a number."""
-    kept, at = [], 0
+def _columns(sizes: Sequence[int | None], width: int) -> list[int]:
+    """Return the units of values that variables have: of ``width`` units each, or one for a number (size None)."""
+    columns: list[int] = []
+    start = 0
     for size in sizes:
-        kept += range(at, at + (1 if size is None else size))
-        at += 1 if size is None else width
-    return weight[:, kept], bias
+        columns += range(start, start + (1 if size is None else size))
+        start += 1 if size is None else width
+    return columns
 
 
-@torch.no_grad()
-def _choices(
-    network: Network, restart: int
-) -> tuple[Iterator[int], Iterator[int], Iterator[list[int]], list[list[int]] | None]:
-    """Variable of each gate, number of each gate, wanted key of each predicate's rows, learned values of the tokens."""
-    gates = network.gates[restart].masked_fill(~network.visible, OUT).argmax(1)
-    numbers = network.number_gates[restart].masked_fill(~network.visible_numbers, OUT).argmax(1)
-    table = network.embedding[restart].argmax(1).tolist() if network.shape.variables else None
-    return iter(gates.tolist()), iter(numbers.tolist()), iter(network.predicates[restart].argmax(2).tolist()), table
+class _Compiler:
+    """Nodes of a program, added layer by layer in the order of the network's gates.
 
+    Attributes:
+        nodes: so far.
+        stream: names of the categories, in the order in which gates choose from them.
+        numbers: names of the numbers, the constant 1 first.
+        sizes: of the categories.
+        ranges: of the numbers.
+    """
 
-@torch.no_grad()
-def _entries(network: Network, restart: int, layer: int, m: int, *, kind: int, sizes: tuple[int, int]) -> list[int]:
-    """Output for every pair of values ``sizes`` that table m of a layer may read, the second running fastest."""
-    s = network.shape
-    one, two = torch.cartesian_prod(*(torch.arange(size, device=network.gates.device) for size in sizes)).T
-    found: list[int] = []
-    for a, c in zip(one.split(1 << 16), two.split(1 << 16), strict=True):
-        if kind == 0 and s.direct:
-            logits = network.entries[restart, layer * s.tables + m][:, a * s.width + c]
-        else:
-            eye = torch.eye(s.width, dtype=network.gates.dtype, device=a.device)
-            read = torch.stack([a, c]).to(network.gates) if kind else torch.cat([eye[:, a], eye[:, c]])
-            at = restart, layer * (s.number_tables if kind else s.tables) + m
-            hidden = (network.first[kind][at] @ read + network.first_bias[kind][at]).relu()
-            logits = network.second[kind][at] @ hidden + network.second_bias[kind][at]
-        found += logits.argmax(0).tolist()
-    return found
+    @torch.no_grad()
+    def __init__(self, network: Network, restart: int, frame: Frame) -> None:
+        self.network = network
+        self.restart = restart
+        self.frame = frame
+        s = network.shape
+        gates = network.gates[restart].masked_fill(~network.visible, NOT_A_CHOICE).argmax(1)
+        number_gates = network.number_gates[restart].masked_fill(~network.visible_numbers, NOT_A_CHOICE).argmax(1)
+        self._gates = iter(gates.tolist())
+        self._number_gates = iter(number_gates.tolist())
+        self._predicates = iter(network.predicates[restart].argmax(2).tolist())
+        inputs = [Input("token", len(frame.tokens), tuple(range(len(frame.tokens))), frame.tokens)]
+        if s.variables:
+            words = network.embedding[restart].argmax(1).tolist()
+            inputs = [Input(f"word_{v + 1}", s.width, tuple(row)) for v, row in enumerate(words)]
+        inputs.append(Input("position", frame.length))
+        self.nodes: list[Node] = list(inputs)
+        self.stream = [node.name for node in inputs]
+        self.sizes = {node.name: node.size for node in inputs}
+        self.numbers = [ONE]
+        self.ranges = {ONE: 2}
+
+    def _read(self, count: int) -> list[str]:
+        """Return the categories that the next gates choose."""
+        return [self.stream[next(self._gates)] for _ in range(count)]
+
+    def _read_numbers(self, count: int) -> list[str]:
+        """Return the numbers that the next gates choose."""
+        return [self.numbers[next(self._number_gates)] for _ in range(count)]
+
+    def _wanted(self, query: str, key: str) -> tuple[int, ...]:
+        """Return the wanted keys of the next predicate."""
+        row = next(self._predicates)[: self.sizes[query]]
+        return tuple(value if value < self.sizes[key] else NOTHING for value in row)
+
+    def add_heads(self, layer: int) -> None:
+        """Add the attention heads of a layer, those that copy before those that count."""
+        s = self.network.shape
+        queries = self._read(s.heads + s.counters)
+        keys = self._read(s.heads + s.counters)
+        values = self._read(s.heads)
+        summed = self._read_numbers(s.counters)
+        for h, (query, key, value) in enumerate(zip(queries, keys, values, strict=False)):
+            name = f"head_{layer + 1}_{h + 1}"
+            self.nodes.append(Select(name, query, key, value, self._wanted(query, key)))
+            self.sizes[name] = self.sizes[value]
+        for h, (query, key, number) in enumerate(zip(queries[s.heads :], keys[s.heads :], summed, strict=True)):
+            name = f"count_{layer + 1}_{h + 1}"
+            value = None if number == ONE else number
+            self.nodes.append(Count(name, query, key, value, self._wanted(query, key)))
+            self.ranges[name] = self.frame.length * (self.ranges[number] - 1) + 1
+        self.stream += [f"head_{layer + 1}_{h + 1}" for h in range(s.heads)]
+        self.numbers += [f"count_{layer + 1}_{h + 1}" for h in range(s.counters)]
+
+    def add_tables(self, layer: int) -> None:
+        """Add the tables of a layer, those of categories before those of numbers."""
+        s = self.network.shape
+        names = []
+        for m in range(s.tables):
+            one, two = self._read(2)
+            entries = self._entries(layer, m, CATEGORIES, (self.sizes[one], self.sizes[two]))
+            names.append(f"table_{layer + 1}_{m + 1}")
+            self.nodes.append(Table(names[-1], (one, two), s.width, tuple(entries.tolist())))
+        for m in range(s.number_tables):
+            reads = self._read_numbers(2)
+            size = self.ranges[reads[0]], self.ranges[reads[1]]
+            names.append(f"tally_{layer + 1}_{m + 1}")
+            check_table_size(names[-1], size[0] * size[1])
+            entries = self._entries(layer, m, NUMBERS, size).view(size)
+            for axis, read in enumerate(reads):
+                entries = entries.select(axis, 1).unsqueeze(axis) if read == ONE else entries
+            variables = tuple(read for read in reads if read != ONE)
+            self.nodes.append(Table(names[-1], variables, s.width, tuple(entries.flatten().tolist())))
+        self.stream += names
+        self.sizes |= dict.fromkeys(names, s.width)
+
+    @torch.no_grad()
+    def _entries(self, layer: int, m: int, kind: int, sizes: tuple[int, int]) -> Tensor:
+        """Return ``(product of sizes,)`` the output of table m of a layer for each pair of values."""
+        network = self.network
+        s = network.shape
+        first, second = torch.cartesian_prod(*(torch.arange(size, device=network.gates.device) for size in sizes)).T
+        eye = torch.eye(s.width, dtype=network.gates.dtype, device=first.device)
+        at = self.restart, layer * (s.number_tables if kind == NUMBERS else s.tables) + m
+        outputs = []
+        for a, b in zip(first.split(CHUNK), second.split(CHUNK), strict=True):
+            if kind == CATEGORIES and s.direct:
+                logits = network.entries[at][:, a * s.width + b]
+            else:
+                read = torch.stack([a, b]).to(network.gates) if kind == NUMBERS else torch.cat([eye[:, a], eye[:, b]])
+                hidden = (network.first[kind][at] @ read + network.first_bias[kind][at]).relu()
+                logits = network.second[kind][at] @ hidden + network.second_bias[kind][at]
+            outputs.append(logits.argmax(0).cpu())
+        return torch.cat(outputs)

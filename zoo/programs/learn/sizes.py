@@ -1,30 +1,41 @@
-"""Sizes of the network of a program."""
+"""Sizes of the relaxed network of a program."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+COUNTS_FROM_ONE = ("tokens", "length", "classes", "width", "hidden")
+COUNTS_FROM_ZERO = ("variables", "layers", "heads", "counters", "tables", "number_tables")
+
 
 @dataclass(frozen=True)
-class Shape:
-    """Sizes of a network.
+class Sizes:
+    """Sizes of a relaxed network.
 
     Attributes:
-        tokens: of the vocabulary.
+        tokens: size of the vocabulary.
         length: n, largest number of positions.
         classes: c.
-        width: k, values of every variable; at least ``length``, and ``tokens`` where they are read whole.
-        variables: of the embedding; 0 to read tokens whole.
-        layers: each with the following.
-        heads: that select.
-        counters: heads that count.
-        tables: that read two categories.
-        number_tables: that read two numbers.
-        chained: whether counters may add up earlier counters.
-        direct: whether tables of categories are learned entry by entry; else by a small network of ``hidden`` units.
-        hidden: width of those networks.
-        causal: a position sees only what comes before.
-        pooled: one answer for a sequence.
+        width: k, values of every variable; at least ``length``, and at least ``tokens`` if ``variables`` is 0.
+        variables: number of learned properties of each token; 0 to read tokens as a whole.
+        layers: number of layers, each with the following.
+        heads: attention heads that copy.
+        counters: attention heads that count.
+        tables: tables of two categories.
+        number_tables: tables of two numbers.
+        chained: whether counters may sum earlier counters.
+        direct: whether tables of categories are learned entry by entry; else each is a network with one hidden layer.
+        hidden: width of these networks.
+        causal: whether a position attends only to itself and earlier positions.
+        pooled: whether there is one answer for a sequence.
+
+    Raises:
+        ValueError: if a size is too small.
+
+    Example:
+        >>> sizes = Sizes(tokens=4, length=5, classes=2, width=5, heads=2, counters=1, tables=1, number_tables=1)
+        >>> sizes.categories(layer=1), sizes.numbers(layer=1), sizes.units
+        (6, 2, 31)
     """
 
     tokens: int
@@ -44,26 +55,26 @@ class Shape:
     pooled: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "length", "classes", "width", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("variables", "layers", "heads", "counters", "tables", "number_tables"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
-        least = max(self.length, 0 if self.variables else self.tokens)
-        if self.width < least:
-            raise ValueError(f"width is {self.width}; expected {least} or more for {self.tokens} tokens, {self.length}")
+        for names, smallest in ((COUNTS_FROM_ONE, 1), (COUNTS_FROM_ZERO, 0)):
+            for name in names:
+                if getattr(self, name) < smallest:
+                    raise ValueError(f"{name} is {getattr(self, name)}; expected {smallest} or more")
+        smallest = max(self.length, 0 if self.variables else self.tokens)
+        if self.width < smallest:
+            raise ValueError(
+                f"width is {self.width}; expected {smallest} or more for {self.tokens} tokens and length {self.length}"
+            )
 
-    def seen(self, layer: int, *, mid: bool = False) -> int:
-        """Categories that a layer reads; ``mid`` for its tables, which read its heads too."""
-        step = self.heads + self.tables + self.number_tables
-        return max(1, self.variables) + 1 + layer * step + (self.heads if mid else 0)
+    def categories(self, layer: int, *, after_heads: bool = False) -> int:
+        """Return the number of categories that a layer reads; its tables read its heads too (``after_heads``)."""
+        per_layer = self.heads + self.tables + self.number_tables
+        return max(1, self.variables) + 1 + layer * per_layer + (self.heads if after_heads else 0)
 
-    def numbers(self, layer: int, *, mid: bool = False) -> int:
-        """Numbers that a layer reads, the constant 1 among them."""
-        return 1 + (layer + mid) * self.counters
+    def numbers(self, layer: int, *, after_heads: bool = False) -> int:
+        """Return the number of numbers that a layer reads, including the constant 1."""
+        return 1 + (layer + after_heads) * self.counters
 
     @property
     def units(self) -> int:
-        """Of the read-out."""
-        return self.seen(self.layers) * self.width + self.layers * self.counters
+        """Number of units of the read-out."""
+        return self.categories(self.layers) * self.width + self.layers * self.counters

@@ -1,4 +1,4 @@
-"""Improves a program by small changes, each judged by running it: predicate rows, table entries, what is read."""
+"""Local search: single changes of rows and inputs of nodes, each kept if the loss falls."""
 
 from __future__ import annotations
 
@@ -10,152 +10,109 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.programs.ir.interpreter import fill, run, strength
-from zoo.programs.ir.nodes import Count, Input, Node, Select, Table, reads_of
+from zoo.programs.ir.interpreter import compute, run, strength
+from zoo.programs.ir.nodes import reads_of
 from zoo.programs.ir.program import Program
-from zoo.programs.ir.reachability import coverage
-from zoo.programs.label_positions import Questions
+from zoo.programs.label_positions import LabeledPositions
+from zoo.programs.reduce.moves import Move, moves
 from zoo.sequence_spec import NOTHING
 
-Refit = Callable[[Program, Questions], Program]
+Refit = Callable[[Program, LabeledPositions], Program]
+MIN_GAIN = 1e-7  # nats; smaller differences are rounding errors
 
 
 def search(
-    program: Program, given: Questions, *, refit: Refit, tries: int = 20_000, sample: int = 1000, seed: int = 0
+    program: Program,
+    labeled: LabeledPositions,
+    *,
+    refit: Refit,
+    tries: int = 20_000,
+    sample: int = 1000,
+    seed: int = 0,
 ) -> Program:
-    """Try changes of single choices in random order; keep each that lowers the loss on a sample of the sequences.
+    """Try changes of single choices in random order, and keep each that lowers the loss on a sample of sequences.
 
-    The read-out is held while choices change, and fitted again after each round, in which every change is tried once.
-    Only what depends on a change is computed anew.
+    The read-out is fixed while choices change, and fitted again after each round, in which every change is tried once.
+    Only variables that depend on a change are computed again.
 
     Args:
-        program: where to start.
-        given: labelled questions.
+        program: to start from.
+        labeled: data that decide.
         refit: fits the read-out of a program.
-        tries: changes to try in all.
-        sample: sequences that judge a change; all of them judge a round.
+        tries: total number of changes to try.
+        sample: number of sequences that decide on a change; all of them decide on a round.
         seed: of the order of the changes.
     """
-    draw, few = random.Random(seed), given.some(sample, seed)
+    draw = random.Random(seed)
+    subset = labeled.sample(sample, seed)
     current = best = program
-    lowest = loss(program, given)
+    lowest = loss(program, labeled)
     while tries > 0:
-        judge, changed = _Judge(current, few), 0
-        for place, make in _moves(current, few, draw)[:tries]:
+        state = SearchState(current, subset)
+        changed = 0
+        for move in moves(current, subset, draw)[:tries]:
             tries -= 1
-            changed += judge.keep_if_better(place, make)
-        current = refit(judge.program(), given)
-        if (now := loss(current, given)) < lowest:
-            best, lowest = current, now
+            changed += state.keep_if_better(move)
+        current = refit(state.program(), labeled)
+        now = loss(current, labeled)
+        if now < lowest:
+            best = current
+            lowest = now
         if not changed:
             break
     return best
 
 
-class _Judge:
-    """A program under change, with everything it computes on some questions."""
+def loss(program: Program, labeled: LabeledPositions) -> float:
+    """Return the mean cross-entropy in nats."""
+    return float(F.cross_entropy(labeled.logits(program), labeled.y))
 
-    def __init__(self, program: Program, given: Questions) -> None:
-        self.start, self.given, self.nodes = program, given, list(program.nodes)
-        self.real = given.codes != NOTHING
-        self.found = run(program, given.codes, check=False)
-        self.parts = {name: self._part(name, self.found[name]) for name in program.reads}
+
+class SearchState:
+    """A program during the search, with everything that it computes on the labeled sequences."""
+
+    def __init__(self, program: Program, labeled: LabeledPositions) -> None:
+        self.start = program
+        self.labeled = labeled
+        self.nodes = list(program.nodes)
+        self.real = labeled.codes != NOTHING
+        self.variables = run(program, labeled.codes, check=False)
+        self.parts = {name: self._part(name, self.variables[name]) for name in program.reads}
         self.logits = program.bias + sum(self.parts.values(), torch.zeros_like(program.bias))
-        self.least = float(F.cross_entropy(self.logits.expand(len(given.y), -1), given.y))
+        self.loss = float(F.cross_entropy(self.logits.expand(len(labeled.y), -1), labeled.y))
 
     def _part(self, name: str, value: Tensor) -> Tensor:
-        """What a variable adds to the logits ``(q, c)``."""
-        p = self.start
-        part = strength(p, name, value, self.real, self.given.asked) @ p.weight[:, p.columns(name)].T
-        return self.given.answers_of(p, part)
+        """Return what a variable adds to the logits ``(q, c)``."""
+        units = strength(self.start, name, value, self.real, self.labeled.positions)
+        return self.labeled.per_label(self.start, units @ self.start.weight[:, self.start.columns(name)].T)
 
-    def keep_if_better(self, place: int, make: Callable[[Node], Node]) -> bool:
-        """Change one node; whether the loss falls, and then the change stays."""
-        node = make(self.nodes[place])
+    def keep_if_better(self, move: Move) -> bool:
+        """Change one node and keep the change if the loss falls; return whether it is kept."""
+        place = move.place
+        node = move(self.nodes[place])
         if node == self.nodes[place] or not set(reads_of(node)) <= {n.name for n in self.nodes[:place]}:
             return False
         new: dict[str, Tensor] = {}
         for i, other in enumerate(self.nodes[place:]):
             if i == 0 or not new.keys().isdisjoint(reads_of(other)):
-                value = fill(self.start, node if i == 0 else other, {**self.found, **new}, self.given.codes)
-                if not torch.equal(value, self.found[other.name]):
+                changed = node if i == 0 else other
+                value = compute(self.start, changed, {**self.variables, **new}, self.labeled.codes)
+                if not torch.equal(value, self.variables[other.name]):
                     new[other.name] = value
         parts = {name: self._part(name, value) for name, value in new.items() if name in self.parts}
         if not parts:
             return False
         logits = self.logits + sum(part - self.parts[name] for name, part in parts.items())
-        now = float(F.cross_entropy(logits, self.given.y))
-        if now >= self.least - 1e-7:
+        now = float(F.cross_entropy(logits, self.labeled.y))
+        if now >= self.loss - MIN_GAIN:
             return False
-        self.nodes[place], self.logits, self.least = node, logits, now
-        self.found |= new
+        self.nodes[place] = node
+        self.logits = logits
+        self.loss = now
+        self.variables |= new
         self.parts |= parts
         return True
 
     def program(self) -> Program:
-        """With all changes that were kept."""
+        """Return the program with all changes that were kept."""
         return replace(self.start, nodes=tuple(self.nodes))
-
-
-def loss(program: Program, given: Questions) -> float:
-    """Mean cross-entropy."""
-    logits = given.features(program) @ program.weight.T + program.bias
-    return float(F.cross_entropy(logits, given.y))
-
-
-Move = tuple[int, Callable[[Node], Node]]
-
-
-def _moves(program: Program, given: Questions, draw: random.Random) -> list[Move]:
-    """Every other value of every row in use, and every other variable of the same values for each read."""
-    used = coverage(program, given.codes)
-    moves: list[Move] = []
-    for place, node in enumerate(program.nodes):
-        if isinstance(node, Input):
-            continue
-        rows = used[node.name].nonzero()[:, 0].tolist()
-        table = isinstance(node, Table)
-        choices = range(node.outputs) if table else range(NOTHING, program.domains[node.key].size)
-        moves += [(place, _Row(row, value)) for row in rows for value in choices]
-        before = [n.name for n in program.nodes[:place]]
-        for field, name in _reads(node):
-            domain = program.domains[name]
-            alike = [n for n in before if n != name and program.domains[n][:2] == domain[:2]]
-            moves += [(place, _Gate(field, other)) for other in alike]
-    draw.shuffle(moves)
-    return moves
-
-
-def _reads(node: Node) -> list[tuple[str | int, str]]:
-    if isinstance(node, Table):
-        return list(enumerate(node.reads))
-    assert isinstance(node, (Select, Count))
-    return [(f, getattr(node, f)) for f in ("query", "key", "value") if getattr(node, f) is not None]
-
-
-class _Row:
-    """Another entry of a table, or another wanted key."""
-
-    def __init__(self, row: int, value: int) -> None:
-        self.row, self.value = row, value
-
-    def __call__(self, node: Node) -> Node:
-        field = "entries" if isinstance(node, Table) else "wanted"
-        rows = list(getattr(node, field))
-        rows[self.row] = self.value
-        return replace(node, **{field: tuple(rows)})
-
-
-class _Gate:
-    """Another variable read."""
-
-    def __init__(self, field: str | int, name: str) -> None:
-        self.field, self.name = field, name
-
-    def __call__(self, node: Node) -> Node:
-        if isinstance(self.field, int):
-            assert isinstance(node, Table)
-            reads = list(node.reads)
-            reads[self.field] = self.name
-            return replace(node, reads=tuple(reads))
-        return replace(node, **{self.field: self.name})

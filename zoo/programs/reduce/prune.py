@@ -1,31 +1,30 @@
-"""Makes a program smaller as far as a given loss of accuracy allows."""
+"""Pruning: fewer variables and simpler rows, as far as a given loss of accuracy allows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.programs.codegen.conditions import rule
-from zoo.programs.ir.nodes import Input, Table
+from zoo.programs.codegen.formulas import best_formula
+from zoo.programs.ir.nodes import Input, Node, Table, rows_of, with_rows
 from zoo.programs.ir.program import Program
 from zoo.programs.ir.reachability import coverage, reachable
-from zoo.programs.label_positions import Questions
-from zoo.programs.learn.linear_readout import fit, rounded
+from zoo.programs.label_positions import LabeledPositions
+from zoo.programs.reduce.refit import refitted, without_all
 from zoo.programs.reduce.simplify import forget_unused, simplify
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """What pruning did.
+    """Result of pruning.
 
     Attributes:
-        program: the smaller one.
-        accuracy: on the questions that chose, before and after.
-        variables: live ones before and after.
+        program: the smaller program.
+        accuracy: on the labels that decide, before and after.
+        variables: number of variables, before and after.
         dropped: variables taken out of the read-out, in order.
     """
 
@@ -35,127 +34,108 @@ class Pruned:
     dropped: tuple[str, ...]
 
 
-def prune(program: Program, train: Questions, choose: Questions, *, cost: float = 0.005, l2: float = 1e-6) -> Pruned:
-    """Take variables out of the read-out as long as accuracy falls by no more than ``cost``; refit what is left.
+def prune(
+    program: Program, train: LabeledPositions, choose: LabeledPositions, *, cost: float = 0.005, l2: float = 1e-6
+) -> Pruned:
+    """Take variables out of the read-out and refit it, as long as accuracy falls by no more than ``cost``.
 
-    The variable whose loss, replaced by its mean, hurts least goes first. Then rows of tables and predicates that no
-    training sequence used are set to the most frequent answer, if accuracy stands that, and predicates that are nearly
-    a formula become it, if it costs nothing.
+    Variables are tried in the order of how much the loss grows when each is replaced by its mean. Then rows of tables
+    and predicates that no training sequence uses are set to the most frequent value if accuracy allows it, and
+    predicates that are nearly a formula become the formula if that costs nothing.
 
     Args:
         program: to prune.
-        train: what the read-out is fitted on.
-        choose: what accuracy is measured on.
-        cost: largest share of answers that may be lost.
-        l2: of the fit.
+        train: the read-out is fitted on these.
+        choose: accuracy is measured on these.
+        cost: largest accuracy that may be lost, between 0 and 1.
+        l2: penalty of the fit.
     """
     before = simplify(program)
     start = choose.accuracy(before)
-    least, best, dropped = start - cost, before, []
+    limit = start - cost
+    best = before
+    dropped: list[str] = []
     refused: set[str] = set()
     while len(refused) < len(best.reads):
         features = train.features(best)
-        order = [n for n in _harmless(best, features, train.y) if n not in refused]
+        order = [name for name in _by_importance(best, features, train.y) if name not in refused]
         group = order[: max(1, len(order) // 4)]
-        while group:  # the most harmless quarter at once; if that is too much, fewer
-            tried = simplify(refitted(_without(best, group, features), train, l2))
-            if choose.accuracy(tried) >= least:
+        while group:  # the least important quarter at once; if that costs too much, half of it
+            trial = simplify(refitted(without_all(best, group, features), train, l2))
+            if choose.accuracy(trial) >= limit:
                 dropped += group
-                best = tried
+                best = trial
                 break
             if len(group) == 1:
                 refused.add(group[0])
             group = group[: len(group) // 2]
     unused = simplify(forget_unused(best, train.codes))
-    best = unused if choose.accuracy(unused) >= least else best
-    best = _tidy(_formulas(best, choose), train.codes, choose)
-    live = len(before.nodes), len(best.nodes)
-    return Pruned(best, (start, choose.accuracy(best)), live, tuple(dropped))
+    best = unused if choose.accuracy(unused) >= limit else best
+    best = _with_common_rows(_with_formulas(best, choose), train.codes, choose)
+    variables = len(before.nodes), len(best.nodes)
+    return Pruned(best, (start, choose.accuracy(best)), variables, tuple(dropped))
 
 
-def _formulas(program: Program, choose: Questions) -> Program:
-    """Predicates that are nearly a formula, such as the same value, become it where that costs no accuracy."""
-    known, at = reachable(program), choose.accuracy(program)
+def _replaced(program: Program, place: int, node: Node) -> Program:
+    return replace(program, nodes=(*program.nodes[:place], node, *program.nodes[place + 1 :]))
+
+
+def _with_formulas(program: Program, choose: LabeledPositions) -> Program:
+    """Replace predicates that are nearly a formula by the formula where that costs no accuracy."""
+    known = reachable(program)
+    limit = choose.accuracy(program)
     for place, node in enumerate(program.nodes):
         if isinstance(node, (Input, Table)) or node.query is None:
             continue
-        asks = {q: node.wanted[q] for q in known[node.query]}
-        _, meant = rule(program.domains[node.query], program.domains[node.key], asks)
-        wanted = tuple(meant.get(q, w) for q, w in enumerate(node.wanted))
-        nodes = [*program.nodes[:place], replace(node, wanted=wanted), *program.nodes[place + 1 :]]
-        tried = replace(program, nodes=tuple(nodes))
-        if wanted != node.wanted and choose.accuracy(tried) >= at:
-            program = tried
+        wanted = {q: node.wanted[q] for q in known[node.query]}
+        _, keys = best_formula(program.domains[node.query], program.domains[node.key], wanted)
+        rows = tuple(keys.get(q, w) for q, w in enumerate(node.wanted))
+        trial = _replaced(program, place, replace(node, wanted=rows))
+        if rows != node.wanted and choose.accuracy(trial) >= limit:
+            program = trial
     return simplify(program)
 
 
-def _tidy(program: Program, codes: Tensor, choose: Questions, *, most: int = 100) -> Program:
-    """Rows of predicates and small tables become what most others are, rarest first, where it costs no accuracy.
+def _with_common_rows(program: Program, codes: Tensor, choose: LabeledPositions, *, max_rows: int = 100) -> Program:
+    """Set rows of predicates and small tables to the most frequent value, rarest first, where that costs no accuracy.
 
-    Predicates that are a formula stay.
+    Predicates that are a formula are left unchanged.
     """
-    counts, at, known = coverage(program, codes), choose.accuracy(program), reachable(program)
+    counts = coverage(program, codes)
+    limit = choose.accuracy(program)
+    known = reachable(program)
     for place, node in enumerate(program.nodes):
-        if isinstance(node, Input) or len(counts[node.name]) > most:
+        if isinstance(node, Input) or len(counts[node.name]) > max_rows:
             continue
         if not isinstance(node, Table) and node.query is not None:
-            asks = {q: node.wanted[q] for q in known[node.query]}
-            if rule(program.domains[node.query], program.domains[node.key], asks)[1] == asks:
+            wanted = {q: node.wanted[q] for q in known[node.query]}
+            if best_formula(program.domains[node.query], program.domains[node.key], wanted)[1] == wanted:
                 continue
-        field = "entries" if isinstance(node, Table) else "wanted"
         used = counts[node.name].tolist()
+        current = node
         for row in sorted(range(len(used)), key=used.__getitem__):
-            rows = list(getattr(program.nodes[place], field))
-            votes = Counter({value: 0 for value in rows})
-            for value, many in zip(rows, used, strict=True):
-                votes[value] += many
-            if (common := votes.most_common(1)[0][0]) == rows[row]:
+            rows = list(rows_of(current))
+            votes: Counter[int] = Counter({value: 0 for value in rows})
+            for value, count in zip(rows, used, strict=True):
+                votes[value] += count
+            common = votes.most_common(1)[0][0]
+            if common == rows[row]:
                 continue
             rows[row] = common
-            new = replace(program.nodes[place], **{field: tuple(rows)})
-            tried = replace(program, nodes=(*program.nodes[:place], new, *program.nodes[place + 1 :]))
-            if choose.accuracy(tried) >= at:
-                program = tried
+            changed = with_rows(current, tuple(rows))
+            trial = _replaced(program, place, changed)
+            if choose.accuracy(trial) >= limit:
+                program = trial
+                current = changed
     return simplify(program)
 
 
-def _harmless(program: Program, features: Tensor, y: Tensor) -> list[str]:
-    """Variables of the read-out by how little the loss grows once each is replaced by its mean."""
+def _by_importance(program: Program, features: Tensor, y: Tensor) -> list[str]:
+    """Return the variables of the read-out, ordered by the loss when each is replaced by its mean."""
     logits = features @ program.weight.T + program.bias
     loss = {}
     for name in program.reads:
         at = program.columns(name)
         part = features[:, at] @ program.weight[:, at].T
-        loss[name] = float(torch.nn.functional.cross_entropy(logits - part + part.mean(0), y))
+        loss[name] = float(F.cross_entropy(logits - part + part.mean(0), y))
     return sorted(loss, key=lambda name: loss[name])
-
-
-def without(program: Program, name: str, mean: Tensor) -> Program:
-    """The read-out without a variable, in whose place the ``mean`` strength of its units is added to the bias."""
-    at = program.columns(name)
-    bias = program.bias + program.weight[:, at] @ mean
-    left = torch.cat([program.weight[:, : at.start], program.weight[:, at.stop :]], 1)
-    return replace(program, reads=tuple(n for n in program.reads if n != name), weight=left, bias=bias)
-
-
-def _without(program: Program, names: Sequence[str], features: Tensor) -> Program:
-    means = {name: features[:, program.columns(name)].mean(0) for name in names}
-    for name, mean in means.items():
-        program = without(program, name, mean)
-    return program
-
-
-def refitted(program: Program, questions: Questions, l2: float, *, steps: int = 60) -> Program:
-    """With the read-out fitted, from where it is; units that add nothing go on adding nothing, unless all do."""
-    kept = program.weight.any(0)
-    kept = kept if bool(kept.any()) else ~kept
-    weight = torch.zeros_like(program.weight)
-    features = questions.features(program)[:, kept]
-    weight[:, kept], bias = fit(features, questions.y, program.weight[:, kept], program.bias, l2=l2, steps=steps)
-    return replace(program, weight=weight, bias=bias)
-
-
-def fitted(program: Program, given: Questions, *, l2: float = 1e-6, bits: int = 6) -> Program:
-    """With the read-out fitted, unless the one it has answers better; in multiples of ``2 ** -bits``."""
-    both = [rounded(p.weight, p.bias, bits) for p in (refitted(program, given, l2, steps=300), program)]
-    return max((replace(program, weight=w, bias=b) for w, b in both), key=given.accuracy)

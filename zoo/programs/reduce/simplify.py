@@ -1,4 +1,4 @@
-"""Makes a program smaller without changing what it computes; and one step that may change it."""
+"""Simplification: smaller programs that compute the same; and one step that may change the function."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zoo.programs.ir.nodes import Input, Node, Table, reads_of, with_reads
+from zoo.programs.ir.nodes import Count, Input, Node, Select, Table, reads_of, rows_of, with_reads, with_rows
 from zoo.programs.ir.program import Program
-from zoo.programs.ir.reachability import Reach, combinations, coverage, entries_in_use, reachable, wants
+from zoo.programs.ir.reachability import Reach, combinations, coverage, entries_in_use, reachable, wanted_keys
 from zoo.sequence_spec import NOTHING
 
 
 def simplify(program: Program) -> Program:
-    """The same function, smaller: constants folded, duplicates merged, what nothing reads removed.
+    """Return a smaller program that computes the same function.
 
-    Tables lose reads that make no difference, predicates of one answer lose their query. Rows that no input can reach
-    are set to what is most frequent.
+    Constants are folded, duplicates merged, unused nodes removed. Tables lose inputs that make no difference,
+    predicates with a single answer lose their query. Unreachable rows are set to the most frequent value.
+
+    Example:
+        >>> from zoo.sequence_spec import Frame
+        >>> nodes = (Input("token", 2, (0, 1), ("a", "b")), Table("same", ("token",), 2, (1, 1)))
+        >>> frame = Frame(("a", "b"), length=4)
+        >>> program = Program(frame, nodes, ("token", "same"), ("x",), torch.ones(1, 4), torch.zeros(1))
+        >>> small = simplify(program)
+        >>> small.reads, small.bias.tolist()
+        (('token',), [1.0])
     """
     while True:
         smaller = drop_dead(_merge(_fold(program)))
@@ -28,80 +37,86 @@ def simplify(program: Program) -> Program:
 
 
 def _fold(program: Program) -> Program:
-    known, nodes = reachable(program), []
+    """Fold constants into tables, predicates and the read-out."""
+    known = reachable(program)
+    nodes: list[Node] = []
     for node in program.nodes:
         if isinstance(node, Table):
             nodes.append(_fold_table(program, node, known))
         elif isinstance(node, Input):
             nodes.append(node)
         else:
-            only = {w if w in known[node.key] else NOTHING for w in wants(node, known)}
-            if len(only) == 1:
-                nodes.append(replace(node, query=None, wanted=(only.pop(),)))
-                continue
-            assert node.query is not None
-            asked, key = known[node.query], known[node.key]
-            wanted = (w if q in asked and w in key else NOTHING for q, w in enumerate(node.wanted))
-            nodes.append(replace(node, wanted=tuple(wanted)))
+            nodes.append(_fold_predicate(node, known))
     folded = replace(program, nodes=tuple(nodes))
     for name in program.reads:
         if len(known[name]) == 1:
-            folded = _unread(folded, name, next(iter(known[name])))
+            folded = _without_constant(folded, name, next(iter(known[name])))
     return folded
 
 
+def _fold_predicate(node: Select | Count, known: Reach) -> Select | Count:
+    """Return an attention head without its query if all reachable values ask for the same key."""
+    keys = known[node.key]
+    answers = {key if key in keys else NOTHING for key in wanted_keys(node, known)}
+    if len(answers) == 1:
+        return replace(node, query=None, wanted=(answers.pop(),))
+    assert node.query is not None
+    queries = known[node.query]
+    wanted = tuple(key if q in queries and key in keys else NOTHING for q, key in enumerate(node.wanted))
+    return replace(node, wanted=wanted)
+
+
 def _fold_table(program: Program, node: Table, known: Reach) -> Table:
-    """Without reads that make no difference on reachable values."""
+    """Return a table without the inputs that make no difference on reachable values."""
     sizes = [program.domains[name].size for name in node.reads]
     used = entries_in_use(program, node, known)
     outputs = Counter(node.entries[i] for i in used)
     if len(outputs) == 1:
         return replace(node, reads=(), entries=(next(iter(outputs)),))
     common = outputs.most_common(1)[0][0]
-    if len(sizes) == 1:
-        kept = set(used)
-        return replace(node, entries=tuple(e if i in kept else common for i, e in enumerate(node.entries)))
-    cells = {cell: node.entries[cell[0] * sizes[1] + cell[1]] for cell in combinations(node, known)}
-    for axis in (0, 1):
-        by: dict[int, set[int]] = {}
-        for cell, output in cells.items():
-            by.setdefault(cell[axis], set()).add(output)
-        if all(len(found) == 1 for found in by.values()):  # the other one makes no difference
-            line = tuple(next(iter(by[v])) if v in by else common for v in range(sizes[axis]))
-            return replace(node, reads=(node.reads[axis],), entries=line)
+    if len(sizes) == 2:
+        cells = {cell: node.entries[cell[0] * sizes[1] + cell[1]] for cell in combinations(node, known)}
+        for axis in (0, 1):
+            by_value: dict[int, set[int]] = {}
+            for cell, output in cells.items():
+                by_value.setdefault(cell[axis], set()).add(output)
+            if all(len(group) == 1 for group in by_value.values()):  # the other input makes no difference
+                row = tuple(next(iter(by_value[v])) if v in by_value else common for v in range(sizes[axis]))
+                return replace(node, reads=(node.reads[axis],), entries=row)
     kept = set(used)
     return replace(node, entries=tuple(e if i in kept else common for i, e in enumerate(node.entries)))
 
 
-def _unread(program: Program, name: str, value: int) -> Program:
-    """The read-out without a variable that is always ``value``."""
+def _without_constant(program: Program, name: str, value: int) -> Program:
+    """Return the read-out without a variable that always has one value; its score moves to the bias."""
     at = program.columns(name)
-    domain = program.domains[name]
-    column = program.weight[:, at.start] * value if domain.number else program.weight[:, at.start + value]
-    left = torch.cat([program.weight[:, : at.start], program.weight[:, at.stop :]], 1)
-    reads = tuple(n for n in program.reads if n != name)
-    return replace(program, reads=reads, weight=left, bias=program.bias + column)
+    number = program.domains[name].number
+    column = program.weight[:, at.start] * value if number else program.weight[:, at.start + value]
+    weight = torch.cat([program.weight[:, : at.start], program.weight[:, at.stop :]], 1)
+    reads = tuple(read for read in program.reads if read != name)
+    return replace(program, reads=reads, weight=weight, bias=program.bias + column)
 
 
 def _merge(program: Program) -> Program:
-    """Of nodes that compute the same, the first."""
+    """Keep the first of several nodes that compute the same."""
     names: dict[str, str] = {}
     first: dict[Node, str] = {}
-    nodes = []
-    for node in program.nodes:
-        node = with_reads(node, names)
-        same = replace(node, name="")
+    nodes: list[Node] = []
+    for original in program.nodes:
+        node = with_reads(original, names)
+        same: Node = replace(node, name="")
         if isinstance(node, Table) and len(node.reads) == 2 and node.reads[0] > node.reads[1]:
-            same = replace(same, reads=node.reads[::-1], entries=_transposed(program, node))
+            same = Table("", node.reads[::-1], node.outputs, _transposed(program, node))
         if same in first:
             names[node.name] = first[same]
         else:
             first[same] = node.name
             nodes.append(node)
-    blocks: dict[str, Tensor] = {}  # weights of each variable read, those of its copies added
+    blocks: dict[str, Tensor] = {}  # weights of each variable, with those of its copies added
     for name in program.reads:
-        block, first_name = program.weight[:, program.columns(name)], names.get(name, name)
-        blocks[first_name] = blocks[first_name] + block if first_name in blocks else block
+        block = program.weight[:, program.columns(name)]
+        kept = names.get(name, name)
+        blocks[kept] = blocks[kept] + block if kept in blocks else block
     weight = torch.cat([program.weight[:, :0], *blocks.values()], 1)
     return replace(program, nodes=tuple(nodes), reads=tuple(blocks), weight=weight)
 
@@ -112,7 +127,7 @@ def _transposed(program: Program, node: Table) -> tuple[int, ...]:
 
 
 def drop_dead(program: Program) -> Program:
-    """Without nodes that neither the read-out nor a live node reads; one input always stays."""
+    """Return the program without nodes that do not influence the read-out; one input always stays."""
     live = set(program.reads)
     for node in reversed(program.nodes):
         if node.name in live:
@@ -124,21 +139,18 @@ def drop_dead(program: Program) -> Program:
 
 
 def forget_unused(program: Program, codes: Tensor) -> Program:
-    """Rows that none of these sequences used become what the used ones most often are.
-
-    On other sequences the answer may change.
-    """
-    counts, nodes = coverage(program, codes), []
+    """Set rows that no sequence ``(b, length)`` uses to the most frequent value; other sequences may be affected."""
+    counts = coverage(program, codes)
+    nodes: list[Node] = []
     for node in program.nodes:
         if isinstance(node, Input):
             nodes.append(node)
             continue
         used = counts[node.name].tolist()
-        rows = node.entries if isinstance(node, Table) else node.wanted
         votes: Counter[int] = Counter()
-        for row, many in zip(rows, used, strict=True):
-            votes[row] += many
+        for row, count in zip(rows_of(node), used, strict=True):
+            votes[row] += count
         common = votes.most_common(1)[0][0]
-        new = tuple(row if many else common for row, many in zip(rows, used, strict=True))
-        nodes.append(replace(node, entries=new) if isinstance(node, Table) else replace(node, wanted=new))
+        rows = (row if count else common for row, count in zip(rows_of(node), used, strict=True))
+        nodes.append(with_rows(node, tuple(rows)))
     return replace(program, nodes=tuple(nodes))
