@@ -34,7 +34,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "capabilities": {"batch"},
     "config": {"paths", "phase"},
     "registry": {"paths", "config"},
-    "model": {"batch", "capabilities", "explanation", "phase", "paths"},
+    "model": {"batch", "capabilities", "explanation", "phase", "paths", "prediction"},
     "inputs": GROUND | {"task"},
     "data": GROUND | {"registry", "inputs"},
     **dict.fromkeys(("metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
@@ -43,6 +43,8 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "checkpoint": GROUND | {"registry", "models", "inputs"},
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
+    "prediction": set(),
+    "prediction_writer": set(),
     "results": set(),
     "verbs": {"paths"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},

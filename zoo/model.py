@@ -16,6 +16,7 @@ from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
+from zoo.prediction import Prediction, join, stream
 
 if TYPE_CHECKING:
     from zoo.inputs.base import Inputs
@@ -171,6 +172,43 @@ class SelfExplaining(pl.LightningModule, ABC):
         mask = torch.zeros(shape, dtype=torch.bool, device=x.device)
         mask[:, ids] = True
         return strengths, mask
+
+    def predict(
+        self,
+        raw: Any,
+        *,
+        shown: int = 3,
+        batch_size: int = 256,
+        strict: bool = False,
+        skip: bool = False,
+    ) -> Prediction:
+        """Predict anything that the inputs of the model read; the training data are not needed.
+
+        Args:
+            raw: a path, a folder, a DataFrame, an image (PIL or array), or a list of such, see ``scan`` of the inputs.
+            shown: number of units named for each input; 0 for none.
+            batch_size: inputs per forward pass.
+            strict: whether an unusual input, such as one with an unknown level, is an error.
+            skip: whether inputs that cannot be read are skipped and listed instead of being an error.
+
+        Raises:
+            ValueError: if the model has no inputs or an input cannot be read.
+
+        Example:
+            >>> import zoo
+            >>> from zoo.inputs.table import TableInputs
+            >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[1], width=8)
+            >>> model.inputs = TableInputs.fit({"age": [30, 41, 52], "state": ["ill", "well", "ill"]}, target="state")
+            >>> model.predict({"age": [35, 60]}).probabilities.shape
+            torch.Size([2, 2])
+        """
+        training = self.training
+        self.eval()
+        try:
+            options = {"shown": shown, "batch_size": batch_size, "strict": strict, "skip": skip}
+            return join(list(stream(self, raw, **options)))
+        finally:
+            self.train(training)
 
     # Helpers for families.
 

@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -290,8 +290,9 @@ class _Dumper(yaml.SafeDumper):
         """Write equal objects in full."""
         return True
 
-    def represent_list(self, data: list | tuple) -> yaml.Node:
+    def represent_list(self, data: Iterable[Any]) -> yaml.SequenceNode:
         """A list of numbers or texts in flow style, any other in block style."""
+        data = list(data)
         flow = all(isinstance(value, str | int | float | None) for value in data)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
 

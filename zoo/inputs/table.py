@@ -18,6 +18,8 @@ from zoo.inputs.tables.encoding import Encoding, encoding_from
 from zoo.inputs.tables.schema import TableSchema
 from zoo.paths import did_you_mean
 
+CHUNK = 1000  # records at a time
+
 
 class TableInputs(Inputs):
     """The columns of a table and their encoding.
@@ -128,7 +130,7 @@ class TableInputs(Inputs):
             return iter([raw])
         if isinstance(raw, str) and "=" in raw and not Path(raw).exists():
             raw = self._one_row(raw)
-        return read_cells(raw, separator=self.separator, encoding=self.text_encoding, skip=skip)
+        return read_cells(raw, separator=self.separator, encoding=self.text_encoding, skip=skip, chunk=CHUNK)
 
     def _one_row(self, text: str) -> dict[str, str]:
         """The cells of one row that is written ``name=value,name=value``; a name or value with a comma is quoted."""

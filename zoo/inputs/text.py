@@ -53,7 +53,7 @@ class TextInputs(Inputs):
         self.text, self.label, self.encoder = text, label, None if encoder is None else dict(encoder)
 
     @classmethod
-    def fit(
+    def fit(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
         train: Any,
         *,

@@ -40,7 +40,9 @@ class TokenInputs(Inputs):
         self.sequence, self.class_names, self.whole = sequence, tuple(class_names), whole
 
     @classmethod
-    def fit(cls, train: Any, *, sequence: Frame, class_names: Sequence[str] = (), whole: bool = True) -> TokenInputs:
+    def fit(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, train: Any, *, sequence: Frame, class_names: Sequence[str] = (), whole: bool = True
+    ) -> TokenInputs:
         """Return the inputs of a source whose vocabulary is known."""
         return cls(sequence, class_names=class_names, whole=whole)
 

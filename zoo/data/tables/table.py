@@ -176,7 +176,7 @@ class Table(TableData):
         return fit_target(self._cells, [self.target], "classes", self._markers)[0]
 
     @cached_property
-    def inputs(self) -> TableInputs:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def inputs(self) -> TableInputs:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The columns as fitted on the training split, or those of the trained model."""
         if self._trained is not None:
             return self._trained
