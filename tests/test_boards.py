@@ -46,8 +46,8 @@ def run(tmp_path_factory):
 
 def say(capsys, *argv):
     code = main(list(argv))
-    told = capsys.readouterr()
-    return code, told.out + told.err
+    result = capsys.readouterr()
+    return code, result.out + result.err
 
 
 def test_what_a_run_leaves(run):
@@ -60,8 +60,8 @@ def test_what_a_run_leaves(run):
 
 
 def test_boards_beside_random_weights(run, capsys):
-    code, told = say(capsys, "evaluate", "run0", "--suite", "board", "--out", "scored", "trainer.accelerator=cpu")
-    assert code == 0, told
+    code, result = say(capsys, "evaluate", "run0", "--suite", "board", "--out", "scored", "trainer.accelerator=cpu")
+    assert code == 0, result
     scores = json.loads((run / "scored" / "metrics.json").read_text())["scores"]
     for name in ("board_coverage", "board_reconstruction"):
         assert 0 < scores[name]["value"] < 1
@@ -78,20 +78,20 @@ def test_boards_beside_random_weights(run, capsys):
 
 
 def test_dry_run(run, capsys):
-    code, told = say(capsys, "evaluate", "run0", "--suite", "board", "--dry-run", "trainer.accelerator=cpu")
-    assert code == 0, told
-    assert "random weights" in told
+    code, result = say(capsys, "evaluate", "run0", "--suite", "board", "--dry-run", "trainer.accelerator=cpu")
+    assert code == 0, result
+    assert "random weights" in result
 
 
 def test_seeds_have_the_same_test_games(run, capsys):
-    code, told = say(capsys, "compare", "run0", "run1", "--out", "both", "trainer.accelerator=cpu")
-    assert code == 0, told
-    assert "chance" in told
+    code, result = say(capsys, "compare", "run0", "run1", "--out", "both", "trainer.accelerator=cpu")
+    assert code == 0, result
+    assert "chance" in result
 
 
 def test_explains_a_prompt(run, capsys):
-    code, told = say(capsys, "explain", "run0", "f5 d6", "--out", "pages")
-    assert code == 0, told
-    code, told = say(capsys, "explain", "run0", "f5 f5")
-    assert (code, told.count("\n")) == (2, 1)
-    assert "move 2, f5, is not legal after f5" in told
+    code, result = say(capsys, "explain", "run0", "f5 d6", "--out", "pages")
+    assert code == 0, result
+    code, result = say(capsys, "explain", "run0", "f5 f5")
+    assert (code, result.count("\n")) == (2, 1)
+    assert "move 2, f5, is not legal after f5" in result

@@ -43,8 +43,8 @@ def whole(folder):
     assert not model.training
     with torch.no_grad():
         data = model.config["data"]
-        told = model.hparams.get("input_shape") or model.config["model"].get("input_shape")
-        shape = told or [data.get("channels", 3), data["size"], data["size"]]
+        result = model.hparams.get("input_shape") or model.config["model"].get("input_shape")
+        shape = result or [data.get("channels", 3), data["size"], data["size"]]
         x = torch.randn(1, *shape) if model.input_kind == "numbers" else torch.zeros(1, *shape, dtype=torch.int64)
         assert model(x).isfinite().all()
     check(OmegaConf.create(model.config), where=str(folder), classes=classes)

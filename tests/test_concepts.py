@@ -52,9 +52,9 @@ def test_refusals(make, words):
 
 
 def test_concepts_stated_by_name():
-    told = SCHEMA.read({"wing": "short", "has_hole": "yes", "size": "2.5"})
-    assert told[:4].tolist() == [1, 0, 1, 2.5]
-    assert bool(told[4].isnan())
+    result = SCHEMA.read({"wing": "short", "has_hole": "yes", "size": "2.5"})
+    assert result[:4].tolist() == [1, 0, 1, 2.5]
+    assert bool(result[4].isnan())
     assert SCHEMA.read({"beak::red": "0"})[4] == 0
     assert bool(SCHEMA.read({}).isnan().all())
 

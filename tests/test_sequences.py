@@ -43,13 +43,13 @@ def run(tmp_path_factory):
 
 def say(capsys, *argv):
     code = main(list(argv))
-    told = capsys.readouterr()
-    return code, told.out + told.err
+    result = capsys.readouterr()
+    return code, result.out + result.err
 
 
 def test_dry_run(run, capsys):
-    code, told = say(capsys, "train", "codes.yaml", "--dry-run", "--out", "dry")
-    assert code == 0, told
+    code, result = say(capsys, "train", "codes.yaml", "--dry-run", "--out", "dry")
+    assert code == 0, result
     assert not (run / "dry").exists()
 
 
@@ -60,7 +60,7 @@ def test_what_a_run_leaves(run):
     scores = json.loads((run / "codes" / "checkpoint" / "metrics.json").read_text())["scores"]
     assert scores["nats per token"]["protocol"] == "text"
     assert scores["completeness_gap"]["value"] < 1e-5
-    assert "tokens, -1 behind the end" in (run / "dense" / "checkpoint" / "README.md").read_text()
+    assert "tokens, padded with -1" in (run / "dense" / "checkpoint" / "README.md").read_text()
     names = OmegaConf.load(run / "codes" / "checkpoint" / "units" / "names.yaml")
     assert (run / "codes" / "checkpoint" / "explanation.png").is_file()
     assert len(names) == 36
@@ -68,8 +68,8 @@ def test_what_a_run_leaves(run):
 
 
 def test_scores_again(run, capsys):
-    code, told = say(capsys, "evaluate", "codes", "--out", "scored", "trainer.accelerator=cpu")
-    assert code == 0, told
+    code, result = say(capsys, "evaluate", "codes", "--out", "scored", "trainer.accelerator=cpu")
+    assert code == 0, result
     one, two = (json.loads((run / p / "metrics.json").read_text())["scores"] for p in ("codes/checkpoint", "scored"))
     assert one["nats per token"]["value"] == two["nats per token"]["value"]
 
@@ -77,18 +77,18 @@ def test_scores_again(run, capsys):
 def test_finetuning_keeps_the_vocabulary(run, capsys):
     (run / "shorter.txt").write_text(TEXT.replace("rained", "did") * 2)
     argv = ["finetune", "dense.yaml", "finetune.from=dense", "data.file=shorter.txt", "--out", "tuned"]
-    code, told = say(capsys, *argv, "trainer.accelerator=cpu")
-    assert code == 0, told
+    code, result = say(capsys, *argv, "trainer.accelerator=cpu")
+    assert code == 0, result
     one, two = (OmegaConf.load(run / name / "checkpoint" / "config.yaml").data for name in ("dense", "tuned"))
     assert two.vocabulary == one.vocabulary == "".join(sorted(set(TEXT)))
 
 
 def test_explains_positions_and_prompts(run, capsys):
     for name, given in (("codes", "3"), ("dense", "it rained, s")):
-        code, told = say(capsys, "explain", name, given, "--out", "pages")
-        assert code == 0, told
-        html = (run / told.split("page  ")[1].strip()).read_text()
-        assert "What comes next" in html
+        code, result = say(capsys, "explain", name, given, "--out", "pages")
+        assert code == 0, result
+        html = (run / result.split("page  ")[1].strip()).read_text()
+        assert "Predicted next token" in html
         assert "<mark" in html
         assert "precision is the share of its firings" in html
         assert ("L1.H2.17 is code 17" in html) == (name == "codes")
@@ -99,8 +99,8 @@ def test_byte_pairs_end_to_end(run, capsys):
     """Train on byte pairs, then take the text away: prompts are still explained, steered and refused."""
     (run / "pairs.txt").write_text(TEXT)
     more = ["data.file=pairs.txt", "data.tokenizer=bytes", "data.size=280", "trainer.accelerator=cpu"]
-    code, told = say(capsys, "train", "codes.yaml", *more, "--out", "pairs")
-    assert code == 0, told
+    code, result = say(capsys, "train", "codes.yaml", *more, "--out", "pairs")
+    assert code == 0, result
     config = OmegaConf.load(run / "pairs" / "checkpoint" / "config.yaml")
     assert len(config.data.merges) == config.model.num_classes - 256 > 10
     (run / "pairs.txt").unlink()
@@ -108,58 +108,58 @@ def test_byte_pairs_end_to_end(run, capsys):
         ("explain", "pairs", "the dog", "--out", "pages"),
         ("steer", "pairs", "the ", "L0.H1.3=on", "--new", "9"),
     ):
-        code, told = say(capsys, *argv)
-        assert code == 0, told
-    code, told = say(capsys, "explain", "pairs", "3")
+        code, result = say(capsys, *argv)
+        assert code == 0, result
+    code, result = say(capsys, "explain", "pairs", "3")
     assert code == 2
-    assert "no text 'pairs.txt'" in told
+    assert "no text 'pairs.txt'" in result
 
 
 def test_sets_a_code(run, capsys):
-    code, told = say(capsys, "intervene", "codes", "said the ", "L0.H1.3=1", "L0.M.0=0", "--out", "pages")
-    assert code == 0, told
-    assert "L0.H1.3" in told
-    assert "What changes when" in (run / told.split("page  ")[1].strip()).read_text()
+    code, result = say(capsys, "intervene", "codes", "said the ", "L0.H1.3=1", "L0.M.0=0", "--out", "pages")
+    assert code == 0, result
+    assert "L0.H1.3" in result
+    assert "Interventions" in (run / result.split("page  ")[1].strip()).read_text()
 
 
 def test_steers(run, capsys):
-    code, told = say(
+    code, result = say(
         capsys, "steer", "codes", "said the ", "L0.H1.3=on", "L0.M.0=off", "--new", "9", "--temperature", "0"
     )
-    assert code == 0, told
-    assert re.match(r"unsteered: said the \|.{9}\nsteered:   said the \|.{9}\n", told, re.DOTALL)
-    code, told = say(capsys, "steer", "codes", "said", "--new", "3")
-    assert "no unit is set" in told
+    assert code == 0, result
+    assert re.match(r"unsteered: said the \|.{9}\nsteered:   said the \|.{9}\n", result, re.DOTALL)
+    code, result = say(capsys, "steer", "codes", "said", "--new", "3")
+    assert "no unit is set" in result
 
 
 def test_steers_by_neurons(run, capsys):
     """A strength that a neuron is held at changes what is written; the help says what is there to hold."""
-    code, told = say(capsys, "steer", "dense", "said", "--new", "9", "--temperature", "0")
-    assert code == 0, told
-    name = re.search(r"neurons such as (\S+): add \1=2.5", told)[1]
-    code, told = say(capsys, "steer", "dense", "said", f"{name}=1000", "--new", "9", "--temperature", "0")
-    assert code == 0, told
-    plain, steered = re.findall(r"said\|(.{9})\n", told, re.DOTALL)
+    code, result = say(capsys, "steer", "dense", "said", "--new", "9", "--temperature", "0")
+    assert code == 0, result
+    name = re.search(r"neurons such as (\S+): add \1=2.5", result)[1]
+    code, result = say(capsys, "steer", "dense", "said", f"{name}=1000", "--new", "9", "--temperature", "0")
+    assert code == 0, result
+    plain, steered = re.findall(r"said\|(.{9})\n", result, re.DOTALL)
     assert plain != steered
 
 
 def test_steers_by_topic(run, capsys):
     """Codes are listed, held on, and judged; those listed can be stated instead."""
-    code, told = say(capsys, "steer", "codes", "--topic", "dog", "--codes", "2")
-    assert code == 0, told
-    found = re.findall(r"^ *(L0\.\w+\.\d+) ", told, re.MULTILINE)
+    code, result = say(capsys, "steer", "codes", "--topic", "dog", "--codes", "2")
+    assert code == 0, result
+    found = re.findall(r"^ *(L0\.\w+\.\d+) ", result, re.MULTILINE)
     assert len(found) == 2
-    code, told = say(capsys, "steer", "codes", "said the ", "--topic", "dog", "--codes", "2", "--new", "9")
-    assert "steered:   said the |" in told
+    code, result = say(capsys, "steer", "codes", "said the ", "--topic", "dog", "--codes", "2", "--new", "9")
+    assert "steered:   said the |" in result
     argv = ["steer", "codes", "said the ", "--topic", "dog", "--new", "9", "--judge", "dense", "--samples", "6"]
-    code, told = say(capsys, *argv, "--codes", "2")
-    assert code == 0, told
-    assert "share of 6 texts with dog" in " ".join(told.split())
-    rows = [told.splitlines()[-2].split(), told.splitlines()[-1].split()]
+    code, result = say(capsys, *argv, "--codes", "2")
+    assert code == 0, result
+    assert "share of 6 texts with dog" in " ".join(result.split())
+    rows = [line.split() for line in result.splitlines() if line.strip()][-2:]
     assert [row[:-3] for row in rows] == [["unsteered"], ["steered"]]
     assert all(0 <= float(row[-3]) <= 1 < float(row[-2]) for row in rows)
     code, stated = say(capsys, *argv, *(f"{name}=on" for name in found))
-    assert stated.splitlines()[-2:] == told.splitlines()[-2:]
+    assert stated.rstrip().splitlines()[-2:] == result.rstrip().splitlines()[-2:]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_steers_by_topic(run, capsys):
 def test_mistakes(run, capsys, argv, words):
     (run / "other.txt").write_text("Z" + TEXT)
     (run / "empty.txt").write_text("")
-    code, told = say(capsys, *argv)
+    code, result = say(capsys, *argv)
     assert code == 2
-    assert words in told
-    assert told.count("\n") == 1
+    assert words in result
+    assert result.count("\n") == 1

@@ -39,9 +39,9 @@ def test_counts():
         return on.flatten(0, 1).float() @ board.float()
 
     slow, wanted = best(naive, 1)
-    quick, told = best(fast)
+    quick, result = best(fast)
     float32, _ = best(single)
-    assert torch.equal(told.float(), wanted)
+    assert torch.equal(result.float(), wanted)
     name = f"64 units x {STEPS} thresholds, {SEQUENCES} games"
     print(f"\n{name}: naive {slow * 1e3:.0f} ms, one product in float32 {float32 * 1e3:.1f} ms ({slow / float32:.0f}x)")
     print(f"in 8 bits {quick * 1e3:.1f} ms ({slow / quick:.0f}x)")

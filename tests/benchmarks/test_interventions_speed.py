@@ -84,10 +84,10 @@ def test_curves_of_1000_samples(name):
     for end in (0, -1):  # in any order, nothing set and everything set
         assert float(few["curve/random"][end]) == float(curves["random"][end])
     start = time.perf_counter()
-    told = score(model, x, truth, y, torch.arange(SAMPLES), policies)
+    result = score(model, x, truth, y, torch.arange(SAMPLES), policies)
     fast = time.perf_counter() - start
-    assert float(told["all"]) == 1.0 > float(told["none"])
-    areas = ", ".join(f"{policy} {float(told[policy]):.3f}" for policy in policies)
+    assert float(result["all"]) == 1.0 > float(result["none"])
+    areas = ", ".join(f"{policy} {float(result[policy]):.3f}" for policy in policies)
     print(f"\n{name}: areas {areas}; zoo {fast:.1f} s, plain loop {slow:.1f} s (from {SOME}): {slow / fast:.1f} x")
     assert fast < 10
 

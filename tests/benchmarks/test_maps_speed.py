@@ -219,8 +219,8 @@ def test_road(world):
         lambda: [score(net, **g, channel_first=True, softmax=False) for g in (given, turned)],
         2,
     )
-    for name, told in zip(("morf", "lerf"), found[1], strict=True):
-        mine, theirs = found[0][f"{name}_curve"].mean(0), np.array([told[p] for p in percentages])
+    for name, result in zip(("morf", "lerf"), found[1], strict=True):
+        mine, theirs = found[0][f"{name}_curve"].mean(0), np.array([result[p] for p in percentages])
         print(f"\n{name} accuracy: zoo {mine.numpy().round(3)}, quantus {theirs.round(3)}", end="")
         # An answer on the edge may fall either way, and pixels that tie may go in another order.
         np.testing.assert_allclose(mine, theirs, atol=2.5 / len(x))

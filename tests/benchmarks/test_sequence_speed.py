@@ -116,11 +116,11 @@ def compare(heads, codes, width, k, vectors, *, repeat):
         whole = torch.cat([one.codes.grad for one in books])
         ratio = torch.ones(heads)  # the distance is a mean over heads in both
         torch.testing.assert_close(book.codes.grad * ratio[:, None, None], whole, rtol=1e-3, atol=1e-4)
-    told = seconds(ours, loop(plain), loop(published), repeat=repeat)
-    o, p, q = told
+    result = seconds(ours, loop(plain), loop(published), repeat=repeat)
+    o, p, q = result
     what = f"{heads} x {codes} codes of {width}, k={k}, {vectors} vectors, {torch.get_num_threads()} thread(s)"
     print(f"\n{what}: {1e3 * o:.1f} ms, plain {p / o:.1f}x, published {q / o:.1f}x", end="")
-    return told
+    return result
 
 
 THREADS = pytest.mark.parametrize("threads", [1, 2])
@@ -213,6 +213,6 @@ def test_training_step():
     for model in models.values():
         model.train()
         runs.append(lambda m=model: sum(m.loss(batch, {"match": 1.0}).values()).backward())
-    told = seconds(*runs, repeat=3)
-    for name, one in zip(models, told, strict=True):
-        print(f"\n{name}: {x.numel() / one:.0f} tokens/s, {one / told[0]:.2f} times dense", end="")
+    result = seconds(*runs, repeat=3)
+    for name, one in zip(models, result, strict=True):
+        print(f"\n{name}: {x.numel() / one:.0f} tokens/s, {one / result[0]:.2f} times dense", end="")

@@ -147,7 +147,7 @@ def test_wrong_arguments(args, words):
 def test_names():
     assert {"digits", "shapes", "cub200", "mnist", "fashion_mnist", "cifar10", "folder"} <= set(list_data())
     assert data_class("digits").__name__ == "Digits"
-    with pytest.raises(ValueError, match="no data source 'cub20'.*did you mean cub200"):
+    with pytest.raises(ValueError, match="no data 'cub20'.*did you mean cub200"):
         create_data("cub20")
     with pytest.raises(ValueError, match="needs the argument 'root'"):
         create_data("folder")

@@ -157,9 +157,9 @@ def test_what_units_add_and_who_is_right(desk):
     for run, amounts, accuracy in zip(runs, found.amounts, found.accuracy, strict=True):
         batch = run.data.samples("test", range(60))
         with torch.no_grad():
-            told = run.model.explain(batch.x, target=batch.y)
-        torch.testing.assert_close(amounts, told.contribution.double().mean(0), rtol=1e-5, atol=1e-6)
-        assert accuracy == pytest.approx(float((told.logits.argmax(1) == batch.y).double().mean()))
+            result = run.model.explain(batch.x, target=batch.y)
+        torch.testing.assert_close(amounts, result.contribution.double().mean(0), rtol=1e-5, atol=1e-6)
+        assert accuracy == pytest.approx(float((result.logits.argmax(1) == batch.y).double().mean()))
 
 
 def test_patterns_without_a_sign_are_shown_in_the_same_colours(desk, here):

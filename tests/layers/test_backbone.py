@@ -83,7 +83,7 @@ def test_missing_and_corrupt_files(tmp_path):
 
 
 def test_two_sources_of_weights():
-    with pytest.raises(ValueError, match="choose the hub or the file"):
+    with pytest.raises(ValueError, match="are both given; expected one of them"):
         Backbone("resnet10t", pretrained=True, weights="x")
 
 

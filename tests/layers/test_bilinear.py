@@ -152,18 +152,18 @@ def test_truncation_keeps_its_bound(bias, embedded):
     long = with_one(x, whole.vectors.shape[2])
     last = whole.values.shape[1]
     for keep in (0, 1, 3, last, last + 4):
-        told = truncate(x, whole, keep)
+        result = truncate(x, whole, keep)
         by_hand = torch.zeros_like(logits)
         for c in range(3):
             for value, v in list(zip(whole.values[c], whole.vectors[c], strict=True))[:keep]:
                 by_hand[:, c] += value * (long @ v).square()
-        torch.testing.assert_close(told.outputs, by_hand, rtol=1e-10, atol=1e-10)
-        assert ((told.outputs - logits).abs() <= told.bound + 1e-10).all()
+        torch.testing.assert_close(result.outputs, by_hand, rtol=1e-10, atol=1e-10)
+        assert ((result.outputs - logits).abs() <= result.bound + 1e-10).all()
         if keep < last:
-            assert (told.bound <= whole.values[:, keep].abs() * long.square().sum(1, keepdim=True) + 1e-10).all()
-            assert told.bound.max() > 0.1 * (told.outputs - logits).abs().max()
+            assert (result.bound <= whole.values[:, keep].abs() * long.square().sum(1, keepdim=True) + 1e-10).all()
+            assert result.bound.max() > 0.1 * (result.outputs - logits).abs().max()
         else:
-            assert not told.bound.any()
+            assert not result.bound.any()
 
 
 @torch.no_grad()

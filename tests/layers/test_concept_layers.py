@@ -96,8 +96,8 @@ def wide(space=SPACE):
 
 def test_values_and_decisions_against_loops():
     logits, _ = world(6)
-    told = wide().values(logits.view(2, 3, M)), wide().hard(logits.view(2, 3, M))
-    for fast, slow in zip(told, (slow_values, slow_hard), strict=True):
+    result = wide().values(logits.view(2, 3, M)), wide().hard(logits.view(2, 3, M))
+    for fast, slow in zip(result, (slow_values, slow_hard), strict=True):
         assert fast.shape == (2, 3, M)
         torch.testing.assert_close(fast.view(6, M), torch.tensor([slow(r) for r in logits.tolist()]).double())
 
@@ -119,8 +119,8 @@ def test_gradients_pass_decisions_straight_through():
     grads = []
     for read in (wide().hard, wide().values):
         x = logits.clone().requires_grad_(True)
-        told = read(x)
-        (g,) = torch.autograd.grad((told * to).sum(), x)
+        result = read(x)
+        (g,) = torch.autograd.grad((result * to).sum(), x)
         grads.append(g)
     torch.testing.assert_close(*grads)
     assert bool(grads[0].all())
@@ -189,10 +189,10 @@ def test_large_logits_and_half_precision():
 
 def test_standard_values():
     _, truth = world(7)
-    told = SPACE.standard(truth)
-    torch.testing.assert_close(told[:, 2], (truth[:, 2] - 3) / 2, equal_nan=True)
+    result = SPACE.standard(truth)
+    torch.testing.assert_close(result[:, 2], (truth[:, 2] - 3) / 2, equal_nan=True)
     rest = [j for j in range(M) if j != 2]
-    assert torch.equal(told[:, rest].nan_to_num(-1), truth[:, rest].nan_to_num(-1))
+    assert torch.equal(result[:, rest].nan_to_num(-1), truth[:, rest].nan_to_num(-1))
 
 
 def test_randint_draws_whole_groups_for_each_sample():

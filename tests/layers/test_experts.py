@@ -71,14 +71,14 @@ CASES = [
 def test_values_and_gradients(case, dtype, tolerance):
     one = build(**case, dtype=dtype)
     x, way = draw(9, one.inner.shape[1], dtype=dtype), draw(9, one.inner.shape[1], dtype=dtype, seed=2)
-    told = []
+    result = []
     for f in (one, lambda x: oracle(one, x)):
         one.zero_grad()
         own = x.clone().requires_grad_()
         y = f(own)
         (y * way).sum().backward()
-        told.append([y.detach(), own.grad, *(p.grad.clone() for p in one.parameters())])
-    for fast, slow in zip(*told, strict=True):
+        result.append([y.detach(), own.grad, *(p.grad.clone() for p in one.parameters())])
+    for fast, slow in zip(*result, strict=True):
         torch.testing.assert_close(fast, slow, rtol=tolerance, atol=tolerance)
 
 
@@ -122,14 +122,14 @@ def test_units_as_set():
 @pytest.mark.parametrize("ends", [[3, 3, 10], [0, 0, 10], [10, 10, 10], [2, 5, 10]])
 @pytest.mark.parametrize("width", [16, 12, 7])
 def test_grouped_is_the_loop(width, ends):
-    told = []
+    result = []
     for f in (grouped, looped):
         x = draw(10, width, dtype=torch.float32).requires_grad_()
         weight = draw(3, width, 8, dtype=torch.float32, seed=2).requires_grad_()
         y = f(x, weight, torch.tensor(ends))
         y.sum().backward()  # a gradient of stride 0
-        told.append((y.detach(), x.grad, weight.grad))
-    for one, other in zip(*told, strict=True):
+        result.append((y.detach(), x.grad, weight.grad))
+    for one, other in zip(*result, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
@@ -167,9 +167,9 @@ def test_gate_foresees_how_many_are_active():
     lean = 0.3 * torch.randn(8, 64, 1, generator=g)
     inner, x = lean + torch.randn(8, 64, 256, generator=g), torch.randn(400, 64, generator=g)
     true = torch.stack([(x @ one > 0).float().mean(1) for one in inner], 1)
-    told = SparsityGate().active(x, inner)
-    assert torch.corrcoef(torch.stack([told.flatten(), true.flatten()]))[0, 1] > 0.98
-    assert (told - true).abs().mean() < 0.03
+    result = SparsityGate().active(x, inner)
+    assert torch.corrcoef(torch.stack([result.flatten(), true.flatten()]))[0, 1] > 0.98
+    assert (result - true).abs().mean() < 0.03
     best = SparsityGate()(x, inner).argmax(1)
     assert true.gather(1, best[:, None]).mean() < true.mean() - 0.1  # it is the sparse ones that are chosen
 

@@ -73,8 +73,8 @@ def oracle(decoder, row, fastest=1.0, base=1e4):
 @pytest.mark.parametrize("fastest", [1.0, math.pi])
 def test_by_the_formulas(tokens, activation, fastest):
     decoder = build(activation=activation, rotary_fastest=fastest)
-    told = decoder(tokens)
-    for row, logits in zip(tokens, told, strict=True):
+    result = decoder(tokens)
+    for row, logits in zip(tokens, result, strict=True):
         torch.testing.assert_close(oracle(decoder, row.tolist(), fastest), logits, rtol=1e-6, atol=1e-6)
 
 

@@ -160,9 +160,9 @@ def test_truncated(x, bias):
     model = build(bias=bias)
     terms = by_hand(model, x)
     for n in (0, 1, 4, 12 + bias):
-        told = model.truncated(x, n)
-        torch.testing.assert_close(told.outputs, terms[:, :, :n].sum(2), rtol=1e-9, atol=1e-10)
-        assert ((told.outputs - model(x)).abs() <= told.bound + 1e-10).all()
+        result = model.truncated(x, n)
+        torch.testing.assert_close(result.outputs, terms[:, :, :n].sum(2), rtol=1e-9, atol=1e-10)
+        assert ((result.outputs - model(x)).abs() <= result.bound + 1e-10).all()
     with pytest.raises(ValueError, match="n is -1"):
         model.truncated(x, -1)
 
@@ -232,9 +232,9 @@ def planted():
 @torch.no_grad()
 def test_findings_of_a_planted_model():
     model, loader = planted()
-    told = model.extra_metrics(loader)
-    assert told["top 1 accuracy"] == told["top 10 accuracy"] == 1.0
-    assert told["effective rank"] == pytest.approx(1.0)
+    result = model.extra_metrics(loader)
+    assert result["top 1 accuracy"] == result["top 10 accuracy"] == 1.0
+    assert result["effective rank"] == pytest.approx(1.0)
     x, y = torch.cat([b.x for b in loader]), torch.cat([b.y for b in loader])
     spread, rates = float(x.std(correction=0)), []
     for c in range(CLASSES):  # the mask of class c is u_c itself
@@ -242,8 +242,8 @@ def test_findings_of_a_planted_model():
         mask = mask / mask.std(correction=0) * 0.5 * spread
         mask = mask * (1 if mask @ x.mean(0) > 0 else -1)
         rates.append(float((model(x + mask).argmax(1) == y).double().mean()))
-    assert told["masked accuracy"] == pytest.approx(sum(rates) / 4)
-    assert told == model.extra_metrics(loader)
+    assert result["masked accuracy"] == pytest.approx(sum(rates) / 4)
+    assert result == model.extra_metrics(loader)
     deep = build(depth=2, input_shape=[16])
     assert sorted(deep.extra_metrics(loader)) == ["effective rank", *(f"top {n} accuracy" for n in (1, 10, 2, 5))]
 

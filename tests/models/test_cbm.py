@@ -54,7 +54,7 @@ def standard(strength):
 @pytest.mark.parametrize("bottleneck", ["probability", "logit", "hard"])
 def test_contributions_are_weight_times_what_the_head_reads(bottleneck):
     model, batch = build(bottleneck=bottleneck).eval(), world(7)
-    told, logits = model.explain(batch.x, target=batch.y), model.encode(batch.x)
+    result, logits = model.explain(batch.x, target=batch.y), model.encode(batch.x)
     if bottleneck == "probability":
         wing = logits[:, WING].softmax(1)
         by_hand = torch.stack(
@@ -68,23 +68,23 @@ def test_contributions_are_weight_times_what_the_head_reads(bottleneck):
             ],
             1,
         )
-        torch.testing.assert_close(told.strength, by_hand)
-    read = logits if bottleneck == "logit" else standard(told.strength)
+        torch.testing.assert_close(result.strength, by_hand)
+    read = logits if bottleneck == "logit" else standard(result.strength)
     for i in range(7):
         for j in range(M):
             weight = float(model.head.weight[batch.y[i], j])
-            assert float(told.contribution[i, j]) == pytest.approx(weight * float(read[i, j]), abs=1e-6)
-        total = float(told.contribution[i].sum() + told.base[i])
+            assert float(result.contribution[i, j]) == pytest.approx(weight * float(read[i, j]), abs=1e-6)
+        total = float(result.contribution[i].sum() + result.base[i])
         assert total == pytest.approx(float(model(batch.x)[i, batch.y[i]]), abs=1e-5)
-    assert told.method == "exact"
-    assert told.units.group == ("a", "w", "b", "w", "size", "w")
+    assert result.method == "exact"
+    assert result.units.group == ("a", "w", "b", "w", "size", "w")
 
 
 @torch.no_grad()
 def test_an_mlp_head_is_explained_by_ablation():
     model, batch = build(head="mlp", hidden=7).eval(), world(9)
     model.calibrate(split(world(40, seed=4)))
-    told, strength = model.explain(batch.x, target=batch.y), model.strengths(model.encode(batch.x))
+    result, strength = model.explain(batch.x, target=batch.y), model.strengths(model.encode(batch.x))
     torch.testing.assert_close(model.average, model.strengths(model.encode(world(40, seed=4).x)).mean(0))
     for i in range(9):
         whole = model.head(standard(strength[i : i + 1]))[0, batch.y[i]]
@@ -94,9 +94,9 @@ def test_an_mlp_head_is_explained_by_ablation():
             without[0, j] = model.average[j]
             contribution = whole - model.head(standard(without))[0, batch.y[i]]
             left -= contribution
-            assert float(told.contribution[i, j]) == pytest.approx(float(contribution), abs=1e-6)
-        assert float(told.base[i]) == pytest.approx(float(left), abs=1e-5)
-    assert told.method == "ablation"
+            assert float(result.contribution[i, j]) == pytest.approx(float(contribution), abs=1e-6)
+        assert float(result.base[i]) == pytest.approx(float(left), abs=1e-5)
+    assert result.method == "ablation"
 
 
 @pytest.mark.parametrize("bottleneck", ["probability", "logit", "hard"])
@@ -106,8 +106,8 @@ def test_an_independent_head_never_sees_a_prediction_where_the_truth_is_known(bo
         batch = world(60, unknown=unknown)
         for seed in (0, 1):  # of the backbone and the concept layer
             model = build(seed, bottleneck=bottleneck)
-            told = model.fit_head(split(batch), l1=1e-3, l2=1e-2)
-            assert told["kkt residual"] < 1e-5
+            result = model.fit_head(split(batch), l1=1e-3, l2=1e-2)
+            assert result["kkt residual"] < 1e-5
             heads[unknown, seed] = torch.cat([model.head.weight, model.head.bias[:, None]], 1).detach()
             with torch.no_grad():
                 truth, sensed = model.encode_concepts(batch.concepts), model.strengths(model.encode(batch.x))
@@ -128,8 +128,8 @@ def test_other_heads_are_fitted_on_predictions(mode):
     first = model.head.weight.clone()
     model.fit_head(split(Batch(batch.x, batch.y, batch.index, concepts=1 - batch.concepts)), l2=1e-2)
     assert torch.equal(model.head.weight, first)
-    told = model.fit_head(split(batch), l1=1.0, l2=1e-2)
-    assert told["non-zeros per class"] == 0
+    result = model.fit_head(split(batch), l1=1.0, l2=1e-2)
+    assert result["non-zeros per class"] == 0
 
 
 @pytest.mark.parametrize("unknown", [0.0, 0.5])
@@ -198,7 +198,7 @@ def test_balance_weighs_the_positive_examples_by_their_odds():
     batch = world(60, unknown=0.3)
     batch.concepts[:, 2] = torch.nan  # a concept that nobody knows has odds 1
     even, model = build(), build(balance=True)
-    told = model.calibrate(split(batch))
+    result = model.calibrate(split(batch))
     known = batch.concepts[:, 0][~batch.concepts[:, 0].isnan()].tolist()
     odds = known.count(0) / known.count(1)
     expected = torch.ones(M)
@@ -221,7 +221,7 @@ def test_balance_weighs_the_positive_examples_by_their_odds():
     rows = list(zip(logits, world(60, unknown=0.3).concepts, strict=True))
     right = [at[WING].argmax() == row[WING].argmax() for at, row in rows if not row[1].isnan()]
     right += [(at[0] >= 0) == row[0] for at, row in rows if not row[0].isnan()]
-    assert told["training concept accuracy"] == pytest.approx(float(torch.stack(right).float().mean()))
+    assert result["training concept accuracy"] == pytest.approx(float(torch.stack(right).float().mean()))
 
 
 @torch.no_grad()
@@ -244,12 +244,12 @@ def test_every_input_has_its_own_mask():
     model, x = build().eval(), world(2).x
     value, mask = model.encode_concepts(torch.tensor([[1.0, 0, 0, 1, 3, 0]] * 2)), torch.zeros(2, M, dtype=torch.bool)
     mask[0, 0], mask[1, 1] = True, True
-    told = model.intervene(x, value, mask)
+    result = model.intervene(x, value, mask)
     alone = [model.intervene(x[i : i + 1], {i: float(value[i, i])})[0] for i in (0, 1)]
-    torch.testing.assert_close(told, torch.stack(alone))
+    torch.testing.assert_close(result, torch.stack(alone))
     union = model.intervene(x, {0: 1.0, 1: 0.0})
-    assert not torch.isclose(told, union).all(1).any()
-    torch.testing.assert_close(model.intervene(x, torch.where(mask, value, torch.nan), mask), told, rtol=0, atol=0)
+    assert not torch.isclose(result, union).all(1).any()
+    torch.testing.assert_close(model.intervene(x, torch.where(mask, value, torch.nan), mask), result, rtol=0, atol=0)
 
 
 @torch.no_grad()
@@ -335,10 +335,10 @@ def test_a_logit_bottleneck_is_judged_by_its_probabilities():
     for model in (soft, raw):
         found = model.decode_concepts(model.explain(batch.x).strength)
         torch.testing.assert_close(found, soft.space.values(soft.encode(batch.x)))
-    told = []
+    result = []
     for model in (soft, raw):
         suite = Suite([{"score": "concept_accuracy"}], model.units, concepts=model.schema)
         suite.update(model, batch)
-        told.append(suite.compute()["concept_accuracy"])
-    assert told[0].value == told[1].value
-    assert told[0].more == told[1].more
+        result.append(suite.compute()["concept_accuracy"])
+    assert result[0].value == result[1].value
+    assert result[0].more == result[1].more

@@ -49,17 +49,17 @@ def by_hand(model, x, changes=None):
 def test_answer_and_explanation_against_a_loop():
     model, batch = build().eval(), world(6)
     p, mixed, logits = by_hand(model, batch.x)
-    told = model.explain(batch.x, target=batch.y)
+    result = model.explain(batch.x, target=batch.y)
     torch.testing.assert_close(model(batch.x), logits)
-    torch.testing.assert_close(told.strength, p)
+    torch.testing.assert_close(result.strength, p)
     for n in range(6):
         for i in range(M):
             block = model.head.weight[batch.y[n], i * WIDTH : (i + 1) * WIDTH]
-            assert float(told.contribution[n, i]) == pytest.approx(float(block @ mixed[n, i]), abs=1e-6)
-        total = told.contribution[n].sum() + told.base[n]
+            assert float(result.contribution[n, i]) == pytest.approx(float(block @ mixed[n, i]), abs=1e-6)
+        total = result.contribution[n].sum() + result.base[n]
         assert float(total) == pytest.approx(float(logits[n, batch.y[n]]), abs=1e-5)
-    assert told.method == "exact"
-    assert told.units.group == ("a", "w", "b", "w", "w")
+    assert result.method == "exact"
+    assert result.units.group == ("a", "w", "b", "w", "w")
 
 
 def test_one_scorer_serves_all_concepts():
@@ -154,8 +154,8 @@ def test_setting_a_concept_is_a_mixing_weight_of_zero_or_one():
     # [[0], [1]] is concept 0 of the first input and concept 1 of the second, not both of both.
     two = torch.zeros(2, M, dtype=torch.bool)
     two[0, 0] = two[1, 1] = True
-    told = model.intervene(batch.x[:2], torch.ones(2, M), two)
-    torch.testing.assert_close(told, by_hand(model, batch.x[:2], {(0, 0): 1.0, (1, 1): 1.0})[2])
+    result = model.intervene(batch.x[:2], torch.ones(2, M), two)
+    torch.testing.assert_close(result, by_hand(model, batch.x[:2], {(0, 0): 1.0, (1, 1): 1.0})[2])
     torch.testing.assert_close(
         model.intervene(batch.x, {0: 0.0, 2: 0.3}),
         by_hand(model, batch.x, {(n, i): v for n in range(5) for i, v in ((0, 0.0), (2, 0.3))})[2],
@@ -170,11 +170,11 @@ def test_many_questions_at_once_are_answered_as_one_by_one(lead, classes):
     state, g = model.encode(batch.x.double()), torch.Generator().manual_seed(0)
     mask = torch.rand(*lead, 4, M, generator=g) < 0.5
     value = torch.rand(*lead, 4, M, generator=g, dtype=torch.float64).masked_fill(~mask, torch.nan)
-    told = model.decide(state, mask, value)
-    assert told.shape == (*lead, 4, classes)
+    result = model.decide(state, mask, value)
+    assert result.shape == (*lead, 4, classes)
     pairs = zip(mask.view(-1, 4, M), value.view(-1, 4, M), strict=True)
     alone = torch.stack([model.head(mixed(state, m, v).flatten(1)) for m, v in pairs])
-    torch.testing.assert_close(told.view(-1, 4, classes), alone, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(result.view(-1, 4, classes), alone, rtol=1e-10, atol=1e-10)
     nobody = tuple(part[:0] for part in state)
     assert model.decide(nobody, mask[..., :0, :], value[..., :0, :]).shape == (*lead, 0, classes)
 

@@ -160,7 +160,7 @@ def test_starts_from_a_dense_model(x):
     before = model.position_logits(x).detach()
     model.start_codes([Batch(x, torch.zeros(4), torch.arange(4))], batches=1, rounds=3)
     wanted, real = dense.position_logits(x), x >= 0
-    error = lambda told: (told - wanted)[real].square().mean()  # noqa: E731
+    error = lambda result: (result - wanted)[real].square().mean()  # noqa: E731
     assert error(model.position_logits(x)) < 0.3 * error(before)
 
 

@@ -77,8 +77,8 @@ def test_words_begin_as_those_of_a_program():
     data = create_data("rasp", task="hist", size=300)
     sequence = data.sequence.to_config() | {"classes": list(data.class_names)}
     model = create_model("dense_encoder", num_classes=data.num_classes, sequence=sequence, width=32, depth=1, heads=2)
-    told = model.embed(data.loader("train"), size=0.25)
-    assert told == {"words": len(data.sequence.tokens)}
+    result = model.embed(data.loader("train"), size=0.25)
+    assert result == {"words": len(data.sequence.tokens)}
     weight = model.encoder.embed.weight
     torch.testing.assert_close(weight.std(0), torch.full((32,), 0.25))
     x = data.splits["train"].x[:, 1:].unique(dim=0)
@@ -112,6 +112,6 @@ def test_it_learns():
         optimizer.step()
     assert float(loss) < 0.5 * first
     model.eval()
-    told = model.extra_metrics([batch])
-    assert told["sequence accuracy"] <= 1
+    result = model.extra_metrics([batch])
+    assert result["sequence accuracy"] <= 1
     assert isinstance(batch, Batch)

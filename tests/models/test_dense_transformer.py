@@ -29,15 +29,15 @@ def x():
 @pytest.mark.parametrize("mlp", ["relu", "gelu", "swiglu"])
 def test_components_sum_to_the_logit(x, mlp):
     model, target = build(mlp=mlp), torch.tensor([0, 3, 10, 7])
-    told, e = model.components(x, target), model.explain(x, target)
-    assert list(told) == ["embedding", "L0.H0", "L0.H1", "L0.MLP", "L1.H0", "L1.H1", "L1.MLP"]
+    result, e = model.components(x, target), model.explain(x, target)
+    assert list(result) == ["embedding", "L0.H0", "L0.H1", "L0.MLP", "L1.H0", "L1.H1", "L1.MLP"]
     at = model(x).gather(1, target[:, None])[:, 0]
-    torch.testing.assert_close(sum(told.values()), at, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(sum(result.values()), at, rtol=1e-10, atol=1e-10)
     for i in range(2):
         own = e.contribution[:, 24 * i : 24 * (i + 1)].sum(1)
-        torch.testing.assert_close(own, told[f"L{i}.MLP"], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(own, result[f"L{i}.MLP"], rtol=1e-10, atol=1e-10)
     # the base is no remainder: it is embedding and heads
-    torch.testing.assert_close(e.base, sum(v for k, v in told.items() if "MLP" not in k), rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(e.base, sum(v for k, v in result.items() if "MLP" not in k), rtol=1e-9, atol=1e-10)
 
 
 @torch.no_grad()

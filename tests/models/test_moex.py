@@ -49,13 +49,13 @@ def test_names():
 @BOTH
 def test_neurons_and_the_rest_sum_to_the_logit(x, name):
     model, target = build(name), torch.tensor([0, 3, 10, 7])
-    told, e = model.components(x, target), model.explain(x, target)
+    result, e = model.components(x, target), model.explain(x, target)
     at = model(x).gather(1, target[:, None])[:, 0]
-    torch.testing.assert_close(sum(told.values()), at, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(sum(result.values()), at, rtol=1e-10, atol=1e-10)
     for i in range(2):
         own = e.contribution[:, M * H * i : M * H * (i + 1)].sum(1)
-        torch.testing.assert_close(own, told[f"L{i}.MLP"], rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(e.base, sum(v for k, v in told.items() if "MLP" not in k), rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(own, result[f"L{i}.MLP"], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(e.base, sum(v for k, v in result.items() if "MLP" not in k), rtol=1e-9, atol=1e-10)
 
 
 @torch.no_grad()
@@ -129,7 +129,7 @@ def test_steering(x):
 @BOTH
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_starts_as_the_dense_model(batch, name, k):
-    """Every expert a copy, told apart by a positive number on each ReLU unit: not a digit of the answer changes."""
+    """Every expert is a copy rescaled by a positive number per ReLU unit, which does not change the output."""
     if (name, k) == ("switch_transformer", 1):
         return  # its one gate is below 1
     args = {"mlp": "relu"} if name == "switch_transformer" else {}
@@ -141,8 +141,8 @@ def test_starts_as_the_dense_model(batch, name, k):
         seen = PlaceRecorder("route")
         model.decoder(batch.x.clamp_min(0), seen)
         assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.values["route"])  # they tie
-        told = model.diverge([batch], spread=0.5)
-        assert 0 <= told["least"] <= 1 / M <= told["most"] <= 1
+        result = model.diverge([batch], spread=0.5)
+        assert 0 <= result["least"] <= 1 / M <= result["most"] <= 1
         torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
         seen = PlaceRecorder("route")
         model.decoder(batch.x.clamp_min(0), seen)
@@ -219,11 +219,11 @@ def test_learns_what_follows_and_logs_what_is_used(name):
         own = float(dead[16 * e : 16 * (e + 1)].double().mean())
         assert logged[f"val/dead.L0.E{e}"] == pytest.approx(own)
     assert sum(logged[f"val/load.L0.E{e}"] for e in range(3)) == pytest.approx(1)
-    told = model.extra_metrics([batch, batch])
-    assert told["dead neurons of the worst expert"] == pytest.approx(
+    result = model.extra_metrics([batch, batch])
+    assert result["dead neurons of the worst expert"] == pytest.approx(
         max(float(d.double().mean()) for d in dead.split(16))
     )
-    assert 0 <= told["least load of an expert"] <= 1 / 3 <= told["largest load of an expert"] <= 1
+    assert 0 <= result["least load of an expert"] <= 1 / 3 <= result["largest load of an expert"] <= 1
     assert model.generate(torch.tensor([[3]]), 7, temperature=0).tolist() == [[4, 0, 1, 2, 3, 4, 0]]
 
 

@@ -42,16 +42,16 @@ def test_trained_to_the_end(run):
     model = zoo.load(str(run))
     data = create_data("rasp", task="hist", vocabulary=5, length=5, size=200)
     x = data.samples("test", range(len(data.splits["test"]))).x
-    told = model.explain(x)
-    assert float((told.target == data.splits["test"].y).float().mean()) > 0.9
+    result = model.explain(x)
+    assert float((result.target == data.splits["test"].y).float().mean()) > 0.9
     assert model.network.restarts == 0, "a checkpoint holds the program, not the network"
     assert 0 < len(model.program.nodes) <= 9
     grain = model.readout.weight * 64
     assert torch.equal(grain, grain.round())
     names = model.units.names
     for i in range(3):
-        at = int(told.shown[i, 0])
-        assert told.where[i, 0].any() == bool(told.strength[i, at]), names[at]
+        at = int(result.shown[i, 0])
+        assert result.where[i, 0].any() == bool(result.strength[i, at]), names[at]
     found = model.extra_metrics(data.loader("test"))
     assert 0.8 < found["sequence accuracy"] <= 1
     assert found["lines of the program"] > 20

@@ -40,8 +40,8 @@ def test_validation_data_choose():
 
 def test_a_checkpoint_without_restarts_is_read():
     model = zoo.load("transformer_program-hist")
-    state = {k: v for k, v in model.state_dict().items() if k not in ("soft", "rivals")}
+    state = {k: v for k, v in model.state_dict().items() if k not in ("soft", "restart_programs")}
     again = type(model)(**{k: v for k, v in model.config["model"].items() if k != "name"})
     again.load_state_dict(state)
     assert again.program == model.program
-    assert unpack(again.rivals) == []
+    assert unpack(again.restart_programs) == []

@@ -88,7 +88,7 @@ def test_a_panel_by_entry_point_and_one_that_is_broken(tmp_path, clean):
         "greeting": EntryPoint("greeting", f"{__name__}:Greeting", "zoo.panels"),
         "broken": EntryPoint("broken", "no_such_package:Panel", "zoo.panels"),
     }
-    with pytest.warns(UserWarning, match="zoo.panels plug-in 'broken'"):
+    with pytest.warns(UserWarning, match="plug-in 'broken'"):
         html = page(tmp_path / "p.html", context(lead="you")).read_text()
     assert "Hello you" in html
     PANELS._broken.discard("broken")

@@ -55,7 +55,7 @@ def _validation(run):
 
 def test_one_program_was_shipped(run):
     model = zoo.load(str(run / "run"))
-    assert len(unpack(model.rivals)) == 2
+    assert len(unpack(model.restart_programs)) == 2
     scores = json.loads((run / "run" / "checkpoint" / "metrics.json").read_text())["scores"]
     assert scores["best of raw programs"]["value"] >= scores["median of raw programs"]["value"] > 0
     assert scores["accuracy"]["value"] > 0.5

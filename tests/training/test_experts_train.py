@@ -26,7 +26,7 @@ def test_two_processes_agree(processes, tmp_path, name):
     one, two = (load_file(tmp_path / "dump" / f"0-joint.{rank}") for rank in (0, 1))
     assert [k for k in one if not torch.equal(one[k], two[k])] == []
     with (tmp_path / "run" / "log.csv").open() as lines:
-        told = {row["name"]: float(row["value"]) for row in csv.DictReader(lines)}
-    assert sum(told[f"val/load.L0.E{e}"] for e in range(3)) == pytest.approx(1)
-    own = [told[f"val/dead.L0.E{e}"] for e in range(3)]
-    assert told["val/dead"] == pytest.approx(sum(own) / 3)
+        result = {row["name"]: float(row["value"]) for row in csv.DictReader(lines)}
+    assert sum(result[f"val/load.L0.E{e}"] for e in range(3)) == pytest.approx(1)
+    own = [result[f"val/dead.L0.E{e}"] for e in range(3)]
+    assert result["val/dead"] == pytest.approx(sum(own) / 3)

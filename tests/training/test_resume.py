@@ -40,14 +40,14 @@ def same(a, b):
 def lives(processes, tiny, tmp_path_factory):
     """One run that dies of each cause in turn and is resumed each time: its folder, and each life's code and steps."""
     out = tmp_path_factory.mktemp("killed") / "run"
-    argv, told = ["train", str(tiny), "--out", str(out)], []
+    argv, result = ["train", str(tiny), "--out", str(out)], []
     for n, how in enumerate([*(d[1] for d in DEATHS), {}]):
         file = out.with_name(f"steps{n}")
         code = processes.run("cli", argv, {**how, "steps": str(file), "bare": True})
         saved = [torch.load(f, weights_only=True) for f in (out / "phases").glob("*.ckpt")]
-        told.append((code, steps_of(file), saved))
+        result.append((code, steps_of(file), saved))
         argv = [*argv, "--resume"] if n == 0 else argv
-    return out, told
+    return out, result
 
 
 @pytest.mark.parametrize("n", range(len(DEATHS)), ids=[d[0].replace(" ", "-") for d in DEATHS])
@@ -64,12 +64,12 @@ def test_checkpoints_on_disk_are_whole(lives):
 
 
 def test_killed_and_resumed_is_bit_equal(lives, finished):
-    out, told = lives
-    assert told[-1][0] == 0
+    out, result = lives
+    assert result[-1][0] == 0
     for phase in ("0-warm", "1-joint", "2-project", "3-last"):
         mine, theirs = (load_file(run / "phases" / f"{phase}.safetensors") for run in (out, finished))
         same(mine, theirs)
-    steps = {s for _, some, _ in told for s in some} | {("joint", 11)}  # Ctrl-C let this one finish, unnoted
+    steps = {s for _, some, _ in result for s in some} | {("joint", 11)}  # Ctrl-C let this one finish, unnoted
     assert steps == {(p, s) for p, n in STEPS.items() for s in range(1, n + 1)}
 
 

@@ -77,13 +77,13 @@ def test_search(model, data):
     of = topic("dog")
     train, val = search(model, data, of, count=5)
     assert [one.unit for one in train] == [one.unit for one in val]
-    for split, told in (("train", train), ("val", val)):
+    for split, result in (("train", train), ("val", val)):
         windows = data.windows(split)
         on, follows = model.activity(windows[:, :-1]) > 0, torch.zeros(len(windows), 20, dtype=torch.bool)
         for row, text in enumerate("".join(t) for t in data.token_texts(windows)):
             for m in re.finditer("dog", text):
                 follows[row, max(0, m.start() - 1) : m.end() - 1] = True
-        for one in told:
+        for one in result:
             assert one.fired == int(on[:, :, one.unit].sum())
             assert one.recall == int((on[:, :, one.unit] & follows).sum()) / int(follows.sum())
             assert one.precision == int((on[:, :, one.unit] & follows).sum()) / one.fired

@@ -202,7 +202,7 @@ class TransformerProgram(ProgramTraining):
         rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
         x, correct = (torch.cat(column) for column in zip(*rows, strict=True))
         metrics = shares(self.frame, *self.sequences(x), correct, pooled=self.pooled)
-        metrics |= restart_metrics(unpack(self.rivals), self._questions(loader))
+        metrics |= restart_metrics(unpack(self.restart_programs), self._questions(loader))
         metrics["variables"] = float(len(self.program.nodes))
         metrics["lines of the program"] = float(lines(self.program))
         return metrics

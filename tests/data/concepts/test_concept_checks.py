@@ -69,7 +69,7 @@ def test_every_source_is_checked(monkeypatch):
         create_data("toys").setup()
 
 
-def told(y, concepts, schema):
+def result(y, concepts, schema):
     """By the definition, sample by sample: an oracle."""
     found = set()
     for group in schema.group_names:
@@ -105,7 +105,7 @@ def test_disguises_against_the_definition():
         ).float()
         concepts[torch.rand(n, generator=g) < 0.2, 0] = math.nan
         concepts[torch.rand(n, generator=g) < 0.2, 2:] = math.nan
-        expected = told(y, concepts, SCHEMA)
+        expected = result(y, concepts, SCHEMA)
         found = leaking_concepts(y, concepts, SCHEMA)
         assert len(found) == len(set(found))
         assert set(found) == expected

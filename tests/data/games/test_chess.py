@@ -66,8 +66,8 @@ def test_every_move_has_a_token():
 
 def test_moves_and_characters(file):
     moves, characters = make(file), make(file, tokens="characters", context=300)
-    told = {s: [text(moves, row) for row in moves.windows(s)] for s in ("train", "val", "test")}
-    assert sorted(sum(told.values(), [])) == sorted("<begin> " + line + " " for line in UCI.splitlines())
+    result = {s: [text(moves, row) for row in moves.windows(s)] for s in ("train", "val", "test")}
+    assert sorted(sum(result.values(), [])) == sorted("<begin> " + line + " " for line in UCI.splitlines())
     assert moves.num_classes == 1969
     of = {notation(san): " ".join(uci) for uci, san in GAMES}
     for row in characters.windows("test"):
@@ -123,12 +123,12 @@ def test_games_that_start_elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize("tokens", ["moves", "characters"])
 def test_properties_are_the_boards(file, tokens):
     data = make(file, tokens=tokens, context=40 if tokens == "moves" else 120)
-    told, of = data.position_labels("test", 6), {" ".join(uci): san for uci, san in GAMES}
-    pieces, facts = told.families
+    result, of = data.position_labels("test", 6), {" ".join(uci): san for uci, san in GAMES}
+    pieces, facts = result.families
     seen = 0
     for i, game in enumerate(data.games(data.windows("test")[:6])):
         (whole,) = [uci.split() for uci in of if uci.startswith(" ".join(game))]
-        places = told.look[i].nonzero()[:, 0].tolist()
+        places = result.look[i].nonzero()[:, 0].tolist()
         first = 0 if tokens == "characters" else 1
         for nth, place in enumerate(places):
             board = chess.Board()
@@ -159,7 +159,7 @@ def test_properties_are_the_boards(file, tokens):
         if tokens == "moves":
             assert places == list(range(2, min(len(whole) + 1, 40), 2))
         else:
-            assert [data.class_names[j] for j in told.x[i][places].tolist()] == ["."] * len(places)
+            assert [data.class_names[j] for j in result.x[i][places].tolist()] == ["."] * len(places)
     assert seen > 40
 
 
@@ -199,21 +199,21 @@ class Knowing:
 @pytest.mark.parametrize("right", [True, False])
 def test_legal_moves_of_models(file, right):
     data = make(file)
-    told = data.extra_metrics(Knowing(data, right))
-    assert (told["legal moves"], told["legal moves sampled"]) == (right, pytest.approx(float(right), abs=1e-9))
+    result = data.extra_metrics(Knowing(data, right))
+    assert (result["legal moves"], result["legal moves sampled"]) == (right, pytest.approx(float(right), abs=1e-9))
     characters = make(file, tokens="characters", context=120)
     model = Knowing(characters, right)
     model.position_logits = lambda x: torch.zeros(*x.shape, characters.num_classes)
-    told = characters.extra_metrics(model)
-    assert (told["legal moves"], told["legal moves sampled"]) == (right, right)
-    assert told["nats per token"] == pytest.approx(np.log(32), rel=1e-6)
+    result = characters.extra_metrics(model)
+    assert (result["legal moves"], result["legal moves sampled"]) == (right, right)
+    assert result["nats per token"] == pytest.approx(np.log(32), rel=1e-6)
     assert data.extra_metrics(object()) == {}
 
 
 def test_prompts(file):
     data, characters = make(file), make(file, tokens="characters")
-    told = data.read_input("e2e4 e7e5")
-    assert text(data, told) == "<begin> e2e4 e7e5 "
+    result = data.read_input("e2e4 e7e5")
+    assert text(data, result) == "<begin> e2e4 e7e5 "
     assert text(characters, characters.read_input("1.e4 e5 2.")) == "<begin>1.e4 e5 2."
     for source, given, words in (
         (data, "", "empty"),
@@ -278,7 +278,7 @@ def test_real_games():
     characters = create_data("chess", n_train=5, n_val=5, n_test=5, tokens="characters", context=200)
     assert set(characters.class_names[:-1]) == set(CHARACTERS)
     for data in (moves, characters):
-        told = data.position_labels("test", 5)
-        assert told.look.sum() > 40
-        codes = told.families[0].codes[told.look].long()
-        assert 0.1 < torch.eye(13)[codes].bool().logical_and(told.families[0].telling).float().sum(2).mean() < 0.6
+        result = data.position_labels("test", 5)
+        assert result.look.sum() > 40
+        codes = result.families[0].codes[result.look].long()
+        assert 0.1 < torch.eye(13)[codes].bool().logical_and(result.families[0].telling).float().sum(2).mean() < 0.6

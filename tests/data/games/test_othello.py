@@ -62,10 +62,10 @@ def table(games):
 def test_rules_against_a_slow_game():
     games = [random_game(seed) for seed in range(30)]
     games.append(random_game(0, tuple(map(SQUARES.index, SHORTEST.split()))))
-    told = list(play(table([moves for moves, _ in games])))
+    result = list(play(table([moves for moves, _ in games])))
     for i, (_, seen) in enumerate(games):
         for ply, (board, player, free) in enumerate(seen):
-            now = told[ply]
+            now = result[ply]
             assert squares(now.black[i]).nonzero()[0].tolist() == sorted(s for s in board if board[s] == 1)
             assert squares(now.white[i]).nonzero()[0].tolist() == sorted(s for s in board if board[s] == -1)
             assert (int(now.player[i]), squares(now.legal[i]).nonzero()[0].tolist()) == (player, free)
@@ -157,10 +157,10 @@ def test_files_of_every_kind(games, tmp_path):
 
 def test_properties_are_the_boards(games):
     data = make(games)
-    told = data.position_labels("test", 5)
-    family, corners = told.families
+    result = data.position_labels("test", 5)
+    family, corners = result.families
     assert family.codes.shape == (5, 60, 64)
-    for x, look, codes in zip(told.x.tolist(), told.look, family.codes, strict=True):
+    for x, look, codes in zip(result.x.tolist(), result.look, family.codes, strict=True):
         moves = [SQUARES.index(data.class_names[i]) for i in x[1:] if i >= 0]
         assert look.nonzero()[:, 0].tolist() == list(range(1, len(moves) + 1))
         board, player = {27: -1, 36: -1, 28: 1, 35: 1}, 1
@@ -194,20 +194,20 @@ def test_legal_moves_of_models(games):
             free = free[..., [SQUARES.index(name) for name in data.class_names[:-1]]]
             return torch.nn.functional.pad((free if self.right else ~free).float() * 50, (0, 1))
 
-    told = data.extra_metrics(Knowing(True))
-    assert (told["legal moves"], told["legal moves sampled"]) == (1, pytest.approx(1))
-    assert told["nats per token"] > 1
-    told = data.extra_metrics(Knowing(False))
-    assert (told["legal moves"], told["legal moves sampled"]) == (0, pytest.approx(0, abs=1e-9))
+    result = data.extra_metrics(Knowing(True))
+    assert (result["legal moves"], result["legal moves sampled"]) == (1, pytest.approx(1))
+    assert result["nats per token"] > 1
+    result = data.extra_metrics(Knowing(False))
+    assert (result["legal moves"], result["legal moves sampled"]) == (0, pytest.approx(0, abs=1e-9))
     assert data.extra_metrics(object()) == {}
 
 
 def test_prompts(games):
     data = make(games)
-    told = data.read_input("f5d6 C3")
-    assert [data.class_names[i] for i in told.tolist() if i >= 0] == ["<begin>", "f5", "d6", "c3"]
-    assert len(told) == data.context
-    assert data.token_texts(told[None]) == [["<begin> ", "f5 ", "d6 ", "c3 "]]
+    result = data.read_input("f5d6 C3")
+    assert [data.class_names[i] for i in result.tolist() if i >= 0] == ["<begin>", "f5", "d6", "c3"]
+    assert len(result) == data.context
+    assert data.token_texts(result[None]) == [["<begin> ", "f5 ", "d6 ", "c3 "]]
     for text, words in (
         ("", "empty"),
         ("f5 d9", "move 2 is 'd9', not a square"),

@@ -68,15 +68,15 @@ def test_questions_and_labels(task, drawn):
     split, frame = data.splits["train"], data.sequence
     assert data.input_shape == (frame.length + 1,)
     batch = data.samples("train", range(60))
-    told = {}
+    result = {}
     for x, y in zip(batch.x.tolist(), batch.y.tolist(), strict=True):
         words = [frame.tokens[c] for c in x[1:] if c >= 0]
         assert tuple(words[: len(frame.before)]) == frame.before
         inner = words[len(frame.before) : len(words) - len(frame.after)]
         place = x[0] - len(frame.before)
         assert data.class_names[y] == data.answers(inner)[place]
-        told.setdefault(tuple(inner), []).append(place)
-    for words, places in list(told.items())[:-1]:
+        result.setdefault(tuple(inner), []).append(place)
+    for words, places in list(result.items())[:-1]:
         assert places == [i for i, a in enumerate(data.answers(list(words))) if a is not None], "each label asked once"
     assert len(split.names) == len(split)
     assert split.names[0].startswith("train/00000, word ")
@@ -178,7 +178,7 @@ def test_an_input_of_ones_own(drawn):
         ({"even": 1.5}, "data.even is 1.5"),
         ({"task": "induction", "length": 9}, "even one"),
         ({"size": 3}, "data.size is 3"),
-        ({"length": 1}, "no room"),
+        ({"length": 1}, "expected room for a word"),
     ],
 )
 def test_wrong_arguments(args, reason):
@@ -188,8 +188,8 @@ def test_wrong_arguments(args, reason):
 
 def test_a_model_of_another_task_is_refused():
     own = create_data("rasp", task="hist", vocabulary=5, length=5, size=200)
-    told = {**own.sequence.to_config(), "classes": list(own.class_names)}
-    own.check_compatible_with(told)
+    result = {**own.sequence.to_config(), "classes": list(own.class_names)}
+    own.check_compatible_with(result)
     other = create_data("rasp", task="sort", vocabulary=5, length=5, size=200)
     with pytest.raises(ValueError, match="sequences whose tokens is .*with these data it would be .*train again"):
-        other.check_compatible_with(told)
+        other.check_compatible_with(result)

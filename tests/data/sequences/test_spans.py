@@ -63,10 +63,10 @@ def test_as_one_walks_along(seed):
             {(n, *s) for n, row in enumerate(rows) for s in walk(row) if name in (None, s[2])} for rows in (truth, said)
         )
         right = len(true & given)
-        told = measured(truth, said, kind=kind)
-        assert told.precision == pytest.approx(right / len(given))
-        assert told.recall == pytest.approx(right / len(true))
-        assert told.f1 == pytest.approx(2 * right / (len(given) + len(true)))
+        result = measured(truth, said, kind=kind)
+        assert result.precision == pytest.approx(right / len(given))
+        assert result.recall == pytest.approx(right / len(true))
+        assert result.f1 == pytest.approx(2 * right / (len(given) + len(true)))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,10 +75,10 @@ def test_as_seqeval(seed):
     scheme = pytest.importorskip("seqeval.scheme")
     truth, said = sentences(seed)
     strict = {"mode": "strict", "scheme": scheme.IOB2}
-    told = measured(truth, said)
-    assert told.precision == pytest.approx(metrics.precision_score(truth, said, **strict))
-    assert told.recall == pytest.approx(metrics.recall_score(truth, said, **strict))
-    assert told.f1 == pytest.approx(metrics.f1_score(truth, said, **strict))
+    result = measured(truth, said)
+    assert result.precision == pytest.approx(metrics.precision_score(truth, said, **strict))
+    assert result.recall == pytest.approx(metrics.recall_score(truth, said, **strict))
+    assert result.f1 == pytest.approx(metrics.f1_score(truth, said, **strict))
 
 
 def test_what_is_no_span():

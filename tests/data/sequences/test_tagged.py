@@ -36,7 +36,7 @@ def made(folder, **args):
 
 
 class Model:
-    """Says what it is told, question by question."""
+    """Returns what it is given, question by question."""
 
     device = "cpu"
 
@@ -77,17 +77,17 @@ def test_long_sentences(folder):
 def test_figures(folder):
     data = made(folder, length=6)
     right = data.splits["test"].y
-    told = data.extra_metrics(Model(right))
-    assert told["F1 of spans"] == told["F1 of LOC"] == told["F1 up to 4 words"] == 1
-    assert told["F1 of PER"] == 0  # none is there
-    assert told["sentences"] == 2
-    assert told["sentences up to 4 words"] == 1
-    assert told["F1 by word alone"] == 1
+    result = data.extra_metrics(Model(right))
+    assert result["F1 of spans"] == result["F1 of LOC"] == result["F1 up to 4 words"] == 1
+    assert result["F1 of PER"] == 0  # none is there
+    assert result["sentences"] == 2
+    assert result["sentences up to 4 words"] == 1
+    assert result["F1 by word alone"] == 1
     wrong = right.clone()
     wrong[right == 2] = 0  # the name loses its end
-    told = data.extra_metrics(Model(wrong))
-    assert told["precision of spans"] == told["recall of spans"] == 0.5
-    assert told["F1 up to 4 words"] == 1
+    result = data.extra_metrics(Model(wrong))
+    assert result["precision of spans"] == result["recall of spans"] == 0.5
+    assert result["F1 up to 4 words"] == 1
     assert made(folder, length=6, limit=3).extra_metrics(Model(right)) == {}
     cut = made(folder, length=4)  # "w w | w w | New | York w | w w": the name is put together again to be scored
     assert [p.tags for p in cut.pieces_of["test"][2:4]] == [["B-LOC"], ["I-LOC", "O"]]
@@ -172,9 +172,9 @@ def test_conll2003(monkeypatch):
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 203621, "val": 51362, "test": 46435}
     counts = torch.bincount(data.splits["test"].y)[1::2]  # as published: places, others, organisations, people
     assert counts.tolist() == [1668, 702, 1661, 1617]
-    told = data.extra_metrics(data_by_word(data))
-    assert told["F1 of spans"] == told["F1 by word alone"] == pytest.approx(0.5255, abs=1e-4)
-    assert told["sentences up to 30 words"] == 3076
+    result = data.extra_metrics(data_by_word(data))
+    assert result["F1 of spans"] == result["F1 by word alone"] == pytest.approx(0.5255, abs=1e-4)
+    assert result["sentences up to 30 words"] == 3076
 
 
 def data_by_word(data):
@@ -193,19 +193,19 @@ def data_by_word(data):
 
 def test_other_sentences_are_read_with_the_words_and_tags_of_the_model(folder, tmp_path):
     trained = made(folder)
-    told = {**trained.sequence.to_config(), "classes": list(trained.class_names)}
+    result = {**trained.sequence.to_config(), "classes": list(trained.class_names)}
     other = tmp_path / "other"
     other.mkdir()
     for stem in ("train", "test"):
         write(other / f"{stem}.bio", [[("Ito", "B-PER"), ("naps", "O")]] * 20)
     data = made(other)
-    data.check_compatible_with(told)
+    data.check_compatible_with(result)
     assert (data.sequence, data.class_names) == (trained.sequence, trained.class_names)
     x, y = data.samples("test", [0]).x, data.samples("test", [0]).y
     assert trained.sequence.tokens[int(x[0, 2])] == "Ito"
     assert trained.class_names[int(y[0])] == "B-PER"
     write(other / "test.bio", [[("Ito", "B-ORG")]])
     again = made(other)
-    again.check_compatible_with(told)
+    again.check_compatible_with(result)
     with pytest.raises(ValueError, match="test, sentence 1 has 'B-ORG', a tag not in training"):
         _ = again.splits

@@ -77,8 +77,8 @@ def test_floor_by_enumeration(context):
             best += chance[prefix] * max(shares)
     assert data.floor == pytest.approx((loss / context, best / context), abs=1e-12)
     windows = data.windows("test")
-    told = data.next_digit_probabilities(windows[:, :-1])
-    for row, found in zip(windows.tolist(), told, strict=True):
+    result = data.next_digit_probabilities(windows[:, :-1])
+    for row, found in zip(windows.tolist(), result, strict=True):
         text = "".join(map(str, row[1:]))
         for n in range(context):
             wanted = [chance.get(text[:n] + str(d), 0) / chance[text[:n]] for d in range(10)]
@@ -115,10 +115,10 @@ class Knowing:
 
 def test_figures():
     data = create_data("tokfsm", **TINY)
-    told = data.extra_metrics(Knowing(data))
-    assert abs(told["gap to floor"]) < 1e-6
-    assert told["transition accuracy"] == told["first transition"] == 1
-    assert abs(told["token accuracy"] - told["best token accuracy"]) < 0.02
+    result = data.extra_metrics(Knowing(data))
+    assert abs(result["gap to floor"]) < 1e-6
+    assert result["transition accuracy"] == result["first transition"] == 1
+    assert abs(result["token accuracy"] - result["best token accuracy"]) < 0.02
     blurred = data.extra_metrics(Knowing(data, 0.3))
     assert blurred["gap to floor"] > 0.1
     assert 0.2 < blurred["transition accuracy"] < 0.9

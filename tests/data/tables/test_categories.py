@@ -128,11 +128,11 @@ def test_groups_whose_concepts_do_not_stand_together():
 def test_another_table_is_read_as_the_model_knows_it(table, tmp_path):
     """Columns in another order, fewer values, one class: tokens and classes stay those of training."""
     trained = create_data("categories", file=str(table), target="edible", split="part")
-    told = {**trained.sequence.to_config(), "classes": list(trained.class_names)}
+    result = {**trained.sequence.to_config(), "classes": list(trained.class_names)}
     other = tmp_path / "other.csv"
     other.write_text("smell,edible,colour\n" + "none,yes,red\n" * 20)
     data = create_data("categories", file=str(other), target="edible")
-    data.check_compatible_with(told)
+    data.check_compatible_with(result)
     assert data.sequence == trained.sequence
     assert data.class_names == ("no", "yes")
     batch = data.samples("test", [0])
@@ -147,7 +147,7 @@ def test_another_table_is_read_as_the_model_knows_it(table, tmp_path):
     ):
         other.write_text(text)
         data = create_data("categories", file=str(other), target="edible")
-        data.check_compatible_with(told)
+        data.check_compatible_with(result)
         with pytest.raises(ValueError, match=reason):
             _ = data.splits
 

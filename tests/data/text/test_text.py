@@ -44,8 +44,8 @@ def test_windows_are_the_text(text):
     lengths = torch.bincount((every.x >= 0).sum(1), minlength=17)[1:]
     assert lengths.max() - lengths.min() <= 1
     for i, (x, y) in enumerate(zip(batch.x, batch.y, strict=True)):
-        told = decoded(data, x) + data.class_names[y]
-        assert TEXT[ends["test"][0] + 16 * i :].startswith(told)
+        result = decoded(data, x) + data.class_names[y]
+        assert TEXT[ends["test"][0] + 16 * i :].startswith(result)
     assert data.class_names == tuple(sorted(set(TEXT)))
 
 
@@ -162,11 +162,11 @@ def test_damaged_gzip(tmp_path, monkeypatch):
         ({"file": "nowhere.txt"}, "no text 'nowhere.txt'"),
         ({"context": 0}, "context is 0"),
         ({"test": 0.0}, "test is 0.0"),
-        ({"test": 0.9, "val": 0.1}, "leave something to train"),
+        ({"test": 0.9, "val": 0.1}, "expected shares with a sum below 1"),
         ({"tokenizer": "words"}, "tokenizer"),
         ({"tokenizer": "bytes", "size": 9}, "size is 9"),
         ({"merges": ["a b"]}, "merges has no use with data.tokenizer=characters"),
-        ({"vocabulary": "aa"}, "vocabulary 'aa' is empty or holds a character twice"),
+        ({"vocabulary": "aa"}, "vocabulary 'aa' is empty or has a character twice"),
     ],
 )
 def test_wrong_arguments(text, args, words):
@@ -175,7 +175,7 @@ def test_wrong_arguments(text, args, words):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(ValueError, match="holds no text"):
+    with pytest.raises(ValueError, match="has no text files"):
         make(tmp_path).setup()
 
 

@@ -36,7 +36,7 @@ class ProgramLearner(SelfExplaining):
         best: parameters of each restart at its best epoch.
         accuracy: ``(r,)`` validation accuracy of the program of each restart at its best epoch, -1 before the first.
         soft: ``(r, 2)`` validation accuracy there as a network at the last temperature, with noise and without.
-        rivals: bytes of the programs of all restarts when the best was selected (``zoo.programs.learn.restarts``).
+        restart_programs: bytes of the programs of all restarts when the best was selected (``zoo.programs.learn.restarts``).
         progress: epochs done, a scalar.
         code: bytes of the program, empty before ``discretise``.
     """
@@ -44,7 +44,7 @@ class ProgramLearner(SelfExplaining):
     input_kind = "tokens"
     accuracy: Tensor
     soft: Tensor
-    rivals: Tensor
+    restart_programs: Tensor
     progress: Tensor
     code: Tensor
     frame: Frame
@@ -78,7 +78,7 @@ class ProgramLearner(SelfExplaining):
         self.best = restart_state.BestParameters(self._parameters_of_restarts())
         self.register_buffer("accuracy", torch.full((restarts,), -1.0))
         self.register_buffer("soft", torch.full((restarts, 2), -1.0))
-        self.register_buffer("rivals", torch.zeros(0, dtype=torch.uint8))
+        self.register_buffer("restart_programs", torch.zeros(0, dtype=torch.uint8))
         self.register_buffer("progress", torch.zeros((), dtype=torch.float64))
         self.register_buffer("code", torch.zeros(0, dtype=torch.uint8))
         self._cache: restart_state.CachedProgram | None = None
@@ -117,7 +117,8 @@ class ProgramLearner(SelfExplaining):
         """Take the number of restarts and the size of the program from a state about to be loaded."""
         if f"{prefix}code" in state and isinstance(state, MutableMapping):  # states of version 0.1 lack these two
             state.setdefault(f"{prefix}soft", self.soft.new_zeros(0, 2))
-            state.setdefault(f"{prefix}rivals", self.rivals[:0])
+            programs = state.pop(f"{prefix}rivals", self.restart_programs[:0])  # their name before version 0.2
+            state.setdefault(f"{prefix}restart_programs", programs)
         shapes = {k.removeprefix(prefix): v.shape for k, v in state.items() if k.startswith(prefix)}
         restart_state.resize(self, shapes)
         code = state.get(f"{prefix}code")

@@ -78,7 +78,7 @@ class ProgramTraining(ProgramLearner):
         metrics = {f"restart {i + 1}": value for i, value in enumerate(sorted(accuracies))}
         metrics |= {"accuracy": questions.accuracy(raw), "accuracy refitted": questions.accuracy(refit)}
         self._become(with_names(refit, questions.codes))
-        self.rivals = pack(restarts).to(self.device)
+        self.restart_programs = pack(restarts).to(self.device)
         return metrics
 
     @torch.no_grad()
