@@ -352,7 +352,7 @@ def test_the_notation_is_the_models(cases):
 def test_streaming_equals_reading_at_once(trained, cases, monkeypatch):
     file = cases / "table" / "a.csv"
     whole = trained.read(file)
-    monkeypatch.setattr("zoo.inputs.tables.cells.read_cells.__kwdefaults__", {**read_cells.__kwdefaults__, "chunk": 7})
+    monkeypatch.setattr("zoo.inputs.table.CHUNK", 7)
     readings = list(trained.scan(file))
     assert len(readings) == 43
     joined = base.concatenate(readings)
@@ -362,7 +362,7 @@ def test_streaming_equals_reading_at_once(trained, cases, monkeypatch):
 
 
 def test_notes_come_once(trained, cases, monkeypatch):
-    monkeypatch.setattr("zoo.inputs.tables.cells.read_cells.__kwdefaults__", {**read_cells.__kwdefaults__, "chunk": 50})
+    monkeypatch.setattr("zoo.inputs.table.CHUNK", 50)
     readings = list(trained.scan(cases / "table" / "ext.csv"))
     assert [len(reading.notes) for reading in readings] == [1, 0, 0, 0, 0, 0]
 
