@@ -56,7 +56,7 @@ def evaluate(
     check_suite(suite)
     if dry_run:
         config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
-    source = data_of(config)
+    source = data_of(config, model)
     title = checkpoint.title(name)
     folder = Path(out) if out else Path("runs") / f"evaluate-{title}-{Path(suite).stem}"
     accelerator = config.trainer.accelerator

@@ -53,7 +53,7 @@ def explain(
     if shown < 0:
         raise ValueError(f"--shown is {shown}; expected 0 or more")
     model, config = load_checkpoint(name, [*keyword_overrides({"data": data or {}}), *overrides])
-    source = data_of(config)
+    source = data_of(config, model)
     x, sample, input_name = read_input(str(input), source)
     explained = examples.explain(model, x, sample, shown=shown)
     explanation = explained.explanations[0]

@@ -50,7 +50,7 @@ def export(
         raise ValueError(f"{file} is a folder; name a file with -o")
     if file.exists() and not overwrite:
         raise ValueError(f"{file} exists; add --overwrite to replace it, or choose another -o")
-    x = torch.cat([batch.x for batch in data_of(config).loader("train")])
+    x = torch.cat([batch.x for batch in data_of(config, model).loader("train")])
     text = programmed.source(x, name=file.stem, about=_accuracy(name), by=f"zoo {__version__} from {title}")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")

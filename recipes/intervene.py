@@ -54,7 +54,7 @@ def intervene(
         raise ValueError("nothing to set; add concepts and values, such as has_hole=1")
     all_overrides = [*keyword_overrides({"data": data or {}}), *overrides]
     model, config = load_checkpoint(name, all_overrides)
-    source = data_of(config)
+    source = data_of(config, model)
     if not len(model.units):
         raise ValueError(f"{name} is a {model.name}: it has no units that could be set")
     masks, strengths = read_statements(model, model_schema(config), statements)

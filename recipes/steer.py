@@ -77,7 +77,7 @@ def steer(
         if unit not in names:
             raise ValueError(f"there is no {kind} {unit!r}{did_you_mean(unit, names)}")
     judge_model = _judge(name, model, judge) if samples else model  # before the search, which takes a while
-    source: Any = data_of(config)  # of sequences, as the model is
+    source: Any = data_of(config, model)  # of sequences, as the model is
     held = {names.index(unit): strength for unit, strength in strengths.items()}
     x = None if prompt is None else source.read_input(prompt)[None]
     topic_units = []

@@ -26,7 +26,7 @@ from zoo.results import TrainResult
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
 from zoo.training.quiet import quiet
-from zoo.training.run import build, is_first_process, load_config, open_folder
+from zoo.training.run import build, is_first_process, load_config, open_folder, save_inputs
 
 
 def train(
@@ -72,6 +72,7 @@ def train(
     check_run(model, data, resolved)
     data.setup()
     open_folder(folder, resolved, resume=resume, overwrite=overwrite)
+    save_inputs(model, folder, resume=resume)
     run_phases(model, data, resolved, folder, resume=resume, progress=progress)
     if not is_first_process():
         return TrainResult(model, {}, (), folder)

@@ -136,7 +136,14 @@ def test_a_folder_that_is_not_a_run_is_not_overwritten(tiny, here, capsys):
 
 
 def test_files_of_a_run(finished):
-    assert {p.name for p in finished.iterdir()} == {"config.yaml", "log.csv", "phases", "checkpoint", "report.html"}
+    assert {p.name for p in finished.iterdir()} == {
+        "config.yaml",
+        "inputs.yaml",
+        "log.csv",
+        "phases",
+        "checkpoint",
+        "report.html",
+    }
     assert "<img" in (finished / "report.html").read_text()
 
 

@@ -40,6 +40,10 @@ def desk(tmp_path_factory):
     for split in ("train", "test"):
         (folder / "my_sentences" / f"{split}.bio").write_text("Mr B-PER\nIto I-PER\nin O\nYork B-LOC\n\n" * 40)
     (folder / "patients.csv").write_text("age,sugar,smokes,fever,ill\n" + "\n".join(rows))
+    (folder / "new_patients.csv").write_text("smokes,age,fever,sugar\n0,31,1,90.5\n1,44,0,101\n")
+    data = [f"data.file={folder / 'patients.csv'}", "data.target=ill", "trainer.accelerator=cpu"]
+    model = str(folder / "patients_model")
+    assert main(["train", "bilinear_mlp/table", *data, "phases.joint.epochs=1", "--out", model]) == 0
     return folder
 
 

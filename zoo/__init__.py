@@ -1,7 +1,7 @@
 """Inherently interpretable models on one set of scores. Names are imported when first used.
 
-The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``steer`` and ``export`` are
-those of the command line: functions that return objects (``zoo.results``) and print nothing.
+The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``steer`` and
+``export`` are those of the command line: functions that return objects (``zoo.results``) and print nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MODULES = {
     "load": "zoo.checkpoint",
     "register": "zoo.registry",
 }
-_VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "steer", "train")
+_VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "predict", "steer", "train")
 __all__ = [
     "Batch",
     "Explanation",
@@ -46,6 +46,7 @@ __all__ = [
     "list_models",
     "list_scores",
     "load",
+    "predict",
     "register",
     "steer",
     "train",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from recipes.export import export
     from recipes.finetune import finetune
     from recipes.intervene import intervene
+    from recipes.predict import predict
     from recipes.steer import steer
     from recipes.train import train
     from zoo.batch import Batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ class Batch:
 
     Attributes:
         x: ``(b, 3, s, s)`` normalized images, or the input of another kind of model.
-        y: ``(b,)`` int64 class.
+        y: ``(b,)`` int64 class; None for samples without labels, from ``Inputs.read``.
         index: ``(b,)`` int64 position of each sample in its split: its identity for provenance, noise and bootstraps.
         concepts: ``(b, m)`` float true concepts, NaN where unknown.
         points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
@@ -36,7 +37,7 @@ class Batch:
     visible: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.index)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the same batch on ``device``."""
@@ -54,7 +55,8 @@ class Batch:
         """Collate samples without a leading dimension."""
         first = samples[0]
         names = [f.name for f in fields(Batch) if getattr(first, f.name) is not None]
-        return Batch(**{name: torch.stack([getattr(s, name) for s in samples]) for name in names})
+        stacked: dict[str, Any] = {name: torch.stack([getattr(s, name) for s in samples]) for name in names}
+        return Batch(**{"y": None, **stacked})
 
 
 def content_hash(x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
-``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``metrics.json``,
-``README.md`` a model card, ``units.yaml`` and ``units.png`` the names and pictures of the units.
+``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` the
+preprocessing and the class names, ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
+names and pictures of the units.
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ def load(name: str) -> SelfExplaining:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from zoo.inputs import base as model_inputs
     from zoo.registry import create_model
 
     folder = find(name)
@@ -111,6 +113,8 @@ def load(name: str) -> SelfExplaining:
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its config.yaml: {' '.join(str(error).split())}") from error
     model.config = config
+    if (folder / model_inputs.FILE).is_file():
+        model.inputs = model_inputs.load(folder)
     return model.eval()
 
 
@@ -139,6 +143,8 @@ def save(
     """
     from safetensors.torch import save_file
 
+    from zoo.inputs import base as model_inputs
+
     config = {**config, "model": standalone(config["model"])}
     text = OmegaConf.to_yaml(OmegaConf.create(config))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +154,8 @@ def save(
     try:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata=meta)
         (part / "config.yaml").write_text(text)
+        if model.inputs is not None:
+            model_inputs.save(model.inputs, part)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (part / "README.md").write_text(card)
         if example is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,10 @@ from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
+from zoo.prediction import Prediction, join, stream
+
+if TYPE_CHECKING:
+    from zoo.inputs.base import Inputs
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -34,6 +38,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         name: under which the class is registered.
         terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase sets another.
         input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 after their end.
+        inputs: preprocessing and class names, fitted on the training split; None for a model without them.
         config: the run config of the checkpoint; only of a loaded model.
 
     Example:
@@ -49,6 +54,12 @@ class SelfExplaining(pl.LightningModule, ABC):
     input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
     terms: ClassVar[tuple[str, ...]] = ("task",)
     config: dict[str, Any]
+    inputs: Inputs | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits; empty for a model without inputs."""
+        return () if self.inputs is None else self.inputs.class_names
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,6 +172,43 @@ class SelfExplaining(pl.LightningModule, ABC):
         mask = torch.zeros(shape, dtype=torch.bool, device=x.device)
         mask[:, ids] = True
         return strengths, mask
+
+    def predict(
+        self,
+        raw: Any,
+        *,
+        shown: int = 3,
+        batch_size: int = 256,
+        strict: bool = False,
+        skip: bool = False,
+    ) -> Prediction:
+        """Predict anything that the inputs of the model read; the training data are not needed.
+
+        Args:
+            raw: a path, a folder, a DataFrame, an image (PIL or array), or a list of such, see ``scan`` of the inputs.
+            shown: number of units named for each input; 0 for none.
+            batch_size: inputs per forward pass.
+            strict: whether an unusual input, such as one with an unknown level, is an error.
+            skip: whether inputs that cannot be read are skipped and listed instead of being an error.
+
+        Raises:
+            ValueError: if the model has no inputs or an input cannot be read.
+
+        Example:
+            >>> import zoo
+            >>> from zoo.inputs.table import TableInputs
+            >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[1], width=8)
+            >>> model.inputs = TableInputs.fit({"age": [30, 41, 52], "state": ["ill", "well", "ill"]}, target="state")
+            >>> model.predict({"age": [35, 60]}).probabilities.shape
+            torch.Size([2, 2])
+        """
+        training = self.training
+        self.eval()
+        try:
+            options = {"shown": shown, "batch_size": batch_size, "strict": strict, "skip": skip}
+            return join(list(stream(self, raw, **options)))
+        finally:
+            self.train(training)
 
     # Helpers for families.
 

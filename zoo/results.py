@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from zoo.explanation import Explanation
     from zoo.metrics.result import Result
     from zoo.model import SelfExplaining
+    from zoo.prediction import Prediction
     from zoo.reporting.context import ScoreRow, StepRow
 
 
@@ -193,3 +194,26 @@ class ExportResult:
     file: Path
     lines: int
     variables: int
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """Predictions for new inputs.
+
+    Attributes:
+        prediction: the predictions; None if they were written to a file.
+        count: number of inputs that were predicted.
+        skipped: inputs that could not be read, one line each; the last line counts those that are not listed.
+        flags: inputs with an unusual value, likewise.
+        notes: remarks about the whole, such as columns that were ignored.
+        file: the file that was written; None for none.
+        remarks: CSV file of all skipped and unusual inputs; None if there are none or no file was written.
+    """
+
+    prediction: Prediction | None
+    count: int
+    skipped: Sequence[str]
+    flags: Sequence[str]
+    notes: Sequence[str]
+    file: Path | None
+    remarks: Path | None

@@ -17,6 +17,7 @@ VERBS = {
     "train": "train from a config",
     "finetune": "train from a checkpoint: finetune.from=... finetune.replace=[head]",
     "evaluate": "score a checkpoint on its test split",
+    "predict": "answer for new files: class, probabilities and the units that decided",
     "explain": "write the page that explains one input",
     "compare": "match the units of several runs on the same data and show the pairs side by side",
     "intervene": "set concepts of one input by name and see the answer change",

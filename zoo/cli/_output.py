@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from zoo.model import SelfExplaining
     from zoo.reporting.context import ScoreRow
 
 
@@ -46,3 +47,11 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     print_table(table)
     if note and not all_rows:
         say(f"{note}; --all lists them")
+
+
+def print_inputs(model: SelfExplaining) -> None:
+    """Print the preprocessing that a model keeps, one line for each fact; names from data cannot steer the terminal."""
+    from zoo.inputs.base import printable
+
+    for line in () if model.inputs is None else model.inputs.describe():
+        say(printable(line))

@@ -17,6 +17,7 @@ from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
 from zoo.data.sampler import EpochSampler
 from zoo.data.split import BatchDataset, Split, spread_over_classes, stratified_holdout
+from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 
 SplitName = Literal["train", "val", "test"]
@@ -89,6 +90,22 @@ class Data(pl.LightningDataModule):
             raise ValueError(f"data.val is {self.val}; expected a share of the training split, at least 0 and below 1")
 
     @property
+    def inputs(self) -> Inputs | None:
+        """Preprocessing and class names that a model trained on these data saves; None for sources without them."""
+        return None
+
+    def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
+        """Read these data with the inputs of a trained model, matched by name; nothing is fitted again.
+
+        Args:
+            inputs: inputs of the model.
+            concepts: concepts of the model; those of the data are put in their order.
+
+        Raises:
+            ValueError: (once read) if the data do not match; missing and renamed names are listed.
+        """
+
+    @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
@@ -133,6 +150,9 @@ class Data(pl.LightningDataModule):
     @cached_property
     def _divided_splits(self) -> dict[str, Split]:
         """The three splits before the concepts are checked: a schema may need the training split to be complete."""
+        return self._divide()
+
+    def _divide(self) -> dict[str, Split]:
         splits = self._read()
         for name, split in splits.items():
             self._check_split(name, split)

@@ -109,10 +109,10 @@ def _load(title: str, name: str, overrides: Sequence[str]) -> Run:
         raise ValueError(f"{name} is a {model.name}: it has no units that could be matched")
     requested = configs.plain(config)["data"]
     trained = requested | {k: v for k, v in model.config["data"].items() if k in ("seed", "limit")}
-    data = data_of(config)
+    data = data_of(config, model)
     own = data
     if trained != requested:
-        own = data_of(cast(DictConfig, OmegaConf.merge(config, {"data": trained})))
+        own = data_of(cast(DictConfig, OmegaConf.merge(config, {"data": trained})), model)
     return Run(title, model, config, data, own)
 
 

@@ -15,8 +15,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from zoo import checkpoint
 from zoo import config as configs
 from zoo.capabilities import HasFixedShape, capability
+from zoo.concept_schema import ConceptSchema
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
+from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
 from zoo.training.check import check_run
@@ -85,6 +87,8 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
     if config.finetune is not None and config.finetune.source:
         checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
+    if not dry:
+        model.inputs = data.inputs
     return model, data
 
 
@@ -116,7 +120,7 @@ def _from_data(data: Data, key: str) -> Any:
     return None if data.concepts is None else data.concepts.to_config()
 
 
-RUN = ("config.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
+RUN = ("config.yaml", "inputs.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
 LATER = ("suite", "reference")  # keys that only matter after training
 
 
@@ -160,6 +164,21 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
     os.replace(out / ".config.part", file)
 
 
+def save_inputs(model: SelfExplaining, out: Path, *, resume: bool) -> None:
+    """Write the fitted inputs into the run folder; only the first process of a run does so.
+
+    Raises:
+        ValueError: if a run is resumed and the inputs fitted on the data differ from those in its folder.
+    """
+    if model.inputs is None or not is_first_process() or int(os.environ.get("LOCAL_RANK", 0)) != 0:
+        return
+    if resume and (out / model_inputs.FILE).is_file():
+        if model_inputs.load(out).to_config() != model.inputs.to_config():
+            raise ValueError(f"the data differ from those that {out} was started with; restore them, or --overwrite")
+        return
+    model_inputs.save(model.inputs, out)
+
+
 def _different(old: Any, new: Any) -> list[str]:
     a, b = (dict(_leaves(configs.to_dict(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
     keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in LATER]
@@ -172,14 +191,17 @@ def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [leaf for k, v in tree.items() for leaf in _leaves(v, f"{prefix}{k}.")]
 
 
-def data_of(config: DictConfig) -> Data:
-    """Return the data of a trained model's config, read with the tokens and classes of the model.
+def data_of(config: DictConfig, model: SelfExplaining) -> Data:
+    """Return the data of a trained model's config, read with the inputs, tokens and classes of the model.
 
     Raises:
         ValueError: if the data have other tokens or classes.
     """
     args = configs.to_dict(config)
     data = create_data(**args["data"])
+    if model.inputs is not None:
+        concepts = args["model"].get("concepts")
+        data.use_inputs(model.inputs, ConceptSchema.from_config(concepts) if concepts else None)
     if args["model"].get("sequence"):
         data.check_compatible_with(args["model"]["sequence"])
     return data

@@ -123,7 +123,7 @@ def test_bad_files_are_named(user_folder):
     with pytest.raises(ValueError, match="gone.csv is missing"):
         small(root, root / "gone.csv").setup()
     (root / "cat" / "3.png").write_text("no picture")
-    with pytest.raises(ValueError, match="3.png cannot be read as an image"):
+    with pytest.raises(ValueError, match="3.png cannot be read as a picture"):
         [list(small(root).loader(split)) for split in ("train", "val", "test")]
     (root / "eel").mkdir()
     with pytest.raises(ValueError, match="class 'eel' has no image"):

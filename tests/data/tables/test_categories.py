@@ -82,7 +82,7 @@ def test_groups_of_concepts(table):
         source="table",
         source_args={"file": str(table), "target": "edible", "split": "part", "concept_columns": ["colour", "smell"]},
     )
-    with pytest.raises(ValueError, match="no numeric column"):
+    with pytest.raises(ValueError, match="has no column for the inputs"):
         data.setup()
     text = table.read_text().splitlines()
     table.write_text("\n".join([text[0] + ",size", *(f"{line},{i}" for i, line in enumerate(text[1:]))]))

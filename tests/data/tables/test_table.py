@@ -47,7 +47,7 @@ def test_what_is_read(file):
     for name, split in data.splits.items():
         assert sorted(set(torch.bincount(split.y).tolist())) == [len(split) // 3]
         batch = next(iter(data.loader(name, batch_size=N)))
-        torch.testing.assert_close(data.values(batch.x), split.x)
+        torch.testing.assert_close(data.values(batch.x), split.x, atol=1e-5, rtol=0)
         for i, sample in enumerate(split.names):
             cells = line(int(sample[1:]))
             assert split.x[i].tolist() == cells[2:5]
@@ -58,9 +58,14 @@ def test_what_is_read(file):
     assert sorted(names) == [line(i)[0] for i in range(N)]
 
 
-def test_the_rest_of_the_numbers_are_features(file):
-    data = create_data("table", file=file, target="maker")  # words are no features, name and size are words
-    assert data.feature_names == ("a", "b, cm", "c", "high", "kind")
+def test_the_rest_of_the_columns_are_features(file):
+    data = create_data("table", file=file, target="maker")  # name and c name the rows
+    assert data.feature_names[:4] == ("a", "b, cm", "c", "high")
+    assert set(data.feature_names[4:]) == {"size=big", "size=mid", "size=small", "kind"}
+    assert [name for name, _ in data.inputs.schema.left_out] == ["name"]
+    assert [note.split(":")[0] for note in data.inputs.schema.notes if "identifier" in note] == [
+        "c may be an identifier"
+    ]
     assert data.class_names == ("u", "v")
     assert data.concepts is None
     assert {data.name_of(s, i) for s in data.splits for i in range(len(data.splits[s]))} == {
@@ -84,7 +89,7 @@ def test_a_given_division(write):
     }
     assert "part" not in data.feature_names
     train = [row[4] for row in rows if row[8] == "train"]
-    assert float(data.scale[0][2]) == pytest.approx(sum(train) / len(train))
+    assert data.inputs.schema.columns[2].mean == pytest.approx(sum(train) / len(train))
 
 
 def test_concepts_beside_the_table(file, write):
@@ -119,18 +124,17 @@ def test_concepts_beside_the_table(file, write):
 @pytest.mark.parametrize(
     ("row", "column", "cell", "words"),
     [
-        (4, "a", "many", "mine.csv, row 6, column 'a': 'many' is not a finite number"),
-        (4, "b, cm", "", "mine.csv, row 6, column 'b, cm': '' is not a finite number"),
-        (0, "c", "inf", "mine.csv, row 2, column 'c': 'inf' is not a finite number"),
-        (0, "c", "1e39", "mine.csv, row 2, column 'c': '1e39' is not a finite number"),
-        (9, "kind", "", "mine.csv, row 11, column 'kind': the cell is empty"),
-        (9, "kind", "1.5", "mine.csv, row 11, column 'kind': '1.5' is not a class; expected words or integers"),
+        (4, "a", "many", "mine.csv, line 6, column 'a': 'many' is no number as most cells of the column are"),
+        (0, "c", "inf", "mine.csv, line 2, column 'c': 'inf' is no number"),
+        (0, "c", "1e39", "mine.csv, line 2, column 'c': '1e39' is no number"),
+        (9, "kind", "", r"mine.csv, column 'kind': 1 of 60 targets are missing \(lines 11\)"),
+        (9, "kind", "1.5", "mine.csv, line 11, column 'kind': '1.5' is no class; expected words or whole numbers"),
         (9, "kind", "7", "mine.csv, row 11, column 'kind': the only row of class '7'"),
         (9, "name", "s03", "mine.csv, row 11, column 'name': 's03' is already in row 5"),
         (9, "name", "", "mine.csv, row 11, column 'name': the cell is empty"),
         (9, "high", "2,5", "mine.csv, row 11, column 'high': '2,5' is a word, '0' in row 2 a number"),
         (3, "size", "7", "mine.csv, row 2, column 'size': 'small' is a word, '7' in row 5 a number"),
-        (-1, "a", "c", "mine.csv, row 1: columns 3 and 5 are both named 'c'"),
+        (-1, "a", "c", "mine.csv, line 1: column 'c' stands twice, at 3 and 5"),
         (-1, "kind", "kinds", r"mine.csv has no column 'kind' \(data.target\), did you mean kinds"),
         (-1, "a", "aa", r"mine.csv has no column 'a' \(data.features\)"),
         (-1, "size", "sizes", r"mine.csv has no column 'size' \(data.concept_columns\), did you mean sizes"),
@@ -151,7 +155,10 @@ def test_slips(write, row, column, cell, words):
         ({"features": ["a", "high"]}, "column 'high' is in data.concept_columns and in data.features"),
         ({"features": ["a", "a"]}, "column 'a' is in data.features and in data.features"),
         ({"concept_columns": ["name"]}, "column 'name' is in data.id and in data.concept_columns"),
-        ({"features": ["a", "maker"]}, "row 2, column 'maker': 'u' is not a finite number; correct or remove the row$"),
+        ({"features": ["a", "maker"], "kinds": {"maker": "number"}}, "line 2, column 'maker': 'u' is no number"),
+        ({"kinds": {"a": "numbre"}}, "data.kinds.a is 'numbre'; expected one of number, category"),
+        ({"kinds": {"aa": "number"}}, r"has no column 'aa' \(data.kinds\), did you mean a"),
+        ({"missing_policy": "ignore"}, "data.missing_policy is 'ignore'; expected indicator or refuse"),
         ({"features": []}, "data.features is empty"),
         ({"split": "maker"}, "row 2, column 'maker': 'u' is not a split; expected train, val or test"),
         ({"concept_columns": None, "concept_kinds": {"a": "binary"}}, "concept_kinds is given without"),
@@ -171,8 +178,9 @@ def test_tables_that_say_too_little(write):
         create_data("table", file=file, target="y", split="part").setup()
     with pytest.raises(ValueError, match="few.csv: 4 rows are too few for a test split of a fifth"):
         create_data("table", file=file, target="y").setup()
-    with pytest.raises(ValueError, match="few.csv has no numeric column"):
-        create_data("table", file=file, target="y", id="x").setup()
+    one = write("one.csv", [["x", "y"], *([i, "ab"[i % 2]] for i in range(20))])
+    with pytest.raises(ValueError, match="one.csv has no column for the inputs .it has only the target"):
+        create_data("table", file=one, target="y", id="x").setup()
     few[2][2] = few[3][2] = "tset"
     with pytest.raises(ValueError, match="row 3, column 'part': 'tset' is not a split, did you mean test"):
         create_data("table", file=write("few.csv", few), target="y", split="part").setup()

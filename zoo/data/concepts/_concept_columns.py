@@ -169,7 +169,15 @@ def _infer_kind(column: Column, first: Mapping[str, int]) -> ConceptKind:
         if cell.lower().lstrip("+-") in ("nan", "inf", "infinity"):
             raise ValueError(f"{column.at(first[cell])}: {cell!r} is not a finite number; {UNKNOWN}")
     if not words:
-        return "binary" if set(values.values()) <= {0.0, 1.0} else "continuous"
+        strays = [cell for cell, value in values.items() if value not in (0.0, 1.0)]
+        codes = sum(cell in values and cell not in strays for cell in column.cells)
+        integers = all(value % 1 == 0 for value in values.values())
+        if strays and integers and len(strays) <= 2 and codes > len([c for c in column.cells if c]) / 2:
+            raise ValueError(
+                f"{column.at(first[strays[0]])}: {strays[0]!r} where most cells are 0 or 1; correct it, {UNKNOWN}, or"
+                f" set data.concept_kinds={{{column.name}: continuous}} or categorical"
+            )
+        return "continuous" if strays else "binary"
     if len(words) == len(first):
         return "categorical"
     other = next(cell for cell in first if cell not in words)

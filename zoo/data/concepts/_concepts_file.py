@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from zoo.data.concepts._concept_columns import Column, Labels, encode
 from zoo.data.tables._csv_file import read_csv
+from zoo.inputs.images.class_folders import name_key
 from zoo.paths import did_you_mean
 
 
@@ -43,10 +44,11 @@ def read_columns(path: Path, keys: Sequence[str], *, key_name: str) -> list[Colu
     if not names:
         raise ValueError(f"{path}, row {file.header}: no column after {key_name!r}; add one for each concept")
     place = {key: i for i, key in enumerate(keys)}
+    by_file = {name_key(key): i for i, key in enumerate(keys)}
     rows = [0] * len(keys)
     order = [len(file)] * len(keys)
     for j, cell in enumerate(file.columns[first]):
-        i = place.get(cell, place.get(PurePosixPath(cell).as_posix(), -1))
+        i = place.get(cell, by_file.get(name_key(cell), -1))
         if i < 0:
             raise ValueError(
                 f"{file.at(j, first)}: no sample {cell!r}{did_you_mean(cell, list(keys))}; correct or remove it"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
 from zoo.data.images._augment import Augment, policy
-from zoo.data.images._pixels import Files
 from zoo.data.split import ImageDataset
+from zoo.inputs.base import Inputs
+from zoo.inputs.image import ImageInputs
+from zoo.inputs.images.picture import WHITE
+from zoo.inputs.labels import compare_names
 
 
 class ImageData(Data):
@@ -49,7 +53,7 @@ class ImageData(Data):
     ) -> None:
         super().__init__(batch_size=batch_size, **common)
         self.size = size
-        self.augment = augment
+        self.augment: Augment = augment
         self.channels = channels
         self.mean = tuple(mean or self.default_mean)
         self.std = tuple(std or self.default_std)
@@ -65,6 +69,43 @@ class ImageData(Data):
             self.std = (sum(self.std) / 3,)
         self._policy = policy(augment, size)
         self._images: dict[str, Tensor | None] = {}
+        self._trained: ImageInputs | None = None
+        self._trained_concepts: ConceptSchema | None = None
+
+    _background: tuple[int, int, int] = WHITE
+    _value_range: tuple[float, float] | None = None
+
+    @property
+    def inputs(self) -> ImageInputs:
+        """Size, normalization and names, or those of the trained model."""
+        return self._trained or self._reader(self.class_names, self.part_names)
+
+    def _reader(self, class_names: Sequence[str] = (), part_names: Sequence[str] = ()) -> ImageInputs:
+        return ImageInputs(
+            size=self.size,
+            channels=self.channels,
+            mean=self.mean,
+            std=self.std,
+            class_names=class_names,
+            part_names=part_names,
+            background=self._background,
+            value_range=self._value_range,
+        )
+
+    def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
+        """Read the pictures with size and normalization of a trained model, and its classes by name.
+
+        Raises:
+            ValueError: if the model reads no images.
+        """
+        if not isinstance(inputs, ImageInputs):
+            raise ValueError(f"the model reads inputs of kind {inputs.kind!r}, not images; name other data")
+        self._trained, self._trained_concepts = inputs, concepts
+        self.size, self.channels = inputs.size, 3 if inputs.channels == 3 else 1
+        self.mean, self.std = inputs.mean, inputs.std
+        self._background = (inputs.background[0], inputs.background[1], inputs.background[2])
+        self._value_range = inputs.value_range
+        self._policy = policy(self.augment, self.size)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -77,6 +118,9 @@ class ImageData(Data):
         return f"mean {list(self.mean)}, std {list(self.std)}"
 
     def _serve(self, name: SplitName, *, augment: bool) -> ImageDataset:
+        if self._trained is not None and self._trained.class_names != tuple(self.class_names):
+            compare_names(self._trained.class_names, self.class_names, "classes", exact=True)
+            raise ValueError(f"the classes are in the order {', '.join(self.class_names)}, which is not the model's")
         split = self._split(name)
         if name not in self._images:
             self._images[name] = split.decode()
@@ -96,13 +140,10 @@ class ImageData(Data):
             text: path of the file.
 
         Raises:
-            ValueError: if the file is missing or not an image.
+            ValueError: if the file is missing, is not an image, or cannot be read unambiguously.
         """
-        file = Path(text)
-        pixels = torch.from_numpy(Files((str(file),), self.size)(0).copy()).permute(2, 0, 1) / 255
-        mean, std = (torch.tensor(v)[:, None, None] for v in (self.mean, self.std))
-        pixels = pixels.mean(0, keepdim=True) if self.channels == 1 else pixels
-        return (pixels - mean) / std
+        reader = self._trained or self._reader()
+        return reader.normalize(reader.pixels(text))
 
     def to_image(self, x: Tensor) -> Tensor:
         """Return inputs ``(b, channels, s, s)`` as images ``(b, 3, s, s)`` in [0, 1]."""

@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from zoo.inputs.images.picture import WHITE, read_picture
+
 
 class Pixels(Protocol):
     """A source of images; picklable, so that workers can use it."""
@@ -114,3 +116,20 @@ class Files:
             box = [] if self.boxes is None else self.boxes[row].tolist()
             yield f"{box} {len(encoded)}\n".encode()
             yield encoded
+
+
+@dataclass(frozen=True)
+class Pictures(Files):
+    """Picture files of a user, read as people see them, see ``zoo.inputs.images.picture.read_picture``."""
+
+    background: tuple[int, int, int] = WHITE
+    value_range: tuple[float, float] | None = None
+
+    def __call__(self, row: int) -> np.ndarray:
+        """Pixels of one image.
+
+        Raises:
+            ValueError: as ``read_picture``.
+        """
+        pixels = read_picture(self.paths[row], background=self.background, value_range=self.value_range)
+        return squash(Image.fromarray(pixels).convert("RGB"), self.size)

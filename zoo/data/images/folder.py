@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_columns import Labels
@@ -17,23 +18,25 @@ from zoo.data.concepts._concepts_file import read_concepts
 from zoo.data.images._augment import Augment
 from zoo.data.images._image_data import ImageData
 from zoo.data.images._keypoints import Keypoint, read_keypoints
-from zoo.data.images._pixels import Files
+from zoo.data.images._pixels import Pictures
 from zoo.data.split import Split, stratified_holdout
+from zoo.inputs.images.class_folders import ClassFolders, Picture, name_key, read_class_folders
+from zoo.inputs.images.picture import upright_size
+from zoo.inputs.labels import compare_names, order_by_name
 from zoo.registry import register
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
 
 
 @register
 class Folder(ImageData):
     """``root/<class>/<image>``, or ``root/train/<class>/<image>`` beside ``root/test`` and optionally ``root/val``.
 
-    Images are resized to a square. Without a test folder, a stratified fifth of the images is the test split, the same
-    for every seed.
+    Folders of splits may have other usual names, such as ``Training`` and ``valid``; hidden and system files are
+    ignored. Images are turned upright (EXIF) and resized to a square. Without a test folder, a stratified fifth of the
+    images is the test split, the same for every seed.
 
     Args:
         root: the folder.
-        keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the original
+        keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the upright
             image and optionally ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is not
             visible. None for no keypoints.
         concepts_file: CSV file whose first column is ``file`` (relative to root); each other column is a concept. Empty
@@ -41,6 +44,8 @@ class Folder(ImageData):
             ``zoo.data.concepts._concept_columns.encode``. None for no concepts.
         concept_kinds: kind (binary, categorical or continuous) of concepts whose cells are ambiguous.
         size: side of the square images, in pixels.
+        background: red, green and blue behind transparent pixels.
+        value_range: values that are black and white in images of more than 8 bits; None for the range of their type.
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split.
         common: other arguments of ``ImageData``.
@@ -60,6 +65,8 @@ class Folder(ImageData):
         concepts_file: str | None = None,
         concept_kinds: dict[str, str] | None = None,
         size: int = 224,
+        background: list[int] | None = None,
+        value_range: list[float] | None = None,
         batch_size: int = 64,
         augment: Augment = "flip",
         **common: Any,
@@ -71,25 +78,42 @@ class Folder(ImageData):
         self.keypoints = keypoints
         self.concepts_file = concepts_file
         self.concept_kinds = concept_kinds
+        if background is not None:
+            if len(background) != 3:
+                raise ValueError(f"data.background is {background}; expected red, green and blue")
+            self._background = (background[0], background[1], background[2])
+        if value_range is not None:
+            if len(value_range) != 2:
+                raise ValueError(f"data.value_range is {value_range}; expected the values that are black and white")
+            self._value_range = (value_range[0], value_range[1])
+        self._reader()  # raises if either is out of range
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the folder exists; a trained model answers for images without it."""
+        return self.root.is_dir()
 
     @cached_property
-    def _split_folders(self) -> list[str]:
-        present = [name for name in ("train", "val", "test") if (self.root / name).is_dir()]
-        return present if "train" in present else []
+    def _folders(self) -> ClassFolders:
+        names = None if self._trained is None else self._trained.class_names
+        folders = read_class_folders(self.root, class_names=names)
+        for note in folders.notes:
+            warnings.warn(note, stacklevel=2)
+        return folders
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Names of the class folders, sorted."""
-        top = self.root / "train" if self._split_folders else self.root
-        names = sorted(p.name for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
-        if not names:
-            raise ValueError(f"{top} has no class folders; expected {top}/<class>/<image>")
-        return tuple(names)
+        """Names of the class folders, sorted; or those of the trained model."""
+        return self._folders.class_names if self._trained is None else self._trained.class_names
 
     @cached_property
     def part_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Names of the parts in the CSV file, sorted."""
-        return tuple(sorted({point.part for point in self._keypoints}))
+        """Names of the parts in the CSV file, sorted; or those of the trained model."""
+        names = tuple(sorted({point.part for point in self._keypoints}))
+        if self._trained is None or not names:
+            return names
+        compare_names(self._trained.part_names, names, "parts", partial=True, exact=True)
+        return self._trained.part_names
 
     @cached_property
     def _keypoints(self) -> list[Keypoint]:
@@ -100,11 +124,17 @@ class Folder(ImageData):
         if not self.concepts_file:
             return None
         names = [name for split in self._images_of.values() for name in split.names]
-        return read_concepts(Path(self.concepts_file).expanduser(), names, kinds=self.concept_kinds)
+        labels = read_concepts(Path(self.concepts_file).expanduser(), names, kinds=self.concept_kinds)
+        if self._trained_concepts is None:
+            return labels
+        order = order_by_name(self._trained_concepts.names, [c.name for c in labels.columns], "concepts")
+        return Labels(tuple(labels.columns[i] for i in order), labels.values[:, order], labels.provenance)
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Concepts of the CSV file; mean and std are those of the training split."""
+        """Concepts of the CSV file; mean and std are those of the training split, or of the trained model."""
+        if self._trained_concepts is not None and (self.concepts_file or not self.is_available):
+            return self._trained_concepts
         return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
@@ -113,49 +143,45 @@ class Folder(ImageData):
         values = self._labels.values.split([len(split) for split in self._images_of.values()])
         return {k: replace(s, concepts=c) for (k, s), c in zip(self._images_of.items(), values, strict=True)}
 
+    def _check_split(self, name: str, split: Split) -> None:
+        if self._trained is None:  # images to be scored need not be of every class
+            super()._check_split(name, split)
+
     @cached_property
     def _images_of(self) -> dict[str, Split]:
-        if self._split_folders:
-            splits = {name: self._split_of(self.root / name) for name in self._split_folders}
-            if "test" not in splits:
+        folders = self._folders.splits
+        if "all" not in folders:
+            if "test" not in folders:
                 raise ValueError(f"{self.root} has train but no test; add it, or pass data.root={self.root / 'train'}")
-            return splits
-        samples = self._split_of(self.root)
+            return {name: self._split_of(pictures) for name, pictures in folders.items()}
+        samples = self._split_of(folders["all"])
         test = stratified_holdout(samples.y, 0.2, seed=0)  # fixed: another seed must not train on it
         return {"train": samples.take((~test).nonzero()[:, 0]), "test": samples.take(test.nonzero()[:, 0])}
 
-    def _split_of(self, folder: Path) -> Split:
-        unknown = {p.name for p in folder.iterdir() if p.is_dir()} - set(self.class_names)
-        if unknown:
-            raise ValueError(f"{folder / min(unknown)} is not a class of train; move or remove it")
-        files: list[Path] = []
-        y: list[int] = []
-        for label, name in enumerate(self.class_names):
-            of_class = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not of_class:
-                raise ValueError(f"class {name!r} has no image in {folder / name}; add one or remove the class")
-            files += of_class
-            y += [label] * len(of_class)
-        names = [p.relative_to(self.root).as_posix() for p in files]
-        points, visible = self._points(names) if self.keypoints else (None, None)
-        pixels = Files([str(p) for p in files], self.size)
-        return Split(names, torch.tensor(y), pixels, torch.arange(len(y)), points=points, visible=visible)
+    def _split_of(self, pictures: Sequence[Picture]) -> Split:
+        names = [picture.name for picture in pictures]
+        y = torch.tensor([picture.label for picture in pictures])
+        points, visible = self._points(pictures) if self.keypoints else (None, None)
+        files = tuple(str(picture.path) for picture in pictures)
+        pixels = Pictures(files, self.size, background=self._background, value_range=self._value_range)
+        return Split(names, y, pixels, torch.arange(len(y)), points=points, visible=visible)
 
-    def _points(self, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        place = {name: i for i, name in enumerate(names)}
+    def _points(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
+        place = {picture.name: i for i, picture in enumerate(pictures)}
         part_id = {part: i for i, part in enumerate(self.part_names)}
-        points = np.zeros((len(names), len(part_id), 2))
+        known = {picture.name for split in self._folders.splits.values() for picture in split}
+        points = np.zeros((len(pictures), len(part_id), 2))
         visible = np.zeros(points.shape[:2], bool)
         sides: dict[str, tuple[int, int]] = {}
         for point in self._keypoints:
-            name = point.file
+            name = name_key(point.file)
             where = f"{self.keypoints}, row {point.row}"
             if name not in place:
-                if not (self.root / name).is_file():
+                if name not in known:
                     raise ValueError(f"{where}: there is no image {self.root / name}")
                 continue
             if name not in sides:
-                sides[name] = _image_size(self.root / name)
+                sides[name] = upright_size(pictures[place[name]].path)
             if point.visible and not all(0 <= v <= side for v, side in zip(point.at, sides[name], strict=True)):
                 raise ValueError(
                     f"{where}: {point.part} at {point.at} is outside {name}, which is {sides[name]} pixels"
@@ -164,11 +190,3 @@ class Folder(ImageData):
             visible[at] = point.visible
             points[at] = np.array(point.at) * self.size / sides[name] if point.visible else 0
         return torch.from_numpy(points), torch.from_numpy(visible)
-
-
-def _image_size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as an image ({error}); restore or remove it") from error

@@ -15,34 +15,6 @@ from zoo.paths import did_you_mean
 SPLITS = ("train", "val", "test")
 
 
-def inputs(file: Csv, names: Sequence[str], *, chosen: bool) -> dict[str, np.ndarray]:
-    """Return the numeric columns by name, each ``(n,)`` float64.
-
-    Args:
-        file: the table.
-        names: columns to take.
-        chosen: whether the user named the columns; if not, columns without numbers are left out.
-
-    Raises:
-        ValueError: if a cell is not a finite number or no column is left.
-    """
-    columns: dict[str, np.ndarray] = {}
-    for name in names:
-        values = numbers(file.columns[name])
-        bad = np.isnan(values)
-        if bad.all() and not chosen:
-            continue
-        if bad.any():
-            i = int(bad.argmax())
-            choose = "" if chosen else ", or name the inputs in data.features"
-            cell = file.columns[name][i]
-            raise ValueError(f"{file.at(i, name)}: {cell!r} is not a finite number; correct or remove the row{choose}")
-        columns[name] = values
-    if not columns:
-        raise ValueError(f"{file.path} has no numeric column for the inputs; it has {', '.join(file.names)}")
-    return columns
-
-
 def classes(file: Csv, target: str, *, known: tuple[str, ...] | None = None) -> tuple[tuple[str, ...], Tensor]:
     """Return the class names, numbers in numeric and words in alphabetic order, and the class ``(n,)`` of each row.
 
@@ -97,7 +69,15 @@ def sample_names(file: Csv, column: str | None) -> list[str]:
     return names
 
 
-def division(file: Csv, y: Tensor, *, column: str | None, target: str, class_names: Sequence[str]) -> dict[str, Tensor]:
+def division(
+    file: Csv,
+    y: Tensor,
+    *,
+    column: str | None,
+    target: str,
+    class_names: Sequence[str],
+    trained: bool = False,
+) -> dict[str, Tensor]:
     """Return the rows of each split: by the column, or with a stratified fifth as test split, the same for every seed.
 
     Args:
@@ -106,18 +86,19 @@ def division(file: Csv, y: Tensor, *, column: str | None, target: str, class_nam
         column: column that holds train, val or test; None if there is none.
         target: column of the class.
         class_names: name of each class.
+        trained: whether a trained model reads the rows, which then need not suffice for training.
 
     Raises:
         ValueError: if a cell is not a split, a split is missing, train lacks a class, or there are too few rows.
     """
     if column is None:
         single = (torch.bincount(y)[y] == 1).nonzero()
-        if len(single):
+        if len(single) and not trained:
             i = int(single[0])
             where, name = file.at(i, target), class_names[int(y[i])]
             raise ValueError(f"{where}: the only row of class {name!r}; add rows of the class or remove this one")
         test = stratified_holdout(y, 0.2, seed=0)  # fixed: another seed must not train on it
-        if not test.any():
+        if not test.any() and not trained:
             raise ValueError(
                 f"{file.path}: {len(y)} rows are too few for a test split of a fifth; set data.split instead"
             )
@@ -127,10 +108,12 @@ def division(file: Csv, y: Tensor, *, column: str | None, target: str, class_nam
         if cell not in SPLITS:
             near = did_you_mean(cell, list(SPLITS)) or "; expected train, val or test"
             raise ValueError(f"{file.at(i, column)}: {cell!r} is not a split{near}")
+    part = torch.tensor([SPLITS.index(cell) for cell in cells])
+    if trained:
+        return {name: (part == k).nonzero()[:, 0] for k, name in enumerate(SPLITS)}
     missing = {"train", "test"} - set(cells)
     if missing:
         raise ValueError(f"{file.path}, column {column!r}: no row has {min(missing)!r}; train and test are needed")
-    part = torch.tensor([SPLITS.index(cell) for cell in cells])
     total, train = (torch.bincount(c, minlength=len(class_names)) for c in (y, y[part == 0]))
     absent = ((total > 0) & (train == 0)).nonzero()
     if len(absent):

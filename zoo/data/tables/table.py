@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
+from zoo.data.base import SplitName
 from zoo.data.concepts._concept_columns import Column, Labels, encode
 from zoo.data.concepts._concepts_file import read_columns
 from zoo.data.split import Split
-from zoo.data.tables._column_roles import classes, division, inputs, sample_names
-from zoo.data.tables._csv_file import Csv, read_csv
-from zoo.data.tables._table_data import TableData
+from zoo.data.tables._column_roles import division, sample_names
+from zoo.data.tables._csv_file import Csv
+from zoo.data.tables._table_data import RowDataset, TableData
+from zoo.inputs.base import Inputs
+from zoo.inputs.labels import order_by_name
+from zoo.inputs.table import TableInputs
+from zoo.inputs.tables.cells import Cells, as_text, concatenate_cells, read_cells
+from zoo.inputs.tables.columns import MARKERS
+from zoo.inputs.tables.target import Target, fit_target
 from zoo.registry import register
 
 
 @register
 class Table(TableData):
-    """Rows of a CSV file with a header, in UTF-8: numeric inputs, a class column and optionally concepts.
+    """Rows of a CSV, TSV or Parquet file: numbers, categories, booleans and dates as inputs, a class, and concepts.
 
-    Without a split column, a stratified fifth of the rows is the test split, the same for every seed.
+    The columns are typed by the rules of ``zoo.inputs.tables`` and fitted on the training split; a trained model reads
+    other files through its own inputs, matched by name. Without a split column, a stratified fifth of the rows is the
+    test split, the same for every seed.
 
-    Error messages count rows as a spreadsheet does: the header is row 1. Samples without an id are named by their
-    position among the data rows: ``row 1`` is the one below the header.
+    Error messages count the lines of the file: the header is line 1. Samples without an id are named by their position
+    among the data rows: ``row 1`` is the one below the header.
 
     Args:
-        file: the CSV file.
+        file: the file.
         target: column of the class: words or integers.
-        features: input columns of finite numbers; None for all numeric columns without another role.
+        features: input columns; None for all columns that have no other role and are not identifiers.
         concept_columns: columns that are concepts; kinds are inferred from their cells, see
             ``zoo.data.concepts._concept_columns.encode``.
         concepts_file: CSV file of further concepts. Its first column has the name ``id`` of this table and holds the
@@ -40,6 +49,16 @@ class Table(TableData):
         concept_kinds: kind (binary, categorical or continuous) of concepts whose cells are ambiguous.
         id: column that names the samples.
         split: column that holds train, val or test.
+        kinds: kind (number, category, boolean, date or ordinal) of columns whose cells are ambiguous.
+        levels: levels of a category, or of an ordinal in order, by column.
+        units: text after or before the numbers of a column, by column.
+        dates: format of the dates of a column, such as ``%d/%m/%Y``, by column.
+        missing: cells that mean a missing value; None for the usual ones, see ``zoo.inputs.tables.columns``.
+        missing_policy: ``indicator`` beside the median, a level of its own for a category; or ``refuse``.
+        decimal: decimal mark, where the cells are ambiguous.
+        thousands: mark between groups of three digits, where the cells are ambiguous.
+        separator: separator of cells; None for a tab in ``.tsv`` and a comma in others.
+        encoding: encoding of the text.
         batch_size: samples per batch on each rank.
         common: other arguments of ``Data``.
 
@@ -61,6 +80,16 @@ class Table(TableData):
         concept_kinds: dict[str, str] | None = None,
         id: str | None = None,
         split: str | None = None,
+        kinds: dict[str, str] | None = None,
+        levels: dict[str, list[str]] | None = None,
+        units: dict[str, str] | None = None,
+        dates: dict[str, str] | None = None,
+        missing: list[str] | None = None,
+        missing_policy: str = "indicator",
+        decimal: str = "",
+        thousands: str = "",
+        separator: str | None = None,
+        encoding: str = "utf-8",
         batch_size: int = 64,
         **common: Any,
     ) -> None:
@@ -77,63 +106,179 @@ class Table(TableData):
         self.concept_kinds = concept_kinds
         self.id = id
         self.split = split
+        self._typing = {
+            "kinds": kinds,
+            "levels": levels,
+            "units": units,
+            "dates": dates,
+            "missing": missing,
+            "missing_policy": missing_policy,
+            "decimal": decimal,
+            "thousands": thousands,
+        }
+        self._text = {"separator": separator, "encoding": encoding}
+        self._markers = frozenset(MARKERS if missing is None else missing)
+        self._trained: TableInputs | None = None
+        self._trained_concepts: ConceptSchema | None = None
+
+    def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
+        """Read the file with the inputs of a trained model, matched by name.
+
+        Raises:
+            ValueError: if the inputs of the model are not tables.
+        """
+        if not isinstance(inputs, TableInputs):
+            raise ValueError(f"the model reads inputs of kind {inputs.kind!r}, not tables; name other data")
+        self._trained = inputs
+        self._trained_concepts = concepts
+        target = inputs.schema.target
+        if target is not None:
+            self.target = target.columns[0]
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the file exists; a trained model answers for rows without it."""
+        return self.file.is_file()
+
+    @cached_property
+    def _cells(self) -> Cells:
+        text = self._text
+        if self._trained is not None:
+            text = {"separator": self._trained.separator, "encoding": self._trained.text_encoding}
+        return concatenate_cells(list(read_cells(self.file, argument="data.file", **text)))
 
     @cached_property
     def _csv(self) -> Csv:
-        file = read_csv(self.file, argument="data.file")
+        cells = self._cells
         roles = {
             "data.target": [self.target],
             "data.id": [self.id] if self.id else [],
             "data.split": [self.split] if self.split else [],
             "data.concept_columns": self.concept_columns or [],
-            "data.features": self.features or [],
+            "data.features": self.features or [] if self._trained is None else [],
         }
         use: dict[str, str] = {}
         for argument, name in ((argument, name) for argument, names in roles.items() for name in names):
-            file.column(name, argument)
+            cells.column(name, argument)
             if name in use:
-                raise ValueError(f"{file.path}: column {name!r} is in {use[name]} and in {argument}; give it one role")
+                raise ValueError(f"{self.file}: column {name!r} is in {use[name]} and in {argument}; give it one role")
             use[name] = argument
-        return file
+        columns = {
+            name: ["" if cell is None else cell for cell in as_text(column)] for name, column in cells.columns.items()
+        }
+        return Csv(self.file, columns, cells.lines.tolist())
 
     @cached_property
-    def _inputs(self) -> dict[str, np.ndarray]:
-        taken = {self.target, self.id, self.split, *(self.concept_columns or [])}
-        names = self.features or [name for name in self._csv.names if name not in taken]
-        return inputs(self._csv, names, chosen=self.features is not None)
+    def _target(self) -> Target:
+        if self._trained is not None and self._trained.schema.target is not None:
+            return self._trained.schema.target
+        _ = self._csv
+        return fit_target(self._cells, [self.target], "classes", self._markers)[0]
+
+    @cached_property
+    def inputs(self) -> TableInputs:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The columns as fitted on the training split, or those of the trained model."""
+        if self._trained is not None:
+            return self._trained
+        train = self._places["train"].x
+        assert train is not None
+        return TableInputs.fit(
+            self._cells.take(train[:, 0].numpy()),
+            target=self.target,
+            features=self.features,
+            ignore=[name for name in (self.split, *(self.concept_columns or [])) if name],
+            id=self.id or "",
+            task="classification",
+            separator=self._text["separator"],
+            text_encoding=self._text["encoding"] or "utf-8",
+            **self._typing,
+        )
 
     @property
     def feature_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Names of the input columns."""
-        return tuple(self._inputs)
-
-    @cached_property
-    def _classes(self) -> tuple[tuple[str, ...], Tensor]:
-        return classes(self._csv, self.target)
+        """Name of each number of an input."""
+        return self.inputs.feature_names
 
     @property
     def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Values of the target column: numbers in numeric, words in alphabetic order."""
-        return self._classes[0]
+        return self._target.class_names
 
     @cached_property
     def _labels(self) -> Labels | None:
         file = self._csv
-        columns = [Column(name, file.columns[name], file.rows, file.path) for name in self.concept_columns or []]
+        columns = [
+            Column(name, ["" if cell in self._markers else cell for cell in file.columns[name]], file.rows, file.path)
+            for name in self.concept_columns or []
+        ]
         if self.concepts_file:
             keys = sample_names(file, self.id) if self.id else [str(i + 1) for i in range(len(file))]
             columns += read_columns(Path(self.concepts_file).expanduser(), keys, key_name=self.id or "row")
-        return encode(columns, self.concept_kinds) if columns else None
+        if not columns:
+            return None
+        labels = encode(columns, self.concept_kinds)
+        if self._trained_concepts is None:
+            return labels
+        order = order_by_name(self._trained_concepts.names, [c.name for c in labels.columns], "concepts")
+        return Labels(tuple(labels.columns[i] for i in order), labels.values[:, order], labels.provenance)
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Concept columns; mean and std are those of the training split."""
+        """Concept columns; mean and std are those of the training split, or of the trained model."""
+        if self._trained is not None:
+            known = self._trained_concepts
+            return known if known is None or not self.is_available or self._labels is not None else None
         return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     def _read(self) -> dict[str, Split]:
-        names, y = self._classes
-        x = torch.from_numpy(np.stack([*self._inputs.values()], 1)).float()
+        y = self._target.read(self._cells, self._markers)
         concepts = self._labels and self._labels.values
-        samples = Split(sample_names(self._csv, self.id), y, x=x, concepts=concepts)
-        rows = division(self._csv, y, column=self.split, target=self.target, class_names=names)
+        places = torch.arange(len(y))[:, None]
+        samples = Split(sample_names(self._csv, self.id), y, x=places, concepts=concepts)
+        rows = division(
+            self._csv,
+            y,
+            column=self.split,
+            target=self.target,
+            class_names=self.class_names,
+            trained=self._trained is not None,
+        )
         return {name: samples.take(ids) for name, ids in rows.items()}
+
+    @cached_property
+    def _places(self) -> dict[str, Split]:
+        """The splits; ``x`` is the position ``(n, 1)`` of each sample in the file."""
+        return self._divide()
+
+    @cached_property
+    def _divided_splits(self) -> dict[str, Split]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The splits; ``x`` has the values ``(n, d)`` of the columns, NaN where missing."""
+        splits = self._places
+        read = self.inputs.schema.read(self._cells, labels=False)
+        values = torch.from_numpy(read.values)
+        return {name: replace(split, x=values[split.x[:, 0]]) for name, split in splits.items() if split.x is not None}
+
+    def _check_split(self, name: str, split: Split) -> None:
+        if self._trained is None:  # a table to be evaluated need not have every class
+            super()._check_split(name, split)
+
+    def _serve(self, name: SplitName, *, augment: bool) -> RowDataset:
+        split = self._split(name)
+        assert split.x is not None
+        return RowDataset(split, self.inputs.encoding.encode(split.x.numpy()))
+
+    def values(self, x: Tensor) -> Tensor:
+        """Return inputs ``(b, D)`` as values ``(b, d)`` of the columns, see ``zoo.inputs.tables.columns.Column``."""
+        return torch.from_numpy(self.inputs.encoding.decode(x))
+
+    def feature_values(self, x: Tensor) -> list[list[tuple[str, str]]]:
+        """Return names and original values of the columns of inputs ``(b, D)``."""
+        return self.inputs.show(x)
+
+    def read_input(self, text: str) -> Tensor:
+        """Return a row written ``name=value,name=value`` as an input ``(D,)``; it has every column once.
+
+        Raises:
+            ValueError: if a column is missing, unknown, given twice or cannot be read; it is named.
+        """
+        return self.inputs.read(text, labels=False).x[0]

@@ -1,0 +1,86 @@
+"""Predict: answers, probabilities and the deciding units for new files, written as they are computed."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from zoo import checkpoint
+from zoo.prediction import join, stream
+from zoo.prediction_writer import PredictionWriter
+from zoo.results import PredictResult
+from zoo.training.quiet import quiet
+
+LISTED = 20  # remarks kept in the result when predictions are written to a file
+
+
+def predict(
+    name: str | Path,
+    inputs: Any,
+    *,
+    out: str | Path | None = None,
+    shown: int = 3,
+    batch_size: int = 256,
+    skip_bad: bool = False,
+    strict: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[int], object] | None = None,
+) -> PredictResult:
+    """Predict new inputs with a checkpoint; the training data are not needed.
+
+    Args:
+        name: checkpoint or run folder.
+        inputs: a folder, file, DataFrame, image, array or list of such, as the inputs of the model read them.
+        out: file to write, .csv, .jsonl or .parquet, in constant memory; by default the predictions are returned.
+        shown: number of units named for each input; 0 for none.
+        batch_size: inputs per forward pass.
+        skip_bad: skip inputs that cannot be read and list them; otherwise the first one is an error.
+        strict: refuse inputs with an unusual value, such as a level that was not in the training data.
+        overwrite: replace ``out``.
+        on_progress: called with the number of inputs after each batch of them.
+
+    Raises:
+        ValueError: no such checkpoint, a checkpoint without inputs, an input that cannot be read, or ``out`` exists.
+
+    Example:
+        >>> import zoo
+        >>> zoo.predict("runs/mine", "new.csv").prediction.to_pandas()  # doctest: +SKIP
+        >>> zoo.predict("runs/mine", "new.csv", out="answers.csv").count  # doctest: +SKIP
+    """
+    quiet()
+    model = checkpoint.load(str(name))
+    options = {"shown": shown, "batch_size": batch_size, "strict": strict, "skip": skip_bad}
+    writer = None if out is None else PredictionWriter(out, overwrite=overwrite)
+    parts, notes, skipped, flags = [], {}, [], []
+    count = n_skipped = n_flags = 0
+    with writer or nullcontext():
+        for part in stream(model, inputs, **options):
+            if writer is None:
+                parts.append(part)
+            else:
+                writer.write(part)
+            count += len(part)
+            n_skipped += len(part.skipped)
+            n_flags += len(part.flags)
+            skipped += part.skipped[: LISTED - len(skipped)]
+            flags += part.flags[: LISTED - len(flags)]
+            notes |= dict.fromkeys(part.notes)
+            if on_progress is not None:
+                on_progress(len(part))
+        if not count + n_skipped:
+            raise ValueError("there is nothing to predict: no input was given")
+    return PredictResult(
+        prediction=None if writer else join(parts),
+        count=count,
+        skipped=_with_rest(skipped, n_skipped),
+        flags=_with_rest(flags, n_flags),
+        notes=tuple(notes),
+        file=writer and writer.path,
+        remarks=writer.remarks if writer and n_skipped + n_flags else None,
+    )
+
+
+def _with_rest(flags: Sequence[object], total: int) -> tuple[str, ...]:
+    """Return the listed remarks as text, and one line on those that are not listed."""
+    rest = total - len(flags)
+    return (*map(str, flags), *([f"and {rest} more"] if rest else []))

@@ -1,0 +1,1 @@
+"""How pictures are read: files in any mode and orientation, DICOM, and folders of classes."""

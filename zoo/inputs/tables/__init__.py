@@ -1,0 +1,1 @@
+"""How tables are read: cells as text, their kinds by fixed rules, and the numbers that a model reads."""

@@ -1,0 +1,1 @@
+"""How texts are read: files of texts, and tokenizers."""

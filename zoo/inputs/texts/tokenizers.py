@@ -1,0 +1,257 @@
+"""Text to token codes and back: words, characters, or byte pairs. Their vocabulary is fixed when they are made."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from zoo.paths import did_you_mean
+
+SPACE = re.compile(r"[ \t\r\n\f\v]+")
+PADDING = -1  # the code behind the end of a sequence
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words between spaces, tabs and line ends; a no-break space or another separator is part of a word.
+
+    >>> split_words("a good  film")
+    ['a', 'good', 'film']
+    """
+    return [word for word in SPACE.split(text) if word]
+
+
+class Tokenizer(ABC):
+    """Turns a text into codes of tokens.
+
+    A subclass sets ``name`` and is then found by it in ``inputs.yaml``.
+
+    Attributes:
+        names: the text of each token.
+    """
+
+    name: ClassVar[str] = ""
+    kinds: ClassVar[dict[str, type[Tokenizer]]] = {}
+    names: tuple[str, ...]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            Tokenizer.kinds[cls.name] = cls
+
+    @abstractmethod
+    def encode(self, text: str, where: str = "the text") -> np.ndarray:
+        """Return the codes ``(t,)`` of a text; ``where`` it is from is named in errors."""
+
+    @abstractmethod
+    def decode(self, codes: Iterable[int]) -> str:
+        """Return the text of codes; padding is left out."""
+
+    @abstractmethod
+    def to_config(self) -> dict[str, Any]:
+        """Return the arguments of the class."""
+
+
+class Words(Tokenizer):
+    """A token for each word between spaces, see ``split_words``.
+
+    Args:
+        words: the vocabulary, each word once.
+        unknown: the word that stands for those outside the vocabulary; None to refuse them.
+        lower: whether words are read in lower case.
+
+    Raises:
+        ValueError: if the vocabulary is empty or holds a word twice, or ``unknown`` is not in it.
+
+    >>> Words(["a", "b", "?"], unknown="?").encode("b a c").tolist()
+    [1, 0, 2]
+    """
+
+    name = "words"
+
+    def __init__(self, words: Sequence[str], *, unknown: str | None = None, lower: bool = False) -> None:
+        self.names, self.unknown, self.lower = tuple(map(str, words)), unknown, lower
+        self._codes = {word: code for code, word in enumerate(self.names)}
+        if not self.names or len(self._codes) < len(self.names):
+            raise ValueError(f"the vocabulary has {len(self.names)} words, {len(self._codes)} different ones")
+        if unknown is not None and unknown not in self._codes:
+            raise ValueError(f"{unknown!r} is not in the vocabulary{did_you_mean(unknown, list(self.names))}")
+
+    def encode(self, text: str, where: str = "the text") -> np.ndarray:
+        """Return the codes ``(t,)`` int64 of the words.
+
+        Raises:
+            ValueError: naming the first word outside the vocabulary.
+        """
+        words = split_words(text.lower() if self.lower else text)
+        spare = PADDING if self.unknown is None else self._codes[self.unknown]
+        codes = np.array([self._codes.get(word, spare) for word in words], np.int64)
+        if self.unknown is None and (codes < 0).any():
+            i = int((codes < 0).argmax())
+            near = did_you_mean(words[i], list(self.names))
+            raise ValueError(f"{where}: word {i + 1} is {words[i]!r}, which is not in the vocabulary{near}")
+        return codes
+
+    def decode(self, codes: Iterable[int]) -> str:
+        """Return the words with spaces between them."""
+        return " ".join(self.names[code] for code in codes if code != PADDING)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"words": list(self.names), "unknown": self.unknown, "lower": self.lower}
+
+
+class Characters(Tokenizer):
+    """A token for each character.
+
+    Args:
+        letters: the vocabulary, each character once.
+
+    Raises:
+        ValueError: if it is empty or holds a character twice.
+
+    >>> Characters("ab").encode("ba").tolist()
+    [1, 0]
+    """
+
+    name = "characters"
+
+    def __init__(self, letters: str) -> None:
+        if not letters or len(set(letters)) < len(letters):
+            raise ValueError(f"the vocabulary {letters[:40]!r} is empty or holds a character twice")
+        self.letters, self.names = letters, tuple(letters)
+        points = np.array([ord(letter) for letter in letters])
+        self._table = np.full(points.max() + 2, -1, np.int64)
+        self._table[points] = np.arange(len(points))
+
+    @staticmethod
+    def learn(texts: Iterable[str]) -> str:
+        """Return all characters of some texts in the order of their code points."""
+        letters: set[str] = set()
+        for text in texts:
+            letters |= set(text)
+        return "".join(sorted(letters))
+
+    def encode(self, text: str, where: str = "the text") -> np.ndarray:
+        """Return the codes ``(t,)`` int64 of the characters.
+
+        Raises:
+            ValueError: naming the first character outside the vocabulary, and its place.
+        """
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
+        codes = self._table[np.minimum(points, len(self._table) - 1)]
+        if (codes < 0).any():
+            i = int((codes < 0).argmax())
+            raise ValueError(
+                f"{where}: character {text[i]!r} (place {i + 1}) is not in the vocabulary of"
+                f" {len(self.names)} characters"
+            )
+        return codes
+
+    def decode(self, codes: Iterable[int]) -> str:
+        """Return the text."""
+        return "".join(self.names[code] for code in codes if code != PADDING)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the arguments; code points, since some characters cannot be written in YAML."""
+        return {"points": [ord(letter) for letter in self.letters]}
+
+    @classmethod
+    def from_points(cls, points: Sequence[int]) -> Characters:
+        """Return the tokenizer of some code points."""
+        return cls("".join(map(chr, points)))
+
+
+class BytePairs(Tokenizer):
+    """Byte pairs merged as learned, by the ``tokenizers`` package; every text can be written in them.
+
+    Args:
+        merges: pairs as two pieces with a space between, in the order in which they were learned.
+
+    Raises:
+        ValueError: if the package is not installed, or a merge is no pair of known pieces.
+    """
+
+    name = "bytes"
+
+    def __init__(self, merges: Sequence[str]) -> None:
+        tokenizers = _package()
+        pieces = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+        pairs = [tuple(merge.split(" ")) for merge in merges]
+        vocabulary = {piece: i for i, piece in enumerate(pieces)}
+        for i, pair in enumerate(pairs, 1):
+            if len(pair) != 2 or any(piece not in vocabulary for piece in pair):
+                raise ValueError(f"merge {i} is {merges[i - 1]!r}; expected two pieces that are known by then")
+            vocabulary.setdefault("".join(pair), len(vocabulary))
+        self.merges = list(merges)
+        self._model = _byte_level(tokenizers, tokenizers.models.BPE(vocab=vocabulary, merges=pairs))
+        self._decoder = tokenizers.decoders.ByteLevel()
+        self._pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+        self.names = tuple(self._text(piece) for piece in self._pieces)
+
+    @staticmethod
+    def learn(texts: Iterable[str], size: int) -> list[str]:
+        """Return merges for a vocabulary of at most ``size`` tokens, 256 of them single bytes."""
+        tokenizers = _package()
+        model = _byte_level(tokenizers, tokenizers.models.BPE())
+        alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=size, initial_alphabet=alphabet, show_progress=False, special_tokens=[]
+        )
+        model.train_from_iterator(texts, trainer)
+        merges = json.loads(model.to_str())["model"]["merges"]
+        return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+
+    def encode(self, text: str, where: str = "the text") -> np.ndarray:
+        """Return the codes ``(t,)`` int64 of a text."""
+        return np.array(self._model.encode(text).ids, np.int64)
+
+    def decode(self, codes: Iterable[int]) -> str:
+        """Return the text."""
+        return self._decoder.decode([self._pieces[code] for code in codes if code != PADDING])
+
+    def _text(self, piece: str) -> str:
+        """The text of a piece; of one that is no whole character, its bytes."""
+        text = self._decoder.decode([piece])
+        return text if "\ufffd" not in text else f"<{piece}>"
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"merges": self.merges}
+
+
+def tokenizer_from(config: Mapping[str, Any]) -> Tokenizer:
+    """Return the tokenizer of plain values ``{name: words, ...}``.
+
+    Raises:
+        ValueError: if the name is not known or an argument is not understood.
+    """
+    config = dict(config)
+    name = config.pop("name", None)
+    if name not in Tokenizer.kinds:
+        raise ValueError(f"a tokenizer is named {name!r}; expected one of {', '.join(sorted(Tokenizer.kinds))}")
+    if name == Characters.name:
+        return Characters.from_points(config["points"])
+    try:
+        return Tokenizer.kinds[name](**config)
+    except TypeError as error:
+        raise ValueError(f"the tokenizer {name!r} cannot be built: {error}") from error
+
+
+def _package() -> Any:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise ValueError("byte pairs need the package tokenizers: pip install 'zoo-interpretable[text]'") from error
+    return tokenizers
+
+
+def _byte_level(tokenizers: Any, model: Any) -> Any:
+    pipeline = tokenizers.Tokenizer(model)
+    pipeline.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    pipeline.decoder = tokenizers.decoders.ByteLevel()
+    return pipeline

@@ -1,0 +1,173 @@
+"""Predictions for new inputs, piece by piece in constant memory: class, probabilities and the units that decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from zoo.inputs.base import Flag, Reading
+    from zoo.model import SelfExplaining
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Answers of a classifier for n inputs, with the k units that contributed most to each.
+
+    Attributes:
+        rows: n names of the inputs: file, id or line.
+        class_names: name of each class.
+        unit_names: name of each unit of the model.
+        logits: ``(n, c)``
+        shown: ``(n, k)`` ids of the units with the largest absolute contribution, largest first; -1 pads.
+        contribution: ``(n, k)`` what each of them adds to the logit of the predicted class; 0 for padding.
+        flags: inputs that were read although something about them is unusual.
+        skipped: inputs that could not be read and are not among the n.
+        notes: remarks about the whole, such as columns that were ignored.
+
+    Example:
+        >>> prediction = Prediction(
+        ...     rows=("a.png",),
+        ...     class_names=("cat", "dog"),
+        ...     unit_names=("ear", "tail"),
+        ...     logits=torch.tensor([[0.0, 1.0]]),
+        ...     shown=torch.tensor([[1, -1]]),
+        ...     contribution=torch.tensor([[0.75, 0.0]]),
+        ... )
+        >>> prediction.columns()["prediction"], prediction.columns()["unit_1"]
+        (['dog'], ['tail'])
+    """
+
+    rows: tuple[str, ...]
+    class_names: tuple[str, ...]
+    unit_names: Sequence[str]
+    logits: Tensor
+    shown: Tensor
+    contribution: Tensor
+    flags: tuple[Flag, ...] = ()
+    skipped: tuple[Flag, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Probability ``(n, c)`` of each class."""
+        return self.logits.double().softmax(1).to(self.logits.dtype)
+
+    @property
+    def labels(self) -> list[str]:
+        """Name of the predicted class of each input."""
+        return [self.class_names[i] for i in self.logits.argmax(1).tolist()]
+
+    def columns(self) -> dict[str, Any]:
+        """Return ``row``, ``prediction``, ``p_<class>``..., ``unit_1``, ``contribution_1``, ...; n values each.
+
+        Numbers are float32 arrays; a padded unit is None and its contribution NaN.
+        """
+        probabilities = self.probabilities.float().numpy()
+        columns: dict[str, Any] = {"row": list(self.rows), "prediction": self.labels}
+        columns |= {f"p_{name}": probabilities[:, i] for i, name in enumerate(self.class_names)}
+        padded = self.shown < 0
+        contribution = self.contribution.float().masked_fill(padded, torch.nan).numpy()
+        for i in range(self.shown.shape[1]):
+            ids = self.shown[:, i].tolist()
+            columns[f"unit_{i + 1}"] = [None if unit < 0 else self.unit_names[unit] for unit in ids]
+            columns[f"contribution_{i + 1}"] = contribution[:, i]
+        return columns
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return ``columns()`` as a DataFrame with one row for each input."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns())
+
+
+def stream(
+    model: SelfExplaining,
+    raw: Any,
+    *,
+    shown: int = 3,
+    batch_size: int = 256,
+    strict: bool = False,
+    skip: bool = False,
+) -> Iterator[Prediction]:
+    """Yield predictions for anything that the inputs of a model read, at most ``batch_size`` at a time.
+
+    Args:
+        model: a classifier with inputs, in eval mode.
+        raw: a path, folder, DataFrame, image, array or a list, see ``scan`` of the inputs.
+        shown: number k of units for each input; 0 computes the forward pass alone.
+        batch_size: largest number of inputs in memory beside those of one reading.
+        strict: whether an unusual input, such as one with an unknown level, is an error.
+        skip: whether inputs that cannot be read are skipped and listed instead of being an error.
+
+    Raises:
+        ValueError: if the model has no inputs, an input cannot be read, or a logit is not finite.
+    """
+    if shown < 0 or batch_size < 1:
+        raise ValueError(f"shown is {shown}, batch_size {batch_size}; expected 0 or more and 1 or more")
+    if model.inputs is None:
+        raise ValueError(
+            f"this {model.name} has no inputs (inputs.yaml), so that files cannot be read for it; "
+            "train it again on data that keep their inputs: images, folder or table"
+        )
+    if not model.inputs.class_names:
+        raise ValueError(f"the inputs of this {model.name} have no class names; only classifiers predict")
+    for reading in model.inputs.scan(raw, labels=False, strict=strict, skip=skip):
+        first = True
+        for start in range(0, max(len(reading), 1), batch_size):
+            part = _predict(model, reading, slice(start, start + batch_size), shown)
+            if first:
+                part = replace(part, flags=reading.flags, skipped=reading.skipped, notes=reading.notes)
+            first = False
+            yield part
+
+
+@torch.inference_mode()
+def _predict(model: SelfExplaining, reading: Reading, part: slice, shown: int) -> Prediction:
+    names = model.units.names
+    x = reading.x[part].to(model.device)
+    rows = reading.rows[part]
+    k = min(shown, len(names))
+    if k and len(x):
+        explanation = model.explain(x, shown=k)
+        logits, ids = explanation.logits, explanation.shown
+        contribution = explanation.contribution.gather(1, ids.clamp_min(0)) * (ids >= 0)
+    else:
+        logits = model(x) if len(x) else x.new_zeros(0, len(model.class_names))
+        ids = torch.full((len(x), k), -1)
+        contribution = torch.zeros(len(x), k)
+    if len(logits) != len(x):
+        raise ValueError(f"this {model.name} has several answers for one input; predict expects one")
+    bad = ~logits.isfinite().all(1)
+    if bool(bad.any()):
+        raise ValueError(f"{rows[int(bad.int().argmax())]}: the logits of the model are not finite")
+    return Prediction(rows, model.class_names, names, logits.cpu(), ids.cpu(), contribution.cpu())
+
+
+def join(parts: Sequence[Prediction]) -> Prediction:
+    """Return several predictions of one model as one.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not parts or not (sum(map(len, parts)) or any(part.skipped for part in parts)):
+        raise ValueError("there is nothing to predict: no input was given")
+    return replace(
+        parts[0],
+        rows=tuple(row for part in parts for row in part.rows),
+        logits=torch.cat([part.logits for part in parts]),
+        shown=torch.cat([part.shown for part in parts]),
+        contribution=torch.cat([part.contribution for part in parts]),
+        flags=tuple(flag for part in parts for flag in part.flags),
+        skipped=tuple(flag for part in parts for flag in part.skipped),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
