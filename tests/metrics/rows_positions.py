@@ -13,7 +13,9 @@ def _coverage():
     g = torch.Generator().manual_seed(0)
     judged = torch.rand(B, 10, generator=g)
     judged[::5] = torch.nan
-    return {"chosen": torch.rand(B, 10, generator=g), "judged": judged, "member": torch.rand(B, 3, generator=g) > 0.3}
+    chosen, possible = torch.rand(B, 10, generator=g), torch.rand(B, 3, generator=g) > 0.1
+    member = possible & (torch.rand(B, 3, generator=g) > 0.3)
+    return {"chosen": chosen, "judged": judged, "member": member, "possible": possible}
 
 
 def _reconstruction():

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +17,9 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation
+from zoo.metrics._checks import count, expect, fraction
 
+__all__ = ["Perturbation", "Record", "Score", "claims", "count", "expect", "fraction"]
 Perturbation = Callable[[Batch, int], Batch]  # (batch, draw) -> the same samples, changed, with their annotation mapped
 
 
@@ -217,46 +218,6 @@ class Score(Metric):
     def remark(self, value: float, more: dict[str, float]) -> str:
         """Return what a reader has to know about a result; empty for nothing."""
         return ""
-
-
-def expect(name: str, found: Tensor, *shape: int | None) -> None:
-    """Check a shape given by the user; None stands for any length.
-
-    Raises:
-        ValueError: naming the argument, its shape and the expectation.
-
-    Example:
-        >>> expect("logits", torch.zeros(2, 3), None, 4)
-        Traceback (most recent call last):
-        ValueError: logits is (2, 3); expected (any, 4)
-    """
-    if found.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, found.shape, strict=True)):
-        wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(f"{name} is {tuple(found.shape)}; expected ({wanted})")
-
-
-def count(name: str, found: object) -> int:
-    """Return a number of things given by the user.
-
-    Raises:
-        ValueError: if it is not a whole number from 1; names the argument.
-    """
-    if isinstance(found, bool) or not isinstance(found, Integral) or found < 1:
-        raise ValueError(f"{name} is {found!r}; expected a whole number, at least 1")
-    return int(found)
-
-
-def fraction(name: str, found: object, *, zero: bool = True) -> float:
-    """Return a share given by the user, in 0..1; ``zero`` tells whether 0 is allowed.
-
-    Raises:
-        ValueError: if it is not such a share; names the argument.
-    """
-    if isinstance(found, Real) and not isinstance(found, bool):
-        share = float(found)
-        if 0 < share <= 1 or (share == 0 and zero):
-            return share
-    raise ValueError(f"{name} is {found!r}; expected a number {'from 0' if zero else 'above 0, up'} to 1")
 
 
 def claims(unit_ids: Tensor | None, gate: Tensor | None, like: Tensor, num_units: int) -> tuple[Tensor, Tensor]:
