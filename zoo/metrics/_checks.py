@@ -1,29 +1,11 @@
-"""Checks of what users pass to scores: shapes, finite numbers, ranges, classes, identities."""
+"""Checks of numbers passed to scores: finite, in a range, 0 or 1, counts, classes, identities."""
 
 from __future__ import annotations
-
-from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
 SLACK = 1e-5  # beyond a range, by rounding in single precision
-
-
-def expect(name: str, value: Tensor, *shape: int | None) -> None:
-    """Check a shape given by the user; None stands for any length.
-
-    Raises:
-        ValueError: naming the argument, its shape and the expectation.
-
-    Example:
-        >>> expect("logits", torch.zeros(2, 3), None, 4)
-        Traceback (most recent call last):
-        ValueError: logits is (2, 3); expected (any, 4)
-    """
-    if value.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, value.shape, strict=True)):
-        wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(f"{name} is {tuple(value.shape)}; expected ({wanted})")
 
 
 def check_finite(name: str, value: Tensor) -> None:
@@ -146,38 +128,6 @@ def check_distinct(name: str, value: Tensor) -> None:
         raise ValueError(
             f"{name} holds {int(ids[number > 1][0])} twice or more; expected a different number for each sample"
         )
-
-
-def count(name: str, value: object) -> int:
-    """Return a number of things given by the user.
-
-    Raises:
-        ValueError: if it is not a whole number from 1; names the argument.
-
-    Example:
-        >>> count("draws", 3)
-        3
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} is {value!r}; expected a whole number, at least 1")
-    return int(value)
-
-
-def fraction(name: str, value: object, *, zero: bool = True) -> float:
-    """Return a share given by the user, in 0..1; ``zero`` tells whether 0 is allowed.
-
-    Raises:
-        ValueError: if it is not such a share; names the argument.
-
-    Example:
-        >>> fraction("share", 0.5)
-        0.5
-    """
-    if isinstance(value, Real) and not isinstance(value, bool):
-        share = float(value)
-        if 0 < share <= 1 or (share == 0 and zero):
-            return share
-    raise ValueError(f"{name} is {value!r}; expected a number {'from 0' if zero else 'above 0, up'} to 1")
 
 
 def _first(value: Tensor, wrong: Tensor) -> tuple[str, float]:

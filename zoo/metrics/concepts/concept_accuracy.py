@@ -9,7 +9,8 @@ from torchmetrics.functional.classification import binary_calibration_error
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics.base import Record, Score, expect
+from zoo.metrics.base import Record, Score
+from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.registry import register
 
 
@@ -72,9 +73,7 @@ class ConceptAccuracy(Score):
         Raises:
             ValueError: if a shape does not fit.
         """
-        m = len(self.schema)
-        expect("predicted", predicted, None, m)
-        expect("truth", truth, len(predicted), m)
+        check_concepts(self._name, self.schema, predicted, truth)
         predicted, truth = (t.detach().to(self.device).double() for t in (predicted, truth))
         columns = (self.binary | self.value).to(self.device)
         self.amount.append(predicted[:, columns])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from zoo.metrics._checks import check_finite, expect
+from zoo.metrics.base import expect
 from zoo.metrics.positions._evaluator import OFTEN, STEPS, PositionEvaluator
 from zoo.metrics.positions._position_score import GROUPS, PositionScore
 from zoo.registry import register
@@ -73,7 +73,7 @@ class BoardCoverage(PositionScore):
         expect("judged", judged, p, steps)
         expect("member", member, p, None)
         expect("possible", possible, p, member.shape[1])
-        check_finite("chosen", chosen)
+        self._finite(chosen=chosen)
         chosen, judged, each = (t.double().to(self.device) for t in (chosen, judged, member))
         each = pad(each, (0, GROUPS - each.shape[1]))[..., None]
         chosen, judged = (torch.cat([t, t[:, -1:].expand(p, STEPS - steps)], 1)[:, None] for t in (chosen, judged))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from zoo.metrics._checks import check_counts, expect
+from zoo.metrics._checks import check_counts
+from zoo.metrics.base import expect
 from zoo.metrics.positions._evaluator import STEPS, PositionEvaluator, product
 from zoo.metrics.positions._position_score import GROUPS, PositionScore
 from zoo.registry import register
@@ -58,7 +59,7 @@ class BoardReconstruction(PositionScore):
             ValueError: if the shape does not fit or a count is negative.
         """
         expect("counts", counts, None, None, None, 3)
-        check_counts("counts", counts)
+        check_counts(self._field("counts"), counts)
         counts = torch.cat([counts, counts[:, :, -1:].expand(-1, -1, STEPS + 1 - counts.shape[2], -1)], 2)
         self._add("counts", pad(counts, (0, 0, 0, 0, 0, GROUPS - counts.shape[1])).to(self.device))
         self.samples = self.samples + len(counts)
