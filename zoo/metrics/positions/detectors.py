@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.capabilities import HasChosenCodes, capability
+from zoo.metrics._checks import check_finite
 from zoo.metrics.base import count, expect
-from zoo.metrics.positions._detection import at_recall_of, best_by_f1, best_by_precision, counts, judge
+from zoo.metrics.positions._detection import at_recall_of, best_by_f1, best_by_precision, counts, counts_of_ids, judge
 from zoo.metrics.positions._evaluator import PositionEvaluator, present
 from zoo.metrics.positions._position_score import PositionScore
 from zoo.registry import register
@@ -24,10 +26,10 @@ FULL = (*KEYS, *(f"{key} by F1" for key in KEYS))
 class Detectors(PositionScore):
     """How well single units detect a property of the position: mean precision over properties, one unit for each.
 
-    Units are chosen on validation and scored on test sequences. A code is on or off: the one of highest precision among
-    those that catch over 1 % of the property (Tamkin et al., Codebook features, 2023), and (``... by F1``) the one of
-    highest F1. Beside each, ``neuron precision``: the best hidden neuron of the same network, of either sign, by a
-    threshold with the same recall. Neurons that are themselves the units are scored at recall 0.9.
+    Units are chosen on validation and measured on test sequences. A code is on or off: the one of highest precision
+    among those of a recall above 1 % (Tamkin et al., Codebook features, 2023), and (``... by F1``) the one of highest
+    F1. Beside each, ``neuron precision``: the best hidden neuron of the same network, of either sign, by a threshold
+    with the same recall. Neurons that are themselves the units are measured at recall 0.9.
 
     Only families of up to ``most`` properties are scored. Further read-outs: ``recall``, and all of it by F1.
 
@@ -37,6 +39,13 @@ class Detectors(PositionScore):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = Detectors()
+        >>> nan = torch.nan
+        >>> score.update(torch.tensor([[1.0, 0.5, 0.8, nan, nan, nan], [0.5, 0.1, 0.6, nan, nan, nan]]))
+        >>> round(float(score.compute()["precision"]), 6)
+        0.75
     """
 
     title = "Detectors"
@@ -84,8 +93,8 @@ class Detectors(PositionScore):
             few = [f for f, size in zip(one.families, sizes, strict=True) if size <= self.most]
             parts = [present(f.codes[one.look], len(f.answers))[:, f.telling.flatten()] for f in few]
             has[split] = torch.cat(parts, 1)
-        found = detect(evaluator.model, x, look, has)
-        yield (found,), torch.arange(len(found))
+        precisions = detect(evaluator.model, x, look, has)
+        yield (precisions,), torch.arange(len(precisions))
 
     def compute(self) -> dict[str, Tensor]:
         """The means; see the class."""
@@ -98,31 +107,31 @@ class Detectors(PositionScore):
 
 @torch.no_grad()
 def detect(model: Any, x: dict[str, Tensor], look: dict[str, Tensor], has: dict[str, Tensor]) -> Tensor:
-    """What ``Detectors.update`` takes, ``(p, 6)``.
+    """Return what ``Detectors.update`` takes, ``(p, 6)``.
 
     Args:
         model: a language model.
         x: contexts ``(n, t)`` of ``val`` and of ``test``.
-        look: ``(n, t)`` bool, the r positions that count.
+        look: ``(n, t)`` bool, the r labeled positions.
         has: ``(r, p)`` properties of each.
     """
     p, nan = has["test"].shape[1], torch.full((has["test"].shape[1],), torch.nan)
     if not model.units.binary:
         (beside,) = _neurons(model, x, look, has, [torch.full((p,), LEVEL)])
         return torch.stack([nan, nan, beside, nan, nan, nan], 1)
-    met = {name: _met(model, x[name], look[name], has[name]) for name in x}
+    counted = {name: _counts(model, x[name], look[name], has[name]) for name in x}
     ways: list[Callable[..., Tensor]] = [best_by_precision, best_by_f1]
-    found = [judge(choose(*met["val"]), *met["test"]) for choose in ways]
-    beside = _neurons(model, x, look, has, [one.recall for one in found])
-    columns = [(one.precision, one.recall, other) for one, other in zip(found, beside, strict=True)]
+    detections = [judge(choose(*counted["val"]), *counted["test"]) for choose in ways]
+    beside = _neurons(model, x, look, has, [detection.recall for detection in detections])
+    columns = [(unit.precision, unit.recall, other) for unit, other in zip(detections, beside, strict=True)]
     return torch.stack([column for three in columns for column in three], 1)
 
 
 def _neurons(
     model: Any, x: dict[str, Tensor], look: dict[str, Tensor], has: dict[str, Tensor], recalls: list[Tensor]
 ) -> list[Tensor]:
-    """Test precision ``(p,)`` of the best hidden neuron, as chosen on ``val``, at each of these recalls ``(p,)``."""
-    best = [torch.full_like(recall, -2) for recall in recalls]
+    """Return the test precision ``(p,)`` of the best hidden neuron, chosen on ``val``, for each vector of recalls."""
+    best = [torch.full_like(recall, -2) for recall in recalls]  # below the -1 of an undefined precision
     precision = [torch.full_like(recall, torch.nan) for recall in recalls]
     width = model.hidden(x["val"][:1].to(model.device)).shape[2]
     for chunk in (slice(i, min(i + CHUNK, width)) for i in range(0, width, CHUNK)):
@@ -132,7 +141,8 @@ def _neurons(
             value = torch.cat(
                 [model.hidden(v.to(model.device)).cpu()[..., chunk][at[:, : v.shape[1]]] for v, at in parts]
             )
-            ranks[name] = at_recall_of(torch.cat([value, -value], 1), has[name])
+            check_finite(f"hidden activations of the {name} sequences", value)
+            ranks[name] = at_recall_of(value, has[name])
         for i, recall in enumerate(recalls):
             first = ranks["val"](recall).nan_to_num(-1).max(1)
             new = ranks["test"](recall).gather(1, first.indices[:, None])[:, 0]
@@ -141,11 +151,20 @@ def _neurons(
     return precision
 
 
-def _met(model: Any, x: Tensor, look: Tensor, has: Tensor) -> tuple[Tensor, ...]:
-    """``counts`` of all units over the positions that count, a few sequences at a time."""
-    each, at = [], 0
-    for some, where in zip(x.split(8), look.split(8), strict=True):
-        on = model.activity(some.to(model.device)).cpu()[where] > 0
-        each.append(counts(on, has[at : at + len(on)]))
-        at += len(on)
-    return tuple(torch.stack(part).sum(0) for part in zip(*each, strict=True))
+def _counts(model: Any, x: Tensor, look: Tensor, has: Tensor) -> tuple[Tensor, ...]:
+    """Return ``counts`` of all units over the labeled positions, a few sequences at a time."""
+    codes = capability(model, HasChosenCodes)
+    width = len(model.units)
+    if codes is not None:
+        batches = zip(x.split(8), look.split(8), strict=True)
+        ids = torch.cat([codes.chosen(contexts.to(model.device)).cpu()[at] for contexts, at in batches])
+        row = torch.arange(len(ids)).repeat_interleave(ids.shape[1])
+        return counts_of_ids(row, ids.flatten(), has, width)
+    sums: list[Tensor] = []
+    start = 0
+    for contexts, positions in zip(x.split(8), look.split(8), strict=True):
+        on = model.activity(contexts.to(model.device)).cpu()[positions] > 0
+        part = counts(on, has[start : start + len(on)])
+        sums = [total + more for total, more in zip(sums, part, strict=True)] if sums else list(part)
+        start += len(on)
+    return tuple(sums)
