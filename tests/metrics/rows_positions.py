@@ -15,7 +15,13 @@ def _coverage():
     judged[::5] = torch.nan
     chosen, possible = torch.rand(B, 10, generator=g), torch.rand(B, 3, generator=g) > 0.1
     member = possible & (torch.rand(B, 3, generator=g) > 0.3)
-    return {"chosen": chosen, "judged": judged, "member": member, "possible": possible}
+    return {
+        "chosen": chosen,
+        "judged": judged,
+        "member": member,
+        "possible": possible,
+        "often": torch.arange(B) % 4 > 0,
+    }
 
 
 def _reconstruction():

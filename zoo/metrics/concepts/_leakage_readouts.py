@@ -47,7 +47,7 @@ class Splits:
         train, test, rows = self.train, self.test, self.test_known
         y, truth = train["y"], test["y"]
         correct = test["logits"].argmax(1) == truth
-        corrected = (test["own"] == truth)[rows]
+        corrected = np.equal(test["own"], truth)[rows]
         oracle = self._oracle() == truth[rows]
         if self.heads.linear and corrected.mean() > oracle.mean():
             oracle = corrected
@@ -96,7 +96,7 @@ class Splits:
         if not rows.all():
             remarks.append(f"gap and ceiling of the {rows.sum()} of {len(rows)} samples with all concepts known")
         change = corrected.astype(float) - correct[rows]
-        if own_head and change.mean() < -1.96 * change.std() / len(change) ** 0.5 and change.mean() < 0:
+        if own_head and change.mean() < -1.96 * change.std() / len(gap) ** 0.5 and change.mean() < 0:
             remarks.append(f"corrections harm: accuracy {correct[rows].mean():.3f} to {corrected.mean():.3f}")
         return values, per_unit, remarks
 

@@ -25,16 +25,17 @@ class BoardCoverage(PositionScore):
     masked; ``... unmasked`` are not.
 
     Further read-outs: ``published``, the published rule: units and threshold are chosen on the games on which they are
-    measured, and the sum is divided by all squares times all answers but blank (of ``unmasked``, all answers), so that
-    impossible, rare and initial properties count as 0; ``selected``, the same games with the mean of the headline; the
+    measured, and the sum over all properties, rare ones included, is divided by all squares times all answers but blank
+    (of ``unmasked``, all answers), so that impossible and initial properties count as 0; ``selected``, the same games with the mean of the headline; the
     same of the other families of properties, by name; ``threshold`` of the headline.
 
     Example:
         >>> score = BoardCoverage()
         >>> score.groups = ["pieces"]
-        >>> f1 = torch.tensor([[0.8], [0.0]])  # two properties, one threshold; the second was never seen
-        >>> seen, possible = torch.tensor([[True], [False]]), torch.tensor([[True], [True]])
-        >>> score.update(f1, f1 / 2, seen, possible)
+        >>> f1 = torch.tensor([[0.8], [0.4], [0.0]])  # three properties, one threshold
+        >>> often = torch.tensor([True, False, False])  # the second is rare, the third never seen
+        >>> every = torch.ones(3, 1, dtype=torch.bool)
+        >>> score.update(f1, f1 / 2, every, every, often)
         >>> values = score.compute()
         >>> [round(float(values[name]), 6) for name in ("coverage", "published", "selected")]
         [0.4, 0.4, 0.8]
@@ -49,22 +50,24 @@ class BoardCoverage(PositionScore):
     judged: Tensor
     members: Tensor
     there: Tensor
+    total: Tensor
     possible: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("chosen", "judged", "members", "there"):
+        for name in ("chosen", "judged", "members", "there", "total"):
             self._sum(name, GROUPS, STEPS, dtype=torch.float64)
         self._sum("possible", GROUPS)
 
-    def update(self, chosen: Tensor, judged: Tensor, member: Tensor, possible: Tensor) -> None:
+    def update(self, chosen: Tensor, judged: Tensor, member: Tensor, possible: Tensor, often: Tensor) -> None:
         """Add properties.
 
         Args:
             chosen: ``(p, T)`` F1 of the best unit at each threshold, on the games where it was chosen.
             judged: ``(p, T)`` F1 of that unit on other games, NaN for a property that these do not have.
-            member: ``(p, g)`` bool, the groups in whose mean each property counts.
+            member: ``(p, g)`` bool, the groups to which each property belongs.
             possible: ``(p, g)`` bool, the groups whose published denominator counts it.
+            often: ``(p,)`` bool, whether it is frequent enough for the means of the headline.
 
         Raises:
             ValueError: if a shape does not fit, or ``chosen`` is not finite.
@@ -74,15 +77,18 @@ class BoardCoverage(PositionScore):
         expect("member", member, p, None)
         expect("possible", possible, p, member.shape[1])
         self._finite(chosen=chosen)
+        expect("often", often, p)
         chosen, judged, each = (t.double().to(self.device) for t in (chosen, judged, member))
         each = pad(each, (0, GROUPS - each.shape[1]))[..., None]
+        frequent = each * often.to(self.device)[:, None, None]
         chosen, judged = (torch.cat([t, t[:, -1:].expand(p, STEPS - steps)], 1)[:, None] for t in (chosen, judged))
         known = ~judged.isnan()
         rows = {"chosen": chosen, "judged": judged.nan_to_num(), "members": torch.ones_like(chosen), "there": known}
         for name, row in rows.items():
-            self._add(name, each * row)
+            self._add(name, frequent * row)
+        self._add("total", each * chosen)
         self._add("possible", pad(possible.to(self.device).long(), (0, GROUPS - possible.shape[1])))
-        self.samples = self.samples + member.any(1).sum().to(self.device)
+        self.samples = self.samples + (member.any(1) & often).sum().to(self.device)
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Choose on ``val``, measure on ``test``."""
@@ -97,16 +103,16 @@ class BoardCoverage(PositionScore):
         judged = torch.where(present > 0, 2 * correct / (detected + present), torch.nan)
         often = chosen.has >= OFTEN
         self.groups = list(groups)
-        member = torch.stack(list(groups.values()), 1) & often[:, None]
+        member = torch.stack(list(groups.values()), 1)
         possible = torch.stack(list(evaluator.possible.values()), 1)
-        yield (chosen.f1.T, judged.T, member, possible), torch.arange(len(often))
+        yield (chosen.f1.T, judged.T, member, possible, often), torch.arange(len(often))
 
     def compute(self) -> dict[str, Tensor]:
         """Return the coverage and its read-outs; see the class."""
         if not int(self.samples):
             return {"coverage": self.chosen.sum() * torch.nan, "support": self.samples}
         selected, judged = self.chosen / self.members, self.judged / self.there
-        published = self.chosen / self.possible[:, None]
+        published = self.total / self.possible[:, None]
         best = selected.nan_to_num(-1).max(1).indices
         values: dict[str, Tensor] = {}
         for i, name in enumerate(self.groups or ["all"]):

@@ -10,8 +10,9 @@ from torch.nn.functional import pad
 
 from zoo.metrics._checks import check_counts
 from zoo.metrics.base import expect
-from zoo.metrics.positions._evaluator import STEPS, PositionEvaluator, product
+from zoo.metrics.positions._evaluator import STEPS, PositionEvaluator
 from zoo.metrics.positions._position_score import GROUPS, PositionScore
+from zoo.metrics.positions._properties import product
 from zoo.registry import register
 
 
