@@ -20,7 +20,7 @@ def _coverage():
         "judged": judged,
         "member": member,
         "possible": possible,
-        "often": torch.arange(B) % 4 > 0,
+        "often": torch.ones(B, dtype=torch.bool),
     }
 
 

@@ -116,9 +116,8 @@ def test_coverage_is_the_formula(kind):
                 each = [f1_of(val, u, top[u] * step / 10, p) if top[u] > 0 else 0.0 for u in range(U)]
                 best.append((max(each), each.index(max(each))))
             means.append(sum(f for f, _ in best) / len(best))
-            largest = [
-                max(f1_of(val, u, top[u] * step / 10, p) if top[u] > 0 else 0.0 for u in range(U)) for p in every
-            ]
+            active = [u for u in range(U) if top[u] > 0]
+            largest = [max(f1_of(val, u, top[u] * step / 10, p) for u in active) for p in every]
             published.append(sum(largest) / possible)
             held_out.append(
                 sum(f1_of(test, u, top[u] * step / 10, p) for p, (_, u) in zip(props, best, strict=True)) / len(best)

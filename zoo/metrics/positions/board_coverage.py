@@ -26,8 +26,8 @@ class BoardCoverage(PositionScore):
 
     Further read-outs: ``published``, the published rule: units and threshold are chosen on the games on which they are
     measured, and the sum over all properties, rare ones included, is divided by all squares times all answers but blank
-    (of ``unmasked``, all answers), so that impossible and initial properties count as 0; ``selected``, the same games with the mean of the headline; the
-    same of the other families of properties, by name; ``threshold`` of the headline.
+    (of ``unmasked``, all answers), so that impossible and initial properties count as 0; ``selected``, the same games
+    with the mean of the headline; the same of the other families of properties, by name; ``threshold`` of the headline.
 
     Example:
         >>> score = BoardCoverage()
