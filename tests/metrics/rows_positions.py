@@ -32,7 +32,7 @@ def _reconstruction():
 def _detectors():
     found = torch.rand(B, 6, generator=torch.Generator().manual_seed(2))
     found[::7] = torch.nan
-    return {"found": found}
+    return {"precisions": found}
 
 
 ROWS = {

@@ -29,7 +29,7 @@ from zoo.metrics.suite_file import read, suite_file
 
 
 class Suite:
-    """Scores updated from one explanation per batch, and one more for each perturbation that some score asks for.
+    """Scores updated from one explanation per batch, and one more for each perturbation that any score uses.
 
     The true class is explained. Where every unit belongs to a class, the units read are those of the true class,
     whatever was predicted (the published part protocols). Otherwise they are the model's own top ``shown`` that
@@ -74,7 +74,8 @@ class Suite:
         self.position_labels = position_labels
         self.facts = Facts(units, tuple(part_names or ()), concepts, scenes, count("shown", shown), control)
         self.rows: dict[str, Row] = {}
-        origin, entries = (suite_file(scores), read(scores)) if isinstance(scores, str) else ("the list", scores)
+        origin = suite_file(scores) if isinstance(scores, str) else "the list"
+        entries = read(scores) if isinstance(scores, str) else scores
         for number, entry in enumerate(entries, 1):
             try:
                 rows = rows_of(entry, self.facts)
@@ -91,7 +92,7 @@ class Suite:
 
     @property
     def fit_splits(self) -> tuple[str, ...]:
-        """Splits that some score must be fitted on, through ``fit``, before the samples that are scored."""
+        """Splits on which any score must be fitted, through ``fit``, before the samples that are scored."""
         return tuple(dict.fromkeys(split for score in self.scores.values() for split in score.fit_splits))
 
     @torch.no_grad()

@@ -117,10 +117,10 @@ def test_detectors():
     alone.evaluate_positions(PositionEvaluator(neurons, ask))
     assert list(alone.compute()) == ["neuron precision", "support"]
     assert float(alone.compute()["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
-    few = Detectors(most=1)
+    few = Detectors(max_properties=1)
     few.evaluate_positions(PositionEvaluator(Knowing(), ask))
     assert "more than 1 properties" in few.why
-    suite = Suite([{"score": "detectors", "most": 1}], Knowing().units, position_labels=ask)
+    suite = Suite([{"score": "detectors", "max_properties": 1}], Knowing().units, position_labels=ask)
     suite.evaluate_positions(Knowing())
     assert suite.compute()["detectors"].note.startswith("n/a: every family has more than 1 properties")
 

@@ -15,7 +15,7 @@ Decide = Callable[[Tensor, Tensor], Tensor]  # mask and strengths (..., b, u) ->
 
 
 class Candidates:
-    """What each concept could turn out to be. One concept is a binary column or a whole categorical group.
+    """Possible values of each concept. One concept is a binary column or a whole categorical group.
 
     A binary concept could be 1 or 0, a categorical one each of its values. Continuous concepts have no candidates.
 
@@ -28,7 +28,8 @@ class Candidates:
     """
 
     def __init__(self, schema: ConceptSchema) -> None:
-        self.group, self.groups = schema.group_ids, len(schema.group_names)
+        self.group = schema.group_ids
+        self.groups = len(schema.group_names)
         binary, value = schema.columns("binary"), schema.columns("categorical")
         eye, same = torch.eye(len(schema), dtype=torch.bool), self.group[:, None] == self.group
         self.columns = torch.cat([eye[binary], eye[binary], same[value]])
@@ -36,12 +37,12 @@ class Candidates:
         self._of = torch.cat([eye[binary], eye[binary], eye[value]]).int().argmax(1)  # whose chance it is
         self._false = (~self.ones.any(1))[:, None]
         first = torch.cat([eye[binary], eye[binary], same[value]]).int().argmax(1)
-        found, self._concept = first.unique(return_inverse=True)
-        self._concept_group = self.group[found]
+        columns, self._concept = first.unique(return_inverse=True)
+        self._concept_group = self.group[columns]
         self._value = value
 
     def chances(self, predicted: Tensor) -> Tensor:
-        """``(k, b)`` how likely each candidate is, from concepts as predicted ``(b, m)``."""
+        """Return the probability ``(k, b)`` of each candidate, from concepts as predicted ``(b, m)``."""
         share = predicted.clamp(0, 1).double()
         same = (self.group[:, None] == self.group).to(share)
         whole = torch.where(self._value.to(share.device), (share @ same).clamp_min(1e-12), 1.0)
@@ -112,7 +113,7 @@ class Step:
 
 
 def uncertainty(s: Step) -> Tensor:
-    """Nearest to the middle first (UCP), mean over the group."""
+    """Probability nearest to 0.5 first (UCP), mean over the group."""
     return s.candidates.mean_of_columns(-(s.predicted - 0.5).abs())
 
 
@@ -153,17 +154,17 @@ def cctp(s: Step) -> Tensor:
 
 
 def greedy(s: Step) -> Tensor:
-    """An oracle: what raises the true class most (the best next step, though not always the best order)."""
+    """Largest probability of the true class first: an oracle, the best next step but not always the best order."""
     return gains(s)
 
 
 def global_error(s: Step) -> Tensor:
-    """Most often wrong on the validation split first: one order for all samples."""
+    """Largest error on the validation split first: one order for all samples."""
     return s.study[0].expand(len(s.y), -1)
 
 
 def global_gain(s: Step) -> Tensor:
-    """What, set alone, raises the true class most on the validation split: one order for all samples."""
+    """Largest mean gain of the true class on the validation split, each set alone: one order for all samples."""
     return s.study[1].expand(len(s.y), -1)
 
 

@@ -113,16 +113,16 @@ class ConceptAccuracy(Score):
         per_group = torch.full_like(each, -1.0).scatter_reduce(
             0, self.group.to(self.device), self.true.double(), "amax"
         )
-        most = torch.maximum(self.true, self.known - self.true).double()
-        most = torch.where(self.value.to(self.device), per_group[self.group.to(self.device)], most) / self.known
-        asked = self.counted.to(self.device) & (self.known > 0)
+        majority = torch.maximum(self.true, self.known - self.true).double()
+        majority = torch.where(self.value.to(self.device), per_group[self.group.to(self.device)], majority) / self.known
+        annotated = self.counted.to(self.device) & (self.known > 0)
         slot = each[self.slot.to(self.device)]
-        self._lowest = self._least_accurate(each, most, asked)
+        self._lowest = self._least_accurate(each, majority, annotated)
         return {
-            "concept_accuracy": each[asked].mean(),
+            "concept_accuracy": each[annotated].mean(),
             "exact_match": self.exact / self.samples.double(),
-            "majority": most[asked].mean(),
-            "worst": each[asked].min() if bool(asked.any()) else each.new_tensor(torch.nan),
+            "majority": majority[annotated].mean(),
+            "worst": each[annotated].min() if bool(annotated.any()) else each.new_tensor(torch.nan),
             **self._quality(),
             "support": self.samples,
             "unit/accuracy": torch.where((self.binary | self.value).to(self.device), slot, torch.nan),

@@ -35,7 +35,7 @@ class Interventions(Score):
 
     Args:
         concepts: the schema, g groups.
-        policies: some of ``POLICIES``.
+        policies: names of ``POLICIES``.
         seeds: orders drawn.
         competence: probability that the person sets a concept correctly, drawn per sample, seed and concept; 0 is
             adversarial.
@@ -75,7 +75,7 @@ class Interventions(Score):
     ) -> None:
         super().__init__()
         if unknown := [p for p in policies if p not in POLICIES] or ([] if policies else ["none"]):
-            raise ValueError(f"policy {unknown[0]!r} is not known; expected some of {', '.join(POLICIES)}")
+            raise ValueError(f"policy {unknown[0]!r} is not known; expected names among {', '.join(POLICIES)}")
         self.schema = concepts
         self.policies = tuple(policies)
         self.seeds = count("seeds", seeds)

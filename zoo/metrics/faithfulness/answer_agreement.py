@@ -16,13 +16,13 @@ class AnswerAgreement(Score):
     """Share of inputs with the same shown units that have the same predicted class, mean over inputs.
 
     The units shown are the ``shown`` of largest absolute contribution to the predicted class (of equal ones the lower
-    id), without those that contribute nothing; compared as sets. For each input whose set some other input has: the
+    id), without those that contribute nothing; compared as sets. For each input that shares its set with another: the
     share of those others with the same predicted class. It is the global consistency of Dasgupta et al., Framework for
     Evaluating Faithfulness of Local Explanations, ICML 2022, over the samples.
 
-    Further read-outs: ``chance`` the same with all inputs as one set; ``covered`` share of inputs whose set some other
-    input has; ``sets`` number of different sets. Where all inputs have one set (no more units than are shown), the
-    score is ``chance``; where no two have the same set, it is NaN.
+    Further read-outs: ``chance`` the same with all inputs as one set; ``covered`` share of inputs that share their
+    set with another; ``sets`` number of different sets. Where all inputs have one set (no more units than are shown),
+    the score is ``chance``; where no two have the same set, it is NaN.
 
     Args:
         num_units: u.

@@ -30,8 +30,8 @@ class UnitCorrelation(Ablating):
     Args:
         num_units: u.
         ablation: ``mean`` or ``zero``; see ``Ablating``.
-        most: units tried in each input. If there are more, half are those of the largest absolute contribution, half
-            are evenly spread over the order of the others, so that effects of units without contribution count.
+        max_units: units tried in each input. If there are more, half are those of the largest absolute contribution,
+            half are evenly spread over the order of the others, so that effects of units without contribution count.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -62,10 +62,10 @@ class UnitCorrelation(Ablating):
     effect: Tensor
     claim: Tensor
 
-    def __init__(self, num_units: int, *, ablation: Ablation = "mean", most: int = 100) -> None:
+    def __init__(self, num_units: int, *, ablation: Ablation = "mean", max_units: int = 100) -> None:
         super().__init__(num_units, ablation)
-        self.most = count("most", most)
-        self.protocol = self._variant(type(self).protocol, ablation=ablation, most=self.most)
+        self.max_units = count("max_units", max_units)
+        self.protocol = self._variant(type(self).protocol, ablation=ablation, max_units=self.max_units)
         self._sum("total", dtype=torch.float64)
         self._sum("defined")
         self._sum("tried", num_units)
@@ -98,7 +98,7 @@ class UnitCorrelation(Ablating):
         claim = self._checked(contribution, target)
         if not len(claim):
             return
-        ids = tried(claim, self.most)
+        ids = tried(claim, self.max_units)
         drop, noise = drops(decide, ids, self.absent(claim, value), target.to(claim.device), claim)
         contributions = claim.gather(1, ids).double()
         rounding = contributions.abs().amax(1, keepdim=True) * 4 * torch.finfo(torch.float32).eps
@@ -124,13 +124,13 @@ class UnitCorrelation(Ablating):
         }
 
 
-def tried(contribution: Tensor, most: int) -> Tensor:
-    """Ids ``(b, k)`` of at most ``most`` units: half the largest in absolute value, half spread over the rest."""
+def tried(contribution: Tensor, limit: int) -> Tensor:
+    """Ids ``(b, k)`` of at most ``limit`` units: half the largest in absolute value, half spread over the rest."""
     order, u = contribution.abs().argsort(dim=1, descending=True, stable=True), contribution.shape[1]
-    if u <= most:
+    if u <= limit:
         return order
-    top = most // 2
-    rest = torch.linspace(top, u - 1, most - top, dtype=torch.float64, device=order.device).round().long()
+    top = limit // 2
+    rest = torch.linspace(top, u - 1, limit - top, dtype=torch.float64, device=order.device).round().long()
     return torch.cat([order[:, :top], order[:, rest]], 1)
 
 

@@ -27,11 +27,11 @@ class Detectors(PositionScore):
     F1. Beside each, ``neuron precision``: the best hidden neuron of the same network, of either sign, by a threshold
     with the same recall. Neurons that are themselves the units are measured at recall 0.9.
 
-    Only families of up to ``most`` properties are scored. Further read-outs: ``recall``, and all of it by F1.
+    Only families of up to ``max_properties`` properties are scored. Further read-outs: ``recall``, and all of it by F1.
 
     Args:
         sequences: of each split.
-        most: properties of a family.
+        max_properties: of a family; larger families are left out.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -52,42 +52,43 @@ class Detectors(PositionScore):
     total: Tensor
     known: Tensor
 
-    def __init__(self, *, sequences: int = 200, most: int = 100) -> None:
+    def __init__(self, *, sequences: int = 200, max_properties: int = 100) -> None:
         super().__init__()
-        self.sequences, self.most = count("sequences", sequences), count("most", most)
-        self.protocol = self._variant(type(self).protocol, sequences=sequences, most=most)
+        self.sequences = count("sequences", sequences)
+        self.max_properties = count("max_properties", max_properties)
+        self.protocol = self._variant(type(self).protocol, sequences=sequences, max_properties=max_properties)
         for name in ("total", "known"):
             self._sum(name, len(FULL), dtype=torch.float64)
 
-    def update(self, found: Tensor) -> None:
+    def update(self, precisions: Tensor) -> None:
         """Add properties.
 
         Args:
-            found: ``(p, 6)`` precision and recall of the unit chosen for each, precision of the neuron beside it; the
-                same of the one chosen by F1. NaN where there is none.
+            precisions: ``(p, 6)`` precision and recall of the unit chosen for each property, precision of the neuron
+                beside it; the same of the unit chosen by F1. NaN where there is none.
 
         Raises:
             ValueError: if the shape does not fit.
         """
-        expect("found", found, None, len(FULL))
-        found = found.double().to(self.device)
-        self._add("total", found.nan_to_num())
-        self._add("known", ~found.isnan())
-        self.samples = self.samples + len(found)
+        expect("precisions", precisions, None, len(FULL))
+        precisions = precisions.double().to(self.device)
+        self._add("total", precisions.nan_to_num())
+        self._add("known", ~precisions.isnan())
+        self.samples = self.samples + len(precisions)
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Choose on ``val``, score on ``test``."""
         known = {split: evaluator.known(split, self.sequences) for split in ("val", "test")}
         splits = {split: properties for split, properties in known.items() if properties is not None}
         sizes = [len(f.questions) * len(f.answers) for f in splits["test"].families]
-        if min(sizes) > self.most:
-            self.why = f"every family has more than {self.most} properties; see board_coverage"
+        if min(sizes) > self.max_properties:
+            self.why = f"every family has more than {self.max_properties} properties; see board_coverage"
             return
         x, look, has = {}, {}, {}
         for split, one in splits.items():
             x[split], look[split] = one.x, one.look
-            few = [f for f, size in zip(one.families, sizes, strict=True) if size <= self.most]
-            parts = [present(f.codes[one.look], len(f.answers))[:, f.telling.flatten()] for f in few]
+            families = [f for f, size in zip(one.families, sizes, strict=True) if size <= self.max_properties]
+            parts = [present(f.codes[one.look], len(f.answers))[:, f.telling.flatten()] for f in families]
             has[split] = torch.cat(parts, 1)
         precisions = detect(evaluator.model, x, look, has)
         yield (precisions,), torch.arange(len(precisions))
