@@ -130,7 +130,7 @@ def test_of_many_units_half_are_the_largest_and_half_are_spread_over_the_rest():
     for most in range(1, 10):
         assert len(set(tried(claim, most)[0].tolist())) == most
     few, all_of_them = UnitCorrelation(10, max_units=4), UnitCorrelation(10)
-    assert few.protocol == "zoo-correctness-v1/most4"
+    assert few.protocol == "zoo-correctness-v1/max_units4"
     assert all_of_them.protocol == "zoo-correctness-v1"
     assert UnitCorrelation(10, ablation="zero").protocol == "zoo-correctness-v1/ablationzero"
 
