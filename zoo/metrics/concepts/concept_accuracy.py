@@ -9,6 +9,7 @@ from torchmetrics.utilities import dim_zero_cat
 from zoo.concept_schema import ConceptSchema
 from zoo.metrics.base import Record, Score
 from zoo.metrics.concepts._concept_values import check_concepts
+from zoo.metrics.concepts._probability_quality import probability_quality
 from zoo.registry import register
 
 NAMED = 3  # concepts named in a remark, at most
@@ -117,13 +118,16 @@ class ConceptAccuracy(Score):
         majority = torch.where(self.value.to(self.device), per_group[self.group.to(self.device)], majority) / self.known
         annotated = self.counted.to(self.device) & (self.known > 0)
         slot = each[self.slot.to(self.device)]
+        quality: dict[str, Tensor] = {}
+        if len(self.share):
+            quality = probability_quality(*map(dim_zero_cat, (self.share, self.decided, self.target)))
         self._lowest = self._least_accurate(each, majority, annotated)
         return {
             "concept_accuracy": each[annotated].mean(),
             "exact_match": self.exact / self.samples.double(),
             "majority": majority[annotated].mean(),
             "worst": each[annotated].min() if bool(annotated.any()) else each.new_tensor(torch.nan),
-            **self._quality(),
+            **quality,
             "support": self.samples,
             "unit/accuracy": torch.where((self.binary | self.value).to(self.device), slot, torch.nan),
         }
@@ -149,25 +153,3 @@ class ConceptAccuracy(Score):
         error = (majority * (1 - majority) / self.known.clamp_min(1)).sqrt()
         guessed = ids[(accuracy <= majority + 1.96 * error).cpu()[ids] & (majority < 1).cpu()[ids]]
         return names[int(ids[accuracy.cpu()[ids].argmin()])], [names[i] for i in guessed.tolist()[:NAMED]]
-
-    def _quality(self) -> dict[str, Tensor]:
-        if not len(self.share):
-            return {}
-        from scipy.stats import rankdata
-        from torchmetrics.functional.classification import binary_calibration_error
-
-        share, decided, target = map(dim_zero_cat, (self.share, self.decided, self.target))
-        known, true = target >= 0, target == 1
-        both = (true.any(0)) & ((target == 0).any(0))
-        values = {"one-sided": (~both).sum().double()}
-        if bool(both.any()):
-            share, decided, target, known, true = (t[:, both] for t in (share, decided, target, known, true))
-            rank = rankdata(torch.where(known, share, torch.nan).cpu().numpy(), axis=0, nan_policy="omit")
-            ones, zeros = true.sum(0).cpu(), (known & ~true).sum(0).cpu()
-            area = (torch.from_numpy(rank).where(true.cpu(), 0.0).sum(0) - ones * (ones + 1) / 2) / (ones * zeros)
-            hit = (decided & true).sum(0).double()
-            f1 = 2 * hit / ((decided & known).sum(0) + true.sum(0))
-            values |= {"auroc": area.mean(), "f1": f1.mean()}
-            p, t = share[known], true[known]
-            values |= {"brier": (p - t.double()).square().mean(), "ece": binary_calibration_error(p, t, n_bins=15)}
-        return values

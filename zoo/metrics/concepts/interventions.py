@@ -10,9 +10,10 @@ from torch import Tensor
 from zoo.concept_schema import ConceptSchema
 from zoo.metrics._checks import check_distinct
 from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.metrics.concepts._candidates import Candidates
 from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.metrics.concepts._intervention_order import correct_after, rank_groups, uniform, wrong_values
-from zoo.metrics.concepts._policies import POLICIES, STUDIED, Candidates, Decide, Step, gains
+from zoo.metrics.concepts._policies import POLICIES, STUDIED, Decide, Step, gains
 from zoo.registry import register
 
 RESOLUTION = 2**40  # gains are summed as integer multiples of 1 / RESOLUTION: bit-identical in any order
