@@ -148,6 +148,16 @@ class HasActivity(Capability, Protocol):
         ...
 
 
+class HasChosenCodes(Capability, Protocol):
+    """Units that are on or off at each position, a fixed number of them on."""
+
+    capability: ClassVar[str] = "chosen_codes"
+
+    def chosen(self, x: Tensor) -> Tensor:
+        """Return the distinct ids ``(b, t, n)`` of the units that are on at every position of contexts ``(b, t)``."""
+        ...
+
+
 class HasHiddenNeurons(Capability, Protocol):
     """A language model whose hidden neurons can be read beside its units."""
 

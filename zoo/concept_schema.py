@@ -115,13 +115,22 @@ class ConceptSchema:
     def decided(self, share: Tensor) -> Tensor:
         """Return decided concepts ``(b, m)`` from probabilities ``(b, m)``.
 
-        A binary concept is 1 from 0.5, the largest value of a categorical group is 1, a continuous one stays.
+        A binary concept is 1 from 0.5, the largest value of a categorical group is 1 (of equal ones the first), a
+        continuous one stays.
+
+        Example:
+            >>> schema = ConceptSchema(tuple(Concept(f"color: {c}", "categorical", "color") for c in "rgb"))
+            >>> schema.decided(torch.tensor([[0.4, 0.4, 0.2]])).tolist()
+            [[1.0, 0.0, 0.0]]
         """
-        group = self.group_ids.to(share.device)
+        group = self.group_ids.to(share.device).expand(share.shape)
         categorical = self.columns("categorical").to(share.device)
         largest = share.new_full((len(share), len(self.group_names)), -torch.inf)
-        largest = largest.scatter_reduce(1, group.expand(share.shape), share, "amax")[:, group]
-        decided = torch.where(categorical, share == largest, share >= 0.5).to(share)
+        largest = largest.scatter_reduce(1, group, share, "amax").gather(1, group)
+        column = torch.arange(len(self), device=share.device).expand(share.shape)
+        first = torch.full_like(largest, len(self), dtype=torch.int64)
+        first = first.scatter_reduce(1, group, torch.where(share == largest, column, len(self)), "amin")
+        decided = torch.where(categorical, column == first.gather(1, group), share >= 0.5).to(share)
         return torch.where(self.columns("continuous").to(share.device), share, decided)
 
     def read(self, stated: Mapping[str, str]) -> Tensor:

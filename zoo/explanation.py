@@ -22,6 +22,15 @@ def _expect(ok: bool, field: str, actual: object, expected: str) -> None:
         raise ValueError(f"{field} is {actual}; expected {expected}")
 
 
+def _expect_finite(field: str, value: Tensor) -> None:
+    if torch.compiler.is_compiling() or bool(value.detach().sum().isfinite()):
+        return
+    wrong = (~value.detach().isfinite()).nonzero()
+    if len(wrong):  # the sum of finite numbers can overflow
+        place = tuple(wrong[0].tolist())
+        raise ValueError(f"{field} of input {place[0]} holds {float(value[place]):g}; expected finite numbers")
+
+
 def _shape(x: Tensor) -> tuple[int, ...]:
     return tuple(x.shape)
 
@@ -119,7 +128,7 @@ class Explanation:
         method: how ``contribution`` was computed. ``exact`` promises ``contribution.sum(1) + base == logits[target]``.
 
     Raises:
-        ValueError: naming field, shape and expectation when the fields do not fit together.
+        ValueError: naming the field and the expectation when a shape does not fit or a number is not finite.
 
     Example:
         >>> import zoo
@@ -156,6 +165,8 @@ class Explanation:
         if self.where is not None:
             ok = self.where.ndim > 2 and _shape(self.where)[:2] == shown
             _expect(ok, "Explanation.where", _shape(self.where), f"({b}, {shown[1]}, *grid)")
+        for name in ("logits", "strength", "contribution", "base"):
+            _expect_finite(f"Explanation.{name}", getattr(self, name))
         _expect(self.method in get_args(Method), "Explanation.method", repr(self.method), f"one of {get_args(Method)}")
 
     def __len__(self) -> int:

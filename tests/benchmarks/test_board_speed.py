@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from zoo.metrics.positions._evaluator import product
+from zoo.metrics.positions._properties import product
 
 pytestmark = pytest.mark.benchmark
 SEQUENCES, PLACES, SQUARES, PIECES, STEPS = 10, 60, 64, 13, 10

@@ -13,7 +13,15 @@ def _coverage():
     g = torch.Generator().manual_seed(0)
     judged = torch.rand(B, 10, generator=g)
     judged[::5] = torch.nan
-    return {"chosen": torch.rand(B, 10, generator=g), "judged": judged, "member": torch.rand(B, 3, generator=g) > 0.3}
+    chosen, possible = torch.rand(B, 10, generator=g), torch.rand(B, 3, generator=g) > 0.1
+    member = possible & (torch.rand(B, 3, generator=g) > 0.3)
+    return {
+        "chosen": chosen,
+        "judged": judged,
+        "member": member,
+        "possible": possible,
+        "often": torch.ones(B, dtype=torch.bool),
+    }
 
 
 def _reconstruction():
@@ -24,7 +32,7 @@ def _reconstruction():
 def _detectors():
     found = torch.rand(B, 6, generator=torch.Generator().manual_seed(2))
     found[::7] = torch.nan
-    return {"found": found}
+    return {"precisions": found}
 
 
 ROWS = {

@@ -6,7 +6,7 @@ import torch
 from worlds import Toy, batch, take
 
 from zoo.explanation import Explanation, Units
-from zoo.metrics import Consistency, Result, Stability, Suite, hits, peak
+from zoo.metrics import Consistency, Result, Score, Stability, Suite, hits, peak
 from zoo.metrics.perturbations.noise import Noise
 from zoo.metrics.suite import check
 from zoo.metrics.suite_file import read
@@ -227,7 +227,7 @@ def test_a_unit_that_follows_a_part_is_far_above_the_random_control():
         ([{"score": "accuracy", "top": 5}], "takes none"),
         ([{"score": "accuracy"}, {"score": "accuracy"}], "two scores"),
         ([{"name": "accuracy"}], "no score"),
-        ([3], "entry 1 .*3 is no score with its arguments"),
+        ([3], "entry 1 .*3 is not a score with its arguments"),
         (["accuracy", "unit_curves"], "entry 2 .*'unit_curves' is now called 'insertion_deletion'"),
         ([{"score": "map_localisation"}], "now called 'map_localization'"),
         ([{"score": "accuracy", "name": 3}], "name of a 'accuracy' score is 3"),
@@ -285,3 +285,58 @@ def test_another_vocabulary_is_refused():
     suite = Suite("evaluate/quick", Units("prototype", ["a"]), PARTS)
     with pytest.raises(ValueError, match="6 units"):
         suite.update(Toy(), batch())
+
+
+class Brightness(Score):
+    """Mean of the images: a score that no registry knows."""
+
+    title, meaning, protocol = "Brightness", "mean of the images", "brightness-v1"
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.factor = factor
+        self._sum("total", dtype=torch.float64)
+
+    def update(self, x):
+        self._finite(x=x)
+        self._add("total", self.factor * x.double().mean((1, 2, 3)))
+        self.samples = self.samples + len(x)
+
+    def update_from(self, record, changed=None, draw=0):
+        self.update(record.batch.x)
+
+    def compute(self):
+        return {"brightness": self.total / self.samples, "support": self.samples}
+
+
+def test_a_score_from_outside_as_class_object_and_entry():
+    model, samples = Toy().eval(), batch()
+    own = Brightness(3.0)
+    entries = [Brightness, {"score": Brightness, "name": "double", "factor": 2.0}, "accuracy"]
+    results = run(model, samples, size=4, scores=entries).compute()
+    wanted = float(samples.x.double().mean())
+    assert results["Brightness"].value == pytest.approx(wanted)
+    assert results["double"].value == pytest.approx(2 * wanted)
+    assert (results["Brightness"].title, results["Brightness"].protocol) == ("Brightness", "brightness-v1")
+    assert results["Brightness"].support == results["accuracy"].support == 13
+    suite = Suite([own], model.units, PARTS)
+    suite.update(model, samples)
+    assert suite.scores["Brightness"] is own
+    assert float(own.compute()["brightness"]) == pytest.approx(3 * wanted)
+    with pytest.raises(ValueError, match="score 'Brightness' has no argument 'colour'; it takes factor"):
+        Suite([{"score": Brightness, "colour": 1}], model.units)
+    samples.x[2, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="Brightness.x of input 2 holds nan"):
+        own.update(samples.x)
+
+
+@pytest.mark.parametrize("field", ["logits", "strength", "contribution", "base"])
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_an_explanation_with_a_number_that_is_not_finite_is_refused(field, number):
+    explanation = Toy().eval().explain(batch().x, target=batch().y, shown=2)
+    wrong = getattr(explanation, field).detach().clone()
+    wrong[4] = number
+    with pytest.raises(ValueError, match=rf"Explanation\.{field} of input 4 holds {number}; expected finite numbers"):
+        replace(explanation, **{field: wrong})
+    largest = torch.full_like(wrong, torch.finfo(wrong.dtype).max)  # finite, though its sum is not
+    assert len(replace(explanation, **{field: largest})) == 13

@@ -13,66 +13,74 @@ Where to look, one file a score:
     ``base``, ``record``, ``suite``, ``result``: how scores run
 """
 
-from zoo.metrics.attribution_maps import (
-    Dissection,
-    Infidelity,
-    MapComplexity,
-    MapDeletion,
-    MapLocalization,
-    MapSensitivity,
-    Mprt,
-    Road,
-    SensitivityN,
-)
-from zoo.metrics.base import Record, Score
-from zoo.metrics.concepts.concept_accuracy import ConceptAccuracy
-from zoo.metrics.concepts.interventions import Interventions
-from zoo.metrics.concepts.leakage import Leakage
-from zoo.metrics.faithfulness.answer_agreement import AnswerAgreement
-from zoo.metrics.faithfulness.completeness import Completeness
-from zoo.metrics.faithfulness.inherent_interpretability import InherentInterpretability
-from zoo.metrics.faithfulness.insertion_deletion import InsertionDeletion
-from zoo.metrics.faithfulness.sufficiency import Sufficiency
-from zoo.metrics.faithfulness.unit_correlation import UnitCorrelation
-from zoo.metrics.matching.activations import Activations
-from zoo.metrics.parts._localization import hits, mask_hits, peak
-from zoo.metrics.parts.consistency import Consistency
-from zoo.metrics.parts.explanation_stability import ExplanationStability
-from zoo.metrics.parts.label_consistency import LabelConsistency
-from zoo.metrics.parts.misalignment import Misalignment
-from zoo.metrics.parts.part_interventions import PartInterventions
-from zoo.metrics.parts.purity import Purity
-from zoo.metrics.parts.stability import Stability
-from zoo.metrics.perturbations.noise import Noise, gaussian_noise
-from zoo.metrics.positions.board_coverage import BoardCoverage
-from zoo.metrics.positions.board_reconstruction import BoardReconstruction
-from zoo.metrics.positions.detectors import Detectors
-from zoo.metrics.result import Result
-from zoo.metrics.sparsity.dead_units import DeadUnits
-from zoo.metrics.sparsity.effective_units import EffectiveUnits
-from zoo.metrics.sparsity.redundancy import Redundancy
-from zoo.metrics.suite import Suite
-from zoo.metrics.task.accuracy import Accuracy
-from zoo.metrics.wrappers.bootstrap import BootstrapInterval
-from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.metrics.attribution_maps import (
+        Dissection,
+        Infidelity,
+        MapComplexity,
+        MapDeletion,
+        MapLocalization,
+        MapSensitivity,
+        Mprt,
+        Road,
+        SensitivityN,
+    )
+    from zoo.metrics.base import Record, Score
+    from zoo.metrics.concepts.concept_accuracy import ConceptAccuracy
+    from zoo.metrics.concepts.interventions import Interventions
+    from zoo.metrics.concepts.leakage import Leakage
+    from zoo.metrics.faithfulness.answer_agreement import AnswerAgreement
+    from zoo.metrics.faithfulness.completeness import Completeness
+    from zoo.metrics.faithfulness.inherent_interpretability import InherentInterpretability
+    from zoo.metrics.faithfulness.insertion_deletion import InsertionDeletion
+    from zoo.metrics.faithfulness.sufficiency import Sufficiency
+    from zoo.metrics.faithfulness.unit_correlation import UnitCorrelation
+    from zoo.metrics.matching.activations import Activations
+    from zoo.metrics.parts._localization import hits, mask_hits, peak
+    from zoo.metrics.parts.consistency import Consistency
+    from zoo.metrics.parts.explanation_stability import ExplanationStability
+    from zoo.metrics.parts.label_consistency import LabelConsistency
+    from zoo.metrics.parts.misalignment import Misalignment
+    from zoo.metrics.parts.part_interventions import PartInterventions
+    from zoo.metrics.parts.purity import Purity
+    from zoo.metrics.parts.stability import Stability
+    from zoo.metrics.perturbations.noise import Noise, gaussian_noise
+    from zoo.metrics.positions.board_coverage import BoardCoverage
+    from zoo.metrics.positions.board_reconstruction import BoardReconstruction
+    from zoo.metrics.positions.detectors import Detectors
+    from zoo.metrics.result import Result
+    from zoo.metrics.sparsity.dead_units import DeadUnits
+    from zoo.metrics.sparsity.effective_units import EffectiveUnits
+    from zoo.metrics.sparsity.redundancy import Redundancy
+    from zoo.metrics.suite import Suite
+    from zoo.metrics.task.accuracy import Accuracy
+    from zoo.metrics.wrappers.bootstrap import BootstrapInterval
+    from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 
 __all__ = [
-    "ChanceAdjusted",
     "Accuracy",
     "Activations",
+    "AnswerAgreement",
     "BoardCoverage",
     "BoardReconstruction",
+    "BootstrapInterval",
+    "ChanceAdjusted",
     "Completeness",
     "ConceptAccuracy",
     "Consistency",
     "DeadUnits",
     "Detectors",
     "Dissection",
-    "Redundancy",
     "EffectiveUnits",
     "ExplanationStability",
     "Infidelity",
-    "BootstrapInterval",
+    "InherentInterpretability",
+    "InsertionDeletion",
     "Interventions",
     "LabelConsistency",
     "Leakage",
@@ -81,24 +89,91 @@ __all__ = [
     "MapLocalization",
     "MapSensitivity",
     "Misalignment",
+    "Mprt",
     "Noise",
     "PartInterventions",
     "Purity",
-    "Mprt",
-    "Result",
-    "InherentInterpretability",
-    "Road",
-    "AnswerAgreement",
-    "Score",
     "Record",
+    "Redundancy",
+    "Result",
+    "Road",
+    "Score",
     "SensitivityN",
     "Stability",
     "Sufficiency",
     "Suite",
     "UnitCorrelation",
-    "InsertionDeletion",
     "gaussian_noise",
     "hits",
     "mask_hits",
     "peak",
 ]
+
+# module -> names; imported when first used
+_NAMES = {
+    "attribution_maps": (
+        "Dissection",
+        "Infidelity",
+        "MapComplexity",
+        "MapDeletion",
+        "MapLocalization",
+        "MapSensitivity",
+        "Mprt",
+        "Road",
+        "SensitivityN",
+    ),
+    "base": (
+        "Record",
+        "Score",
+    ),
+    "concepts.concept_accuracy": ("ConceptAccuracy",),
+    "concepts.interventions": ("Interventions",),
+    "concepts.leakage": ("Leakage",),
+    "faithfulness.answer_agreement": ("AnswerAgreement",),
+    "faithfulness.completeness": ("Completeness",),
+    "faithfulness.inherent_interpretability": ("InherentInterpretability",),
+    "faithfulness.insertion_deletion": ("InsertionDeletion",),
+    "faithfulness.sufficiency": ("Sufficiency",),
+    "faithfulness.unit_correlation": ("UnitCorrelation",),
+    "matching.activations": ("Activations",),
+    "parts._localization": (
+        "hits",
+        "mask_hits",
+        "peak",
+    ),
+    "parts.consistency": ("Consistency",),
+    "parts.explanation_stability": ("ExplanationStability",),
+    "parts.label_consistency": ("LabelConsistency",),
+    "parts.misalignment": ("Misalignment",),
+    "parts.part_interventions": ("PartInterventions",),
+    "parts.purity": ("Purity",),
+    "parts.stability": ("Stability",),
+    "perturbations.noise": (
+        "Noise",
+        "gaussian_noise",
+    ),
+    "positions.board_coverage": ("BoardCoverage",),
+    "positions.board_reconstruction": ("BoardReconstruction",),
+    "positions.detectors": ("Detectors",),
+    "result": ("Result",),
+    "sparsity.dead_units": ("DeadUnits",),
+    "sparsity.effective_units": ("EffectiveUnits",),
+    "sparsity.redundancy": ("Redundancy",),
+    "suite": ("Suite",),
+    "task.accuracy": ("Accuracy",),
+    "wrappers.bootstrap": ("BootstrapInterval",),
+    "wrappers.chance_adjusted": ("ChanceAdjusted",),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

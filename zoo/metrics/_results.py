@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from zoo.metrics._entries import Row
+from zoo.metrics._rows import Row
 from zoo.metrics.base import Score
 from zoo.metrics.result import Result
 

@@ -48,7 +48,7 @@ def record_batch(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) 
 
 
 def with_interventions(record: Record) -> Record:
-    """Add what interventions on concepts need: strengths that stand for 0 and 1, and the logits with some set."""
+    """Add what interventions on concepts need: strengths that stand for 0 and 1, and the logits with strengths set."""
     truth, model = record.batch.concepts, capability(record.model, HasConcepts)
     if truth is None or model is None:
         return record

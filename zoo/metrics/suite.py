@@ -10,17 +10,16 @@ import torch
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
-from zoo.metrics._entries import Entry, Facts, Row, rows_of
+from zoo.metrics._applicable import applicable, evaluate_positions
+from zoo.metrics._entries import Entry, rows_of
 from zoo.metrics._results import result_of
+from zoo.metrics._rows import Facts, Row
 from zoo.metrics._shared_pass import SharedPass
-from zoo.metrics.base import Record, Score, count
+from zoo.metrics.base import Score, count
 from zoo.metrics.parts._counterfactual_scenes import Scenes
-from zoo.metrics.perturbations.noise import Change
-from zoo.metrics.positions._evaluator import PositionEvaluator, PositionLabels
+from zoo.metrics.positions._evaluator import PositionLabels
 from zoo.metrics.record import (
     evaluating,
-    missing_annotation,
-    missing_capability,
     record_batch,
     with_interventions,
     with_random_locations,
@@ -30,7 +29,7 @@ from zoo.metrics.suite_file import read, suite_file
 
 
 class Suite:
-    """Scores updated from one explanation per batch, and one more for each perturbation that some score asks for.
+    """Scores updated from one explanation per batch, and one more for each perturbation that any score uses.
 
     The true class is explained. Where every unit belongs to a class, the units read are those of the true class,
     whatever was predicted (the published part protocols). Otherwise they are the model's own top ``shown`` that
@@ -75,7 +74,8 @@ class Suite:
         self.position_labels = position_labels
         self.facts = Facts(units, tuple(part_names or ()), concepts, scenes, count("shown", shown), control)
         self.rows: dict[str, Row] = {}
-        origin, entries = (suite_file(scores), read(scores)) if isinstance(scores, str) else ("the list", scores)
+        origin = suite_file(scores) if isinstance(scores, str) else "the list"
+        entries = read(scores) if isinstance(scores, str) else scores
         for number, entry in enumerate(entries, 1):
             try:
                 rows = rows_of(entry, self.facts)
@@ -92,7 +92,7 @@ class Suite:
 
     @property
     def fit_splits(self) -> tuple[str, ...]:
-        """Splits that some score must be fitted on, through ``fit``, before the samples that are scored."""
+        """Splits on which any score must be fitted, through ``fit``, before the samples that are scored."""
         return tuple(dict.fromkeys(split for score in self.scores.values() for split in score.fit_splits))
 
     @torch.no_grad()
@@ -110,7 +110,11 @@ class Suite:
         with evaluating(model):
             shared = SharedPass.of(model)
             record = with_interventions(record_batch(shared, batch, 0, owned=False))
-        rows = [row for row in self._applicable(record) if split in row.score.fit_splits and not row.is_control]
+        rows = [
+            row
+            for row in applicable(self.rows.values(), record, self.facts.units)
+            if split in row.score.fit_splits and not row.is_control
+        ]
         for row in rows:
             row.score.fit(record, split)
             row.fitted.add(split)
@@ -135,11 +139,12 @@ class Suite:
             shared = SharedPass.of(model)
             shown = facts.units.of_class(batch.y) if facts.owned else facts.shown
             record = record_batch(shared, batch, shown, owned=facts.owned)
-            if (found := len(record.explanation.units)) != len(facts.units):
-                raise ValueError(f"the model explains with {found} units; the suite was made for {len(facts.units)}")
+            number = len(record.explanation.units)
+            if number != len(facts.units):
+                raise ValueError(f"the model explains with {number} units; the suite was made for {len(facts.units)}")
             if any(score.requires & {"concepts", "labels"} for score in self.scores.values()):
                 record = with_interventions(record)
-            rows = self._applicable(record)
+            rows = applicable(self.rows.values(), record, facts.units)
             for row in rows:
                 if not row.score.perturbations:
                     row.score.update_from(with_random_locations(record, 0) if row.is_control else record)
@@ -160,38 +165,7 @@ class Suite:
             fresh: makes the same model with random weights, for the rows beside theirs; None for no such rows.
             sequences: of each split.
         """
-        rows = [row for row in self.rows.values() if row.applies and _at_positions(row)]
-        labels = self.position_labels
-        known = labels is not None and bool(rows) and labels("test", 1) is not None
-        for row in rows:
-            reason = missing_capability(model, row.score.requires) if known else "no position labels in the data"
-            row.note = f"n/a: {reason}" if reason else ""
-        for make, random in ((lambda: model, False), (fresh, True)):
-            scores = [row.score for row in rows if row.is_control == random and not row.note]
-            if make is None or labels is None or not scores:
-                continue
-            with evaluating(subject := make()):
-                evaluator = PositionEvaluator(subject, labels, count=sequences)
-                for score in scores:
-                    score.evaluate_positions(evaluator)
-
-    def _applicable(self, record: Record) -> list[Row]:
-        """Return the rows that can be updated from a record; the others get a note that says why they cannot."""
-        applicable = []
-        for row in self.rows.values():
-            if not row.applies or _at_positions(row):
-                continue
-            changes = [change for change, _ in row.score.perturbations if isinstance(change, Change)]
-            reasons = [
-                missing_capability(record.model, row.score.requires, units=self.facts.units),
-                missing_annotation(record, row.score.requires),
-                *(change.unfit(record.batch.x) for change in changes),
-            ]
-            reason = next(filter(None, reasons), "")
-            row.note = f"n/a: {reason}" if reason else ""
-            if not reason:
-                applicable.append(row)
-        return applicable
+        evaluate_positions(self.rows.values(), model, fresh, self.position_labels, sequences)
 
     def compute(self) -> dict[str, Result]:
         """Return results by name, in the order of the list; each control follows its score. Synchronizes processes."""
@@ -202,10 +176,6 @@ class Suite:
         for row in self.rows.values():
             row.fitted.clear()
             row.score.reset()
-
-
-def _at_positions(row: Row) -> bool:
-    return "position_labels" in row.score.requires
 
 
 def check(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Suites as YAML files: where they are, and what they hold."""
+"""Suites as YAML files."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from zoo.paths import suite_file
 
 
 def read(name: str) -> list[Any]:
-    """The list of scores in a YAML file, not yet checked.
+    """Return the list of scores in a YAML file, not yet checked.
 
     Args:
         name: of a suite under ``configs/evaluate`` (``quick`` or ``evaluate/quick``), or the path of a YAML file.
 
     Raises:
-        ValueError: if there is no such file, it is no YAML, or it does not hold a list.
+        ValueError: if there is no such file, it is not YAML, or it does not hold a list.
     """
     path = suite_file(name)
     try:
-        found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        entries = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except (YAMLError, OSError, UnicodeError, OmegaConfBaseException) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(found, list) or not found:
+    if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path} does not hold a list of scores; write lines such as `- {{score: accuracy}}`")
-    return found
+    return entries

@@ -208,6 +208,11 @@ class CodebookTransformer(LanguageModelBase):
             self.decoder.run(x.clamp_min(0), visit)
         return values
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"chosen_codes"}
+
     def chosen(self, x: Tensor) -> Tensor:
         """Return the unit ids ``(b, t, n)`` of all selected codes at every position of contexts ``(b, t)``."""
         recorder = CodeRecorder(self.codebooks)

@@ -23,6 +23,8 @@ def check_score(
     update: Update | None = None,
     exact: tuple[str, ...] = (),
     refuses: str = "",
+    bounded: tuple[str, ...] = (),
+    finite: tuple[str, ...] = (),
 ) -> None:
     """Check that a score depends on the set of samples alone, refuses wrong shapes and has its words.
 
@@ -37,6 +39,8 @@ def check_score(
         update: passes rows to a score; None for ``score.update(**rows)``.
         exact: floating-point read-outs that have to agree to the last bit; the others to 1e-12.
         refuses: argument that is refused with one dimension too many; empty for the first.
+        bounded: arguments whose values have a fixed range, such as probabilities: they are not scaled.
+        finite: arguments that are refused with a NaN or an infinity, by an error that names the score and the argument.
 
     Raises:
         AssertionError: saying what does not hold.
@@ -46,15 +50,16 @@ def check_score(
         >>> g = torch.Generator().manual_seed(0)
         >>> check_score(Accuracy, {"logits": torch.randn(9, 3, generator=g), "y": torch.arange(9) % 3})
     """
-    checks = _Checks(make, dict(rows), update or (lambda score, some: score.update(**some)), exact)
+    checks = _Checks(make, dict(rows), update or (lambda score, batch: score.update(**batch)), exact)
     checks.words()
     checks.states()
     checks.arguments()
     checks.empty()
     checks.batches()
     checks.merging()
-    checks.scale()
+    checks.scale(bounded)
     checks.shapes(refuses)
+    checks.non_finite(finite)
 
 
 class _Checks:
@@ -67,7 +72,7 @@ class _Checks:
         self.whole = self.updated(torch.arange(self.number)).compute()
 
     def updated(self, *parts: Any, rows: Rows | None = None) -> Score:
-        """Return a fresh score updated with some samples, batch by batch."""
+        """Return a fresh score updated with these rows, batch by batch."""
         score = self.make()
         for part in parts:
             self.update(score, {name: value[part] for name, value in (rows or self.rows).items()})
@@ -151,11 +156,13 @@ class _Checks:
         self.update(score, self.rows)
         self.agree(score.compute(), "the same samples after reset")
 
-    def scale(self) -> None:
+    def scale(self, bounded: tuple[str, ...]) -> None:
         """What the first sample adds to each sum does not depend on the scale of the others."""
         for factor in (1.0, 1e-6, 1e6):
             rows = {
-                name: torch.cat([value[:1], value[1:] * factor]) if value.is_floating_point() else value
+                name: torch.cat([value[:1], value[1:] * factor])
+                if value.is_floating_point() and name not in bounded
+                else value
                 for name, value in self.rows.items()
             }
             alone, others, both = (
@@ -175,3 +182,19 @@ class _Checks:
         except ValueError:
             return
         raise AssertionError(f"{name} with one dimension too many is accepted; expected a ValueError")
+
+    def non_finite(self, names: tuple[str, ...]) -> None:
+        """NaN and infinities are refused by an error that names score and argument."""
+        for name in names:
+            for number in (torch.nan, torch.inf, -torch.inf):
+                wrong = self.rows[name].clone()
+                wrong[(2,) + (0,) * (wrong.ndim - 1)] = number
+                score = self.make()
+                message = ""
+                try:
+                    self.update(score, self.rows | {name: wrong})
+                except ValueError as error:
+                    message = str(error)
+                assert message, f"{name} with {number} is accepted; expected a ValueError"
+                field = f"{getattr(score, 'name', type(score).__name__)}.{name}"
+                assert field in message, f"the error about {number} in {name} is {message!r}; expected {field} in it"

@@ -55,8 +55,8 @@ def test_equals_the_loop(low, high, size):
     strength, truth = world()
     score = ConceptAccuracy(SCHEMA)
     for s, t in zip(strength.split(size), truth.split(size), strict=True):
-        score.update((s - low) / (high - low), t)
-    accuracy, exact = by_hand(strength, truth, low, high)
+        score.update(((s - low) / (high - low)).clamp(0, 1), t)
+    accuracy, exact = by_hand(strength.clamp(low, high), truth, low, high)
     found = score.compute()
     assert float(found["concept_accuracy"]) == pytest.approx(accuracy)
     assert float(found["exact_match"]) == pytest.approx(exact)
@@ -113,6 +113,45 @@ def test_auroc_is_of_strengths_and_not_of_decisions():
     score = ConceptAccuracy(schema)
     score.update(torch.tensor([[0.1], [0.2], [0.3], [0.4]]), truth)
     assert float(score.compute()["auroc"]) == 1
+
+
+def test_a_tie_decides_one_value():
+    """Of three equally likely values the first is predicted, as by argmax; the published code predicts all."""
+    schema = ConceptSchema(tuple(Concept(f"w: {v}", "categorical", "w") for v in "xyz"))
+    assert schema.decided(torch.tensor([[0.3, 0.3, 0.3], [0.1, 0.4, 0.4]])).tolist() == [[1, 0, 0], [0, 1, 0]]
+    score = ConceptAccuracy(schema)
+    score.update(torch.full((3, 3), 1 / 3), torch.eye(3))
+    assert float(score.compute()["concept_accuracy"]) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "words"),
+    [
+        (3.0, 1.0, "concept_accuracy.predicted of input 1 holds 3; expected 0 to 1; are these logits"),
+        (math.nan, 1.0, "concept_accuracy.predicted of input 1 holds nan"),
+        (0.5, 2.0, "concept_accuracy.truth of input 1 holds 2; expected 0 to 1, or NaN where unknown"),
+    ],
+)
+def test_numbers_out_of_range_are_named(predicted, truth, words):
+    strengths, labels = world(3)
+    strengths[1, 0], labels[1, 0] = predicted, truth
+    with pytest.raises(ValueError, match=words):
+        ConceptAccuracy(SCHEMA).update(strengths, labels)
+
+
+def test_concepts_that_are_guessed_are_named():
+    """One concept is read perfectly, the other at random: that one is the worst, and no better than guessing."""
+    g = torch.Generator().manual_seed(0)
+    truth = (torch.rand(200, 2, generator=g) < 0.5).double()
+    predicted = torch.stack([truth[:, 0] * 0.8 + 0.1, torch.rand(200, generator=g, dtype=torch.double)], 1)
+    score = ConceptAccuracy(ConceptSchema((Concept("wing"), Concept("tail"))))
+    score.update(predicted, truth)
+    values = {name: float(value) for name, value in score.compute().items() if value.ndim == 0}
+    remark = score.remark(values.pop("concept_accuracy"), values)
+    assert remark == f"least accurate: tail ({values['worst']:.2f}); no better than guessing: tail"
+    score.reset()
+    score.update(truth, truth)
+    assert score.remark(1.0, {name: float(value) for name, value in score.compute().items() if value.ndim == 0}) == ""
 
 
 def test_nothing_fed():

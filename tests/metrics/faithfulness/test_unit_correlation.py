@@ -116,7 +116,7 @@ def test_rounding_is_no_effect():
     claim = torch.zeros(20, 300)
     claim[:, 7] = 3.0
     claim += 1e-8 * torch.randn(20, 300, generator=g)
-    score = UnitCorrelation(300, ablation="zero", most=300)
+    score = UnitCorrelation(300, ablation="zero", max_units=300)
     score.update(
         claim, torch.zeros(20, dtype=torch.int64), decide=lambda m, v: torch.where(m, v, strength) @ weight + 1e3
     )
@@ -129,8 +129,8 @@ def test_of_many_units_half_are_the_largest_and_half_are_spread_over_the_rest():
     assert tried(claim, 10)[0].sort().values.tolist() == list(range(10))
     for most in range(1, 10):
         assert len(set(tried(claim, most)[0].tolist())) == most
-    few, all_of_them = UnitCorrelation(10, most=4), UnitCorrelation(10)
-    assert few.protocol == "zoo-correctness-v1/most4"
+    few, all_of_them = UnitCorrelation(10, max_units=4), UnitCorrelation(10)
+    assert few.protocol == "zoo-correctness-v1/max_units4"
     assert all_of_them.protocol == "zoo-correctness-v1"
     assert UnitCorrelation(10, ablation="zero").protocol == "zoo-correctness-v1/ablationzero"
 
@@ -143,7 +143,9 @@ def test_orders_break_ties_by_id_and_random_ones_are_orders():
     assert not torch.equal(found[0], found[1])
 
 
-@pytest.mark.parametrize("how", [{"num_units": 0}, {"num_units": 3, "ablation": "noise"}, {"num_units": 3, "most": 0}])
+@pytest.mark.parametrize(
+    "how", [{"num_units": 0}, {"num_units": 3, "ablation": "noise"}, {"num_units": 3, "max_units": 0}]
+)
 def test_refuses_what_means_nothing(how):
     with pytest.raises(ValueError, match="expected"):
         UnitCorrelation(**how)

@@ -5,7 +5,8 @@ import torch
 
 from zoo.explanation import Units
 from zoo.metrics import BoardCoverage, BoardReconstruction, BootstrapInterval, DeadUnits, Suite
-from zoo.metrics.positions._evaluator import PositionEvaluator, product
+from zoo.metrics.positions._evaluator import PositionEvaluator
+from zoo.metrics.positions._properties import product
 from zoo.metrics.sparsity.dead_units import fires
 from zoo.sequence_spec import Family, Properties
 
@@ -100,20 +101,31 @@ def test_coverage_is_the_formula(kind):
     score = BoardCoverage()
     score.evaluate_positions(evaluator_of(kind))
     told = score.compute()
-    for key, props in (("", names(True)), ("board unmasked ", names(False)), ("facts ", FACTS)):
+    not_blank = SQUARES * (ANSWERS - 1)  # of the masked group, initial answers included
+    for key, props, possible in (
+        ("", names(True), not_blank),
+        ("board unmasked ", names(False), SQUARES * ANSWERS),
+        ("facts ", FACTS, len(FACTS)),
+    ):
+        every = props
         props = [p for p in props if sum(p in has for _, _, has in val) >= 10]
-        means, held = [], []
+        means, published, held_out = [], [], []
         for step in range(10):
             best = []
             for p in props:
                 each = [f1_of(val, u, top[u] * step / 10, p) if top[u] > 0 else 0.0 for u in range(U)]
                 best.append((max(each), each.index(max(each))))
             means.append(sum(f for f, _ in best) / len(best))
-            held.append(
+            active = [u for u in range(U) if top[u] > 0]
+            largest = [max(f1_of(val, u, top[u] * step / 10, p) for u in active) for p in every]
+            published.append(sum(largest) / possible)
+            held_out.append(
                 sum(f1_of(test, u, top[u] * step / 10, p) for p, (_, u) in zip(props, best, strict=True)) / len(best)
             )
-        assert float(told[f"{key}published"]) == pytest.approx(max(means), abs=1e-6)
-        assert float(told[f"{key}coverage"]) == pytest.approx(held[means.index(max(means))], abs=1e-6)
+        assert float(told[f"{key}selected"]) == pytest.approx(max(means), abs=1e-6)
+        assert float(told[f"{key}published"]) == pytest.approx(max(published), abs=1e-6)
+        assert float(told[f"{key}coverage"]) == pytest.approx(held_out[means.index(max(means))], abs=1e-6)
+    assert float(told["published"]) < float(told["selected"])
     assert next(iter(told)) == "coverage"
     assert float(told["coverage"]) > 0.4
 
@@ -141,18 +153,81 @@ def test_reconstruction_is_the_formula(kind):
                 for _, v, _ in test
             ]
         )
-    passed = lambda v, u: sum(top[u] > 0 and v[u] > top[u] * step / 10 for step in range(10)) - 1  # noqa: E731
-    modes.append([set().union(*(signs.get((u, passed(v, u)), set()) for u in range(U))) for _, v, _ in test])
+
+    def highest(v, u, props):
+        """Labels at the highest threshold that was passed and has a label among these properties."""
+        passed = [step for step in range(10) if top[u] > 0 and v[u] > top[u] * step / 10]
+        labeled = [signs[u, step] & props for step in passed if signs.get((u, step), set()) & props]
+        return labeled[-1] if labeled else set()
+
     score = BoardReconstruction()
     score.evaluate_positions(evaluator_of(kind))
     told = score.compute()
     for key, props in (("", names(True)), ("board unmasked ", names(False)), ("facts ", FACTS)):
-        wanted = [scored(mode, test, set(props)) for mode in modes]
+        last = [set().union(*(highest(v, u, set(props)) for u in range(U))) for _, v, _ in test]
+        wanted = [scored(mode, test, set(props)) for mode in [*modes, last]]
         assert float(told[f"{key}reconstruction"]) == pytest.approx(max(wanted), abs=1e-9)
         if not key:
             assert 0.2 < max(wanted) < 0.9
             assert float(told["mode"]) == pytest.approx(wanted.index(max(wanted)) / 10)
     assert int(told["support"]) == len({n for n, _, _ in test})
+
+
+def test_a_unit_predicts_at_the_highest_threshold_with_a_label():
+    """Labeled at thresholds 0 and 0.1: on validation games it is too rarely larger, on test games it is large."""
+    codes = (torch.arange(24).reshape(1, 24, 1) % 2).to(torch.int8)
+    family = Family("light", codes, ("lamp",), ("off", "on"), blank=0)
+    x = torch.arange(24)[None]
+    properties = Properties(x, x >= 0, (family,))
+    on = codes[0].float()
+    rarely = on * torch.where(torch.arange(24) == 23, 1.0, 0.15)[:, None]
+
+    class One:
+        device, units = "cpu", Units("neuron", ["u"])
+        tables = {"val": rarely, "test": on}
+
+    for labels, f1 in (([0, 1], 1.0), ([], 0.0)):
+        evaluator = PositionEvaluator(One(), lambda split, count: properties)
+        activity = lambda split, units=None: iter(  # noqa: E731
+            [(One.tables[split], torch.cat([1 - codes[0], codes[0]], 1), torch.zeros(24, dtype=torch.int64))]
+        )
+        evaluator.activity = activity
+        if not labels:
+            One.tables["val"] = rarely * (torch.arange(24) < 10)[:, None]  # 5 activations: too few for a label
+        score = BoardReconstruction()
+        score.evaluate_positions(evaluator)
+        counts = score.counts[0, -1].tolist()  # mode `highest`: correct, predicted, present
+        assert evaluator.chosen.sign[:, 0, 1].nonzero()[:, 0].tolist() == labels
+        assert counts == ([12, 12, 12] if f1 else [0, 0, 12])
+        assert float(score.compute()["reconstruction"]) == f1
+
+
+def test_published_coverage_counts_what_never_occurs_as_zero():
+    """One square with four answers, blank first: one is detected, one is rare and missed, one is impossible."""
+    codes = torch.zeros(1, 40, 1, dtype=torch.int8)
+    codes[0, :20] = 1
+    codes[0, 39] = 2
+    x = torch.arange(40)[None]
+    properties = Properties(x, x >= 0, (Family("square", codes, ("a1",), ("none", "x", "o", "z"), blank=0),))
+
+    class One:
+        device, units = "cpu", Units("neuron", ["u"])
+
+        def activity(self, x, units=None):
+            return (x < 20).float()[..., None]
+
+    score = BoardCoverage()
+    score.evaluate_positions(PositionEvaluator(One(), lambda split, count: properties))
+    values = {name: float(value) for name, value in score.compute().items()}
+    assert values["coverage"] == values["selected"] == 1
+    assert values["published"] == pytest.approx(1 / 3)
+
+
+def test_activity_that_is_not_finite_is_refused():
+    evaluator = evaluator_of()
+    evaluator.model.tables["val"][5, 3] = torch.nan
+    with pytest.raises(ValueError, match="activity of the val sequences of input .* holds nan"):
+        BoardCoverage().evaluate_positions(evaluator)
 
 
 def test_units_in_pieces_and_a_sure_score(monkeypatch):

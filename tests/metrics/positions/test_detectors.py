@@ -30,6 +30,15 @@ def known(truth, properties):
     return torch.stack([truth == p for p in range(properties)], 1)
 
 
+def test_counts_of_several_properties_at_a_position():
+    g = torch.Generator().manual_seed(5)
+    on, has = torch.rand(N, U, generator=g) < 0.3, torch.rand(N, P, generator=g) < 0.4
+    both, unit, number = counts(on, has)
+    assert both.tolist() == [[sum((on[:, u] & has[:, p]).tolist()) for u in range(U)] for p in range(P)]
+    assert unit.tolist() == on.sum(0).tolist()
+    assert number.tolist() == has.sum(0).tolist()
+
+
 def test_counts_and_judgement():
     g = torch.Generator().manual_seed(0)
     on, truth = torch.rand(N, U, generator=g) < 0.3, torch.randint(-1, P, (N,), generator=g)
@@ -55,14 +64,16 @@ def test_at_recall(ties):
     truth[truth == 3] = -1
     recall = torch.tensor([0.9, 0.5, 0.01, 0.9])
     told = at_recall_of(value, known(truth, P))(recall)
+    assert told.shape == (P, 2 * U)
     assert told[3].isnan().all()
+    value = torch.cat([value, -value], 1)
     for p in range(3):
-        for u in range(U):
+        for u in range(2 * U):
             own = value[truth == p, u]
             reach = max(1, math.ceil(float(recall[p]) * len(own) - 1e-6))
             threshold = own.sort(descending=True).values[reach - 1]
-            alarms = value[:, u] >= threshold
-            assert abs(float(told[p, u]) - int((alarms & (truth == p)).sum()) / int(alarms.sum())) < 1e-6
+            detections = value[:, u] >= threshold
+            assert abs(float(told[p, u]) - int((detections & (truth == p)).sum()) / int(detections.sum())) < 1e-6
 
 
 class Knowing:
@@ -106,17 +117,17 @@ def test_detectors():
     alone.evaluate_positions(PositionEvaluator(neurons, ask))
     assert list(alone.compute()) == ["neuron precision", "support"]
     assert float(alone.compute()["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
-    few = Detectors(most=1)
+    few = Detectors(max_properties=1)
     few.evaluate_positions(PositionEvaluator(Knowing(), ask))
     assert "more than 1 properties" in few.why
-    suite = Suite([{"score": "detectors", "most": 1}], Knowing().units, position_labels=ask)
+    suite = Suite([{"score": "detectors", "max_properties": 1}], Knowing().units, position_labels=ask)
     suite.evaluate_positions(Knowing())
     assert suite.compute()["detectors"].note.startswith("n/a: every family has more than 1 properties")
 
 
 @pytest.mark.slow
 def test_codes_of_the_shipped_checkpoint():
-    """As they were when this read TokFSM alone; there, of equal activities of a neuron some were no alarms (.7277)."""
+    """As they were when this read TokFSM alone; there, of equal activities of a neuron some did not count (0.7277)."""
     model, data = load("codebook_transformer-tokfsm"), create_data("tokfsm")
     score = Detectors()
     score.evaluate_positions(PositionEvaluator(model, data.position_labels))
@@ -133,5 +144,5 @@ def test_best_by_precision():
     both = torch.tensor([[1.0, 50.0, 30.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     unit, has = torch.tensor([1.0, 60.0, 30.0, 9.0]), torch.tensor([200.0, 10.0])
     assert best_by_precision(both, unit, has).tolist()[0] == 2  # unit 0 is precise, but catches half a per cent
-    assert best_by_precision(both, unit, has, least=0.001).tolist()[0] == 2  # equally precise, and catches more
+    assert best_by_precision(both, unit, has, min_recall=0.001).tolist()[0] == 2  # equally precise, and catches more
     assert best_by_f1(both, unit, has).tolist()[0] == 1

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from zoo.metrics import EffectiveUnits
+from zoo.metrics import DeadUnits, EffectiveUnits, Redundancy
 
 
 def test_gini_and_entropy_by_hand():
@@ -37,3 +37,21 @@ def test_read_outs_agree_with_a_loop_from_the_formulas():
     assert float(found["entropy"]) == pytest.approx(sum(entropy) / len(entropy))
     assert float(found["dead"]) == pytest.approx(1 / 9)
     assert score.protocol == "zoo-size-v1"
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e-130, 1e-200])
+def test_redundancy_of_tiny_contributions(scale):
+    """Two units alike, two unlike; below the smallest product of double precision none can be compared."""
+    g = torch.Generator().manual_seed(0)
+    contribution = torch.randn(50, 4, generator=g, dtype=torch.float64)
+    contribution[:, 3] = contribution[:, 1]
+    score = Redundancy(4)
+    score.update(contribution * scale)
+    values = score.compute()
+    assert values["unit/repeats"].tolist() == [-1, -1, -1, 1 if scale > 1e-140 else -1]
+    assert float(values["duplicate"]) == (0.25 if scale > 1e-140 else 0)
+
+
+def test_shares_are_no_activity():
+    with pytest.raises(ValueError, match="dead_units.fired of input 1 holds 0.3; expected booleans, or 0 and 1"):
+        DeadUnits(2).update(torch.tensor([[0.0, 1.0], [0.3, 1.0]]))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics.base import Record, Score, expect
+from zoo.metrics.base import Record, Score
+from zoo.metrics.concepts._concept_values import check_concepts
+from zoo.metrics.concepts._probability_quality import probability_quality
 from zoo.registry import register
+
+NAMED = 3  # concepts named in a remark, at most
 
 
 @register
@@ -29,6 +31,13 @@ class ConceptAccuracy(Score):
 
     Args:
         concepts: the schema.
+
+    Example:
+        >>> from zoo.concept_schema import Concept
+        >>> score = ConceptAccuracy(ConceptSchema((Concept("wing"), Concept("tail"))))
+        >>> score.update(torch.tensor([[0.9, 0.2], [0.6, 0.7]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        >>> float(score.compute()["concept_accuracy"])  # 1 of 2 and 2 of 2
+        0.75
     """
 
     title = "Concept accuracy"
@@ -42,14 +51,17 @@ class ConceptAccuracy(Score):
     known: Tensor
     true: Tensor
     exact: Tensor
-    amount: list[Tensor]
-    spoke: list[Tensor]
+    share: list[Tensor]
+    decided: list[Tensor]
     target: list[Tensor]
 
     def __init__(self, concepts: ConceptSchema) -> None:
         super().__init__()
-        self.schema, self.group = concepts, concepts.group_ids
-        self.binary, self.value = concepts.columns("binary"), concepts.columns("categorical")
+        self.schema = concepts
+        self.group = concepts.group_ids
+        self.binary = concepts.columns("binary")
+        self.value = concepts.columns("categorical")
+        self._lowest: tuple[str, list[str]] = ("", [])
         # one slot for each binary column, one for each categorical group: its first column
         first = torch.tensor([concepts.groups.index(g) for g in concepts.groups])
         self.slot = torch.where(self.value, first, torch.arange(len(concepts)))
@@ -58,8 +70,8 @@ class ConceptAccuracy(Score):
         self._sum("known", len(concepts))
         self._sum("true", len(concepts))
         self._sum("exact")
-        self._rows("amount")
-        self._rows("spoke")
+        self._rows("share")
+        self._rows("decided")
         self._rows("target")
 
     def update(self, predicted: Tensor, truth: Tensor) -> None:
@@ -72,17 +84,15 @@ class ConceptAccuracy(Score):
         Raises:
             ValueError: if a shape does not fit.
         """
-        m = len(self.schema)
-        expect("predicted", predicted, None, m)
-        expect("truth", truth, len(predicted), m)
+        check_concepts(self._name, self.schema, predicted, truth)
         predicted, truth = (t.detach().to(self.device).double() for t in (predicted, truth))
         columns = (self.binary | self.value).to(self.device)
-        self.amount.append(predicted[:, columns])
+        self.share.append(predicted[:, columns])
         self.target.append(torch.where(truth.isnan(), -1, (truth > 0.5).long())[:, columns])
-        said = self.schema.decided(predicted) > 0.5
-        self.spoke.append(said[:, columns])
+        decided = self.schema.decided(predicted) > 0.5
+        self.decided.append(decided[:, columns])
         known = truth.isfinite()
-        wrong = known & (said != (truth > 0.5)) & (self.binary | self.value).to(self.device)
+        wrong = known & (decided != (truth > 0.5)) & (self.binary | self.value).to(self.device)
         slots = self.slot.to(self.device).expand(predicted.shape)
         wrong = torch.zeros_like(wrong, dtype=torch.int64).scatter_reduce(1, slots, wrong.long(), "amax").bool()
         counted = known & self.counted.to(self.device)
@@ -104,35 +114,42 @@ class ConceptAccuracy(Score):
         per_group = torch.full_like(each, -1.0).scatter_reduce(
             0, self.group.to(self.device), self.true.double(), "amax"
         )
-        most = torch.maximum(self.true, self.known - self.true).double()
-        most = torch.where(self.value.to(self.device), per_group[self.group.to(self.device)], most) / self.known
-        asked = self.counted.to(self.device) & (self.known > 0)
+        majority = torch.maximum(self.true, self.known - self.true).double()
+        majority = torch.where(self.value.to(self.device), per_group[self.group.to(self.device)], majority) / self.known
+        annotated = self.counted.to(self.device) & (self.known > 0)
         slot = each[self.slot.to(self.device)]
+        quality: dict[str, Tensor] = {}
+        if len(self.share):
+            quality = probability_quality(*map(dim_zero_cat, (self.share, self.decided, self.target)))
+        self._lowest = self._least_accurate(each, majority, annotated)
         return {
-            "concept_accuracy": each[asked].mean(),
+            "concept_accuracy": each[annotated].mean(),
             "exact_match": self.exact / self.samples.double(),
-            "majority": most[asked].mean(),
-            "worst": each[asked].min() if bool(asked.any()) else each.new_tensor(torch.nan),
-            **self._quality(),
+            "majority": majority[annotated].mean(),
+            "worst": each[annotated].min() if bool(annotated.any()) else each.new_tensor(torch.nan),
+            **quality,
             "support": self.samples,
             "unit/accuracy": torch.where((self.binary | self.value).to(self.device), slot, torch.nan),
         }
 
-    def _quality(self) -> dict[str, Tensor]:
-        if not len(self.amount):
-            return {}
-        amount, spoke, target = map(dim_zero_cat, (self.amount, self.spoke, self.target))
-        known, true = target >= 0, target == 1
-        both = (true.any(0)) & ((target == 0).any(0))
-        found = {"one-sided": (~both).sum().double()}
-        if bool(both.any()):
-            amount, spoke, target, known, true = (t[:, both] for t in (amount, spoke, target, known, true))
-            rank = rankdata(torch.where(known, amount, torch.nan).cpu().numpy(), axis=0, nan_policy="omit")
-            ones, zeros = true.sum(0).cpu(), (known & ~true).sum(0).cpu()
-            area = (torch.from_numpy(rank).where(true.cpu(), 0.0).sum(0) - ones * (ones + 1) / 2) / (ones * zeros)
-            hit = (spoke & true).sum(0).double()
-            f1 = 2 * hit / ((spoke & known).sum(0) + true.sum(0))
-            found |= {"auroc": area.mean(), "f1": f1.mean()}
-            p, t = amount[known], true[known]
-            found |= {"brier": (p - t.double()).square().mean(), "ece": binary_calibration_error(p, t, n_bins=15)}
-        return found
+    def remark(self, value: float, more: dict[str, float]) -> str:
+        """Return the least accurate concept and those that are no better than guessing; empty if all are right."""
+        name, guessed = self._lowest
+        if not more["worst"] < 1:
+            return ""
+        return f"least accurate: {name} ({more['worst']:.2f})" + (
+            f"; no better than guessing: {', '.join(guessed)}" if guessed else ""
+        )
+
+    def _least_accurate(self, accuracy: Tensor, majority: Tensor, counted: Tensor) -> tuple[str, list[str]]:
+        """Return the name of the least accurate concept, and a few whose accuracy is at most the majority's."""
+        ids = counted.nonzero()[:, 0].cpu()
+        if not len(ids):
+            return "", []
+        names = [
+            group if value else name
+            for name, group, value in zip(self.schema.names, self.schema.groups, self.value.tolist(), strict=True)
+        ]
+        error = (majority * (1 - majority) / self.known.clamp_min(1)).sqrt()
+        guessed = ids[(accuracy <= majority + 1.96 * error).cpu()[ids] & (majority < 1).cpu()[ids]]
+        return names[int(ids[accuracy.cpu()[ids].argmin()])], [names[i] for i in guessed.tolist()[:NAMED]]

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
+from zoo.metrics._checks import check_distinct
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.concepts._policies import POLICIES, STUDIED, Candidates, Decide, Step, gains
-from zoo.metrics.perturbations.noise import random_bits
+from zoo.metrics.concepts._candidates import Candidates
+from zoo.metrics.concepts._concept_values import check_concepts
+from zoo.metrics.concepts._intervention_order import correct_after, rank_groups, uniform, wrong_values
+from zoo.metrics.concepts._policies import POLICIES, STUDIED, Decide, Step, gains
 from zoo.registry import register
 
-FINE = 2**40  # gains are summed as whole numbers of this fraction: bit-identical in any order
+RESOLUTION = 2**40  # gains are summed as integer multiples of 1 / RESOLUTION: bit-identical in any order
 
 
 @register
 class Interventions(Score):
-    """Area under the curve of accuracy against the number of concept groups set, mean over policies and seeds.
+    """Area under the curve of accuracy against the number of concept groups corrected, mean over policies and seeds.
 
     For each sample, a policy orders the groups; the first 0, 1, ... of them are set (nested sets). The policies are
     the functions of ``zoo.metrics.concepts._policies``; ``error`` and ``greedy`` are oracles, ``global_error`` and
@@ -34,13 +36,26 @@ class Interventions(Score):
 
     Args:
         concepts: the schema, g groups.
-        policies: some of ``POLICIES``.
+        policies: names of ``POLICIES``.
         seeds: orders drawn.
         competence: probability that the person sets a concept correctly, drawn per sample, seed and concept; 0 is
             adversarial.
 
     Raises:
-        ValueError: if an argument is not understood.
+        ValueError: if an argument is out of range or a policy is not known.
+
+    Example:
+        >>> from zoo.concept_schema import Concept
+        >>> score = Interventions(ConceptSchema((Concept("a"),)), policies=["random"], seeds=1)
+        >>> predicted, truth = torch.tensor([[0.2], [0.9]]), torch.tensor([[1.0], [1.0]])
+        >>> zero, one = torch.zeros(2, 1), torch.ones(2, 1)
+        >>> def decide(mask, value):
+        ...     strength = torch.where(mask, value, predicted)
+        ...     return torch.cat([1 - strength, strength], -1)
+        >>> labels, ids = torch.tensor([1, 1]), torch.tensor([0, 1])
+        >>> score.update(predicted, predicted, truth, labels, ids, zero, one, decide=decide)
+        >>> score.compute()["curve/random"].tolist()  # accuracy with 0 and 1 concepts corrected
+        [0.5, 1.0]
     """
 
     title = "Interventions"
@@ -61,12 +76,14 @@ class Interventions(Score):
     ) -> None:
         super().__init__()
         if unknown := [p for p in policies if p not in POLICIES] or ([] if policies else ["none"]):
-            raise ValueError(f"policy {unknown[0]!r} is not known; expected some of {', '.join(POLICIES)}")
-        self.policies, self.seeds = tuple(policies), count("seeds", seeds)
+            raise ValueError(f"policy {unknown[0]!r} is not known; expected names among {', '.join(POLICIES)}")
+        self.schema = concepts
+        self.policies = tuple(policies)
+        self.seeds = count("seeds", seeds)
         self.competence = fraction("competence", competence)
         self.candidates = Candidates(concepts)
-        self.group, self.groups = concepts.group_ids, len(concepts.group_names)
-        self.single = ~concepts.columns("categorical")
+        self.group = concepts.group_ids
+        self.groups = len(concepts.group_names)
         self.protocol = self._variant(type(self).protocol, seeds=seeds, competence=competence)
         self.fit_splits = ("val",) if set(policies) & set(STUDIED) else ()
         self.studied = torch.zeros(2, self.groups, dtype=torch.int64)
@@ -93,8 +110,8 @@ class Interventions(Score):
         )
         wrong = self.candidates.mean_of_columns(((step.predicted >= 0.5) != (truth > 0.5)).double() * truth.isfinite())
         before = step.now().gather(1, step.y[:, None])
-        found = torch.stack([wrong.sum(0), (gains(step) - before).sum(0)])
-        self.studied = self.studied.to(found.device) + (found * FINE).round().long()
+        errors_and_gains = torch.stack([wrong.sum(0), (gains(step) - before).sum(0)])
+        self.studied = self.studied.to(before.device) + (errors_and_gains * RESOLUTION).round().long()
 
     def update(
         self,
@@ -121,19 +138,26 @@ class Interventions(Score):
             decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``.
 
         Raises:
-            ValueError: if a shape does not fit.
+            ValueError: if a shape does not fit, a number is not finite or out of range, or an index occurs twice.
         """
         expect("strength", strength, None, len(self.group))
         expect("predicted", predicted, len(strength), len(self.group))
-        expect("truth", truth, len(strength), len(self.group))
+        check_concepts(self._name, self.schema, predicted, truth)
+        self._finite(strength=strength, low=low, high=high)
+        expect("y", y, len(strength))
+        check_distinct(self._field("index"), index)
         index = index.to(strength.device)
         right = torch.zeros_like(self.right)
         for n in range(self.seeds):
-            step = self._step(strength, predicted, truth, self._said(truth, index, n), y, low, high, decide)
-            noise = _uniform(index, 2 * n, self.groups)
+            stated = truth
+            if self.competence < 1:
+                mistaken = uniform(index, 2 * n + 1, self.groups) >= self.competence
+                stated = torch.where(mistaken[:, self.group], wrong_values(self.schema, truth), truth)
+            step = self._step(strength, predicted, truth, stated, y, low, high, decide)
+            noise = uniform(index, 2 * n, self.groups)
             for i, policy in enumerate(self.policies):
                 once = n > 0 and POLICIES[policy][1] and self.competence == 1
-                right[i, n] = right[i, 0] if once else self._curve(step, self._rank(policy, step, noise))
+                right[i, n] = right[i, 0] if once else correct_after(step, rank_groups(policy, step, noise))
         self.right = self.right + right
         self.samples = self.samples + len(y)
 
@@ -142,46 +166,17 @@ class Interventions(Score):
         strength: Tensor,
         predicted: Tensor,
         truth: Tensor,
-        said: Tensor,
+        stated: Tensor,
         y: Tensor,
         low: Tensor,
         high: Tensor,
         decide: Decide,
     ) -> Step:
         known = truth.isfinite()
-        value = torch.where(known, low + said.nan_to_num() * (high - low), strength)
-        study = self.studied.to(strength.device).double() / FINE
+        value = torch.where(known, low + stated.nan_to_num() * (high - low), strength)
+        study = self.studied.to(strength.device).double() / RESOLUTION
         none = torch.zeros_like(known)
         return Step(self.candidates, strength, predicted, low, high, truth, y, value, known, none, decide, study)
-
-    def _said(self, truth: Tensor, index: Tensor, n: int) -> Tensor:
-        """Return the values set ``(b, m)``: a wrong binary concept is flipped, a wrong group has its next value."""
-        if self.competence == 1:
-            return truth
-        false = _uniform(index, 2 * n + 1, self.groups)[:, self.group] >= self.competence
-        flipped = 1 - truth
-        for g in self.group[~self.single].unique().tolist():
-            columns = (self.group == g).nonzero()[:, 0]
-            flipped[:, columns] = truth[:, columns.roll(1)]
-        return torch.where(false, flipped, truth)
-
-    def _rank(self, policy: str, step: Step, noise: Tensor) -> Tensor:
-        """``(b, g)`` the place of each group in the order of its sample, 0 first; ties fall by ``noise``."""
-        score, again = POLICIES[policy]
-        if not again:
-            order = noise.argsort(1)  # ties in any order, but the same in any batch
-            return order.gather(1, (-score(step)).gather(1, order).argsort(dim=1, stable=True)).argsort(1)
-        rank = torch.full(noise.shape, self.groups, device=noise.device)
-        for place in range(self.groups):
-            step = replace(step, chosen=(rank < self.groups)[:, self.group])
-            wanted = score(step) + 1e-12 * noise
-            rank.scatter_(1, wanted.masked_fill(rank < self.groups, -torch.inf).argmax(1, keepdim=True), place)
-        return rank
-
-    def _curve(self, step: Step, rank: Tensor) -> Tensor:
-        steps = torch.arange(self.groups + 1, device=rank.device)
-        masks = (rank[:, self.group] < steps[:, None, None]) & step.known  # (g + 1, b, m)
-        return (step.decide(masks, step.value.expand_as(masks)).argmax(-1) == step.y).sum(1)
 
     def compute(self) -> dict[str, Tensor]:
         """The areas, their spread and the curves; see the class."""
@@ -199,8 +194,3 @@ class Interventions(Score):
         out["lost steps"] = (mean.diff(dim=-1) < -1e-12).sum().double()
         out["support"] = self.samples
         return out | {f"curve/{policy}": mean[i] for i, policy in enumerate(self.policies)}
-
-
-def _uniform(index: Tensor, draw: int, k: int) -> Tensor:
-    """``(b, k)`` float64 in [0, 1), from (sample, draw, column) alone."""
-    return (random_bits(index, draw=draw, count=k) & (2**52 - 1)).double() / 2**52

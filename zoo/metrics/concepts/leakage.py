@@ -8,36 +8,45 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
+from zoo.metrics._checks import check_classes, check_distinct
 from zoo.metrics.base import Record, Score, expect
+from zoo.metrics.concepts._concept_values import check_concepts
+from zoo.metrics.concepts._leakage_readouts import Splits
 from zoo.metrics.concepts._policies import Decide
 from zoo.registry import register
 
-AFFINE = 1e-3  # residual, as a share of the spread of the logits, below which they are affine in the strengths
 PARTS = ("index", "y", "strength", "hard", "concepts", "features", "logits", "own", "adds")
 
 
 @register
 class Leakage(Score):
-    """Accuracy minus the oracle-concept ceiling: that of the best head on the true concepts.
+    """Accuracy minus the oracle-concept ceiling: that of the best head on the annotated concepts.
 
-    A model above the ceiling uses more than the true concepts contain. It is marked as leaking where the gap,
-    paired by sample, is more than 1.96 standard errors above 0. Heads are fitted on the training split (``fit``) and
-    scored on the samples of ``update``. They are of the model's own kind: multinomial logistic regression on
-    standardized inputs if its logits are affine in its strengths, else a random forest, which stands for any function.
-    Sources: Koh et al. 2020; Mahinpei et al., Promises and Pitfalls of Black-Box Concept Learning Models, 2021.
+    A model above the ceiling uses more than the annotations contain: information that leaks into its concepts, or
+    concepts that it knows better than a wrong annotation. It is marked where the gap, paired by sample, is more than
+    1.96 standard errors above 0. Heads are fitted on the training split (``fit``) and measured on the samples of
+    ``update``. They are of the model's own kind: multinomial logistic regression on standardized inputs if its logits
+    are affine in its strengths, else a random forest, which stands for any function. Gap and ceiling are of the samples
+    all of whose concepts are known. Sources: Koh et al. 2020; Mahinpei et al., Promises and Pitfalls of Black-Box
+    Concept Learning Models, 2021; Parisini et al. 2025 (CTL, ICL).
 
     Further read-outs:
-        ``ceiling``: of the head on the true concepts; for an affine model, its own head with all concepts corrected if
-            that is better. Unknown concepts are replaced by their mean.
+        ``ceiling``: of the head on the annotated concepts; for an affine model, its own head with all concepts
+            corrected if that is better. ``known samples``: number of samples it is measured on.
         ``majority class``: accuracy of the most frequent class of the training split.
-        ``soft``, ``hard``, ``hard-soft gap``: heads refitted on the strengths, on the strengths decided (0 or 1, the
+        ``soft``, ``hard``, ``soft-hard gap``: heads refitted on the strengths, on the strengths decided (0 or 1, the
             strongest of a group), and soft minus hard: the information in soft values beyond decisions.
+        ``corrected``: accuracy of the model with all known concepts corrected; ``black box``: of a head on the features
+            alone; ``correction gain``: corrected minus black box. Left out where a model has no features.
         ``shuffled concepts``: as many concepts, learned from the features by ridge regression with the concept labels
-        of
-            other samples, and a head on those: what meaningless concepts let through. Left out where a model has no
-            features.
+            of other samples, and a head on those: what meaningless concepts let through. Left out likewise.
+        ``ctl``, ``ctl null``, ``icl``, ``icl null``: means over concepts of what their strength tells of the class, and
+            of concepts of other groups, beyond their own label, and the same with strengths permuted among samples of
+            equal label.
         ``non-zeros per class``: units that add or take anything in any sample of the class (NEC).
         ``linear head``: 1 if the logits are affine in the strengths.
+        Per unit: ``unit/label auroc`` and ``unit/class auroc`` of the strength against the label of the concept and
+            against the class that it separates best; ``unit/ctl``, ``unit/icl``.
 
     Args:
         concepts: the schema, m columns.
@@ -45,20 +54,36 @@ class Leakage(Score):
 
     Raises:
         ValueError: if ``l2`` is not above 0.
+
+    Example:
+        >>> from zoo.concept_schema import Concept
+        >>> score = Leakage(ConceptSchema((Concept("a"),)))
+        >>> concept = (torch.arange(40) % 2).float()[:, None]
+        >>> labels = (torch.arange(40) // 2) % 2  # independent of the concept
+        >>> logits = torch.stack([1.0 - labels, labels], 1)  # yet the model knows them
+        >>> rest = {"low": torch.zeros(40, 1), "high": torch.ones(40, 1), "logits": logits}
+        >>> for learn in (True, False):
+        ...     score.update(concept, concept, concept, labels, torch.arange(40), **rest, learn=learn)
+        >>> values = score.compute()
+        >>> [round(float(values[name]), 6) for name in ("oracle gap", "ceiling")]
+        [0.5, 0.5]
     """
 
     title = "Leakage"
-    meaning = "accuracy minus that of the best head on the true concepts (ceiling); above 0 suggests leakage"
+    meaning = "accuracy minus that of the best head on the annotated concepts (ceiling); above 0 suggests leakage"
+    unit_readouts = {"label auroc": "AUROC of its own label", "class auroc": "AUROC of the best class"}
     details = True
     requires = frozenset({"units", "concepts"})
-    protocol = "zoo-leakage-v1"
+    protocol = "zoo-leakage-v2"
     fit_splits = ("train",)
 
     def __init__(self, concepts: ConceptSchema, *, l2: float = 1e-3) -> None:
         super().__init__()
         if not l2 > 0:
             raise ValueError(f"l2 is {l2!r}; expected a number above 0")
-        self.l2, self.schema = float(l2), concepts
+        self.l2 = float(l2)
+        self.schema = concepts
+        self.remarks: list[str] = []
         self.protocol = self._variant(type(self).protocol, l2=l2)
         for part in PARTS:
             self._rows(f"learnt_{part}")
@@ -98,12 +123,16 @@ class Leakage(Score):
             learn: whether these samples are of the training split, on which the heads learn.
 
         Raises:
-            ValueError: if a shape does not fit.
+            ValueError: if a shape does not fit, a number is not finite or out of range, or an index occurs twice.
         """
         expect("strength", strength, None, len(self.schema))
         expect("predicted", predicted, len(strength), len(self.schema))
-        expect("truth", truth, len(strength), len(self.schema))
+        check_concepts(self._name, self.schema, predicted, truth)
         expect("logits", logits, len(strength), None)
+        expect("y", y, len(strength))
+        self._finite(strength=strength, low=low, high=high, logits=logits, contribution=contribution, features=features)
+        check_classes(self._field("y"), y, logits.shape[1])
+        check_distinct(self._field("index"), index)
         known = truth.isfinite()
         value = torch.where(known, low + truth.nan_to_num() * (high - low), strength)
         rows = {
@@ -123,13 +152,13 @@ class Leakage(Score):
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
-        self._seen(record, learn=False)
+        self._add_record(record, learn=False)
 
     def fit(self, record: Record, split: str) -> None:
         """Add a batch of the training split, on which the heads learn."""
-        self._seen(record, learn=True)
+        self._add_record(record, learn=True)
 
-    def _seen(self, record: Record, *, learn: bool) -> None:
+    def _add_record(self, record: Record, *, learn: bool) -> None:
         assert record.ends is not None
         assert record.predicted is not None
         explanation, b = record.explanation, record.batch
@@ -149,69 +178,31 @@ class Leakage(Score):
         )
 
     def _whole(self, name: str) -> dict[str, np.ndarray]:
-        """The columns of a split in the order of its samples, whatever the batches were."""
-        found = {part: getattr(self, f"{name}_{part}") for part in PARTS}
-        columns = {k: dim_zero_cat(v) for k, v in found.items()}
+        """Return the columns of a split in the order of its samples, whatever the batches were."""
+        columns = {part: dim_zero_cat(getattr(self, f"{name}_{part}")) for part in PARTS}
         order = columns["index"].argsort(stable=True)
-        return {k: v[order].numpy() for k, v in columns.items()}
+        return {part: column[order].numpy() for part, column in columns.items()}
 
     def compute(self) -> dict[str, Tensor]:
-        """The gap and its read-outs; see the class."""
+        """Return the gap and its read-outs; see the class."""
+        self.why, self.remarks = "", []
         if not (self.learnt_index and self.judged_index):
             return {"oracle gap": torch.tensor(torch.nan), "support": torch.zeros_like(self.samples)}
-        here, there = self._whole("learnt"), self._whole("judged")
-        linear = _affine(there["strength"], there["logits"])
-        y, truth = here["y"], there["y"]
-
-        from sklearn.ensemble import RandomForestClassifier
-        from sklearn.linear_model import LogisticRegression, Ridge
-
-        def refit(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-            mean, std = one.mean(0), one.std(0)
-            one, two = ((x - mean) / np.where(std > 0, std, 1) for x in (one, two))
-            if linear:
-                head = LogisticRegression(C=1 / (self.l2 * len(one)), max_iter=1000)
-            else:
-                head = RandomForestClassifier(200, random_state=0)
-            return head.fit(one, y).predict(two) == truth
-
-        mean = np.nan_to_num(here["concepts"]).sum(0) / np.isfinite(here["concepts"]).sum(0).clip(1)
-        filled = [np.where(np.isnan(s["concepts"]), mean, s["concepts"]) for s in (here, there)]
-        oracle, own = refit(*filled), there["own"] == truth
-        oracle = own if linear and own.mean() > oracle.mean() else oracle
-        soft, hard = (refit(here[k], there[k]).mean() for k in ("strength", "hard"))
-        gap = (there["logits"].argmax(1) == truth) - oracle.astype(float)
-        found = {
-            "oracle gap": gap.mean(),
-            "ceiling": oracle.mean(),
-            "majority class": (truth == np.bincount(y).argmax()).mean(),
-            "soft": soft,
-            "hard": hard,
-            "hard-soft gap": soft - hard,
-        }
-        if here["features"].shape[1]:
-            other = np.random.default_rng(0).permutation(len(y))
-            features = here["features"].mean(0), here["features"].std(0) + 1e-8
-            inputs = [(s["features"] - features[0]) / features[1] for s in (here, there)]
-            learnt = Ridge(1.0).fit(inputs[0], filled[0][other])
-            found["shuffled concepts"] = refit(*(learnt.predict(x).reshape(len(x), -1) for x in inputs)).mean()
-        found["non-zeros per class"] = np.mean([there["adds"][truth == c].any(0).sum() for c in np.unique(truth)])
-        found |= {"linear head": float(linear), "standard error": gap.std() / len(gap) ** 0.5}
-        return {k: torch.tensor(float(v), dtype=torch.float64) for k, v in found.items()} | {"support": self.samples}
+        split = Splits(self._whole("learnt"), self._whole("judged"), self.schema, self.l2)
+        self.why = split.why_not()
+        if self.why:
+            return {"oracle gap": torch.tensor(torch.nan), "support": torch.zeros_like(self.samples)}
+        values, per_unit, self.remarks = split.readouts()
+        numbers = {key: torch.tensor(float(value), dtype=torch.float64) for key, value in values.items()}
+        vectors = {f"unit/{key}": torch.from_numpy(vector) for key, vector in per_unit.items()}
+        return numbers | {"support": self.samples} | vectors
 
     def remark(self, value: float, more: dict[str, float]) -> str:
-        """The mark of a leaking model; empty for others."""
-        if not value > max(0.0, 1.96 * more["standard error"]):
-            return ""
-        return f"LEAKING: {value:.3f} above the {more['ceiling']:.3f} that the true concepts allow"
-
-
-def _affine(strength: np.ndarray, logits: np.ndarray) -> bool:
-    """Whether logits are affine in strengths, as far as these samples tell; no if they are too few."""
-    n, m = strength.shape
-    if n < 2 * (m + 1):
-        return False
-    std = strength.std(0)
-    x = np.concatenate([(strength - strength.mean(0)) / np.where(std > 0, std, 1), np.ones((n, 1))], 1)
-    left = logits - x @ np.linalg.lstsq(x, logits, rcond=None)[0]
-    return bool(np.sqrt((left**2).mean()) <= AFFINE * max(float(logits.std()), 1e-12))
+        """Return the mark of a leaking model and of concepts and corrections that mislead; empty for others."""
+        marks = []
+        if value > max(0.0, 1.96 * more["standard error"]):
+            marks.append(
+                f"LEAKING: {value:.3f} above the {more['ceiling']:.3f} that the annotated concepts allow"
+                " (or annotations are wrong)"
+            )
+        return "; ".join(marks + self.remarks)

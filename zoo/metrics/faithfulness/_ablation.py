@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from zoo.metrics._checks import check_finite
 from zoo.metrics.base import Record, Score, count, expect
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.perturbations.noise import random_bits
@@ -16,11 +17,11 @@ Ablation = Literal["mean", "zero"]
 
 
 class Ablating(Score):
-    """A score of the answer with units ablated: their strength set to a value that carries no information.
+    """A score of the predicted class with units ablated: their strength set to a value that carries no information.
 
-    ``mean``: each unit's mean strength over the training split (``fit``). ``zero``: strength
-    0, which some families read as absence (a similarity), others as a value (a concept that is false) or as the
-    strongest presence (a negative distance). The id printed adds ``/ablationzero``. The class explained is the
+    ``mean``: each unit's mean strength over the training split (``fit``). ``zero``: strength 0, which means absence in
+    some families (a similarity), a value in others (a concept that is false) or the strongest presence (a negative
+    distance). The id printed adds ``/ablationzero``. The class explained is the
     predicted one, whatever the true class.
 
     Args:
@@ -40,14 +41,17 @@ class Ablating(Score):
         self.num_units, self.ablation = count("num_units", num_units), ablation
         self.protocol = self._variant(type(self).protocol, ablation=ablation)
         self.fit_splits = ("train",) if ablation == "mean" else ()
-        self._fitted: tuple[Tensor | None, int] = (None, 0)
-        self._stale, self.why = False, ""
+        self._fitted: tuple[Tensor, int] | None = None  # sum of strengths (u,), number of inputs
+        self._stale = False
+        self.why = ""
 
     def fit(self, record: Record, split: str) -> None:
         """Add a batch of the training split to the mean strengths."""
-        total, n = (None, 0) if self._stale else self._fitted
         strength = record.explanation.strength.detach().double()
-        self._fitted = strength.sum(0) + (0 if total is None else total.to(strength.device)), n + len(strength)
+        total, n = strength.sum(0), len(strength)
+        if self._fitted is not None and not self._stale:
+            total, n = total + self._fitted[0].to(total.device), n + self._fitted[1]
+        self._fitted = total, n
         self._stale = False
 
     def reset(self) -> None:
@@ -56,25 +60,28 @@ class Ablating(Score):
         self._stale = True
 
     def absent(self, like: Tensor, value: Tensor | None = None) -> Tensor:
-        """Strengths ``(u,)`` or ``(b, u)`` of units taken out, of the type of ``like`` ``(b, u)``.
+        """Return strengths ``(u,)`` or ``(b, u)`` of ablated units, of the type of ``like`` ``(b, u)``.
 
         Raises:
             ValueError: if ``fit`` was not called and no ``value`` given; or if the shape does not fit.
         """
-        total, n = self._fitted
         if value is None and self.ablation == "zero":
             value = like.new_zeros(self.num_units)
-        if value is None and total is None:
-            raise ValueError("strengths of ablated units are not known; call fit on the training split, or pass value")
         if value is None:
+            if self._fitted is None:
+                raise ValueError(
+                    "strengths of ablated units are not known; call fit on the training split, or pass value"
+                )
+            total, n = self._fitted
             value = total / n
+        self._finite(value=value)
         if value.shape not in ((self.num_units,), (len(like), self.num_units)):
             raise ValueError(f"value is {tuple(value.shape)}; expected ({self.num_units},) or {tuple(like.shape)}")
         return value.detach().to(like)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record; nothing if the mean strengths were not fitted."""
-        if self.ablation == "mean" and self._fitted[0] is None:
+        if self.ablation == "mean" and self._fitted is None:
             return
         state, batch = record.model.encode(record.batch.x), record.batch
         value = self.absent(record.explanation.strength)
@@ -89,32 +96,34 @@ class Ablating(Score):
     def _checked(self, contribution: Tensor, target: Tensor) -> Tensor:
         expect("contribution", contribution, None, self.num_units)
         expect("target", target, len(contribution))
+        self._finite(contribution=contribution)
         self._add("samples", torch.ones(len(contribution), dtype=torch.int64, device=self.device))
         return contribution.detach()
 
 
 def ranks(contribution: Tensor) -> Tensor:
-    """``(b, u)`` place of each unit, 0 for the largest contribution; of equal ones the lower id comes first."""
+    """Return the place ``(b, u)`` of each unit, 0 for the largest contribution; ties by lower id."""
     return contribution.argsort(dim=1, descending=True, stable=True).argsort(1)
 
 
 def random_ranks(index: Tensor, num_units: int) -> Tensor:
-    """``(b, u)`` places in a random order that depends on the sample alone."""
+    """Return places ``(b, u)`` in a random order that depends on the sample alone."""
     return random_bits(index, draw=0, count=num_units).argsort(1).argsort(1)
 
 
 def partly(decide: Decide, rank: Tensor, sizes: Tensor, value: Tensor, *, keep: bool) -> Tensor:
-    """Logits ``(t, b, c)`` with only the first of each number of units kept, or with only those taken out.
+    """Return logits ``(t, b, c)`` with only the first of each number of units kept, or only those ablated.
 
     Args:
         decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, u)``.
         rank: ``(b, u)`` place of each unit in the order of its input.
         sizes: ``(t,)`` numbers of units.
-        value: ``(u,)`` or ``(b, u)`` strengths of units taken out.
-        keep: whether the first units are kept and the others taken out, or the other way round.
+        value: ``(u,)`` or ``(b, u)`` strengths of ablated units.
+        keep: whether the first units are kept and the others ablated, or the first ablated and the others kept.
     """
-    found = []
-    for some in sizes.to(rank.device).split(max(1, CHUNK // max(1, rank.numel()))):
-        mask = (rank < some[:, None, None]) ^ keep
-        found.append(decide(mask, value.expand(mask.shape)))
-    return torch.cat(found)
+    logits = []
+    for part in sizes.to(rank.device).split(max(1, CHUNK // max(1, rank.numel()))):
+        mask = (rank < part[:, None, None]) ^ keep
+        logits.append(decide(mask, value.expand(mask.shape)))
+        check_finite("logits with units ablated", logits[-1])
+    return torch.cat(logits)

@@ -13,16 +13,16 @@ from zoo.registry import register
 
 @register
 class AnswerAgreement(Score):
-    """Share of the inputs with the same units shown that have the same answer, mean over inputs.
+    """Share of inputs with the same shown units that have the same predicted class, mean over inputs.
 
     The units shown are the ``shown`` of largest absolute contribution to the predicted class (of equal ones the lower
-    id), without those that contribute nothing; compared as sets. For each input whose set some other input has: the
+    id), without those that contribute nothing; compared as sets. For each input that shares its set with another: the
     share of those others with the same predicted class. It is the global consistency of Dasgupta et al., Framework for
     Evaluating Faithfulness of Local Explanations, ICML 2022, over the samples.
 
-    Further read-outs: ``chance`` the same with all inputs for one set; ``covered`` share of inputs whose set some other
-    input has; ``sets`` number of different sets. Where all inputs have one set (no more units than are shown), the
-    score is ``chance``; where no two have the same set, it is not a number.
+    Further read-outs: ``chance`` the same with all inputs as one set; ``covered`` share of inputs that share their
+    set with another; ``sets`` number of different sets. Where all inputs have one set (no more units than are shown),
+    the score is ``chance``; where no two have the same set, it is NaN.
 
     Args:
         num_units: u.
@@ -30,6 +30,13 @@ class AnswerAgreement(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = AnswerAgreement(3, shown=1)
+        >>> contribution = torch.tensor([[2.0, 1.0, 0.0], [3.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 5.0]])
+        >>> score.update(contribution, torch.tensor([0, 0, 1, 1]))  # unit 0 is shown for three inputs
+        >>> {name: round(float(score.compute()[name]), 4) for name in ("same", "covered")}
+        {'same': 0.3333, 'covered': 0.75}
     """
 
     title = "Answer agreement"
@@ -53,10 +60,11 @@ class AnswerAgreement(Score):
             answer: ``(b,)`` int64 predicted class.
 
         Raises:
-            ValueError: if a shape does not fit.
+            ValueError: if a shape does not fit or a contribution is not finite.
         """
         expect("contribution", contribution, None, self.num_units)
         expect("answer", answer, len(contribution))
+        self._finite(contribution=contribution)
         size = contribution.detach().abs()
         order = size.argsort(dim=1, descending=True, stable=True)[:, : self.shown]
         mark = random_bits(order, draw=0, count=1)[..., 0]  # 64 random bits for each unit; their sum stands for a set

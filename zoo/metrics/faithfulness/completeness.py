@@ -1,4 +1,4 @@
-"""Completeness: do the contributions and the base add up to the answer they explain?"""
+"""Completeness: do the contributions and the base add up to the logit they explain?"""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from zoo.registry import register
 
 @register
 class Completeness(Score):
-    """Gap between an answer and the sum of its explanation, relative to the answer: abs(z - base - sum c) / abs(z).
+    """Gap between a logit z and the sum of its explanation, relative to the logit: abs(z - base - sum c) / abs(z).
 
     Summed in float64. ``gap``, the headline, is the mean over inputs, ``max`` the largest, ``absolute`` the largest
-    before division. An answer near 0 makes its own relative gap, and with it ``gap`` and ``max``, arbitrarily large
+    before division. A logit near 0 makes its own relative gap, and with it ``gap`` and ``max``, arbitrarily large
     (at exactly 0: 0 if it is matched exactly, infinity otherwise). ``pooled``, the sum of absolute gaps over the sum
-    of abs(z), does not: where ``gap`` is large beside small ``pooled`` and ``absolute``, some answer was near 0. An
-    explanation by the promise "exact" stays below 1e-5 in float32 and 1e-10 in float64 for answers away from 0.
+    of abs(z), is not affected: where ``gap`` is large and ``pooled`` and ``absolute`` are small, a logit was near 0. An
+    explanation with the method "exact" stays below 1e-5 in float32 and 1e-10 in float64 for logits away from 0.
+
+    Example:
+        >>> score = Completeness()
+        >>> score.update(torch.tensor([2.0]), torch.tensor([0.5]), torch.tensor([[1.0, 0.25]]))
+        >>> float(score.compute()["gap"])
+        0.125
     """
 
     title = "Completeness"
@@ -43,15 +49,16 @@ class Completeness(Score):
 
         Args:
             answer: ``(b,)`` the logit explained.
-            base: ``(b,)`` what no unit claims.
+            base: ``(b,)`` the part of it that no unit accounts for.
             contribution: ``(b, u)`` what each unit adds.
 
         Raises:
-            ValueError: if the shapes do not fit.
+            ValueError: if the shapes do not fit or a number is not finite.
         """
         expect("contribution", contribution, None, None)
         expect("answer", answer, len(contribution))
         expect("base", base, len(contribution))
+        self._finite(answer=answer, base=base, contribution=contribution)
         answer, base, contribution = (x.detach().to(self.device).double() for x in (answer, base, contribution))
         gap = (answer - base - contribution.sum(1)).abs()
         relative = torch.where(gap == 0, 0, gap / answer.abs())

@@ -18,13 +18,13 @@ from zoo.registry import register
 class InherentInterpretability(Ablating):
     """Inherent interpretability score: area under the accuracy that sparse explanations retain, per unit of range.
 
-    At sparsity ratio s the share 1 - s of units with the largest contributions to the answer is kept (rounded up), the
-    others are taken out; what is retained is the accuracy of that over the accuracy of the model. After Shen et al.,
-    Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025, who train a
+    At sparsity ratio s the share 1 - s of units with the largest contributions to the predicted class is kept (rounded
+    up), the others are ablated; what is retained is the accuracy of that over the accuracy of the model. After Shen et
+    al., Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025, who train a
     classifier at each ratio; here the model's own decision is used.
 
     Further read-outs: ``raw`` the area itself, ``iis`` times the range of ratios; ``accuracy`` of the model; ``none``
-    the share retained with all units taken out, the floor. ``curve/retained``: by ratio.
+    the share retained with all units ablated, the floor. ``curve/retained``: by ratio.
 
     Args:
         num_units: u.
@@ -33,6 +33,17 @@ class InherentInterpretability(Ablating):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = InherentInterpretability(3, ablation="zero", ratios=[0.0, 0.5, 1.0])
+        >>> strength = torch.tensor([[3.0, 2.0, 1.0]])
+        >>> def decide(mask, value):  # class 0 where the strengths come to more than 2.5
+        ...     total = torch.where(mask, value, strength).sum(-1, keepdim=True)
+        ...     return torch.cat([total - 2.5, 0 * total], -1)
+        >>> labels, ids = torch.tensor([0]), torch.tensor([0])
+        >>> score.update(strength, labels, labels, ids, decide=decide)
+        >>> score.compute()["curve/retained"].tolist()  # with 3, 2 and 0 units
+        [1.0, 1.0, 0.0]
     """
 
     title = "Inherent interpretability"

@@ -1,10 +1,11 @@
-"""Insertion and deletion of units: how does the answer change with the most important units alone, or without them?"""
+"""Insertion and deletion of units: the probability of the predicted class with few units, and without them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from zoo.metrics._checks import check_distinct
 from zoo.metrics.base import count, expect
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, random_ranks, ranks
@@ -17,9 +18,9 @@ CURVES = ("deletion", "insertion", "random deletion", "random insertion")
 class InsertionDeletion(Ablating):
     """Area under the insertion curve minus area under the deletion curve of units ordered by contribution.
 
-    Units are taken out, largest contribution first (deletion), or all but the first are (insertion); the curves are the
-    mean probability of the predicted class, against the share of units, 0..1. An uninformative order comes to 0 in
-    expectation; the ``random`` curves, of one random order for each sample id, show it.
+    Units are ablated, largest contribution first (deletion), or all but the first are (insertion); the curves are the
+    mean probability of the predicted class, against the share of units, 0..1. An uninformative order has expectation 0;
+    the ``random`` curves, of one random order for each sample id, show it.
 
     Further read-outs: ``insertion``, ``deletion`` the two areas; ``random gap``, ``random insertion``, ``random
     deletion`` the same of random orders. ``curve/...`` the four curves, from no unit to all.
@@ -31,6 +32,17 @@ class InsertionDeletion(Ablating):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = InsertionDeletion(3, ablation="zero")
+        >>> strength = torch.tensor([[3.0, 2.0, 1.0]])
+        >>> def decide(mask, value):  # class 0 where the strengths come to more than 2.5
+        ...     total = torch.where(mask, value, strength).sum(-1, keepdim=True)
+        ...     return torch.cat([1e3 * (total - 2.5), 0 * total], -1)
+        >>> labels, ids = torch.tensor([0]), torch.tensor([0])
+        >>> score.update(strength, labels, labels, ids, decide=decide)
+        >>> score.compute()["curve/deletion"].tolist()  # probability with 0, 1, 2 and 3 units ablated
+        [1.0, 1.0, 0.0, 0.0]
     """
 
     title = "Insertion and deletion"
@@ -65,7 +77,7 @@ class InsertionDeletion(Ablating):
             y: not used.
             index: ``(b,)`` int64 identity of each sample, from which its random order is drawn.
             decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, u)``.
-            value: ``(u,)`` or ``(b, u)`` strengths of units taken out; None for those of ``ablation``.
+            value: ``(u,)`` or ``(b, u)`` strengths of ablated units; None for those of ``ablation``.
 
         Raises:
             ValueError: if a shape does not fit.
@@ -74,13 +86,16 @@ class InsertionDeletion(Ablating):
         expect("index", index, len(claim))
         if not len(claim):
             return
-        found, absent, target = [], self.absent(claim, value), target.to(claim.device)
+        check_distinct(self._field("index"), index)
+        probabilities = []
+        absent = self.absent(claim, value)
+        target = target.to(claim.device)
         for rank in (ranks(claim), random_ranks(index.to(claim.device), self.num_units)):
             for keep in (False, True):
                 logits = partly(decide, rank, self.sizes, absent, keep=keep)
                 chance = logits.double().softmax(-1).gather(2, target.expand(logits.shape[:2])[..., None])
-                found.append(chance[..., 0].T)
-        self._add("curves", torch.stack(found, 1).to(self.device))
+                probabilities.append(chance[..., 0].T)
+        self._add("curves", torch.stack(probabilities, 1).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """The gap and its read-outs; see the class."""

@@ -1,4 +1,4 @@
-"""Sufficiency: how few units keep the answer?"""
+"""Sufficiency: how few units keep the predicted class?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo.metrics._checks import check_distinct
 from zoo.metrics.base import count, expect
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, random_ranks, ranks
@@ -16,13 +17,13 @@ from zoo.registry import register
 
 @register
 class Sufficiency(Ablating):
-    """Fewest units, largest contribution first, that keep the answer when all others are taken out; mean over inputs.
+    """Fewest units, largest contribution first, that keep the predicted class without the others; mean.
 
-    Of all numbers of units where there are at most ``steps``; else of 0 to 16 and then of numbers that grow by a
-    constant factor, so that the size is at most a step too large.
+    Every number of units is tried where there are at most ``steps``; else 0 to 16 and then numbers that grow by a
+    constant factor, so that the result is at most a step too large.
 
-    Further read-outs: ``share`` of all units; ``median``; ``none`` share of inputs whose answer needs no unit at all;
-    ``random`` the mean size in a random order.
+    Further read-outs: ``share`` of all units; ``median``; ``none`` share of inputs whose predicted class needs no unit;
+    ``random`` the mean number in a random order.
 
     Args:
         num_units: u.
@@ -31,6 +32,17 @@ class Sufficiency(Ablating):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = Sufficiency(3, ablation="zero")
+        >>> strength = torch.tensor([[3.0, 2.0, 1.0]])
+        >>> def decide(mask, value):  # class 0 where the strengths come to more than 2.5
+        ...     total = torch.where(mask, value, strength).sum(-1, keepdim=True)
+        ...     return torch.cat([total - 2.5, 0 * total], -1)
+        >>> labels, ids = torch.tensor([0]), torch.tensor([0])
+        >>> score.update(strength, labels, labels, ids, decide=decide)
+        >>> float(score.compute()["units"])  # the first unit alone, 3 of 2.5
+        1.0
     """
 
     title = "Sufficiency"
@@ -40,7 +52,7 @@ class Sufficiency(Ablating):
     protocol = "zoo-sufficiency-v1"
     intervals = {"units": ("", 0, math.inf)}
     higher_is_better = False
-    found: Tensor
+    sufficient: Tensor
 
     def __init__(self, num_units: int, *, ablation: Ablation = "mean", steps: int = 50) -> None:
         super().__init__(num_units, ablation)
@@ -52,7 +64,7 @@ class Sufficiency(Ablating):
             power = torch.linspace(0, 1, steps - 16, dtype=torch.float64)
             grown = (16 * (num_units / 16) ** power).round().long()
             self.sizes = torch.cat([torch.arange(17), grown]).unique()
-        self._sum("found", 2, len(self.sizes))
+        self._sum("sufficient", 2, len(self.sizes))
 
     def update(
         self,
@@ -69,23 +81,25 @@ class Sufficiency(Ablating):
         expect("index", index, len(claim))
         if not len(claim):
             return
-        absent, rows = self.absent(claim, value), []
+        check_distinct(self._field("index"), index)
+        absent = self.absent(claim, value)
+        rows = []
         for rank in (ranks(claim), random_ranks(index.to(claim.device), self.num_units)):
             kept = partly(decide, rank, self.sizes, absent, keep=True).argmax(-1) == target.to(claim.device)
             kept[-1] = True
             rows.append(F.one_hot(kept.int().argmax(0), len(self.sizes)))
-        self._add("found", torch.stack(rows, 1).to(self.device))
+        self._add("sufficient", torch.stack(rows, 1).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """The size and its read-outs; see the class."""
         sizes = self.sizes.to(self.device)
-        units, random = (self.found * sizes).sum(1) / self.samples.double()
-        half = (2 * self.found[0].cumsum(0) >= self.samples).int().argmax()
+        units, random = (self.sufficient * sizes).sum(1) / self.samples.double()
+        half = (2 * self.sufficient[0].cumsum(0) >= self.samples).int().argmax()
         return {
             "units": units,
             "share": units / self.num_units,
             "median": sizes[half].double(),
-            "none": self.found[0, 0] / self.samples.double(),
+            "none": self.sufficient[0, 0] / self.samples.double(),
             "random": random,
             "support": self.samples,
         }

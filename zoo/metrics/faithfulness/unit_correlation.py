@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.metrics._checks import check_finite
 from zoo.metrics._correlation import spearman
 from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
@@ -17,23 +18,34 @@ class UnitCorrelation(Ablating):
     """Rank correlation of contributions with the drop of the logit without each unit, mean over inputs.
 
     Per input, Spearman's correlation (ties share their mean rank) between the contributions of units and the drop of
-    the explained logit when that one unit is taken out. 1: the order of units is that of their effects; 0: chance.
-    Differences within rounding error (of claims: that of single precision) count as ties. With the mean strength as
-    absence, what a unit adds to every input alike is no effect; so a contribution that is exact against 0 need not come
-    to 1.
+    the explained logit when that one unit is ablated. 1: the order of units is that of their effects; 0: chance.
+    Differences within rounding error (of contributions: that of single precision) count as ties. With the mean strength
+    as absence, what a unit adds to every input alike is no effect; therefore contributions that are exact relative to
+    strength 0 need not reach 1.
 
-    Further read-outs: ``undefined`` share of inputs left out because all claims or all effects are equal; ``tried``
-    units taken out in each input. Per unit: ``unit/effect`` mean absolute drop, ``unit/claim`` mean absolute
+    Further read-outs: ``undefined`` share of inputs left out because all contributions or all effects are equal;
+    ``tried`` units ablated in each input. Per unit: ``unit/effect`` mean absolute drop, ``unit/claim`` mean absolute
     contribution, both over the ``unit/tried`` inputs on which it was tried.
 
     Args:
         num_units: u.
         ablation: ``mean`` or ``zero``; see ``Ablating``.
-        most: units tried in each input. If there are more, half are those of the largest absolute contribution, half
-            are evenly spread over the order of the others, so that effects of units that claim none are record.
+        max_units: units tried in each input. If there are more, half are those of the largest absolute contribution,
+            half are evenly spread over the order of the others, so that effects of units without contribution count.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = UnitCorrelation(3, ablation="zero")
+        >>> strength = torch.tensor([[3.0, 1.0, 2.0]])
+        >>> def decide(mask, value):  # two classes; the first logit is the sum of the strengths
+        ...     total = torch.where(mask, value, strength).sum(-1, keepdim=True)
+        ...     return torch.cat([total, 0 * total], -1)
+        >>> contribution = torch.tensor([[3.0, 2.0, 1.0]])  # the order of the last two is wrong
+        >>> score.update(contribution, torch.tensor([0]), decide=decide)
+        >>> float(score.compute()["correctness"])
+        0.5
     """
 
     title = "Unit correlation"
@@ -50,10 +62,10 @@ class UnitCorrelation(Ablating):
     effect: Tensor
     claim: Tensor
 
-    def __init__(self, num_units: int, *, ablation: Ablation = "mean", most: int = 100) -> None:
+    def __init__(self, num_units: int, *, ablation: Ablation = "mean", max_units: int = 100) -> None:
         super().__init__(num_units, ablation)
-        self.most = count("most", most)
-        self.protocol = self._variant(type(self).protocol, ablation=ablation, most=self.most)
+        self.max_units = count("max_units", max_units)
+        self.protocol = self._variant(type(self).protocol, ablation=ablation, max_units=self.max_units)
         self._sum("total", dtype=torch.float64)
         self._sum("defined")
         self._sum("tried", num_units)
@@ -78,7 +90,7 @@ class UnitCorrelation(Ablating):
             y: not used.
             index: not used.
             decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, u)``.
-            value: ``(u,)`` or ``(b, u)`` strengths of units taken out; None for those of ``ablation``.
+            value: ``(u,)`` or ``(b, u)`` strengths of ablated units; None for those of ``ablation``.
 
         Raises:
             ValueError: if a shape does not fit.
@@ -86,19 +98,18 @@ class UnitCorrelation(Ablating):
         claim = self._checked(contribution, target)
         if not len(claim):
             return
-        ids = tried(claim, self.most)
+        ids = tried(claim, self.max_units)
         drop, noise = drops(decide, ids, self.absent(claim, value), target.to(claim.device), claim)
-        said = claim.gather(1, ids).double()
-        rounding = said.abs().amax(1, keepdim=True) * 4 * torch.finfo(torch.float32).eps
-        rho = spearman(_steps(said, rounding), _steps(drop, noise)).to(self.device)
+        contributions = claim.gather(1, ids).double()
+        rounding = contributions.abs().amax(1, keepdim=True) * 4 * torch.finfo(torch.float32).eps
+        rho = spearman(_steps(contributions, rounding), _steps(drop, noise)).to(self.device)
         known = rho.isfinite()
         self._add("total", rho.nan_to_num())
         self._add("defined", known.long())
         flat = ids.flatten().to(self.device)
         self.tried = self.tried + torch.bincount(flat, minlength=self.num_units)
-        for name, found in (("effect", drop), ("claim", said)):
-            found = found.abs().flatten().to(self.device)
-            setattr(self, name, getattr(self, name).index_add(0, flat, found))
+        self.effect = self.effect.index_add(0, flat, drop.abs().flatten().to(self.device))
+        self.claim = self.claim.index_add(0, flat, contributions.abs().flatten().to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """The correlation and its read-outs; see the class."""
@@ -113,13 +124,13 @@ class UnitCorrelation(Ablating):
         }
 
 
-def tried(contribution: Tensor, most: int) -> Tensor:
-    """Ids ``(b, k)`` of at most ``most`` units: half the largest in absolute value, half spread over the rest."""
+def tried(contribution: Tensor, limit: int) -> Tensor:
+    """Ids ``(b, k)`` of at most ``limit`` units: half the largest in absolute value, half spread over the rest."""
     order, u = contribution.abs().argsort(dim=1, descending=True, stable=True), contribution.shape[1]
-    if u <= most:
+    if u <= limit:
         return order
-    top = most // 2
-    rest = torch.linspace(top, u - 1, most - top, dtype=torch.float64, device=order.device).round().long()
+    top = limit // 2
+    rest = torch.linspace(top, u - 1, limit - top, dtype=torch.float64, device=order.device).round().long()
     return torch.cat([order[:, :top], order[:, rest]], 1)
 
 
@@ -129,9 +140,10 @@ def drops(decide: Decide, ids: Tensor, value: Tensor, target: Tensor, claim: Ten
     none = torch.zeros(1, b, u, dtype=torch.bool, device=claim.device)
     whole = decide(none, value.expand(1, b, u))
     left = []
-    for some in ids.split(max(1, CHUNK // (b * u)), 1):
-        mask = none.repeat(some.shape[1], 1, 1).scatter_(2, some.T[..., None], True)
+    for part in ids.split(max(1, CHUNK // (b * u)), 1):
+        mask = none.repeat(part.shape[1], 1, 1).scatter_(2, part.T[..., None], True)
         logits = decide(mask, value.expand(mask.shape))
+        check_finite("logits with a unit ablated", logits)
         left.append(logits.gather(2, target.expand(len(logits), b)[..., None])[..., 0].double())
     size = whole[0].double().abs().amax(1, keepdim=True) + u**0.5 * claim.double().abs().amax(1, keepdim=True)
     at = whole[0].gather(1, target[:, None]).double()

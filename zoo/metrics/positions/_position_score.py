@@ -1,4 +1,4 @@
-"""What the scores of positions share: they read whole sequences with position labels."""
+"""Base class of the scores of positions, which read whole sequences with position labels."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ class PositionScore(Score):
         """Yield arguments of ``update``, and the identity ``(b,)`` of each of their rows."""
 
     def evaluate_positions(self, evaluator: PositionEvaluator) -> None:
-        """PositionLabels a model."""
+        """Score a model on labeled sequences."""
         for rows, _ in self.measure(evaluator):
             self.update(*rows)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.capabilities import HasActivity, capability
+from zoo.metrics._checks import check_binary, check_finite
 from zoo.metrics.base import Record, Score, count, expect
 from zoo.registry import register
 
@@ -27,6 +28,12 @@ class DeadUnits(Score):
 
     Raises:
         ValueError: if there are no units.
+
+    Example:
+        >>> score = DeadUnits(2)
+        >>> score.update(torch.tensor([[True, False], [False, False]]))
+        >>> float(score.compute()["dead"])
+        0.5
     """
 
     title = "Dead units"
@@ -46,12 +53,13 @@ class DeadUnits(Score):
         """Add samples.
 
         Args:
-            fired: ``(b, u)`` bool.
+            fired: ``(b, u)`` bool, whether each unit was active.
 
         Raises:
-            ValueError: if the shape does not fit.
+            ValueError: if the shape does not fit or a value is neither 0 nor 1.
         """
         expect("fired", fired, None, self.num_units)
+        check_binary(self._field("fired"), fired)
         self._add("fired", fired.to(self.device).bool())
         self.samples = self.samples + len(fired)
 
@@ -72,12 +80,13 @@ class DeadUnits(Score):
 
 
 def fires(model: Any, batch: Batch, strength: Tensor) -> Tensor:
-    """``(b, u)`` bool, whether each unit is above 0 anywhere in each sample."""
+    """Return ``(b, u)`` bool, whether each unit is above 0 anywhere in each sample."""
     language_model = capability(model, HasActivity)
     if language_model is None:
         return strength > 0
-    found = []
+    active = []
     for x in batch.x.split(ROWS):
         value = language_model.activity(x).masked_fill((x < 0)[..., None], 0)
-        found.append((value > 0).any(1))
-    return torch.cat(found) if found else strength > 0
+        check_finite("activity", value)
+        active.append((value > 0).any(1))
+    return torch.cat(active) if active else strength > 0

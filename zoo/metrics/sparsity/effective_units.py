@@ -27,6 +27,12 @@ class EffectiveUnits(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = EffectiveUnits(3)
+        >>> score.update(torch.tensor([[9.0, 1.0, 0.0], [1.0, -1.0, 1.0]]))  # 1 unit carries 90 %; 3 are needed
+        >>> float(score.compute()["effective_units"])
+        2.0
     """
 
     title = "Effective units"
@@ -62,9 +68,10 @@ class EffectiveUnits(Score):
             contribution: ``(b, u)`` what each unit adds to the answer.
 
         Raises:
-            ValueError: if the shape does not fit.
+            ValueError: if the shape does not fit or a number is not finite.
         """
         expect("contribution", contribution, None, self.num_units)
+        self._finite(contribution=contribution)
         weight = contribution.detach().to(self.device).double().abs()
         ranked = weight.sort(1).values
         total = ranked.sum(1, keepdim=True)

@@ -16,7 +16,8 @@ class Redundancy(Score):
     Two units are duplicates if their contributions to the true class, over all inputs, differ by at most ``TOLERANCE``
     of their own size (root mean squares), or correlate above ``correlation``. The second counts only if both contribute
     to at least ``support`` inputs, since few inputs correlate by chance. Units that never contribute (the ``dead`` of
-    ``EffectiveUnits``) duplicate nothing. Vocabularies above ``LARGEST`` units have no value: the products of all
+    ``EffectiveUnits``) duplicate nothing, nor do those whose mean square is below ``SMALLEST``: the products of double
+    precision cannot tell them apart. Vocabularies above ``LARGEST`` units have no value: the products of all
     pairs would not fit into memory.
 
     Further read-outs: ``equal`` share of units that repeat one within the tolerance. Per unit: ``unit/repeats`` the
@@ -29,6 +30,13 @@ class Redundancy(Score):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> score = Redundancy(3)
+        >>> score.update(torch.tensor([[1.0, 2.0, 1.0], [3.0, 0.0, 3.0]]))  # the third unit repeats the first
+        >>> values = score.compute()
+        >>> round(float(values["duplicate"]), 4), values["unit/repeats"].tolist()
+        (0.3333, [-1, -1, 0])
     """
 
     title = "Redundancy"
@@ -37,7 +45,9 @@ class Redundancy(Score):
     requires = frozenset({"units"})
     protocol = "zoo-duplicates-v1"
     higher_is_better = False
-    TOLERANCE, LARGEST = 1e-6, 4096
+    TOLERANCE = 1e-6  # of the root mean squares
+    LARGEST = 4096  # units
+    SMALLEST = 1e-280  # mean square
     used: Tensor
     total: Tensor
     product: Tensor
@@ -60,15 +70,17 @@ class Redundancy(Score):
             contribution: ``(b, u)`` what each unit adds to the answer.
 
         Raises:
-            ValueError: if the shape does not fit.
+            ValueError: if the shape does not fit or a number is not finite.
         """
         expect("contribution", contribution, None, self.num_units)
+        self._finite(contribution=contribution)
         if self.num_units > self.LARGEST:
             return
-        found = contribution.detach().to(self.device).double()
-        self.used, self.total = self.used + (found != 0).sum(0), self.total + found.sum(0)
-        self.product = self.product + found.T @ found
-        self.samples = self.samples + len(found)
+        rows = contribution.detach().to(self.device).double()
+        self.used = self.used + (rows != 0).sum(0)
+        self.total = self.total + rows.sum(0)
+        self.product = self.product + rows.T @ rows
+        self.samples = self.samples + len(rows)
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
@@ -78,9 +90,11 @@ class Redundancy(Score):
         """The share and its read-outs; see the class."""
         if self.num_units > self.LARGEST:
             return {"duplicate": torch.tensor(torch.nan), "support": self.samples}
-        n, live = self.samples.double(), self.used > 0
-        mean, square = self.total / n, self.product / n
+        n = self.samples.double()
+        mean = self.total / n
+        square = self.product / n
         power = square.diagonal()
+        live = power > self.SMALLEST
         sizes = power[:, None] + power
         equal = sizes - 2 * square <= self.TOLERANCE**2 * sizes
         around = square - mean[:, None] * mean

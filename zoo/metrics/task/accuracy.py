@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from zoo.metrics._checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.registry import register
 
@@ -15,6 +16,12 @@ class Accuracy(Score):
     """Share of inputs whose highest logit is that of the true class, in 0..1, and the mean ``cross_entropy`` in nats.
 
     Of several equal highest logits the first class counts as the answer.
+
+    Example:
+        >>> score = Accuracy()
+        >>> score.update(torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1, 1, 1]))
+        >>> float(score.compute()["accuracy"])
+        0.5
     """
 
     title = "Accuracy"
@@ -37,15 +44,13 @@ class Accuracy(Score):
             y: ``(b,)`` int64 true class.
 
         Raises:
-            ValueError: if a shape does not fit or a class is not one of the logits'.
+            ValueError: if a shape does not fit, a logit is not finite or a class is not one of the logits'.
         """
         expect("logits", logits, None, None)
         expect("y", y, len(logits))
         logits, y = logits.detach().to(self.device).double(), y.to(self.device)
-        if bool(((y < 0) | (y >= logits.shape[1])).any()):
-            raise ValueError(
-                f"y holds {int(y.min())} to {int(y.max())}; the logits have classes 0 to {logits.shape[1] - 1}"
-            )
+        self._finite(logits=logits)
+        check_classes(self._field("y"), y, logits.shape[1])
         self._add("correct", logits.argmax(1) == y)
         self._add("loss", cross_entropy(logits, y, reduction="none"))
         self._add("samples", torch.ones_like(y))
