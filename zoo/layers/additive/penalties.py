@@ -1,0 +1,122 @@
+"""Quadratic penalties of additive terms: slope and curvature along ordered bins, ridge on unordered ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from zoo.layers.additive.bins import ColumnBins
+
+RIDGE = 1e-6  # of every penalty; keeps the optimum unique where neither rows nor smoothness decide
+
+
+@dataclass(frozen=True)
+class Component:
+    """One quadratic form ``T' S T`` on the cells of a term, with its own strength.
+
+    Args:
+        term: Position of the term.
+        name: "slope", "curvature", "ridge" or "surface".
+        matrix: S, shape (cells, cells).
+        rank: Rank of S.
+    """
+
+    term: int
+    name: str
+    matrix: sp.csr_matrix
+    rank: int
+
+
+def bin_gaps(bins: ColumnBins) -> np.ndarray:
+    """Return the distances between neighboring value bins, shape (m - 1,), which add up to at most 1.
+
+    The distance is the mean of the share of training rows and the share of the value range (between the 2nd and the
+    98th percentile) that lie between two bin centers, so that a penalty per distance does not depend on the number
+    of bins.
+    """
+    counts = bins.counts[1:-1]
+    if len(counts) < 2:
+        return np.zeros(0)
+    mass = np.cumsum(counts) - counts / 2
+    rank = mass / max(counts.sum(), 1e-300)
+    if bins.kind != "number":
+        return np.full(len(counts) - 1, 1.0 / (len(counts) - 1))
+    edges = np.concatenate([[bins.minimum], bins.cuts, [bins.maximum]])
+    center = (edges[:-1] + edges[1:]) / 2
+    low, high = np.interp([0.02, 0.98], rank, center)
+    value = np.clip((center - low) / max(high - low, 1e-300), 0, 1)
+    gaps = (np.diff(rank) + np.diff(value)) / 2
+    return np.maximum(gaps, 0.5 * gaps.mean())
+
+
+def axis_matrices(bins: ColumnBins) -> dict[str, sp.csr_matrix]:
+    """Return the penalty matrices of one axis, shape (size, size), by name."""
+    size = bins.size
+    values = size - 2
+    if not bins.is_ordered or values < 2:
+        return {"ridge": sp.identity(size, format="csr")}
+    gaps = bin_gaps(bins)
+    step = sp.diags([-np.ones(values - 1), np.ones(values - 1)], [0, 1], shape=(values - 1, values), format="csr")
+    place = sp.csr_matrix((np.ones(values), (np.arange(values), np.arange(1, size - 1))), shape=(values, size))
+    step = step @ place
+    slope = step.T @ sp.diags(1 / gaps) @ step
+    matrices = {"slope": slope.tocsr()}
+    if values > 2:
+        bend = sp.diags([-np.ones(values - 2), np.ones(values - 2)], [0, 1], shape=(values - 2, values - 1))
+        curve = bend @ sp.diags(1 / gaps) @ step
+        matrices["curvature"] = (curve.T @ sp.diags(2 / (gaps[1:] + gaps[:-1])) @ curve).tocsr()
+    return matrices
+
+
+def term_components(term: int, bins: tuple[ColumnBins, ...]) -> list[Component]:
+    """Return the penalty components of a main (one column) or of a pair (two columns)."""
+    if len(bins) == 1:
+        ranks = {"slope": bins[0].size - 3, "curvature": bins[0].size - 4, "ridge": int(np.sum(bins[0].counts > 0))}
+        return [Component(term, name, matrix, ranks[name]) for name, matrix in axis_matrices(bins[0]).items()]
+    first, second = (axis_matrices(axis) for axis in bins)
+    eyes = [sp.identity(axis.size, format="csr") for axis in bins]
+    a = first.get("slope", eyes[0])
+    b = second.get("slope", eyes[1])
+    matrix = sp.kron(a, eyes[1]) / bins[1].size + sp.kron(eyes[0], b) / bins[0].size
+    matrix = matrix + sp.identity(matrix.shape[0]) / matrix.shape[0]
+    rank = (int(np.sum(bins[0].counts > 0)) - 1) * (int(np.sum(bins[1].counts > 0)) - 1)
+    return [Component(term, "surface", matrix.tocsr(), max(rank, 1))]
+
+
+def marginal_operator(shape: tuple[int, ...], counts: np.ndarray) -> sp.csr_matrix:
+    """Return the weighted means that a pure term has at zero: the mean of a main, all row and column means of a pair.
+
+    Args:
+        shape: Bins of the axes.
+        counts: Weight of every cell, flattened, shape (cells,).
+
+    Returns:
+        A matrix of shape (means, cells); a mean over weight w is scaled by the square root of its share of rows.
+    """
+    total = max(counts.sum(), 1e-300)
+    if len(shape) == 1:
+        return sp.csr_matrix(counts[None, :] / total)
+    rows, columns = np.divmod(np.arange(len(counts)), shape[1])
+    index = np.concatenate([rows, shape[0] + columns])
+    weight = np.concatenate([counts, counts])
+    sums = np.bincount(index, weights=weight, minlength=sum(shape))
+    scale = weight / np.sqrt(np.maximum(sums[index], 1e-300) * total)
+    return sp.csr_matrix((scale, (index, np.tile(np.arange(len(counts)), 2))), shape=(sum(shape), len(counts)))
+
+
+def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, strength: float) -> sp.csr_matrix:
+    """Return the part of a term's penalty that no path varies, shape (cells, cells).
+
+    A small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered columns, which have no
+    neighbors, and ``strength`` on the weighted means, which makes the term centered (a main) or pure (a pair).
+    """
+    shape = tuple(axis.size for axis in bins)
+    ridge = np.full(shape, RIDGE)
+    for axis, column in enumerate(bins):
+        if column.is_ordered:
+            edge = np.moveaxis(ridge, axis, 0)
+            edge[[0, -1]] = 1.0
+    means = marginal_operator(shape, counts)
+    return (sp.diags(ridge.ravel()) + strength * (means.T @ means)).tocsr()

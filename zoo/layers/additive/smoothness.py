@@ -1,0 +1,68 @@
+"""Smoothness of every term by empirical Bayes: the generalized Fellner-Schall iteration (Wood and Fasiolo, 2017)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cho_factor
+from scipy.linalg.lapack import dpotri
+
+from zoo.layers.additive.assemble import Assembly
+from zoo.layers.additive.convex import ConvexProblem
+from zoo.layers.additive.losses import Loss
+
+LOWEST = 1e-4
+HIGHEST = {"slope": 1e5, "curvature": 1e3, "ridge": 1e5, "surface": 1e5}
+
+
+def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    """Return the strengths of all components that approximately maximize the marginal likelihood.
+
+    Every iteration takes one Newton solve and multiplies the strength of a component S by
+    ``phi (tr(P^- S) - tr(H^-1 S)) / (theta' S theta)``, with P the penalty of the term, H the Hessian of the
+    objective and phi the residual variance (1 for classification).
+
+    Args:
+        assembly: Terms with their penalties and the one-hot design.
+        loss: Loss of the same rows.
+        strengths: Start, shape (components,).
+        steps: Iterations.
+
+    Returns:
+        Strengths, shape (components,), and the tables of the last solve, shape (D + 1, c).
+    """
+    strengths = strengths.copy()
+    theta, factors = None, None
+    classes = loss.classes
+    problem = ConvexProblem(assembly.design, loss, assembly.penalty(strengths), assembly.starts)
+    for _ in range(steps):
+        problem.set_penalty(assembly.penalty(strengths))
+        solution, factors = problem.solve(theta, tolerance=1e-5, preconditioner=factors)
+        theta = solution.theta
+        outputs = loss.mean_outputs(assembly.design @ theta)
+        everything = np.arange(len(theta))
+        inverses = []
+        for k in range(classes):
+            factor, _ = cho_factor(problem.hessian_block(outputs, k, everything), lower=True, overwrite_a=True)
+            inverse = dpotri(factor, lower=1, overwrite_c=1)[0]
+            inverses.append(np.tril(inverse) + np.tril(inverse, -1).T)
+        share = (classes - 1) / classes if classes > 1 else 1.0
+        dispersion = 1.0
+        new = strengths.copy()
+        if loss.task == "regression":
+            free = len(theta) - float(np.sum(inverses[0] * problem.penalty.toarray()))
+            residual = 2 * loss.value(assembly.design @ theta)
+            dispersion = residual / max(loss.weights.sum() - free, 0.1 * loss.weights.sum())
+        for c, component in enumerate(assembly.components):
+            low, high = assembly.starts[component.term], assembly.starts[component.term + 1]
+            matrix = component.matrix.toarray()
+            prior = assembly.prior_trace(c, strengths) * (classes - 1 if classes > 1 else 1)
+            posterior = sum(float(np.sum(inverse[low:high, low:high] * matrix)) for inverse in inverses) * share
+            table = theta[low:high]
+            energy = float(np.sum(table * (matrix @ table)))
+            ratio = dispersion * max(prior - posterior, 1e-12 * prior) / max(energy, 1e-300)
+            new[c] = np.clip(strengths[c] * np.clip(ratio, 0.1, 10.0) ** 1.5, LOWEST, HIGHEST[component.name])
+        moved = np.abs(np.log(new / strengths)).max()
+        strengths = new
+        if moved < 0.1:
+            break
+    return strengths, theta
