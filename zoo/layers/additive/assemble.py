@@ -19,7 +19,7 @@ class Assembly:
         anchor: Strength on the weighted means, as a share of the total weight.
     """
 
-    def __init__(self, term_bins: list[tuple[ColumnBins, ...]], codes: np.ndarray, weights: np.ndarray, anchor: float = 1.0):
+    def __init__(self, term_bins: list[tuple[ColumnBins, ...]], codes: np.ndarray, weights: np.ndarray, anchor: float = 1.0, jumps: tuple[int, ...] = ()):
         n, count = codes.shape
         self.term_bins = term_bins
         self.cells = np.array([int(np.prod([axis.size for axis in bins])) for bins in term_bins], dtype=np.int64)
@@ -35,7 +35,7 @@ class Assembly:
         strength = anchor * float(weights.sum())
         fixed = [fixed_penalty(bins, counts, strength) for bins, counts in zip(term_bins, self.counts, strict=True)]
         self.fixed = sp.block_diag(fixed, format="coo") if fixed else sp.coo_matrix((0, 0))
-        self.components: list[Component] = [c for k, bins in enumerate(term_bins) for c in term_components(k, bins)]
+        self.components: list[Component] = [c for k, bins in enumerate(term_bins) for c in term_components(k, bins, k in jumps)]
         entries = [component.matrix.tocoo() for component in self.components]
         offset = [self.starts[component.term] for component in self.components]
         self._rows = np.concatenate([self.fixed.row, *[e.row + o for e, o in zip(entries, offset, strict=True)]])

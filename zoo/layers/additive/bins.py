@@ -25,6 +25,7 @@ class ColumnBins:
         counts: Weight of the training rows of every bin, length m + 2.
         minimum: Smallest training value of a number.
         maximum: Largest training value of a number.
+        positions: Ascending places of the value bins of an ordered column in [0, 1], length m; see `bin_positions`.
         missing: Cells that count as missing beside None and NaN.
 
     Example:
@@ -40,6 +41,7 @@ class ColumnBins:
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0))
     minimum: float = float("nan")
     maximum: float = float("nan")
+    positions: np.ndarray = field(default_factory=lambda: np.zeros(0))
     missing: tuple[str, ...] = MISSING_MARKERS
 
     def __post_init__(self) -> None:
@@ -47,6 +49,7 @@ class ColumnBins:
             raise ValueError(f"column {self.name!r} has kind {self.kind!r}; expected one of {', '.join(KINDS)}")
         object.__setattr__(self, "cuts", np.asarray(self.cuts, dtype=np.float64))
         object.__setattr__(self, "counts", np.asarray(self.counts, dtype=np.float64))
+        object.__setattr__(self, "positions", np.asarray(self.positions, dtype=np.float64))
         object.__setattr__(self, "labels", tuple(tuple(group) for group in self.labels))
         if np.any(np.diff(self.cuts) <= 0):
             raise ValueError(f"cuts of column {self.name!r} are not ascending; sort them and drop repeated values")
@@ -94,7 +97,13 @@ class ColumnBins:
 
     def to_dict(self) -> dict:
         """Return plain Python values for YAML or JSON; ``from_dict`` reads them back without loss."""
-        state = {"name": self.name, "kind": self.kind, "counts": self.counts.tolist(), "missing": list(self.missing)}
+        state = {
+            "name": self.name,
+            "kind": self.kind,
+            "counts": self.counts.tolist(),
+            "positions": self.positions.tolist(),
+            "missing": list(self.missing),
+        }
         if self.kind == "number":
             return state | {"cuts": self.cuts.tolist(), "minimum": self.minimum, "maximum": self.maximum}
         return state | {"labels": [list(group) for group in self.labels]}
@@ -148,7 +157,26 @@ def fit_bins(
         groups = _group_labels(name, kind, labels, rows, order, rare)
         bins = ColumnBins(name, kind, labels=groups, missing=missing)
     counts = np.bincount(bins.transform(values), weights=weights, minlength=bins.size)
-    return ColumnBins(**{**bins.__dict__, "counts": counts})
+    bins = ColumnBins(**{**bins.__dict__, "counts": counts})
+    return ColumnBins(**{**bins.__dict__, "positions": bin_positions(bins)}) if bins.is_ordered else bins
+
+
+def bin_positions(bins: ColumnBins) -> np.ndarray:
+    """Return the places of the value bins of an ordered column in [0, 1], shape (m,).
+
+    A place is the mean of the share of training rows below it, the share of the value range (between the 2nd and the
+    98th percentile) and the share of bins, so that neither heavy tails nor many equal rows hide a part of the axis.
+    """
+    counts = bins.counts[1:-1]
+    index = (np.arange(len(counts)) + 0.5) / max(len(counts), 1)
+    if bins.kind != "number" or len(counts) < 2:
+        return index
+    rank = (np.cumsum(counts) - counts / 2) / max(counts.sum(), 1e-300)
+    edges = np.concatenate([[bins.minimum], bins.cuts, [bins.maximum]])
+    center = edges[:-1] / 2 + edges[1:] / 2
+    low, high = np.interp([0.02, 0.98], rank, center)
+    value = np.clip((center - low) / max(high - low, 1e-300), 0, 1)
+    return (rank + value + index) / 3
 
 
 def _group_labels(name, kind, labels, rows, order, rare) -> tuple[tuple[str, ...], ...]:
@@ -214,15 +242,20 @@ def coarsen(bins: ColumnBins, max_bins: int) -> tuple[ColumnBins, np.ndarray]:
     if len(inner) <= max_bins:
         return bins, np.arange(bins.size)
     if bins.is_ordered:
-        middle = np.cumsum(inner) - inner / 2
-        group = np.minimum((middle / max(inner.sum(), 1e-300) * max_bins).astype(int), max_bins - 1)
+        rank = (np.cumsum(inner) - inner / 2) / max(inner.sum(), 1e-300)
+        index = (np.arange(len(inner)) + 0.5) / len(inner)
+        half = max_bins // 2
+        group = (rank * half).astype(int) + (index * (half)).astype(int)
         group = np.unique(group, return_inverse=True)[1]
     else:
         group = np.minimum(np.arange(len(inner)), max_bins - 1)
     total = int(group.max()) + 1
     lookup = np.concatenate([[0], 1 + group, [total + 1]])
     counts = np.bincount(lookup, weights=bins.counts, minlength=total + 2)
-    changes = {"counts": counts}
+    changes: dict = {"counts": counts}
+    if bins.is_ordered:
+        mass = inner + 1e-9 * max(inner.sum(), 1e-300)
+        changes["positions"] = np.bincount(group, mass * bins.positions) / np.bincount(group, mass)
     if bins.kind == "number":
         changes["cuts"] = bins.cuts[np.flatnonzero(np.diff(group))]
     else:

@@ -135,7 +135,7 @@ class ConvexProblem:
             length = 1.0
             while True:
                 new_value = self.value(theta + length * direction, scores + length * change)
-                if new_value <= value + 1e-4 * length * slope or length < 1e-6:
+                if new_value <= value + 1e-4 * length * slope + 1e-13 * abs(value) or length < 1e-6:
                     break
                 length *= 0.5
             if new_value > value + 1e-12 * abs(value):

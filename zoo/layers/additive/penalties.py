@@ -18,7 +18,7 @@ class Component:
 
     Args:
         term: Position of the term.
-        name: "slope", "curvature", "ridge" or "surface".
+        name: "slope", "curvature", "ridge", "jumps" or "surface".
         matrix: S, shape (cells, cells).
         rank: Rank of S.
     """
@@ -30,25 +30,9 @@ class Component:
 
 
 def bin_gaps(bins: ColumnBins) -> np.ndarray:
-    """Return the distances between neighboring value bins, shape (m - 1,), which add up to at most 1.
-
-    The distance is the mean of the share of training rows and the share of the value range (between the 2nd and the
-    98th percentile) that lie between two bin centers, so that a penalty per distance does not depend on the number
-    of bins.
-    """
-    counts = bins.counts[1:-1]
-    if len(counts) < 2:
-        return np.zeros(0)
-    mass = np.cumsum(counts) - counts / 2
-    rank = mass / max(counts.sum(), 1e-300)
-    if bins.kind != "number":
-        return np.full(len(counts) - 1, 1.0 / (len(counts) - 1))
-    edges = np.concatenate([[bins.minimum], bins.cuts, [bins.maximum]])
-    center = (edges[:-1] + edges[1:]) / 2
-    low, high = np.interp([0.02, 0.98], rank, center)
-    value = np.clip((center - low) / max(high - low, 1e-300), 0, 1)
-    gaps = (np.diff(rank) + np.diff(value)) / 2
-    return np.maximum(gaps, 0.5 * gaps.mean())
+    """Return the distances between neighboring value bins, shape (m - 1,), at least a third of their mean."""
+    gaps = np.diff(bins.positions)
+    return np.maximum(gaps, gaps.mean() / 3)
 
 
 def axis_matrices(bins: ColumnBins) -> dict[str, sp.csr_matrix]:
@@ -70,8 +54,11 @@ def axis_matrices(bins: ColumnBins) -> dict[str, sp.csr_matrix]:
     return matrices
 
 
-def term_components(term: int, bins: tuple[ColumnBins, ...]) -> list[Component]:
-    """Return the penalty components of a main (one column) or of a pair (two columns)."""
+def term_components(term: int, bins: tuple[ColumnBins, ...], jumps: bool = False) -> list[Component]:
+    """Return the penalty components of a main (one column), of its jumps or of a pair (two columns)."""
+    if jumps:
+        size = bins[0].size
+        return [Component(term, "jumps", sp.identity(size, format="csr"), int(np.sum(bins[0].counts > 0)))]
     if len(bins) == 1:
         ranks = {"slope": bins[0].size - 3, "curvature": bins[0].size - 4, "ridge": int(np.sum(bins[0].counts > 0))}
         return [Component(term, name, matrix, ranks[name]) for name, matrix in axis_matrices(bins[0]).items()]

@@ -11,7 +11,7 @@ from zoo.layers.additive.convex import ConvexProblem
 from zoo.layers.additive.losses import Loss
 
 LOWEST = 1e-4
-HIGHEST = {"slope": 1e5, "curvature": 1e3, "ridge": 1e5, "surface": 1e5}
+HIGHEST = {"slope": 1e5, "curvature": 1e3, "ridge": 1e5, "jumps": 1e5, "surface": 1e5}
 
 
 def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps: int = 30) -> tuple[np.ndarray, np.ndarray]:
