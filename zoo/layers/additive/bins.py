@@ -95,6 +95,25 @@ class ColumnBins:
             return f"{self.cuts[-1]:g} or more"
         return f"{self.cuts[code - 2]:g} to {self.cuts[code - 1]:g}"
 
+    def lookup_in(self, coarse: ColumnBins) -> np.ndarray:
+        """Return the bin of a coarser binning of the same column for every bin of this one, shape (size,).
+
+        Raises:
+            ValueError: A bin of this binning is divided by the other.
+        """
+        if self.kind == "number":
+            if not np.isin(coarse.cuts, self.cuts).all():
+                raise ValueError(f"the cuts of column {self.name!r} are no subset of the finer cuts; merge both first")
+            low = np.concatenate([[-np.inf], self.cuts])
+            inner = 1 + np.searchsorted(coarse.cuts, low, side="right")
+        else:
+            group_of = {label: j for j, group in enumerate(coarse.labels, 1) for label in group}
+            targets = [{group_of.get(label, coarse.size - 1) for label in group} for group in self.labels]
+            if any(len(target) > 1 for target in targets):
+                raise ValueError(f"labels pooled in one bin of column {self.name!r} are apart in the other binning")
+            inner = np.array([target.pop() for target in targets], dtype=np.int64)
+        return np.concatenate([[0], inner, [coarse.size - 1]]).astype(np.int64)
+
     def to_dict(self) -> dict:
         """Return plain Python values for YAML or JSON; ``from_dict`` reads them back without loss."""
         state = {

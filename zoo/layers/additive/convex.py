@@ -8,10 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cho_factor, cho_solve
 
+from zoo.layers.additive.assemble import Assembly
 from zoo.layers.additive.losses import Loss
 
-BLOCK = 1800  # largest dense block of the preconditioner
-ROWS_OF_PRECONDITIONER = 60_000
+JOINT_CELLS = 2500  # largest dense block of mains in the preconditioner
+JOINT_ROWS = 60_000  # rows that estimate this block when there are more
+STALE_PRODUCTS = 15  # conjugate gradient steps after which the preconditioner is computed anew
 
 
 @dataclass
@@ -32,13 +34,14 @@ class Solution:
 
 
 class Preconditioner:
-    """Cholesky factors of diagonal blocks of the Hessian, for every class."""
+    """Cholesky factors of diagonal blocks of the Hessian: all mains with the intercept, and every pair."""
 
     def __init__(self, problem: ConvexProblem, theta: np.ndarray) -> None:
         outputs = problem.loss.mean_outputs(problem.design @ theta)
+        diagonal = problem.transposed @ problem.loss.curvature(outputs)
         self.blocks = problem.blocks
         self.factors = [
-            [cho_factor(problem.hessian_block(outputs, k, block), lower=True, check_finite=False) for block in self.blocks]
+            [problem.factor(outputs, diagonal, k, position) for position in range(len(self.blocks))]
             for k in range(problem.loss.classes)
         ]
 
@@ -52,47 +55,63 @@ class Preconditioner:
 
 
 class ConvexProblem:
-    """Minimize ``sum of losses + 1/2 theta' P theta`` over tables and intercept.
+    """Minimize ``sum of losses + 1/2 theta' P theta`` over the tables of all terms and the intercept.
 
     Args:
-        design: One-hot cells of every row and a last column of ones, shape (n, D + 1).
-        loss: Loss of the rows.
-        penalty: P without the intercept's row and column, shape (D, D).
-        starts: First cell of every term, ascending, and D; blocks of the preconditioner end at terms.
+        assembly: Terms, their one-hot design and penalties; mains come before pairs.
+        loss: Loss of the rows of the design.
+        strengths: Strength of every penalty component, shape (components,).
+        rows: Rows of the design to fit, all when None; the loss belongs to them.
     """
 
-    def __init__(self, design: sp.csr_matrix, loss: Loss, penalty: sp.csr_matrix, starts: np.ndarray) -> None:
-        self.design = design
-        self.transposed = design.T
+    def __init__(self, assembly: Assembly, loss: Loss, strengths: np.ndarray, rows: np.ndarray | None = None) -> None:
+        self.design = assembly.design if rows is None else assembly.design[rows]
+        self.transposed = self.design.T
         self.loss = loss
         self.total = float(loss.weights.sum())
-        self.set_penalty(penalty)
-        self.blocks = _blocks(starts)
+        self.assembly = assembly
+        width = int(assembly.starts[-1])
+        joint = int(assembly.starts[assembly.mains])
+        first = 0 if joint > JOINT_CELLS else assembly.mains
+        head = [np.append(np.arange(joint if first else 0), width)]
+        self.blocks = head + [np.arange(assembly.starts[k], assembly.starts[k + 1]) for k in range(first, len(assembly.cells))]
+        self._joint_design: sp.csr_matrix | None = None
+        self.set_strengths(strengths)
 
-    def set_penalty(self, penalty: sp.csr_matrix) -> None:
-        """Replace the penalty, shape (D, D)."""
-        self.penalty = sp.block_diag([penalty, sp.csr_matrix((1, 1))], format="csr")
+    def set_strengths(self, strengths: np.ndarray) -> None:
+        """Replace the strengths of the penalty components, shape (components,)."""
+        self.penalty = sp.block_diag([self.assembly.penalty(strengths), sp.csr_matrix((1, 1))], format="csr")
 
-    def hessian_block(self, outputs: np.ndarray, k: int, block: np.ndarray) -> np.ndarray:
-        """Return the Hessian of class k on some cells, dense; from a subset of the rows when there are many."""
-        stride = -(-len(outputs) // ROWS_OF_PRECONDITIONER)
+    def factor(self, outputs: np.ndarray, diagonal: np.ndarray, k: int, position: int):
+        """Return the Cholesky factor of one block of the Hessian of class k."""
+        hessian = self.hessian(outputs, k) if position == 0 else np.diag(diagonal[self.blocks[position], k])
+        if position > 0:
+            low, high = self.blocks[position][[0, -1]]
+            hessian += self.penalty[low : high + 1, low : high + 1].toarray()
+        jitter = 1e-11 * float(np.trace(hessian)) / len(hessian)
+        for _ in range(8):
+            try:
+                shifted = hessian + jitter * np.identity(len(hessian))
+                return cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+            except np.linalg.LinAlgError:
+                jitter *= 100
+        raise ValueError("the Hessian is not positive definite; raise the ridge or drop columns that repeat each other")
+
+    def hessian(self, outputs: np.ndarray, k: int) -> np.ndarray:
+        """Return the dense Hessian of the first block for class k; from every s-th row when there are many."""
+        block = self.blocks[0]
+        stride = -(-len(outputs) // JOINT_ROWS)
+        if self._joint_design is None:
+            self._joint_design = self.design[::stride][:, block] if len(block) <= JOINT_CELLS + 1 else self.design
+        design = self._joint_design
         weights = self.loss.curvature(outputs)[::stride, k] * stride
-        design = self.design[::stride] if stride > 1 else self.design
-        if len(block) < design.shape[1]:
-            design = design[:, block]
-        weighted = sp.csr_matrix((design.data * np.repeat(weights, np.diff(design.indptr)), design.indices, design.indptr), design.shape)
-        hessian = (design.T @ weighted).toarray()
-        hessian += self.penalty[block][:, block].toarray()
-        hessian[np.diag_indices_from(hessian)] += 1e-10 * self.total / len(outputs)
-        return hessian
+        data = design.data * np.repeat(weights, np.diff(design.indptr))
+        weighted = sp.csr_matrix((data, design.indices, design.indptr), design.shape)
+        return (design.T @ weighted).toarray() + self.penalty[block][:, block].toarray()
 
     def value(self, theta: np.ndarray, scores: np.ndarray) -> float:
         """Return the objective at given scores ``design @ theta``."""
         return self.loss.value(scores) + 0.5 * float(np.sum(theta * (self.penalty @ theta)))
-
-    def gradient(self, theta: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-        """Return the derivative of the objective, shape (D + 1, c)."""
-        return self.transposed @ self.loss.gradient(outputs) + self.penalty @ theta
 
     def solve(
         self,
@@ -112,40 +131,36 @@ class ConvexProblem:
         if theta is None:
             theta = np.zeros((self.design.shape[1], self.loss.classes))
             theta[-1] = self.loss.constant()
-        age = 0
-        if preconditioner is None:
-            preconditioner = Preconditioner(self, theta)
+        preconditioner = preconditioner or Preconditioner(self, theta)
         scores = self.design @ theta
         value = self.value(theta, scores)
-        kkt, step = np.inf, 0
+        age, kkt, step = 0, np.inf, 0
         for step in range(max_steps + 1):
             outputs = self.loss.mean_outputs(scores)
-            gradient = self.gradient(theta, outputs)
+            gradient = self.transposed @ self.loss.gradient(outputs) + self.penalty @ theta
             kkt = float(np.abs(gradient).max()) / self.total
             if kkt <= tolerance or step == max_steps:
                 break
-            accuracy = min(0.1, kkt**0.5)
-            direction, products = self._conjugate_gradients(outputs, gradient, preconditioner, accuracy)
+            direction, products = self._direction(outputs, gradient, preconditioner, min(0.1, kkt**0.5))
             age += 1
-            if products > 12 and age > 1:
+            if products > STALE_PRODUCTS and age > 2:
                 preconditioner = Preconditioner(self, theta)
                 age = 0
             change = self.design @ direction
             slope = float(np.sum(gradient * direction))
-            length = 1.0
-            while True:
-                new_value = self.value(theta + length * direction, scores + length * change)
-                if new_value <= value + 1e-4 * length * slope + 1e-13 * abs(value) or length < 1e-6:
-                    break
+            length, rounding = 1.0, 1e-12 * abs(value)
+            new_value = self.value(theta + direction, scores + change)
+            while new_value > value + 1e-4 * length * slope + rounding and length > 1e-6:
                 length *= 0.5
-            if new_value > value + 1e-12 * abs(value):
+                new_value = self.value(theta + length * direction, scores + length * change)
+            if new_value > value + rounding:
                 break
             theta = theta + length * direction
             scores = scores + length * change
             value = new_value
         return Solution(theta, kkt, value / self.total, step), preconditioner
 
-    def _conjugate_gradients(self, outputs, gradient, preconditioner, accuracy) -> tuple[np.ndarray, int]:
+    def _direction(self, outputs, gradient, preconditioner, accuracy) -> tuple[np.ndarray, int]:
         direction = np.zeros_like(gradient)
         residual = -gradient
         target = accuracy * np.linalg.norm(gradient)
@@ -153,9 +168,9 @@ class ConvexProblem:
         search = z
         energy = float(np.sum(residual * z))
         count = 0
-        for count in range(1, 201):  # noqa: B007
-            scores = self.loss.curvature_product(outputs, self.design @ search)
-            product = self.transposed @ scores + self.penalty @ search
+        while count < 200:
+            count += 1
+            product = self.transposed @ self.loss.curvature_product(outputs, self.design @ search) + self.penalty @ search
             length = energy / float(np.sum(search * product))
             direction = direction + length * search
             residual = residual - length * product
@@ -166,15 +181,3 @@ class ConvexProblem:
             search = z + (new_energy / energy) * search
             energy = new_energy
         return direction, count
-
-
-def _blocks(starts: np.ndarray) -> list[np.ndarray]:
-    width = int(starts[-1])
-    if width + 1 <= BLOCK:
-        return [np.arange(width + 1)]
-    blocks: list[list[int]] = [[width]]
-    for low, high in zip(starts[:-1], starts[1:], strict=True):
-        if len(blocks[-1]) + high - low > BLOCK and len(blocks[-1]) > 1:
-            blocks.append([])
-        blocks[-1].extend(range(low, high))
-    return [np.asarray(sorted(block)) for block in blocks]

@@ -54,22 +54,28 @@ def axis_matrices(bins: ColumnBins) -> dict[str, sp.csr_matrix]:
     return matrices
 
 
-def term_components(term: int, bins: tuple[ColumnBins, ...], jumps: bool = False) -> list[Component]:
+def term_components(term: int, bins: tuple[ColumnBins, ...], role: str) -> list[Component]:
     """Return the penalty components of a main (one column), of its jumps or of a pair (two columns)."""
-    if jumps:
-        size = bins[0].size
-        return [Component(term, "jumps", sp.identity(size, format="csr"), int(np.sum(bins[0].counts > 0)))]
+    if role == "jumps":
+        inner = np.ones(bins[0].size)
+        inner[[0, -1]] = 0.0
+        return [Component(term, "jumps", sp.diags(inner).tocsr(), bins[0].size - 3)]
     if len(bins) == 1:
-        ranks = {"slope": bins[0].size - 3, "curvature": bins[0].size - 4, "ridge": int(np.sum(bins[0].counts > 0))}
+        ranks = {"slope": bins[0].size - 3, "curvature": bins[0].size - 4, "ridge": bins[0].size - 1}
         return [Component(term, name, matrix, ranks[name]) for name, matrix in axis_matrices(bins[0]).items()]
-    first, second = (axis_matrices(axis) for axis in bins)
-    eyes = [sp.identity(axis.size, format="csr") for axis in bins]
-    a = first.get("slope", eyes[0])
-    b = second.get("slope", eyes[1])
-    matrix = sp.kron(a, eyes[1]) / bins[1].size + sp.kron(eyes[0], b) / bins[0].size
-    matrix = matrix + sp.identity(matrix.shape[0]) / matrix.shape[0]
-    rank = (int(np.sum(bins[0].counts > 0)) - 1) * (int(np.sum(bins[1].counts > 0)) - 1)
-    return [Component(term, "surface", matrix.tocsr(), max(rank, 1))]
+    forms = [_axis_form(axis) for axis in bins]
+    eyes = [sp.identity(axis.size) for axis in bins]
+    matrix = sp.kron(forms[0], eyes[1]) + sp.kron(eyes[0], forms[1])
+    filled = [int(np.sum(axis.counts > 0)) for axis in bins]
+    rank = matrix.shape[0] - sum(filled) + 1
+    return [Component(term, "surface", (matrix / matrix.shape[0]).tocsr(), rank)]
+
+
+def _axis_form(bins: ColumnBins) -> sp.csr_matrix:
+    """Slope along the value bins plus a ridge, which is all that ties the reserved bins and unordered ones."""
+    matrices = axis_matrices(bins)
+    form = matrices.get("slope", sp.csr_matrix((bins.size, bins.size)))
+    return form + sp.identity(bins.size)
 
 
 def marginal_operator(shape: tuple[int, ...], counts: np.ndarray) -> sp.csr_matrix:
@@ -93,16 +99,15 @@ def marginal_operator(shape: tuple[int, ...], counts: np.ndarray) -> sp.csr_matr
     return sp.csr_matrix((scale, (index, np.tile(np.arange(len(counts)), 2))), shape=(sum(shape), len(counts)))
 
 
-def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, strength: float) -> sp.csr_matrix:
+def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, strength: float, role: str) -> sp.csr_matrix:
     """Return the part of a term's penalty that no path varies, shape (cells, cells).
 
-    A small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered columns, which have no
-    neighbors, and ``strength`` on the weighted means, which makes the term centered (a main) or pure (a pair).
+    A small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered mains, which have no neighbors, and ``strength`` on the weighted means, which makes the term centered (a main) or pure (a pair).
     """
     shape = tuple(axis.size for axis in bins)
     ridge = np.full(shape, RIDGE)
     for axis, column in enumerate(bins):
-        if column.is_ordered:
+        if column.is_ordered and role != "pair":
             edge = np.moveaxis(ridge, axis, 0)
             edge[[0, -1]] = 1.0
     means = marginal_operator(shape, counts)

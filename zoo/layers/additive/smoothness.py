@@ -7,6 +7,7 @@ from scipy.linalg import cho_factor
 from scipy.linalg.lapack import dpotri
 
 from zoo.layers.additive.assemble import Assembly
+from zoo.layers.additive.bins import ColumnBins
 from zoo.layers.additive.convex import ConvexProblem
 from zoo.layers.additive.losses import Loss
 
@@ -14,7 +15,7 @@ LOWEST = 1e-4
 HIGHEST = {"slope": 1e5, "curvature": 1e3, "ridge": 1e5, "jumps": 1e5, "surface": 1e5}
 
 
-def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps: int = 30) -> tuple[np.ndarray, np.ndarray]:
+def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """Return the strengths of all components that approximately maximize the marginal likelihood.
 
     Every iteration takes one Newton solve and multiplies the strength of a component S by
@@ -33,16 +34,15 @@ def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps:
     strengths = strengths.copy()
     theta, factors = None, None
     classes = loss.classes
-    problem = ConvexProblem(assembly.design, loss, assembly.penalty(strengths), assembly.starts)
+    problem = ConvexProblem(assembly, loss, strengths)
     for _ in range(steps):
-        problem.set_penalty(assembly.penalty(strengths))
+        problem.set_strengths(strengths)
         solution, factors = problem.solve(theta, tolerance=1e-5, preconditioner=factors)
         theta = solution.theta
         outputs = loss.mean_outputs(assembly.design @ theta)
-        everything = np.arange(len(theta))
         inverses = []
         for k in range(classes):
-            factor, _ = cho_factor(problem.hessian_block(outputs, k, everything), lower=True, overwrite_a=True)
+            factor, _ = cho_factor(problem.hessian(outputs, k), lower=True, overwrite_a=True)
             inverse = dpotri(factor, lower=1, overwrite_c=1)[0]
             inverses.append(np.tril(inverse) + np.tril(inverse, -1).T)
         share = (classes - 1) / classes if classes > 1 else 1.0
@@ -63,6 +63,43 @@ def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps:
             new[c] = np.clip(strengths[c] * np.clip(ratio, 0.1, 10.0) ** 1.5, LOWEST, HIGHEST[component.name])
         moved = np.abs(np.log(new / strengths)).max()
         strengths = new
-        if moved < 0.1:
+        if moved < 0.2:
             break
     return strengths, theta
+
+
+def find_jumps(
+    assembly: Assembly,
+    loss: Loss,
+    theta: np.ndarray,
+    bins: list[ColumnBins],
+    codes: list[np.ndarray],
+    threshold: float,
+) -> list[int]:
+    """Return the ordered columns whose residual gradients scatter more between bins than chance, by a z score.
+
+    Args:
+        assembly: Smooth mains.
+        loss: Loss of the same rows.
+        theta: Their optimum, shape (D + 1, c).
+        bins: Finest bins of every column.
+        codes: Finest bin of every row in every column.
+        threshold: Smallest z score.
+    """
+    outputs = loss.mean_outputs(assembly.design @ theta)
+    gradient, curvature = loss.gradient(outputs), loss.curvature(outputs)
+    dispersion = float(np.sum(gradient**2) / np.sum(curvature)) if loss.task == "regression" else 1.0
+    columns = []
+    for j, axis in enumerate(bins):
+        if not axis.is_ordered:
+            continue
+        z, variance = 0.0, 0.0
+        for k in range(loss.classes):
+            g = np.bincount(codes[j], gradient[:, k], minlength=axis.size)
+            h = np.bincount(codes[j], curvature[:, k], minlength=axis.size)
+            filled = h > 1e-8
+            z += float(np.sum(g[filled] ** 2 / (dispersion * h[filled]) - 1))
+            variance += float(np.sum(2 + 1 / h[filled]))
+        if z > threshold * variance**0.5:
+            columns.append(j)
+    return columns
