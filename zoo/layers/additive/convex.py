@@ -34,24 +34,42 @@ class Solution:
 
 
 class Preconditioner:
-    """Cholesky factors of diagonal blocks of the Hessian: all mains with the intercept, and every pair."""
+    """Inverses of diagonal blocks of the Hessian: all mains with the intercept, and every pair.
+
+    Args:
+        problem: Problem whose blocks are inverted.
+        theta: Tables at which the Hessian is taken, shape (D + 1, c).
+    """
 
     def __init__(self, problem: ConvexProblem, theta: np.ndarray) -> None:
         outputs = problem.loss.mean_outputs(problem.design @ theta)
-        diagonal = problem.transposed @ problem.loss.curvature(outputs)
-        self.blocks = problem.blocks
-        self.factors = [
-            [problem.factor(outputs, diagonal, k, position) for position in range(len(self.blocks))]
-            for k in range(problem.loss.classes)
-        ]
+        self.head = problem.blocks[0]
+        self.factors = [_factor(problem.hessian(outputs, k)) for k in range(problem.loss.classes)]
+        level = float(problem.loss.curvature(outputs).mean() / problem.loss.weights.mean())
+        blocks = list(zip(problem.blocks[1:], problem.pairs, strict=True))
+        self.groups = []
+        for size in sorted({len(block) for block, _ in blocks}):
+            group = [(block, problem.block_inverse(k, level)) for block, k in blocks if len(block) == size]
+            self.groups.append((np.stack([block for block, _ in group]), np.stack([inverse for _, inverse in group])))
 
     def solve(self, vectors: np.ndarray) -> np.ndarray:
         """Apply the inverse to a gradient, shape (D + 1, c)."""
         result = np.empty_like(vectors)
-        for k, factors in enumerate(self.factors):
-            for block, factor in zip(self.blocks, factors, strict=True):
-                result[block, k] = cho_solve(factor, vectors[block, k], check_finite=False)
+        for k, factor in enumerate(self.factors):
+            result[self.head, k] = cho_solve(factor, vectors[self.head, k], check_finite=False)
+        for cells, inverses in self.groups:
+            result[cells] = np.matmul(inverses, vectors[cells].astype(np.float32))
         return result
+
+
+def _factor(hessian: np.ndarray):
+    jitter = 1e-11 * float(np.trace(hessian)) / len(hessian)
+    for _ in range(8):
+        try:
+            return cho_factor(hessian + jitter * np.identity(len(hessian)), lower=True, overwrite_a=True)
+        except np.linalg.LinAlgError:
+            jitter *= 100
+    raise ValueError("the Hessian is not positive definite; raise the ridge or drop columns that repeat each other")
 
 
 class ConvexProblem:
@@ -75,27 +93,24 @@ class ConvexProblem:
         first = 0 if joint > JOINT_CELLS else assembly.mains
         head = [np.append(np.arange(joint if first else 0), width)]
         self.blocks = head + [np.arange(assembly.starts[k], assembly.starts[k + 1]) for k in range(first, len(assembly.cells))]
+        self.pairs = list(range(first, len(assembly.cells)))
         self._joint_design: sp.csr_matrix | None = None
         self.set_strengths(strengths)
 
     def set_strengths(self, strengths: np.ndarray) -> None:
         """Replace the strengths of the penalty components, shape (components,)."""
-        self.penalty = sp.block_diag([self.assembly.penalty(strengths), sp.csr_matrix((1, 1))], format="csr")
+        self.strengths = strengths
+        self.penalty = self.assembly.penalty(strengths)
 
-    def factor(self, outputs: np.ndarray, diagonal: np.ndarray, k: int, position: int):
-        """Return the Cholesky factor of one block of the Hessian of class k."""
-        hessian = self.hessian(outputs, k) if position == 0 else np.diag(diagonal[self.blocks[position], k])
-        if position > 0:
-            low, high = self.blocks[position][[0, -1]]
-            hessian += self.penalty[low : high + 1, low : high + 1].toarray()
-        jitter = 1e-11 * float(np.trace(hessian)) / len(hessian)
-        for _ in range(8):
-            try:
-                shifted = hessian + jitter * np.identity(len(hessian))
-                return cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
-            except np.linalg.LinAlgError:
-                jitter *= 100
-        raise ValueError("the Hessian is not positive definite; raise the ridge or drop columns that repeat each other")
+    def block_inverse(self, k: int, level: float) -> np.ndarray:
+        """Return the approximate inverse of the block of part k, float32, shape (cells, cells)."""
+        part = self.assembly.parts[k]
+        if part.role == "pair":
+            return part.inverse(float(self.strengths[int(np.flatnonzero(self.assembly.owners == k)[0])]), level)
+        low, high = self.assembly.starts[k], self.assembly.starts[k + 1]
+        block = self.penalty[low:high, low:high].toarray()
+        block[np.diag_indices_from(block)] += level * part.counts
+        return np.linalg.inv(block).astype(np.float32)
 
     def hessian(self, outputs: np.ndarray, k: int) -> np.ndarray:
         """Return the dense Hessian of the first block for class k; from every s-th row when there are many."""

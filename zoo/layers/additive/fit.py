@@ -17,6 +17,8 @@ from zoo.layers.additive.selection import inner_splits
 from zoo.layers.additive.tabulate import calibrate_intercept, tabulate
 from zoo.layers.additive.terms import AdditiveTables, Term
 
+PAIR_CELLS = 12_000  # of all pairs together
+
 
 @dataclass(frozen=True)
 class AdditiveSettings:
@@ -27,7 +29,7 @@ class AdditiveSettings:
         rare: Categories with fewer training rows than this share a bin.
         path_bins: Bins of a main while penalties and pairs are chosen.
         path_rows: Rows on which penalties and pairs are chosen; the final fit uses all.
-        pair_bins: Bins of a column within a pair; 8 below 5000 rows and 12 from there on when None.
+        pair_bins: Bins of a column within a pair; 6 to 16, fewer for many pairs, when None.
         max_pairs: Largest number of pairs; three times the number of columns when None, 0 for mains only.
         pairs: Pairs of column names that may be used; all when None.
         inner_splits: Number of inner validation splits.
@@ -51,7 +53,7 @@ class AdditiveSettings:
     inner_splits: int = 6
     validation_share: float = 0.15
     multipliers: tuple[float, ...] = (1.0, 3.0, 0.3)
-    pair_strengths: tuple[float, ...] = (3000.0, 1000.0, 300.0, 100.0)
+    pair_strengths: tuple[float, ...] = (1000.0, 300.0, 100.0, 30.0)
     jump_z: float = 2.0
     balanced: bool = False
     monotone: Mapping[str, int] = field(default_factory=dict)
@@ -154,12 +156,12 @@ def fit_additive(
     loss = Loss(task, target, fit_weights, len(classes))
     generator = np.random.default_rng(settings.seed)
     path_rows = np.sort(generator.permutation(n)[: settings.path_rows]) if n > settings.path_rows else np.arange(n)
-    pair_bins = settings.pair_bins or (8 if n < 5000 else 12)
+    pair_bins = settings.pair_bins or _pair_bins(len(bins), settings.max_pairs)
     frame = Frame(bins, codes, loss, path_rows, settings.path_bins, pair_bins)
     choice = choose(frame, settings)
     everything = np.arange(n)
     parts = frame.mains(coarse=False) + frame.jumps(choice.jumps) + frame.pairs(choice.pairs)
-    assembly = Assembly(parts, frame.all_codes(parts, everything), fit_weights)
+    assembly = Assembly(parts, frame.all_codes(parts, everything))
     strengths = choice.strengths_of(assembly)
     solution, factors = ConvexProblem(assembly, loss, strengths).solve(None, settings.tolerance)
     resamples = []
@@ -167,7 +169,7 @@ def fit_additive(
     for train, _ in splits:
         rows = path_rows[train]
         problem = ConvexProblem(assembly, loss.take(rows), strengths, rows)
-        resamples.append(problem.solve(solution.theta, 1e-5, factors)[0].theta)
+        resamples.append(problem.solve(solution.theta, 1e-4, factors)[0].theta)
     shrink = np.sqrt(len(path_rows) / n * (1 - settings.validation_share) / settings.validation_share)
     terms, intercept = tabulate(assembly, solution.theta, resamples, shrink, scale, row_weights, frame)
     terms, intercept = calibrate_intercept(terms, intercept, frame, Loss(task, target, row_weights, len(classes)), settings, scale)
@@ -183,3 +185,8 @@ def fit_additive(
         validation=choice.curve,
         chosen=choice.name,
     )
+
+
+def _pair_bins(columns: int, max_pairs: int | None) -> int:
+    count = min(columns * (columns - 1) // 2, 3 * columns if max_pairs is None else max_pairs)
+    return int(np.clip((PAIR_CELLS / max(count, 1)) ** 0.5 - 2, 6, 16))

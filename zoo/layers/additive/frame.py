@@ -55,21 +55,33 @@ class Frame:
         self.loss = loss
         self.path_rows = path_rows
         self.codes = list(codes)
+        self._parts: dict[tuple, Part] = {}
         self.fine = list(bins)
         self.path, self._to_path = map(list, zip(*[coarsen(axis, path_bins) for axis in bins], strict=True))
         self.pair, self._to_pair = map(list, zip(*[coarsen(axis, pair_bins) for axis in bins], strict=True))
 
     def mains(self, coarse: bool) -> list[Part]:
         """Return one main a column, at the bins of the path or at the finest bins."""
-        return [Part((j,), (axis,)) for j, axis in enumerate(self.path if coarse else self.fine)]
+        bins = self.path if coarse else self.fine
+        return [self._part((j,), (axis,), "main" if coarse else "fine") for j, axis in enumerate(bins)]
+
+    def _part(self, columns: tuple[int, ...], bins: tuple[ColumnBins, ...], key: str) -> Part:
+        # one object a part, because its penalty components are computed once
+        if (columns, key) not in self._parts:
+            role = "main" if key == "fine" else key
+            part = Part(columns, bins, role, np.zeros(0))
+            code = self.part_codes(part, self.path_rows)
+            counts = np.bincount(code, weights=self.loss.weights[self.path_rows], minlength=part.cells)
+            self._parts[columns, key] = Part(columns, bins, role, counts)
+        return self._parts[columns, key]
 
     def jumps(self, columns: Sequence[int]) -> list[Part]:
         """Return the jumps of some columns, at the finest bins."""
-        return [Part((j,), (self.fine[j],), "jumps") for j in columns]
+        return [self._part((j,), (self.fine[j],), "jumps") for j in columns]
 
     def pairs(self, pairs: Sequence[tuple[int, int]]) -> list[Part]:
         """Return pair parts."""
-        return [Part(pair, tuple(self.pair[j] for j in pair), "pair") for pair in pairs]
+        return [self._part(pair, tuple(self.pair[j] for j in pair), "pair") for pair in pairs]
 
     def part_codes(self, part: Part, rows: np.ndarray) -> np.ndarray:
         """Return the cell of some rows in a part, shape (rows,)."""

@@ -56,7 +56,7 @@ class _Path:
         self.curve: list[Candidate] = []
 
     def assemble(self, parts: list[Part], rows: np.ndarray) -> Assembly:
-        return Assembly(parts, self.frame.all_codes(parts, rows), self.frame.loss.weights[rows])
+        return Assembly(parts, self.frame.all_codes(parts, rows))
 
     def fits(self, parts_of_split: list[list[Part]]) -> SplitFits:
         train = [self.rows[rows] for rows, _ in self.splits]

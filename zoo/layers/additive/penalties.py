@@ -14,16 +14,14 @@ RIDGE = 1e-6  # of every penalty; keeps the optimum unique where neither rows no
 
 @dataclass(frozen=True)
 class Component:
-    """One quadratic form ``T' S T`` on the cells of a term, with its own strength.
+    """One quadratic form ``T' S T`` on the cells of a table, with its own strength.
 
     Args:
-        term: Position of the term.
         name: "slope", "curvature", "ridge", "jumps" or "surface".
         matrix: S, shape (cells, cells).
         rank: Rank of S.
     """
 
-    term: int
     name: str
     matrix: sp.csr_matrix
     rank: int
@@ -54,21 +52,21 @@ def axis_matrices(bins: ColumnBins) -> dict[str, sp.csr_matrix]:
     return matrices
 
 
-def term_components(term: int, bins: tuple[ColumnBins, ...], role: str) -> list[Component]:
+def part_components(bins: tuple[ColumnBins, ...], role: str) -> list[Component]:
     """Return the penalty components of a main (one column), of its jumps or of a pair (two columns)."""
     if role == "jumps":
         inner = np.ones(bins[0].size)
         inner[[0, -1]] = 0.0
-        return [Component(term, "jumps", sp.diags(inner).tocsr(), bins[0].size - 3)]
+        return [Component("jumps", sp.diags(inner).tocsr(), bins[0].size - 3)]
     if len(bins) == 1:
         ranks = {"slope": bins[0].size - 3, "curvature": bins[0].size - 4, "ridge": bins[0].size - 1}
-        return [Component(term, name, matrix, ranks[name]) for name, matrix in axis_matrices(bins[0]).items()]
+        return [Component(name, matrix, ranks[name]) for name, matrix in axis_matrices(bins[0]).items()]
     forms = [_axis_form(axis) for axis in bins]
     eyes = [sp.identity(axis.size) for axis in bins]
     matrix = sp.kron(forms[0], eyes[1]) + sp.kron(eyes[0], forms[1])
     filled = [int(np.sum(axis.counts > 0)) for axis in bins]
     rank = matrix.shape[0] - sum(filled) + 1
-    return [Component(term, "surface", (matrix / matrix.shape[0]).tocsr(), rank)]
+    return [Component("surface", (matrix / matrix.shape[0]).tocsr(), rank)]
 
 
 def _axis_form(bins: ColumnBins) -> sp.csr_matrix:
@@ -99,10 +97,10 @@ def marginal_operator(shape: tuple[int, ...], counts: np.ndarray) -> sp.csr_matr
     return sp.csr_matrix((scale, (index, np.tile(np.arange(len(counts)), 2))), shape=(sum(shape), len(counts)))
 
 
-def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, strength: float, role: str) -> sp.csr_matrix:
+def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, role: str) -> sp.csr_matrix:
     """Return the part of a term's penalty that no path varies, shape (cells, cells).
 
-    A small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered mains, which have no neighbors, and ``strength`` on the weighted means, which makes the term centered (a main) or pure (a pair).
+    A small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered mains, which have no neighbors, and the total weight on the weighted means, which makes the term centered (a main) or pure (a pair).
     """
     shape = tuple(axis.size for axis in bins)
     ridge = np.full(shape, RIDGE)
@@ -111,4 +109,4 @@ def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, strength: fl
             edge = np.moveaxis(ridge, axis, 0)
             edge[[0, -1]] = 1.0
     means = marginal_operator(shape, counts)
-    return (sp.diags(ridge.ravel()) + strength * (means.T @ means)).tocsr()
+    return (sp.diags(ridge.ravel()) + float(counts.sum()) * (means.T @ means)).tocsr()

@@ -72,7 +72,7 @@ class SplitFits:
         losses: list[Loss],
         validation_codes: list[list[np.ndarray]],
         validation_losses: list[Loss],
-        tolerance: float = 1e-6,
+        tolerance: float = 1e-5,
     ) -> None:
         self.problems = [
             ConvexProblem(assembly, loss, np.ones(len(assembly.components)))

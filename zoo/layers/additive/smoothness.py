@@ -12,7 +12,7 @@ from zoo.layers.additive.convex import ConvexProblem
 from zoo.layers.additive.losses import Loss
 
 LOWEST = 1e-4
-HIGHEST = {"slope": 1e5, "curvature": 1e3, "ridge": 1e5, "jumps": 1e5, "surface": 1e5}
+HIGHEST = {"slope": 1e3, "curvature": 10.0, "ridge": 1e4, "jumps": 1e4, "surface": 1e5}
 
 
 def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -35,6 +35,7 @@ def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps:
     theta, factors = None, None
     classes = loss.classes
     problem = ConvexProblem(assembly, loss, strengths)
+    forms = [component.matrix.toarray() for component in assembly.components]
     for _ in range(steps):
         problem.set_strengths(strengths)
         solution, factors = problem.solve(theta, tolerance=1e-5, preconditioner=factors)
@@ -52,13 +53,12 @@ def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps:
             free = len(theta) - float(np.sum(inverses[0] * problem.penalty.toarray()))
             residual = 2 * loss.value(assembly.design @ theta)
             dispersion = residual / max(loss.weights.sum() - free, 0.1 * loss.weights.sum())
-        for c, component in enumerate(assembly.components):
-            low, high = assembly.starts[component.term], assembly.starts[component.term + 1]
-            matrix = component.matrix.toarray()
-            prior = assembly.prior_trace(c, strengths) * (classes - 1 if classes > 1 else 1)
-            posterior = sum(float(np.sum(inverse[low:high, low:high] * matrix)) for inverse in inverses) * share
-            table = theta[low:high]
-            energy = float(np.sum(table * (matrix @ table)))
+        priors = _prior_traces(assembly, forms, strengths)
+        for c, (k, component) in enumerate(zip(assembly.owners, assembly.components, strict=True)):
+            low, high = assembly.starts[k], assembly.starts[k + 1]
+            prior = priors[c] * (classes - 1 if classes > 1 else 1)
+            posterior = sum(float(np.sum(inverse[low:high, low:high] * forms[c])) for inverse in inverses) * share
+            energy = float(np.sum(theta[low:high] * (forms[c] @ theta[low:high])))
             ratio = dispersion * max(prior - posterior, 1e-12 * prior) / max(energy, 1e-300)
             new[c] = np.clip(strengths[c] * np.clip(ratio, 0.1, 10.0) ** 1.5, LOWEST, HIGHEST[component.name])
         moved = np.abs(np.log(new / strengths)).max()
@@ -66,6 +66,20 @@ def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps:
         if moved < 0.2:
             break
     return strengths, theta
+
+
+def _prior_traces(assembly: Assembly, forms: list[np.ndarray], strengths: np.ndarray) -> list[float]:
+    """Return ``tr(P^- S)`` of every component S within the smoothness penalty P of its part."""
+    traces = []
+    for c, component in enumerate(assembly.components):
+        together = np.flatnonzero(assembly.owners == assembly.owners[c])
+        if len(together) == 1:
+            traces.append(component.rank / strengths[c])
+            continue
+        penalty = sum(forms[i] * strengths[i] for i in together)[1:-1, 1:-1]
+        penalty = penalty + np.trace(penalty) / len(penalty) ** 2
+        traces.append(float(np.sum(np.linalg.inv(penalty) * forms[c][1:-1, 1:-1])))
+    return traces
 
 
 def find_jumps(
