@@ -59,7 +59,8 @@ class Preconditioner:
             result[self.head, k] = cho_solve(factor, vectors[self.head, k], check_finite=False)
         for cells, inverses in self.groups:
             result[cells] = np.matmul(inverses, vectors[cells].astype(np.float32))
-        return result
+        # the classes of a softmax stay in the symmetric form, whose mean over classes is zero
+        return result - result.mean(1, keepdims=True) if result.shape[1] > 1 else result
 
 
 def _factor(hessian: np.ndarray):

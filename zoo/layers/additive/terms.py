@@ -130,5 +130,20 @@ def purify_terms(terms: Sequence[Term], intercept: np.ndarray) -> tuple[list[Ter
 def _add(main: Term | None, bins: ColumnBins, effect: np.ndarray, counts: np.ndarray) -> Term:
     if main is None:
         return Term((bins,), effect, counts)
-    lookup = main.bins[0].lookup_in(bins)
-    return replace(main, table=main.table + effect[lookup])
+    if bins.kind == "number" and not np.isin(bins.cuts, main.bins[0].cuts).all():
+        main = _refine(main, bins, counts)
+    return replace(main, table=main.table + effect[main.bins[0].lookup_in(bins)])
+
+
+def _refine(main: Term, other: ColumnBins, counts: np.ndarray) -> Term:
+    """Divide the bins of a main at the cuts of another binning; its counts decide the shares of the new bins."""
+    axis = main.bins[0]
+    cuts = np.union1d(axis.cuts, other.cuts)
+    fine = replace(axis, cuts=cuts, counts=np.zeros(len(cuts) + 3), positions=np.linspace(0, 1, len(cuts) + 1))
+    lookup, to_other = fine.lookup_in(axis), fine.lookup_in(other)
+    pieces = np.bincount(to_other, minlength=other.size)
+    share = counts[to_other] / pieces[to_other] + 1e-9
+    share = share / np.bincount(lookup, weights=share, minlength=axis.size)[lookup]
+    new_counts = main.counts[lookup] * share
+    bands = None if main.bands is None else main.bands[lookup]
+    return Term((replace(fine, counts=new_counts),), main.table[lookup], new_counts, bands)
