@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from zoo.layers.additive.bins import ColumnBins, choose_cuts, coarsen, fit_bins
 
 

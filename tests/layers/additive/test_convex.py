@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
+
 from zoo.layers.additive.assemble import Assembly, Part
 from zoo.layers.additive.bins import fit_bins
 from zoo.layers.additive.convex import ConvexProblem
@@ -68,8 +69,8 @@ def dense_objective(assembly, strengths, y, weights, task, classes):
 @pytest.mark.parametrize(("task", "classes"), [("binary", 2), ("multiclass", 3), ("regression", 2)])
 @pytest.mark.parametrize("pairs", [(), ((0, 1),)])
 def test_optimum_equals_a_general_solver(task, classes, pairs):
-    x, y, weights = table(n=120, classes=classes)
-    assembly = assemble(x, weights, pairs, max_bins=5)
+    x, y, weights = table(n=60, columns=2, classes=classes)
+    assembly = assemble(x, weights, pairs, max_bins=4)
     strengths = strengths_of(assembly)
     solution, _ = ConvexProblem(assembly, Loss(task, y, weights, classes), strengths).solve(tolerance=1e-10)
     value, size = dense_objective(assembly, strengths, y, weights, task, classes)

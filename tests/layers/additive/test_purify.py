@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from zoo.layers.additive.bins import coarsen, fit_bins
 from zoo.layers.additive.constraints import monotone_table
 from zoo.layers.additive.purify import purify_pair

@@ -1,0 +1,16 @@
+"""Additive models of tables: bins, exact convex fit, pure terms."""
+
+from zoo.layers.additive.bins import ColumnBins, fit_bins
+from zoo.layers.additive.fit import AdditiveFit, AdditiveSettings, fit_additive
+from zoo.layers.additive.terms import AdditiveTables, Term, purify_terms
+
+__all__ = [
+    "AdditiveFit",
+    "AdditiveSettings",
+    "AdditiveTables",
+    "ColumnBins",
+    "Term",
+    "fit_additive",
+    "fit_bins",
+    "purify_terms",
+]

@@ -95,9 +95,12 @@ class Assembly:
         width = len(self._pointers) - 1
         return sp.csr_matrix((data, self._indices, self._pointers), shape=(width, width))
 
-    def keys(self) -> list[tuple]:
+    def component_keys(self) -> list[tuple]:
         """Return role, columns and name of every component, which other bins of the same parts share."""
-        return [(self.parts[k].role, self.parts[k].columns, c.name) for k, c in zip(self.owners, self.components, strict=True)]
+        return [
+            (self.parts[k].role, self.parts[k].columns, c.name)
+            for k, c in zip(self.owners, self.components, strict=True)
+        ]
 
 
 def one_hot(codes: list[np.ndarray], starts: np.ndarray) -> sp.csr_matrix:

@@ -227,9 +227,9 @@ def choose_cuts(values: np.ndarray, weights: np.ndarray, max_bins: int, min_rows
     upper = np.arange(1, len(distinct))  # a cut before distinct[upper]
     if len(distinct) > max_bins:
         mass = np.cumsum(np.bincount(inverse, weights=weights, minlength=len(distinct)))
-        share = np.arange(1, max_bins // 2 + 1) / (max_bins // 2 + 1)
-        by_row = np.searchsorted(mass, share * mass[-1], side="left") + 1
-        by_value = np.round(share * len(distinct)).astype(int)
+        share = np.arange(1, max_bins) / max_bins  # in turn a quantile of the values and of the rows
+        by_value = np.round(share[::2] * len(distinct)).astype(int)
+        by_row = np.searchsorted(mass, share[1::2] * mass[-1], side="left") + 1
         upper = np.union1d(by_row, by_value)
         upper = upper[(upper >= 1) & (upper < len(distinct))]
     if min_rows > 1:
@@ -263,8 +263,8 @@ def coarsen(bins: ColumnBins, max_bins: int) -> tuple[ColumnBins, np.ndarray]:
     if bins.is_ordered:
         rank = (np.cumsum(inner) - inner / 2) / max(inner.sum(), 1e-300)
         index = (np.arange(len(inner)) + 0.5) / len(inner)
-        half = max_bins // 2
-        group = (rank * half).astype(int) + (index * (half)).astype(int)
+        share = np.arange(1, max_bins) / max_bins  # in turn a share of the bins and of the rows, as in choose_cuts
+        group = np.searchsorted(share[::2], index, side="right") + np.searchsorted(share[1::2], rank, side="right")
         group = np.unique(group, return_inverse=True)[1]
     else:
         group = np.minimum(np.arange(len(inner)), max_bins - 1)

@@ -93,7 +93,9 @@ class ConvexProblem:
         joint = int(assembly.starts[assembly.mains])
         first = 0 if joint > JOINT_CELLS else assembly.mains
         head = [np.append(np.arange(joint if first else 0), width)]
-        self.blocks = head + [np.arange(assembly.starts[k], assembly.starts[k + 1]) for k in range(first, len(assembly.cells))]
+        self.blocks = head + [
+            np.arange(assembly.starts[k], assembly.starts[k + 1]) for k in range(first, len(assembly.cells))
+        ]
         self.pairs = list(range(first, len(assembly.cells)))
         self._joint_design: sp.csr_matrix | None = None
         self.set_strengths(strengths)
@@ -186,7 +188,9 @@ class ConvexProblem:
         count = 0
         while count < 200:
             count += 1
-            product = self.transposed @ self.loss.curvature_product(outputs, self.design @ search) + self.penalty @ search
+            product = (
+                self.transposed @ self.loss.curvature_product(outputs, self.design @ search) + self.penalty @ search
+            )
             length = energy / float(np.sum(search * product))
             direction = direction + length * search
             residual = residual - length * product

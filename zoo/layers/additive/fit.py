@@ -12,7 +12,7 @@ from zoo.layers.additive.bins import fit_bins
 from zoo.layers.additive.convex import ConvexProblem
 from zoo.layers.additive.frame import Frame, prepare_target
 from zoo.layers.additive.losses import Loss
-from zoo.layers.additive.path import Choice, choose
+from zoo.layers.additive.path import choose
 from zoo.layers.additive.selection import inner_splits
 from zoo.layers.additive.tabulate import calibrate_intercept, tabulate
 from zoo.layers.additive.terms import AdditiveTables, Term
@@ -34,8 +34,8 @@ class AdditiveSettings:
         pairs: Pairs of column names that may be used; all when None.
         inner_splits: Number of inner validation splits.
         validation_share: Share of the rows in the validation part of an inner split.
-        multipliers: Common factors of the smoothness of the mains that are tried.
-        pair_strengths: Penalties of the pairs that are tried, strongest first.
+        factors: Common factors of the penalties of the mains that may be tried, from 1 towards lower loss.
+        pair_strengths: Penalties of the pairs that may be tried, from 1000 towards lower loss.
         jump_z: z score above which the bins of an ordered column are tested for jumps.
         balanced: Weigh the classes equally in the fit; the intercept is corrected to the base rate afterwards.
         monotone: Direction (1 or -1) by column; a monotone column takes no part in pairs.
@@ -52,8 +52,8 @@ class AdditiveSettings:
     pairs: tuple[tuple[str, str], ...] | None = None
     inner_splits: int = 6
     validation_share: float = 0.15
-    multipliers: tuple[float, ...] = (1.0, 3.0, 0.3)
-    pair_strengths: tuple[float, ...] = (1000.0, 300.0, 100.0, 30.0)
+    factors: tuple[float, ...] = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+    pair_strengths: tuple[float, ...] = (10_000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0)
     jump_z: float = 2.0
     balanced: bool = False
     monotone: Mapping[str, int] = field(default_factory=dict)
@@ -172,8 +172,12 @@ def fit_additive(
         resamples.append(problem.solve(solution.theta, 1e-4, factors)[0].theta)
     shrink = np.sqrt(len(path_rows) / n * (1 - settings.validation_share) / settings.validation_share)
     terms, intercept = tabulate(assembly, solution.theta, resamples, shrink, scale, row_weights, frame)
-    terms, intercept = calibrate_intercept(terms, intercept, frame, Loss(task, target, row_weights, len(classes)), settings, scale)
-    names = [".".join([role, *[bins[j].name for j in columns], name]) for role, columns, name in assembly.keys()]
+    terms, intercept = calibrate_intercept(
+        terms, intercept, frame, Loss(task, target, row_weights, len(classes)), settings, scale
+    )
+    names = [
+        ".".join([role, *[bins[j].name for j in columns], name]) for role, columns, name in assembly.component_keys()
+    ]
     return AdditiveFit(
         task=task,
         terms=tuple(terms),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from zoo.layers.additive.assemble import Assembly, Part
 from zoo.layers.additive.frame import Frame
 from zoo.layers.additive.pairs import rank_pairs
 from zoo.layers.additive.selection import Candidate, SplitFits, inner_splits
-from zoo.layers.additive.smoothness import find_jumps, fellner_schall
+from zoo.layers.additive.smoothness import fellner_schall, find_jumps
 
 if TYPE_CHECKING:
     from zoo.layers.additive.fit import AdditiveSettings
@@ -43,7 +44,7 @@ class Choice:
     def strengths_of(self, assembly: Assembly) -> np.ndarray:
         """Return the strengths of the components of an assembly of the same parts at any bins, shape (components,)."""
         default = START | {"surface": self.pair_strength}
-        return np.array([self.strengths.get(key, default[key[2]]) for key in assembly.keys()])
+        return np.array([self.strengths.get(key, default[key[2]]) for key in assembly.component_keys()])
 
 
 class _Path:
@@ -97,7 +98,7 @@ def _choose_mains(path: _Path) -> tuple[Choice, Candidate, SplitFits]:
     assembly = path.assemble(parts, path.rows)
     start = np.array([START[component.name] for component in assembly.components])
     strengths, theta = fellner_schall(assembly, path.loss, start)
-    smooth = Choice(dict(zip(assembly.keys(), strengths, strict=True)))
+    smooth = Choice(dict(zip(assembly.component_keys(), strengths, strict=True)))
     best = _best_factor(path, parts, smooth, "smooth")
     fine = [path.frame.codes[j][path.rows] for j in range(len(parts))]
     columns = find_jumps(assembly, path.loss, theta, path.frame.fine, fine, path.settings.jump_z)
@@ -105,7 +106,7 @@ def _choose_mains(path: _Path) -> tuple[Choice, Candidate, SplitFits]:
         with_jumps = parts + path.frame.jumps(columns)
         assembly = path.assemble(with_jumps, path.rows)
         strengths, _ = fellner_schall(assembly, path.loss, smooth.strengths_of(assembly))
-        jumps = Choice(dict(zip(assembly.keys(), strengths, strict=True)), jumps=columns)
+        jumps = Choice(dict(zip(assembly.component_keys(), strengths, strict=True)), jumps=columns)
         other = _best_factor(path, with_jumps, jumps, "jumps")
         if other[1].improves(best[1]):
             best = other
@@ -114,12 +115,32 @@ def _choose_mains(path: _Path) -> tuple[Choice, Candidate, SplitFits]:
 
 def _best_factor(path: _Path, parts: list[Part], choice: Choice, name: str) -> tuple[Choice, Candidate, SplitFits]:
     fits = path.fits([parts] * len(path.splits))
-    tried = []
-    for factor in path.settings.multipliers:
+    tried = {}
+
+    def loss(factor: float) -> float:
         scaled = Choice({key: value * factor for key, value in choice.strengths.items()}, choice.jumps)
-        tried.append((scaled, path.evaluate(fits, f"{name} x {factor:g}", scaled), list(fits.thetas)))
-    best, candidate, fits.thetas = min(tried, key=lambda item: item[1].mean)
+        candidate = path.evaluate(fits, f"{name} x {factor:g}", scaled)
+        tried[factor] = (scaled, candidate, list(fits.thetas))
+        return candidate.mean
+
+    best, candidate, fits.thetas = tried[_search(loss, path.settings.factors, 1.0)]
     return best, candidate, fits
+
+
+def _search(loss: Callable[[float], float], grid: tuple[float, ...], start: float) -> float:
+    """Return the best value of a descending grid near a start: on to smaller values, else on to larger ones."""
+    grid = tuple(sorted(grid, reverse=True))
+    first = min(range(len(grid)), key=lambda i: abs(np.log(grid[i] / start)))
+    best, best_loss = first, loss(grid[first])
+    for indices in (range(first + 1, len(grid)), range(first - 1, -1, -1)):
+        for i in indices:
+            value = loss(grid[i])
+            if value >= best_loss:
+                break
+            best, best_loss = i, value
+        if best != first:
+            break
+    return grid[best]
 
 
 def _choose_pairs(path: _Path, choice: Choice, mains: Candidate, fits: SplitFits) -> tuple[Choice, Candidate]:
@@ -139,15 +160,17 @@ def _choose_pairs(path: _Path, choice: Choice, mains: Candidate, fits: SplitFits
         outputs = problem.loss.mean_outputs(problem.design @ theta)
         ranked.append(_rank(frame, path.rows[rows], problem.loss, outputs, allowed))
     main_parts = frame.mains(coarse=True) + frame.jumps(choice.jumps)
-    best, best_choice = mains, choice
     pair_fits = path.fits([main_parts + frame.pairs(pairs[:limit]) for pairs in ranked])
-    for strength in settings.pair_strengths:
-        tried = Choice(choice.strengths, choice.jumps, [], strength)
-        candidate = path.evaluate(pair_fits, f"{limit} pairs x {strength:g}", tried)
-        if candidate.mean >= best.mean:
-            break
-        best, best_choice, count = candidate, tried, limit
-    if best is mains or not best.improves(mains):
+    tried = {}
+
+    def loss(strength: float) -> float:
+        strong = Choice(choice.strengths, choice.jumps, [], strength)
+        tried[strength] = (strong, path.evaluate(pair_fits, f"{limit} pairs x {strength:g}", strong))
+        return tried[strength][1].mean
+
+    best_choice, best = tried[_search(loss, settings.pair_strengths, 1000.0)]
+    count = limit
+    if not best.improves(mains):
         return choice, mains
     fewer = limit // 3
     if fewer:

@@ -100,7 +100,8 @@ def marginal_operator(shape: tuple[int, ...], counts: np.ndarray) -> sp.csr_matr
 def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, role: str) -> sp.csr_matrix:
     """Return the part of a term's penalty that no path varies, shape (cells, cells).
 
-    A small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered mains, which have no neighbors, and the total weight on the weighted means, which makes the term centered (a main) or pure (a pair).
+    It is a small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered mains, which have no
+    neighbors, and the total weight on the weighted means, which makes a main centered and a pair pure.
     """
     shape = tuple(axis.size for axis in bins)
     ridge = np.full(shape, RIDGE)

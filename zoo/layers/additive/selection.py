@@ -26,7 +26,9 @@ def inner_splits(loss: Loss, count: int, share: float, seed: int) -> list[tuple[
     groups = [np.flatnonzero(classes == k) for k in np.unique(classes)]
     splits = []
     for _ in range(count):
-        drawn = [generator.permutation(group)[: max(1, round(share * len(group)))] for group in groups if len(group) > 1]
+        drawn = [
+            generator.permutation(group)[: max(1, round(share * len(group)))] for group in groups if len(group) > 1
+        ]
         held_out = np.zeros(n, dtype=bool)
         held_out[np.concatenate(drawn)] = True
         splits.append((np.flatnonzero(~held_out), np.flatnonzero(held_out)))

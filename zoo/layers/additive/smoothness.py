@@ -15,7 +15,9 @@ LOWEST = 1e-4
 HIGHEST = {"slope": 1e3, "curvature": 10.0, "ridge": 1e4, "jumps": 1e4, "surface": 1e5}
 
 
-def fellner_schall(assembly: Assembly, loss: Loss, strengths: np.ndarray, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
+def fellner_schall(
+    assembly: Assembly, loss: Loss, strengths: np.ndarray, steps: int = 20
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the strengths of all components that approximately maximize the marginal likelihood.
 
     Every iteration takes one Newton solve and multiplies the strength of a component S by

@@ -122,7 +122,9 @@ def _shift(loss: Loss, scores: np.ndarray) -> np.ndarray:
         gradient = loss.gradient(outputs).sum(0)
         if np.abs(gradient).max() <= 1e-12 * loss.weights.sum():
             break
-        hessian = np.stack([loss.curvature_product(outputs, row[None] * np.ones_like(outputs)).sum(0) for row in np.eye(len(shift))])
+        hessian = np.stack(
+            [loss.curvature_product(outputs, row[None] * np.ones_like(outputs)).sum(0) for row in np.eye(len(shift))]
+        )
         step = np.linalg.lstsq(hessian, gradient, rcond=1e-10)[0]
         shift = shift - step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
     return shift
