@@ -15,21 +15,7 @@ from zoo.layers.additive.fit import AdditiveFit, AdditiveSettings, fit_additive
 
 
 class _AdditiveEstimator(BaseEstimator):
-    """Shared part of both estimators.
-
-    Args:
-        max_pairs: Largest number of pairs; three times the number of columns when None, 0 for mains only.
-        max_bins: Largest number of bins of a main.
-        inner_splits: Inner validation splits that choose penalties and pairs.
-        monotone: Direction (1 or -1) by column name.
-        kinds: Kind ("number", "category", "ordinal", "boolean") by column name where it is not to be inferred.
-        random_state: Seed of the inner splits.
-
-    Attributes:
-        fit_: Terms, certificate, chosen penalties and validation curve.
-        n_features_in_: Number of columns.
-        feature_names_in_: Names of the columns of a DataFrame.
-    """
+    """Shared part of both estimators; `AdditiveRegressor` has the arguments."""
 
     fit_: AdditiveFit
 
@@ -173,10 +159,21 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
 
 
 class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
-    __doc__ = (
-        "Additive regressor: prediction = intercept + sum of table look-ups.\n"
-        + (_AdditiveEstimator.__doc__ or "").split("\n", 1)[1]
-        + """
+    """Additive regressor: prediction = intercept + sum of table look-ups.
+
+    Args:
+        max_pairs: Largest number of pairs; three times the number of columns when None, 0 for mains only.
+        max_bins: Largest number of bins of a main.
+        inner_splits: Inner validation splits that choose penalties and pairs.
+        monotone: Direction (1 or -1) by column name.
+        kinds: Kind ("number", "category", "ordinal", "boolean") by column name where it is not to be inferred.
+        random_state: Seed of the inner splits.
+
+    Attributes:
+        fit_: Terms, certificate, chosen penalties and validation curve.
+        n_features_in_: Number of columns.
+        feature_names_in_: Names of the columns of a DataFrame.
+
     Example:
         >>> X = np.linspace(0, 1, 200)[:, None]
         >>> model = AdditiveRegressor().fit(X, np.sin(3 * X[:, 0]))
@@ -184,7 +181,6 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
         >>> bool(np.allclose(contributions.sum(1) + model.fit_.intercept, model.predict(X))), names
         (True, ['x0'])
     """
-    )
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdditiveRegressor:
         """Fit tables, penalties and pairs to the rows of ``X``."""
