@@ -175,3 +175,13 @@ def test_errors_say_what_is_expected():
         fit_additive({"x": x[1:]}, x, task="regression")
     with pytest.raises(ValueError, match="the target of row 0 is not a finite number"):
         fit_additive({"x": x}, np.full(20, np.nan), task="regression")
+
+
+def test_separated_classes_reach_the_certificate():
+    generator = np.random.default_rng(4)
+    x = np.concatenate([generator.normal(3 * k, 0.5, 40) for k in range(3)]).round(1)
+    y = np.repeat([0, 1, 2], 40)
+    fit = fit_additive({"x": x}, y, task="multiclass", settings=replace(QUICK, factors=(1.0, 0.1, 0.01)))
+    assert fit.kkt < 1e-7
+    assert (fit.scores({"x": x}).argmax(1) == y).mean() > 0.95
+    assert np.abs(fit.scores({"x": x}).sum(1)).max() < 1e-8

@@ -59,8 +59,12 @@ class Preconditioner:
             result[self.head, k] = cho_solve(factor, vectors[self.head, k], check_finite=False)
         for cells, inverses in self.groups:
             result[cells] = np.matmul(inverses, vectors[cells].astype(np.float32))
-        # the classes of a softmax stay in the symmetric form, whose mean over classes is zero
-        return result - result.mean(1, keepdims=True) if result.shape[1] > 1 else result
+        return _symmetric(result)
+
+
+def _symmetric(vectors: np.ndarray) -> np.ndarray:
+    """Remove the mean over classes, which the loss of a softmax does not see and rounding would leave behind."""
+    return vectors - vectors.mean(1, keepdims=True) if vectors.shape[1] > 1 else vectors
 
 
 def _factor(hessian: np.ndarray):
@@ -180,13 +184,13 @@ class ConvexProblem:
 
     def _direction(self, outputs, gradient, preconditioner, accuracy) -> tuple[np.ndarray, int]:
         direction = np.zeros_like(gradient)
-        residual = -gradient
+        residual = -_symmetric(gradient)
         target = accuracy * np.linalg.norm(gradient)
         z = preconditioner.solve(residual)
         search = z
         energy = float(np.sum(residual * z))
         count = 0
-        while count < 200:
+        while count < 200 and energy > 0:
             count += 1
             product = (
                 self.transposed @ self.loss.curvature_product(outputs, self.design @ search) + self.penalty @ search
