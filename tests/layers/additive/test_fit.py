@@ -171,6 +171,12 @@ def test_errors_say_what_is_expected():
         fit_additive({"x": x}, x, task="rank")
     with pytest.raises(ValueError, match="the target has 20 classes; expected 2"):
         fit_additive({"x": x}, x, task="binary")
+    with pytest.raises(ValueError, match="column 'y', which is not in the table; nearest: 'x'"):
+        fit_additive({"x": x}, x, task="regression", settings=AdditiveSettings(monotone={"y": 1}))
+    with pytest.raises(ValueError, match="expected 20 finite numbers of 0 or more"):
+        fit_additive({"x": x}, x, task="regression", weights=-x)
+    with pytest.raises(ValueError, match="inner_splits is 1; expected 2 or more"):
+        AdditiveSettings(inner_splits=1)
     with pytest.raises(ValueError, match="column 'x' has 19 rows and the target 20"):
         fit_additive({"x": x[1:]}, x, task="regression")
     with pytest.raises(ValueError, match="the target of row 0 is not a finite number"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -59,6 +60,19 @@ class AdditiveSettings:
     monotone: Mapping[str, int] = field(default_factory=dict)
     tolerance: float = 1e-8
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.inner_splits < 2:
+            raise ValueError(f"inner_splits is {self.inner_splits}; expected 2 or more, which give a standard error")
+        if not 0 < self.validation_share < 1:
+            raise ValueError(f"validation_share is {self.validation_share}; expected a number between 0 and 1")
+
+    def check_columns(self, names: Sequence[str]) -> None:
+        """Raise a ValueError for a column of ``monotone`` or ``pairs`` that the table does not have."""
+        for name in [*self.monotone, *[name for pair in self.pairs or () for name in pair]]:
+            if name not in names:
+                near = get_close_matches(name, names, 1) or list(names)
+                raise ValueError(f"the settings name column {name!r}, which is not in the table; nearest: {near[0]!r}")
 
 
 @dataclass(frozen=True)
@@ -129,12 +143,15 @@ def fit_additive(
         (['x'], True)
     """
     settings = settings or AdditiveSettings()
-    target, classes, mean, scale = prepare_target(y, task)
+    settings.check_columns(list(cells))
+    target, classes, mean, scale = prepare_target(y, task, weights)
     n = len(target)
     for name, column in cells.items():
         if len(column) != n:
             raise ValueError(f"column {name!r} has {len(column)} rows and the target {n}; expected equal lengths")
     row_weights = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if row_weights.shape != (n,) or not (np.isfinite(row_weights).all() and (row_weights >= 0).all()):
+        raise ValueError(f"weights have shape {row_weights.shape}; expected {n} finite numbers of 0 or more")
     if settings.balanced and task != "regression":
         share = np.bincount(target, weights=row_weights) / row_weights.sum()
         fit_weights = row_weights / share[target] / len(share)

@@ -11,7 +11,9 @@ from zoo.layers.additive.bins import ColumnBins, coarsen
 from zoo.layers.additive.losses import TASKS, Loss
 
 
-def prepare_target(y: Sequence | np.ndarray, task: str) -> tuple[np.ndarray, list, float, float]:
+def prepare_target(
+    y: Sequence | np.ndarray, task: str, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, list, float, float]:
     """Return the target as numbers, the class labels, and the mean and scale that were taken out of a regression.
 
     Raises:
@@ -23,8 +25,9 @@ def prepare_target(y: Sequence | np.ndarray, task: str) -> tuple[np.ndarray, lis
         values = np.asarray(y, dtype=np.float64)
         if not np.isfinite(values).all():
             raise ValueError(f"the target of row {int(np.flatnonzero(~np.isfinite(values))[0])} is not a finite number")
-        scale = float(values.std()) or 1.0
-        return (values - values.mean()) / scale, [], float(values.mean()), scale
+        mean = float(np.average(values, weights=weights))
+        scale = float(np.average((values - mean) ** 2, weights=weights) ** 0.5) or 1.0
+        return (values - mean) / scale, [], mean, scale
     classes, codes = np.unique(np.asarray(y), return_inverse=True)
     if len(classes) < 2 or (task == "binary" and len(classes) > 2):
         raise ValueError(f"the target has {len(classes)} classes; expected {'2' if task == 'binary' else '2 or more'}")
