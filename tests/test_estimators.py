@@ -51,5 +51,5 @@ def test_balanced_classes_keep_calibrated_probabilities():
     y = (X[:, 0] + generator.normal(size=400) > 1.5).astype(int)
     model = AdditiveClassifier(class_weight="balanced", **QUICK).fit(X, y)
     assert model.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), abs=1e-6)
-    with pytest.raises(ValueError, match="expected None or 'balanced'"):
+    with pytest.raises(ValueError, match="expected None, 'balanced' or weights by class"):
         AdditiveClassifier(class_weight="even").fit(X, y)

@@ -60,11 +60,11 @@ class _AdditiveEstimator(BaseEstimator):
             cells = {str(name): _column(X.iloc[:, j]) for j, name in enumerate(X.columns)}
             return cells, y
         options: dict[str, Any] = {"dtype": "numeric", "ensure_all_finite": "allow-nan"}
-        if y is None:
-            array = validate_data(self, X, reset=reset, **options)
+        if not reset:
+            array = validate_data(self, X, reset=False, **options)
         else:
             numeric = isinstance(self, RegressorMixin)
-            array, y = validate_data(self, X, y, reset=reset, y_numeric=numeric, **options)
+            array, y = validate_data(self, X, y, reset=True, y_numeric=numeric, **options)
         return {f"x{j}": array[:, j] for j in range(array.shape[1])}, y
 
     def _scores(self, X: Any) -> np.ndarray:
@@ -89,8 +89,9 @@ class _AdditiveEstimator(BaseEstimator):
 class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
     """Additive classifier: logit of a class = intercept + sum of table look-ups.
 
-    Parameters and attributes are those of `AdditiveRegressor`; ``class_weight="balanced"`` weighs the classes equally
-    in the fit and corrects the intercept to the base rate, so that probabilities stay calibrated.
+    Parameters and attributes are those of `AdditiveRegressor`. ``class_weight="balanced"`` weighs the classes equally
+    in the fit and corrects the intercept to the base rate, so that probabilities stay calibrated; weights by class
+    multiply the row weights without a correction.
 
     Example:
         >>> from sklearn.datasets import load_breast_cancer
@@ -108,7 +109,7 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
         inner_splits: int = 6,
         monotone: Mapping[str, int] | None = None,
         kinds: Mapping[str, str] | None = None,
-        class_weight: str | None = None,
+        class_weight: str | Mapping[Any, float] | None = None,
         random_state: int = 0,
     ) -> None:
         super().__init__(
@@ -123,14 +124,18 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdditiveClassifier:
         """Fit tables, penalties and pairs to the rows of ``X``."""
-        if self.class_weight not in (None, "balanced"):
-            raise ValueError(f"class_weight is {self.class_weight!r}; expected None or 'balanced'")
+        by_class = self.class_weight if isinstance(self.class_weight, Mapping) else {}
+        if self.class_weight not in (None, "balanced") and not by_class:
+            raise ValueError(f"class_weight is {self.class_weight!r}; expected None, 'balanced' or weights by class")
         cells, y = self._cells(X, y, reset=True)
         check_classification_targets(y)
         self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError("the target has one class; expected two or more classes")
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, codes)
+        if by_class:
+            factors = np.array([by_class.get(label, 1.0) for label in self.classes_.tolist()])
+            weights = factors[codes] * (1.0 if weights is None else weights)
         self.fit_ = fit_additive(
             cells,
             codes,
@@ -155,7 +160,8 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of the largest probability, shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
 
 class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):

@@ -146,6 +146,8 @@ def fit_additive(
     settings.check_columns(list(cells))
     target, classes, mean, scale = prepare_target(y, task, weights)
     n = len(target)
+    if n < 2:
+        raise ValueError(f"the table has {n} sample; expected 2 or more")
     for name, column in cells.items():
         if len(column) != n:
             raise ValueError(f"column {name!r} has {len(column)} rows and the target {n}; expected equal lengths")
