@@ -166,3 +166,13 @@ def test_weights_equal_repeated_rows():
     a, _ = ConvexProblem(weighted, Loss("binary", y, weights), strengths).solve()
     b, _ = ConvexProblem(repeated, Loss("binary", y[twice], np.ones(150)), strengths).solve()
     assert np.abs(a.theta - b.theta).max() < 1e-6
+
+
+def test_mains_one_by_one_reach_the_same_optimum():
+    x, y, weights = table(columns=6)
+    assembly = assemble(x, weights)
+    loss, strengths = Loss("binary", y, weights), strengths_of(assembly)
+    together, _ = ConvexProblem(assembly, loss, strengths).solve(tolerance=1e-9)
+    apart, _ = ConvexProblem(assembly, loss, strengths, joint_cells=10).solve(tolerance=1e-9)
+    assert apart.kkt <= 1e-9
+    assert np.abs(apart.theta - together.theta).max() < 1e-5

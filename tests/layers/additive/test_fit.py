@@ -191,3 +191,14 @@ def test_separated_classes_reach_the_certificate():
     assert fit.kkt < 1e-7
     assert (fit.scores({"x": x}).argmax(1) == y).mean() > 0.95
     assert np.abs(fit.scores({"x": x}).sum(1)).max() < 1e-8
+
+
+def test_wide_tables_reach_the_certificate():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(500, 40))
+    x[:, 20:] = x[:, :20] + 0.1 * x[:, 20:]  # nearly collinear
+    y = (x[:, 0] + generator.normal(size=500) > 0).astype(int)
+    cells = {f"x{j}": x[:, j] for j in range(40)}
+    fit = fit_additive(cells, y, task="binary", settings=AdditiveSettings(inner_splits=2, max_pairs=0))
+    assert fit.kkt < 1e-7
+    assert sum(term.counts.size for term in fit.terms) <= 3000

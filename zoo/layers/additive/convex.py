@@ -11,7 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from zoo.layers.additive.assemble import Assembly
 from zoo.layers.additive.losses import Loss
 
-JOINT_CELLS = 2500  # largest dense block of mains in the preconditioner
+JOINT_CELLS = 3000  # mains that are fitted; with their jumps up to twice as many share one dense block
 JOINT_ROWS = 60_000  # rows that estimate this block when there are more
 STALE_PRODUCTS = 15  # conjugate gradient steps after which the preconditioner is computed anew
 
@@ -48,8 +48,9 @@ class Preconditioner:
         level = float(problem.loss.curvature(outputs).mean() / problem.loss.weights.mean())
         blocks = list(zip(problem.blocks[1:], problem.pairs, strict=True))
         self.groups = []
-        for size in sorted({len(block) for block, _ in blocks}):
-            group = [(block, problem.block_inverse(k, level)) for block, k in blocks if len(block) == size]
+        inverses = [(block, problem.block_inverse(k, level)) for block, k in blocks]
+        for size, dtype in sorted({(len(block), inverse.dtype.char) for block, inverse in inverses}):
+            group = [pair for pair in inverses if (len(pair[0]), pair[1].dtype.char) == (size, dtype)]
             self.groups.append((np.stack([block for block, _ in group]), np.stack([inverse for _, inverse in group])))
 
     def solve(self, vectors: np.ndarray) -> np.ndarray:
@@ -58,7 +59,7 @@ class Preconditioner:
         for k, factor in enumerate(self.factors):
             result[self.head, k] = cho_solve(factor, vectors[self.head, k], check_finite=False)
         for cells, inverses in self.groups:
-            result[cells] = np.matmul(inverses, vectors[cells].astype(np.float32))
+            result[cells] = np.matmul(inverses, vectors[cells].astype(inverses.dtype))
         return _symmetric(result)
 
 
@@ -85,9 +86,17 @@ class ConvexProblem:
         loss: Loss of the rows of the design.
         strengths: Strength of every penalty component, shape (components,).
         rows: Rows of the design to fit, all when None; the loss belongs to them.
+        joint_cells: Mains with more cells than this are preconditioned one by one.
     """
 
-    def __init__(self, assembly: Assembly, loss: Loss, strengths: np.ndarray, rows: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        assembly: Assembly,
+        loss: Loss,
+        strengths: np.ndarray,
+        rows: np.ndarray | None = None,
+        joint_cells: int = 2 * JOINT_CELLS,
+    ) -> None:
         self.design = assembly.design if rows is None else assembly.design[rows]
         self.transposed = self.design.T
         self.loss = loss
@@ -95,7 +104,7 @@ class ConvexProblem:
         self.assembly = assembly
         width = int(assembly.starts[-1])
         joint = int(assembly.starts[assembly.mains])
-        first = 0 if joint > JOINT_CELLS else assembly.mains
+        first = 0 if joint > joint_cells else assembly.mains
         head = [np.append(np.arange(joint if first else 0), width)]
         self.blocks = head + [
             np.arange(assembly.starts[k], assembly.starts[k + 1]) for k in range(first, len(assembly.cells))
@@ -110,21 +119,21 @@ class ConvexProblem:
         self.penalty = self.assembly.penalty(strengths)
 
     def block_inverse(self, k: int, level: float) -> np.ndarray:
-        """Return the approximate inverse of the block of part k, float32, shape (cells, cells)."""
+        """Return the approximate inverse of the block of part k, shape (cells, cells); float32 for a pair."""
         part = self.assembly.parts[k]
         if part.role == "pair":
             return part.inverse(float(self.strengths[int(np.flatnonzero(self.assembly.owners == k)[0])]), level)
         low, high = self.assembly.starts[k], self.assembly.starts[k + 1]
         block = self.penalty[low:high, low:high].toarray()
         block[np.diag_indices_from(block)] += level * part.counts
-        return np.linalg.inv(block).astype(np.float32)
+        return np.linalg.inv(block)
 
     def hessian(self, outputs: np.ndarray, k: int) -> np.ndarray:
         """Return the dense Hessian of the first block for class k; from every s-th row when there are many."""
         block = self.blocks[0]
         stride = -(-len(outputs) // JOINT_ROWS)
         if self._joint_design is None:
-            self._joint_design = self.design[::stride][:, block] if len(block) <= JOINT_CELLS + 1 else self.design
+            self._joint_design = self.design[::stride][:, block]
         design = self._joint_design
         weights = self.loss.curvature(outputs)[::stride, k] * stride
         data = design.data * np.repeat(weights, np.diff(design.indptr))

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 import numpy as np
 
 from zoo.layers.additive.assemble import Assembly
-from zoo.layers.additive.bins import fit_bins
-from zoo.layers.additive.convex import ConvexProblem
+from zoo.layers.additive.bins import coarsen, fit_bins
+from zoo.layers.additive.convex import JOINT_CELLS, ConvexProblem
 from zoo.layers.additive.frame import Frame, prepare_target
 from zoo.layers.additive.losses import Loss
 from zoo.layers.additive.path import choose
@@ -26,7 +26,7 @@ class AdditiveSettings:
     """Settings of `fit_additive`.
 
     Args:
-        max_bins: Largest number of bins of a main.
+        max_bins: Largest number of bins of a main; fewer where the mains have over 3000 cells together.
         rare: Categories with fewer training rows than this share a bin.
         path_bins: Bins of a main while penalties and pairs are chosen.
         path_rows: Rows on which penalties and pairs are chosen; the final fit uses all.
@@ -159,7 +159,7 @@ def fit_additive(
         fit_weights = row_weights / share[target] / len(share)
     else:
         fit_weights = row_weights
-    bins, codes = [], []
+    bins = []
     for name, column in cells.items():
         axis = fit_bins(
             name,
@@ -171,12 +171,14 @@ def fit_additive(
             rare=min(settings.rare, max(1, n // 50)),
         )
         bins.append(axis)
-        codes.append(axis.transform(column))
+    largest = _largest_bins([axis.size for axis in bins])
+    bins = [coarsen(axis, largest)[0] if axis.is_ordered else axis for axis in bins]
+    codes = [axis.transform(cells[axis.name]) for axis in bins]
     loss = Loss(task, target, fit_weights, len(classes))
     generator = np.random.default_rng(settings.seed)
     path_rows = np.sort(generator.permutation(n)[: settings.path_rows]) if n > settings.path_rows else np.arange(n)
     pair_bins = settings.pair_bins or _pair_bins(len(bins), settings.max_pairs)
-    frame = Frame(bins, codes, loss, path_rows, settings.path_bins, pair_bins)
+    frame = Frame(bins, codes, loss, path_rows, min(settings.path_bins, largest), pair_bins)
     choice = choose(frame, settings)
     everything = np.arange(n)
     parts = frame.mains(coarse=False) + frame.jumps(choice.jumps) + frame.pairs(choice.pairs)
@@ -208,6 +210,14 @@ def fit_additive(
         validation=choice.curve,
         chosen=choice.name,
     )
+
+
+def _largest_bins(sizes: list[int]) -> int:
+    """Return the bins a column may have so that all mains fit one dense block, between 8 and the largest."""
+    for limit in sorted({*sizes, *range(8, 257, 8)}, reverse=True):
+        if sum(min(size, limit + 2) for size in sizes) <= JOINT_CELLS:
+            return limit
+    return 8
 
 
 def _pair_bins(columns: int, max_pairs: int | None) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.layers.additive.assemble import Assembly, Part
+from zoo.layers.additive.convex import JOINT_CELLS
 from zoo.layers.additive.frame import Frame
 from zoo.layers.additive.pairs import rank_pairs
 from zoo.layers.additive.selection import Candidate, SplitFits, inner_splits
@@ -101,7 +102,8 @@ def _choose_mains(path: _Path) -> tuple[Choice, Candidate, SplitFits]:
     smooth = Choice(dict(zip(assembly.component_keys(), strengths, strict=True)))
     best = _best_factor(path, parts, smooth, "smooth")
     fine = [path.frame.codes[j][path.rows] for j in range(len(parts))]
-    columns = find_jumps(assembly, path.loss, theta, path.frame.fine, fine, path.settings.jump_z)
+    room = JOINT_CELLS - int(assembly.starts[-1])
+    columns = find_jumps(assembly, path.loss, theta, path.frame.fine, fine, path.settings.jump_z, room)
     if columns:
         with_jumps = parts + path.frame.jumps(columns)
         assembly = path.assemble(with_jumps, path.rows)

@@ -36,7 +36,7 @@ def fellner_schall(
     strengths = strengths.copy()
     theta, factors = None, None
     classes = loss.classes
-    problem = ConvexProblem(assembly, loss, strengths)
+    problem = ConvexProblem(assembly, loss, strengths, joint_cells=int(assembly.starts[-1]))
     forms = [component.matrix.toarray() for component in assembly.components]
     for _ in range(steps):
         problem.set_strengths(strengths)
@@ -91,8 +91,11 @@ def find_jumps(
     bins: list[ColumnBins],
     codes: list[np.ndarray],
     threshold: float,
+    max_cells: int,
 ) -> list[int]:
     """Return the ordered columns whose residual gradients scatter more between bins than chance, by a z score.
+
+    The columns of the highest scores come first into at most ``max_cells`` cells.
 
     Args:
         assembly: Smooth mains.
@@ -101,11 +104,12 @@ def find_jumps(
         bins: Finest bins of every column.
         codes: Finest bin of every row in every column.
         threshold: Smallest z score.
+        max_cells: Largest number of cells of all columns together.
     """
     outputs = loss.mean_outputs(assembly.design @ theta)
     gradient, curvature = loss.gradient(outputs), loss.curvature(outputs)
     dispersion = float(np.sum(gradient**2) / np.sum(curvature)) if loss.task == "regression" else 1.0
-    columns = []
+    scores = {}
     for j, axis in enumerate(bins):
         if not axis.is_ordered:
             continue
@@ -117,5 +121,10 @@ def find_jumps(
             z += float(np.sum(g[filled] ** 2 / (dispersion * h[filled]) - 1))
             variance += float(np.sum(2 + 1 / h[filled]))
         if z > threshold * variance**0.5:
+            scores[j] = z / variance**0.5
+    columns, cells = [], 0
+    for j in sorted(scores, key=lambda j: (-scores[j], j)):
+        if cells + bins[j].size <= max_cells:
             columns.append(j)
-    return columns
+            cells += bins[j].size
+    return sorted(columns)
