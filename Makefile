@@ -1,9 +1,9 @@
-# make demo: a model trained, scored and explained, on a fresh machine.  make test: everything that CI checks.
+# make demo: train, score and explain a model on a fresh machine.  make test: everything that CI checks.
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test slow benchmark lint setup clean
+.PHONY: demo test lint types doctest unit slow benchmark setup clean
 
 setup: .venv/.done
 
@@ -15,10 +15,21 @@ setup: .venv/.done
 
 demo: setup
 	$(BIN)/zoo train blackbox/digits --out runs/demo-blackbox --overwrite
-	$(BIN)/zoo train protopnet/digits --out runs/demo --overwrite yardstick=runs/demo-blackbox
+	$(BIN)/zoo train protopnet/digits --out runs/demo --overwrite reference=runs/demo-blackbox
 
-test: setup
+test: lint types doctest unit
+
+lint: setup
 	$(BIN)/ruff check zoo recipes tests
+	$(BIN)/ruff format --check zoo recipes tests
+
+types: setup
+	$(BIN)/pyright
+
+doctest: setup
+	$(BIN)/python -m pytest --doctest-modules zoo
+
+unit: setup
 	$(BIN)/python -m pytest --numprocesses 2
 
 slow: setup
@@ -26,10 +37,6 @@ slow: setup
 
 benchmark: setup
 	$(BIN)/python -m pytest -m benchmark -s
-
-lint: setup
-	$(BIN)/ruff check zoo recipes tests
-	$(BIN)/ruff format --check zoo recipes tests
 
 clean:
 	rm -rf .venv runs build dist *.egg-info

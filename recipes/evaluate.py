@@ -1,51 +1,93 @@
 """Evaluate: score a checkpoint on the test split of its data, or of data that you name."""
 
-import argparse
 import json
 import os
-import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from zoo import checkpoint
-from zoo.cli import recipe
-from zoo.metrics.suite import check as check_scores
-from zoo.train.results import about, score, table, write_page
-from zoo.train.run import data_of, load_checkpoint
+from zoo.config import keyword_overrides
+from zoo.evaluation import pipeline
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.score_table import table
+from zoo.evaluation.scoring import score
+from zoo.metrics.suite import check as check_suite
+from zoo.reporting.page import page
+from zoo.results import EvaluateResult
+from zoo.training.quiet import quiet
+from zoo.training.run import data_of, load_checkpoint
 
 
-def main(args: argparse.Namespace) -> None:
-    """Score ``args.name``; overrides may change ``data`` and ``trainer.accelerator``."""
-    train = recipe("train")
-    train.quiet()
-    model, config = load_checkpoint(args.name, args.overrides)
-    check_scores(args.suite)
-    if args.dry_run:
+def evaluate(
+    name: str | Path,
+    *,
+    suite: str = "quick",
+    data: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: bool = False,
+) -> EvaluateResult:
+    """Score a checkpoint on the test split and write ``metrics.json`` and ``report.html``.
+
+    Args:
+        name: checkpoint or run folder.
+        suite: the scores: a name under ``configs/evaluate``, or a YAML file.
+        data: arguments of the data source to override, such as ``{"batch_size": 32}``.
+        overrides: ``data.key=value`` and ``trainer.accelerator=value`` strings, as on the command line.
+        out: folder to write to; by default ``runs/evaluate-<name>-<suite>``.
+        overwrite: replace an older evaluation in that folder.
+        dry_run: score one batch and write nothing.
+        progress: show progress bars.
+
+    Raises:
+        ValueError: no such checkpoint, suite or argument, or a folder that already holds something.
+
+    Example:
+        >>> import zoo
+        >>> zoo.evaluate("protopnet-digits").scores["consistency"].value  # doctest: +SKIP
+    """
+    quiet()
+    name = str(name)
+    all_overrides = [*keyword_overrides({"data": data or {}}), *overrides]
+    model, config = load_checkpoint(name, all_overrides)
+    check_suite(suite)
+    if dry_run:
         config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
-    data = data_of(config)
-    title = checkpoint.title(args.name)
-    out = args.out or Path("runs") / f"evaluate-{title}-{Path(args.suite).stem}"
-    if not args.dry_run:
-        claim(out, overwrite=args.overwrite)
-    limit = 1 if args.dry_run else None
-    results = score(model, data, args.suite, limit=limit, accelerator=config.trainer.accelerator)
-    rows = table(results)
-    train.show(rows, title=f"{title} on {config.data.name}, suite {args.suite}")
-    if args.dry_run:
-        return
-    facts = about(config, data, f"zoo evaluate {args.name} {' '.join(args.overrides)} --suite {args.suite}")
+    source = data_of(config)
+    title = checkpoint.title(name)
+    folder = Path(out) if out else Path("runs") / f"evaluate-{title}-{Path(suite).stem}"
+    accelerator = config.trainer.accelerator
+    if dry_run:
+        scores = score(model, source, suite, limit=1, accelerator=accelerator, progress=progress)
+        return EvaluateResult(title, config.data.name, scores, table(scores), None)
+    _claim(folder, overwrite=overwrite)
+    facts = run_facts(config, source, " ".join(["zoo evaluate", name, *all_overrides, "--suite", suite]))
+    evaluation = pipeline.evaluate(
+        model,
+        source,
+        suite,
+        title=title,
+        facts=facts,
+        accelerator=accelerator,
+        progress=progress,
+    )
+    results = evaluation.results
     units = {n: {k: v.tolist() for k, v in r.per_unit.items()} for n, r in results.items() if r.per_unit}
-    scores = {n: r.to_json() for n, r in results.items()}
-    part = out / ".metrics.part"
-    part.write_text(json.dumps({"scores": scores, **facts, "seed": config.seed, "units": units}, indent=1) + "\n")
-    os.replace(part, out / "metrics.json")
-    page = write_page(out / "report.html", model, data, results, rows, facts, title=title)
-    sys.stdout.write(f"metrics  {out / 'metrics.json'}\npage     {page}\n")
+    record = {"scores": {n: r.to_json() for n, r in results.items()}, **facts, "seed": config.seed, "units": units}
+    part = folder / ".metrics.part"
+    part.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(part, folder / "metrics.json")
+    page(folder / "report.html", evaluation.page)
+    return EvaluateResult(title, config.data.name, results, evaluation.rows, folder)
 
 
-def claim(out: Path, *, overwrite: bool) -> None:
+def _claim(folder: Path, *, overwrite: bool) -> None:
     """Make the folder of an evaluation; refuse one that holds a run, or an older evaluation unless asked."""
-    if (out / "phases").exists() or (out / "checkpoint").exists():
-        raise ValueError(f"{out} holds a training run; choose another --out for its evaluation")
-    if (out / "metrics.json").exists() and not overwrite:
-        raise ValueError(f"{out} holds an evaluation; add --overwrite to replace it, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
+    if (folder / "phases").exists() or (folder / "checkpoint").exists():
+        raise ValueError(f"{folder} holds a training run; choose another --out for its evaluation")
+    if (folder / "metrics.json").exists() and not overwrite:
+        raise ValueError(f"{folder} holds an evaluation; add --overwrite to replace it, or choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)

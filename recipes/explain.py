@@ -1,78 +1,77 @@
 """Explain: the page of one input, which units decided and how they add up to the answer."""
 
-import argparse
-import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import torch
-from rich.console import Console
-from rich.table import Table
-
-from zoo import checkpoint, gallery
-from zoo.batch import Batch
-from zoo.cli import recipe
-from zoo.report.page import ScoreRow, page
-from zoo.report.words import visible
-from zoo.train.results import about
-from zoo.train.run import data_of, load_checkpoint
-
-
-def main(args: argparse.Namespace) -> None:
-    """Explain ``args.input``, an index of the test split, a picture file, a row of a table or a text."""
-    recipe("train").quiet()
-    if args.shown < 0:
-        raise ValueError(f"--shown is {args.shown}; expected 0 or more")
-    model, config = load_checkpoint(args.name, args.overrides)
-    data = data_of(config)
-    x, known, name = read(args.input, data)
-    truth = known and known.y
-    with torch.no_grad():
-        told = model.explain(x, shown=args.shown)
-        also = None if truth is None else model.explain(x, target=truth, shown=args.shown)
-    both = [e for e in (told, also) if e is not None]
-    used = {int(u) for e in both for u in e.shown.flatten()}
-    _, metrics = checkpoint.read(checkpoint.find(args.name))
-    scores = metrics.get("scores", {}).items()
-    rows = [ScoreRow(n, "n/a" if s["value"] is None else f"{s['value']:.4g}", s["protocol"], s.get("note", ""))
-            for n, s in scores]  # fmt: skip
-    facts = about(config, data, f"zoo explain {args.name} {args.input}")
-    kind = checkpoint.title(args.name)
-    with tempfile.TemporaryDirectory() as folder:
-        file = f"{kind}-{file_name(name)}.html"
-        out = Path(folder) / file if args.dry_run else (args.out or Path("runs/explain")) / file
-        page(
-            out, title=f"{kind} on {name}", explanation=told, also=also, pictures=data.picture(x), truth=truth,
-            class_names=data.class_names, sources=gallery.sources(model, data, used), scores=rows, facts=facts,
-            notes=gallery.notes(model, data, known and known.concepts, *both), details=data.details(x),
-            traces=model.trace(x), sums=model.by_class(x), tokens=data.pieces(x),
-        )  # fmt: skip
-    for i, winner in enumerate(told.target.tolist()):
-        said = name if len(x) == 1 else f"{name}, answer {i + 1}"
-        answer = data.class_names[winner] if data.pieces(x) is None else visible(data.class_names[winner])
-        sys.stdout.write(f"{said}: {answer}, logit {float(told.logits[i, winner]):.4g}\n")
-    rows = next(iter(model.trace(x[:1])), [])
-    if rows:
-        sheet = Table(*(str(i) for i in range(-1, len(rows[0][1]))), box=None, show_header=False)
-        for label, values in rows[1:]:
-            sheet.add_row(label, *values)
-        Console().print(sheet)
-    if not args.dry_run:
-        sys.stdout.write(f"page  {out}\n")
+from zoo import checkpoint
+from zoo.config import keyword_overrides
+from zoo.evaluation import examples
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.score_table import stored_rows
+from zoo.evaluation.single_input import file_name, read_input
+from zoo.reporting.glossary import visible
+from zoo.reporting.page import page
+from zoo.results import ExplainResult
+from zoo.training.quiet import quiet
+from zoo.training.run import data_of, load_checkpoint
 
 
-def read(text: str, data) -> tuple[torch.Tensor, Batch | None, str]:
-    """The input ``(1, ...)``, all that is known of it if it is a test sample, its name."""
-    if text.isdecimal():
-        n = len(data.splits["test"])
-        if int(text) >= n:
-            raise ValueError(f"the test split has samples 0 to {n - 1}; there is no {text}")
-        batch = data.samples("test", [int(text)])
-        return batch.x, batch, data.name_of("test", int(text))
-    x = data.read_input(text)
-    return x if x.ndim > len(data.input_shape) else x[None], None, text
+def explain(
+    name: str | Path,
+    input: str | int,
+    *,
+    data: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    shown: int = 10,
+    out: str | Path | None = None,
+    dry_run: bool = False,
+) -> ExplainResult:
+    """Explain one input and write a self-contained HTML page.
 
+    Args:
+        name: checkpoint or run folder.
+        input: index of the test split, an image file, ``name=value,...`` for a table, or a text.
+        data: arguments of the data source to override.
+        overrides: ``data.key=value`` strings, as on the command line.
+        shown: number of units to show.
+        out: folder of the page; by default ``runs/explain``.
+        dry_run: write nothing.
 
-def file_name(name: str) -> str:
-    """A name as part of a file's: no slashes and line ends, not too long."""
-    return "_".join(name.replace("/", "-").splitlines())[:80]
+    Raises:
+        ValueError: no such checkpoint, input or argument.
+
+    Example:
+        >>> import zoo
+        >>> result = zoo.explain("protopnet-digits", 12)  # doctest: +SKIP
+        >>> result.answers, result.page  # doctest: +SKIP
+    """
+    quiet()
+    name = str(name)
+    if shown < 0:
+        raise ValueError(f"--shown is {shown}; expected 0 or more")
+    model, config = load_checkpoint(name, [*keyword_overrides({"data": data or {}}), *overrides])
+    source = data_of(config)
+    x, sample, input_name = read_input(str(input), source)
+    explained = examples.explain(model, x, sample, shown=shown)
+    explanation = explained.explanations[0]
+    title = checkpoint.title(name)
+    _, metrics = checkpoint.read(checkpoint.find(name))
+    context = replace(
+        examples.page_context(model, source, explained, title=f"{title} on {input_name}"),
+        scores=stored_rows(metrics),
+        facts=run_facts(config, source, f"zoo explain {name} {input}"),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if dry_run else Path(out or "runs/explain")
+        file = page(folder / f"{title}-{file_name(input_name)}.html", context)
+    answers = [source.class_names[c] for c in explanation.target.tolist()]
+    return ExplainResult(
+        input=input_name,
+        explanation=explanation,
+        answers=answers if context.tokens is None else [visible(answer) for answer in answers],
+        trace=context.traces[0] if context.traces else (),
+        page=None if dry_run else file,
+    )

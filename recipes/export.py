@@ -1,39 +1,64 @@
 """Export: write what a checkpoint computes in a form that needs no zoo: a transformer program as one Python file."""
 
-import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from zoo import __version__, checkpoint
-from zoo.cli import recipe
-from zoo.train.run import data_of, load_checkpoint
+from zoo.capabilities import HasProgram, capability
+from zoo.results import ExportResult
+from zoo.training.quiet import quiet
+from zoo.training.run import data_of, load_checkpoint
 
 
-def main(args: argparse.Namespace) -> None:
-    """Write ``args.name`` to ``args.out``."""
-    recipe("train").quiet()
-    model, config = load_checkpoint(args.name, args.overrides)
-    if not hasattr(model, "program"):
-        raise ValueError(f"{args.name} is a {model.name}; --to program writes transformer programs")
-    title = checkpoint.title(args.name)
-    out = args.out or Path(f"{title.replace('-', '_')}.py")
-    if out.is_dir():
-        raise ValueError(f"{out} is a folder; name a file with -o")
-    if out.exists() and not args.overwrite:
-        raise ValueError(f"{out} exists; add --overwrite to replace it, or choose another -o")
-    data = data_of(config)
-    x = torch.cat([batch.x for batch in data.loader("train")])
-    text = model.source(x, name=out.stem, about=about(title, args.name), by=f"zoo {__version__} from {title}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    lines, nodes = len(text.splitlines()), len(model.program.nodes)
-    sys.stdout.write(f"{out}  {lines} lines, {nodes} variables; run it with: python {out} ...\n")
+def export(
+    name: str | Path,
+    *,
+    to: Literal["program"] = "program",
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    overwrite: bool = False,
+) -> ExportResult:
+    """Write a checkpoint as a stand-alone file.
+
+    Args:
+        name: checkpoint or run folder.
+        to: ``program``, one Python file that needs nothing but Python.
+        out: the file; by default the name of the checkpoint, in the current folder.
+        overrides: ``data.key=value`` strings, as on the command line.
+        overwrite: replace the file.
+
+    Raises:
+        ValueError: no such checkpoint, a model that cannot be written in this form, or a file that exists.
+
+    Example:
+        >>> import zoo
+        >>> zoo.export("transformer_program-hist", out="hist.py")  # doctest: +SKIP
+    """
+    quiet()
+    name = str(name)
+    if to != "program":
+        raise ValueError(f"to is {to!r}; expected 'program'")
+    model, config = load_checkpoint(name, overrides)
+    if (programmed := capability(model, HasProgram)) is None:
+        raise ValueError(f"{name} is a {model.name}; --to program writes transformer programs")
+    title = checkpoint.title(name)
+    file = Path(out or f"{title.replace('-', '_')}.py")
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; name a file with -o")
+    if file.exists() and not overwrite:
+        raise ValueError(f"{file} exists; add --overwrite to replace it, or choose another -o")
+    x = torch.cat([batch.x for batch in data_of(config).loader("train")])
+    text = programmed.source(x, name=file.stem, about=_accuracy(name), by=f"zoo {__version__} from {title}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return ExportResult(file, len(text.splitlines()), len(programmed.program.nodes))
 
 
-def about(title: str, name: str) -> list[str]:
-    """A line on how good it is."""
+def _accuracy(name: str) -> list[str]:
+    """Return a line on the test accuracy of a checkpoint, if it is known."""
     _, metrics = checkpoint.read(checkpoint.find(name))
-    found = metrics.get("scores", {}).get("accuracy", {}).get("value")
-    return [] if found is None else [f"Right on {100 * found:.2f} % of the answers of the test split."]
+    accuracy = metrics.get("scores", {}).get("accuracy", {}).get("value")
+    return [] if accuracy is None else [f"Test accuracy {100 * accuracy:.2f} %."]

@@ -1,16 +1,66 @@
 """Fine-tune: start from a checkpoint, replace the named parts, then train as any run."""
 
-import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from zoo.cli import recipe
-from zoo.train.run import load_config
+import zoo
+from zoo.config import keyword_overrides
+from zoo.results import TrainResult
+from zoo.training.run import load_config
 
 
-def main(args: argparse.Namespace) -> None:
-    """Run ``args.name`` from the checkpoint that its config or ``finetune.from=`` names."""
-    config = load_config(args.name, args.overrides)
-    if config.finetune is None or not config.finetune.source:
+def finetune(
+    config: str | Path,
+    *,
+    source: str | None = None,
+    replace: Sequence[str] | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: bool = False,
+    command: str | None = None,
+    **keys: Any,
+) -> TrainResult:
+    """Train the model of a config from the weights of a checkpoint.
+
+    Args:
+        config: name of a shipped config or path of a YAML file.
+        source: checkpoint or run folder to start from; by default the one that the config names (``finetune.from``).
+        replace: parts of the model that start afresh; every other tensor must fit exactly.
+        overrides: ``key=value`` strings, as on the command line.
+        out: run folder; by default ``runs/<name of the config>``.
+        resume: continue an interrupted run of the same config; the result is bit-identical.
+        overwrite: replace an older run in that folder.
+        dry_run: run one batch through everything and write nothing.
+        progress: show progress bars.
+        command: recorded in the checkpoint as the command of the run.
+        keys: overrides of top-level keys, see ``zoo.train``.
+
+    Raises:
+        ValueError: as ``zoo.train``; also if no checkpoint is named, or one of its tensors does not fit.
+
+    Example:
+        >>> import zoo
+        >>> zoo.finetune("protopnet/digits", source="protopnet-digits", replace=["head"])  # doctest: +SKIP
+    """
+    finetuning = {} if source is None else {"from": source}
+    finetuning |= {} if replace is None else {"replace": list(replace)}
+    all_overrides = [*keyword_overrides(keys | ({"finetune": finetuning} if finetuning else {})), *overrides]
+    start = load_config(str(config), all_overrides).finetune
+    if start is None or not start.source:
         raise ValueError(
             "no checkpoint to start from; add finetune.from=protopnet-digits and finetune.replace=[head,prototypes]"
         )
-    recipe("train").main(args)
+    return zoo.train(
+        config,
+        overrides=all_overrides,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        progress=progress,
+        command=command or " ".join(["zoo finetune", str(config), *all_overrides]),
+    )

@@ -1,124 +1,114 @@
-"""Steer: go on with a prompt while codes or neurons are held; find the codes of a topic, and what holding them does."""
+"""Steer: continue a prompt while codes or neurons are set; find the codes of a topic, and measure their effect."""
 
-import argparse
-import math
-import re
-import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
-from rich.table import Table
-
 from zoo import checkpoint
-from zoo.cli import recipe
+from zoo.capabilities import LanguageModel, Steerable, capability
+from zoo.config import keyword_overrides
+from zoo.evaluation.code_search import Steered, continuation, likely, search, share, topic
+from zoo.evaluation.set_units import parse_strength
 from zoo.paths import did_you_mean
-from zoo.train.run import data_of, load_checkpoint, statements
-from zoo.train.steering import Steered, likely, search, share, topic
+from zoo.results import SteerResult, TopicRate
+from zoo.training.quiet import quiet
+from zoo.training.run import data_of, load_checkpoint
 
 
-def main(args: argparse.Namespace) -> None:
-    """Write ``args.new`` tokens after the prompt ``args.input``, with ``args.overrides`` such as ``L1.H2.417=on``.
+def steer(
+    name: str | Path,
+    prompt: str | None = None,
+    values: Mapping[str, str | float] | None = None,
+    *,
+    topic_pattern: str | None = None,
+    codes: int = 32,
+    samples: int = 0,
+    judge: str | None = None,
+    new: int = 40,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    data: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+) -> SteerResult:
+    """Continue a prompt with and without units set.
 
-    A code is ``on`` or ``off``; a neuron is ``off`` or has a strength, such as ``L0.E3.17=2.5``.
-    With ``args.topic`` and nothing stated, the codes found for the topic are on; without a prompt they are only listed.
-    With ``args.samples``, how often the topic is written is told instead of what is written.
+    Args:
+        name: checkpoint or run folder of a language model.
+        prompt: the text to continue; without one, the codes of the topic are only listed.
+        values: by unit name: a code is ``on`` or ``off``; a neuron is ``off`` or has a strength, such as 2.5.
+        topic_pattern: regular expression; without ``values``, the codes that predict it are set to on.
+        codes: number of codes of the topic.
+        samples: instead of one text, sample so many and measure how often they contain the topic.
+        judge: checkpoint whose perplexity of the samples is reported; by default the model itself, unsteered.
+        new: number of tokens to write.
+        temperature: of sampling; 0 writes the most likely token each time.
+        top_k: sample from the k most likely tokens only.
+        top_p: sample from the most likely tokens that together have this probability.
+        seed: of sampling.
+        data: arguments of the data source to override.
+        overrides: ``data.key=value`` strings, as on the command line.
+
+    Raises:
+        ValueError: no such checkpoint, unit or value, a model without steerable units, or nothing to do.
+
+    Example:
+        >>> import zoo
+        >>> zoo.steer("codebook_transformer-tokfsm", "12 34", {"L1.H0.7": "on"}).texts  # doctest: +SKIP
     """
-    recipe("train").quiet()
-    stated, overrides = statements(args.overrides)
-    if args.samples < 0:
-        raise ValueError(f"--samples is {args.samples}; expected how many texts to draw")
-    of = None if args.topic is None else topic(args.topic)
-    if of is None and (args.input is None or args.samples):
-        raise ValueError("nothing to do: give a prompt" if args.input is None else "--samples needs a --topic")
-    model, config = load_checkpoint(args.name, overrides)
-    if not hasattr(model, "steer"):
-        raise ValueError(f"{args.name} is a {model.name}; only codes and neurons of language models are held")
-    if of is not None and model.units.kind != "code":
-        raise ValueError(f"{args.name} has {model.units.kind}s; only codes are found by --topic")
-    names = {name: i for i, name in enumerate(model.units.names)}
-    strengths = {name: _strength(model.units.kind, name, word) for name, word in stated.items()}
-    for name in stated:
-        if name not in names:
-            raise ValueError(f"there is no {model.units.kind} {name!r}{did_you_mean(name, list(names))}")
-    judge = _judge(args, model) if args.samples else model  # before the search, which takes a while
-    data = data_of(config)
-    held = {names[name]: strength for name, strength in strengths.items()}
-    x = None if args.input is None else data.read_input(args.input)[None]
-    if of is not None and not held:
-        held = {unit: True for unit in find(model, data, of, args.codes)}
+    quiet()
+    name = str(name)
+    values = values or {}
+    if samples < 0:
+        raise ValueError(f"--samples is {samples}; expected the number of texts to sample, 0 or more")
+    pattern = None if topic_pattern is None else topic(topic_pattern)
+    if pattern is None and (prompt is None or samples):
+        raise ValueError("nothing to do: give a prompt" if prompt is None else "--samples needs a --topic")
+    model, config = load_checkpoint(name, [*keyword_overrides({"data": data or {}}), *overrides])
+    steerable, language_model = capability(model, Steerable), capability(model, LanguageModel)
+    if steerable is None or language_model is None:
+        raise ValueError(f"{name} is a {model.name}; only codes and neurons of language models can be set")
+    kind, names = model.units.kind, list(model.units.names)
+    if pattern is not None and not model.units.binary:
+        raise ValueError(f"{name} has {kind}s; only codes are found by --topic")
+    strengths = {unit: parse_strength(model.units, unit, str(value)) for unit, value in values.items()}
+    for unit in values:
+        if unit not in names:
+            raise ValueError(f"there is no {kind} {unit!r}{did_you_mean(unit, names)}")
+    judge_model = _judge(name, model, judge) if samples else model  # before the search, which takes a while
+    source: Any = data_of(config)  # of sequences, as the model is
+    held = {names.index(unit): strength for unit, strength in strengths.items()}
+    x = None if prompt is None else source.read_input(prompt)[None]
+    topic_units = []
+    if pattern is not None and not held:
+        topic_units = list(zip(*search(model, source, pattern, count=codes), strict=True))
+        held = {on_train.unit: 1.0 for on_train, _ in topic_units}
+    result = {"name": checkpoint.title(name), "unit_kind": kind, "binary": model.units.binary}
+    result |= {"unit_names": names, "held": held}
     if x is None:
-        return
-    if args.samples and of is not None:
-        rates(args, model, judge, data, x[:, : int((x >= 0).sum())], held, of)
-    else:
-        write(args, model, data, x, held)
-
-
-def _strength(kind: str, name: str, word: str) -> float:
-    """What a unit is held at: 1 for on, 0 for off."""
-    if word in ("on", "off") and (kind == "code" or word == "off"):
-        return float(word == "on")
-    try:
-        if kind != "code" and math.isfinite(strength := float(word)):
-            return strength
-    except ValueError:
-        pass
-    text = f"{name}={word}" if name else word
-    if kind == "code":
-        raise ValueError(f"{text!r} says neither on nor off; write {name or word}=on")
-    raise ValueError(f"{text!r} gives no strength; write {name or word}=2.5 or {name or word}=off")
-
-
-def find(model, data, of: re.Pattern, count: int) -> list[int]:
-    """List the codes that fire where the topic follows; their ids."""
-    train, val = search(model, data, of, count=count)
-    title = f"codes that fire where {of.pattern} follows"
-    sheet = Table("code", "precision", "recall", "fired", "on validation texts", "", "", title=title, box=None)
-    for one, two in zip(train, val, strict=True):
-        row = [f"{v:.3f}" for v in one[1:3]] + [str(one.fired)] + [f"{v:.3f}" for v in two[1:3]] + [str(two.fired)]
-        sheet.add_row(model.units.names[one.unit], *row)
-    Console().print(sheet)
-    return [one.unit for one in train]
-
-
-def write(args: argparse.Namespace, model, data, x: torch.Tensor, held: dict[int, float]) -> None:
-    """What the model writes, as it is and steered."""
-    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
-    told = {"as it is": model.generate(x, args.new, **options)}
+        return SteerResult(**result, topic_units=topic_units)
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    length = int((x >= 0).sum())
+    if samples and pattern is not None:
+        x, test, rates = x[:, :length].repeat(samples, 1), source.windows("test"), {}
+        for title, units in (("unsteered", {}), ("steered", held)):
+            tokens = steerable.steer(x, new, units, **options)
+            loss = float(source.nats(Steered(model, units), test)[0].mean())
+            rates[title] = TopicRate(share(source, tokens, pattern), likely(judge_model, x, tokens), loss)
+        return SteerResult(**result, topic_units=topic_units, rates=rates)
+    written = {"unsteered": language_model.generate(x, new, **options)}
     if held:
-        told["steered"] = model.steer(x, args.new, held, **options)
-    prompt = "".join(data.pieces(x)[0])
-    for title, new in told.items():
-        whole = x.new_full((1, data.context + args.new), -1)
-        length = int((x >= 0).sum())
-        whole[0, :length], whole[0, length : length + args.new] = x[0, :length], new[0]
-        sys.stdout.write(f"{title + ':':10} {prompt}|{''.join(data.pieces(whole)[0][length:])}\n")
-    if not held:
-        kind, example = model.units.kind, model.units.names[0]
-        add = f"{example}={'on' if kind == 'code' else '2.5'}"
-        sys.stdout.write(f"nothing is held; {checkpoint.title(args.name)} has {kind}s such as {example}: add {add}\n")
+        written["steered"] = steerable.steer(x, new, held, **options)
+    texts = {title: continuation(source, x[:, :length], tokens) for title, tokens in written.items()}
+    return SteerResult(**result, prompt="".join(source.token_texts(x)[0]), texts=texts, topic_units=topic_units)
 
 
-def _judge(args: argparse.Namespace, model) -> Any:
-    """The model whose perplexity is told: the one of ``--judge``, or the steered one."""
-    judge = model if args.judge is None else load_checkpoint(args.judge, [])[0]
-    if not hasattr(judge, "decoder"):
-        raise ValueError(f"--judge {args.judge} is a {judge.name}; expected a language model")
-    if judge.decoder.vocabulary != model.decoder.vocabulary:
-        raise ValueError(f"--judge {args.judge} has another vocabulary than {args.name}")
-    return judge
-
-
-def rates(
-    args: argparse.Namespace, model, judge, data, x: torch.Tensor, held: dict[int, float], of: re.Pattern
-) -> None:
-    """How often the topic is written, at what cost in perplexity and in loss on test texts."""
-    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
-    x, test = x.repeat(args.samples, 1), data.windows("test")
-    sheet = Table("", f"share of {args.samples} texts with {of.pattern}", "perplexity", "loss on test texts", box=None)
-    for title, now in (("as it is", {}), ("steered", held)):
-        new = model.steer(x, args.new, now, **options)
-        loss = data.nats(Steered(model, now), test)[0].mean()
-        sheet.add_row(title, f"{share(data, new, of):.3f}", f"{likely(judge, x, new):.2f}", f"{float(loss):.3f}")
-    Console().print(sheet)
+def _judge(name: str, model: Any, judge: str | None) -> Any:
+    """Return the model whose perplexity is reported."""
+    other: Any = model if judge is None else load_checkpoint(judge, [])[0]
+    if capability(other, LanguageModel) is None:
+        raise ValueError(f"--judge {judge} is a {other.name}; expected a language model")
+    if other.decoder.vocabulary != model.decoder.vocabulary:
+        raise ValueError(f"--judge {judge} has another vocabulary than {name}")
+    return other

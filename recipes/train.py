@@ -1,53 +1,113 @@
 """Train: build, train phase by phase, score on the test split, save a checkpoint and its page."""
 
-import argparse
-import logging
-import os
-import sys
 import tempfile
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
+from omegaconf import DictConfig
 
-from zoo.config import plain
-from zoo.train.check import check_run
-from zoo.train.phases import run_phases
-from zoo.train.results import finish, score, table
-from zoo.train.run import build, load_config, open_folder
+from zoo import checkpoint
+from zoo.config import keyword_overrides, plain
+from zoo.data.base import Data
+from zoo.evaluation.facts import run_facts
+from zoo.evaluation.model_card import card
+from zoo.evaluation.pipeline import Evaluation, evaluate
+from zoo.evaluation.reference import reference_rows
+from zoo.evaluation.score_table import table
+from zoo.evaluation.scoring import score
+from zoo.evaluation.units import gallery
+from zoo.model import SelfExplaining
+from zoo.reporting.contact_sheet import contact_sheet
+from zoo.reporting.example_figure import figure_of
+from zoo.reporting.page import page
+from zoo.reporting.unit_source import unit_picture
+from zoo.results import TrainResult
+from zoo.training.check import check_run
+from zoo.training.phases import run_phases
+from zoo.training.quiet import quiet
+from zoo.training.run import build, is_first_process, load_config, open_folder
 
 
-def validate(name: str, overrides: list[str]) -> None:
-    """Check a config and everything that it names, without reading data or backbone weights."""
-    config = load_config(name, overrides)
-    check_run(*build(config, dry=True), config)
+def train(
+    config: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: bool = False,
+    command: str | None = None,
+    **keys: Any,
+) -> TrainResult:
+    """Train the model of a config and write its run folder.
 
+    Args:
+        config: name of a shipped config (``protopnet/digits``) or path of a YAML file.
+        overrides: ``key=value`` strings, as on the command line.
+        out: run folder; by default ``runs/<name of the config>``.
+        resume: continue an interrupted run of the same config; the result is bit-identical.
+        overwrite: replace an older run in that folder.
+        dry_run: run one batch through everything and write nothing.
+        progress: show progress bars.
+        command: recorded in the checkpoint as the command of the run.
+        keys: overrides of top-level keys: ``seed=1``, ``data={"limit": 100}``, ``phases={"joint": {"epochs": 5}}``.
 
-def main(args: argparse.Namespace) -> None:
-    """Run ``args.name`` with ``args.overrides``."""
+    Raises:
+        ValueError: a mistake in the config, or a folder that already holds something.
+
+    Example:
+        >>> import zoo
+        >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
+        >>> result.scores["accuracy"].value  # doctest: +SKIP
+    """
     quiet()
-    config = load_config(args.name, args.overrides)
-    if args.dry_run:
-        return dry_run(config)
-    out = args.out or Path("runs") / args.name.removesuffix(".yaml").strip("./").replace("/", "-")
-    model, data = build(config)
-    check_run(model, data, config)
+    all_overrides = [*keyword_overrides(keys), *overrides]
+    resolved = load_config(str(config), all_overrides)
+    if dry_run:
+        return _dry_run(resolved)
+    folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
+    model, data = build(resolved)
+    check_run(model, data, resolved)
     data.setup()
-    open_folder(out, config, resume=args.resume, overwrite=args.overwrite)
-    run_phases(model, data, config, out, resume=args.resume, progress=sys.stderr.isatty())
-    if rank_zero_only.rank == 0:
-        command = f"zoo {args.verb} {args.name} {' '.join(args.overrides)}".strip()
-        rows = finish(model, data, config, out, command=command)
-        show(rows, title=out.name)
-        Console().print(f"page        {out / 'report.html'}\ncheckpoint  {out / 'checkpoint'}", soft_wrap=True)
-    return None
+    open_folder(folder, resolved, resume=resume, overwrite=overwrite)
+    run_phases(model, data, resolved, folder, resume=resume, progress=progress)
+    if not is_first_process():
+        return TrainResult(model, {}, (), folder)
+    command = command or " ".join(["zoo train", str(config), *all_overrides])
+    evaluation = finish(model, data, resolved, folder, command=command, progress=progress)
+    return TrainResult(model, evaluation.results, evaluation.rows, folder)
 
 
-def dry_run(config) -> None:
-    """One batch through every phase, one explanation and one update of every score; nothing is left behind."""
+def finish(
+    model: SelfExplaining, data: Data, config: DictConfig, folder: Path, *, command: str, progress: bool
+) -> Evaluation:
+    """Evaluate a trained model on the test split, then write its checkpoint and its page."""
+    model.eval()
+    settings = plain(config)
+    facts = run_facts(config, data, command, log=folder / "log.csv")
+    options = {"accelerator": config.trainer.accelerator, "progress": progress}
+    reference = reference_rows(config, folder)
+    evaluation = evaluate(model, data, config.suite, title=folder.name, facts=facts, more_rows=reference, **options)
+    origins = gallery.sources(model, data, range(len(model.units)))
+    scores = {name: result.to_json() for name, result in evaluation.results.items()}
+    checkpoint.save(
+        folder / "checkpoint",
+        model,
+        config=settings,
+        metrics={"scores": scores, **facts, "seed": config.seed},
+        card=card(folder.name, settings, data, evaluation.rows, facts, n_units=len(model.units)),
+        unit_lines=gallery.unit_lines(model, data, origins),
+        unit_sheet=contact_sheet({unit: unit_picture(source) for unit, source in origins.items()}),
+        example=figure_of(evaluation.page),
+    )
+    page(folder / "report.html", evaluation.page)
+    return evaluation
+
+
+def _dry_run(config: DictConfig) -> TrainResult:
+    """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
     config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     for phase in config.phases.values():
         phase.cache = min(phase.cache, 1)
@@ -55,27 +115,5 @@ def dry_run(config) -> None:
     check_run(model, data, config)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
-    results = score(model, data, config.suite, limit=1, progress=False)
-    show(table(results), title=f"dry run of {plain(config)['model']['name']}: works; the figures mean nothing")
-
-
-def show(rows, *, title: str) -> None:
-    """Print the score table."""
-    sheet = Table(title=title, title_justify="left", box=SIMPLE)
-    for column in ("score", "value", "protocol", "note"):
-        sheet.add_column(column, overflow="fold")
-    for row in rows:
-        sheet.add_row(row.name, row.value, row.protocol, row.note)
-    Console().print(sheet)
-
-
-def quiet() -> None:
-    """Keep Lightning's chatter out of the table."""
-    for name in ("pytorch_lightning", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
-    warnings.filterwarnings("ignore", message=".*LeafSpec")
-    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training")  # frozen parts, on purpose
-    warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # it is: Data.resume_at
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    scores = score(model, data, config.suite, limit=1, progress=False)
+    return TrainResult(model, scores, table(scores), None)

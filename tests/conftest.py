@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
-TRAIN = Path(__file__).parent / "train"
+TRAIN = Path(__file__).parent / "training"
 
 TINY = """\
 model: {name: protopnet, num_classes: 10, backbone: resnet10t, backbone_level: 1, backbone_args: {drop_path_rate: 0.2},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.cli import main
-from zoo.data.othello_rules import SQUARES, legal, play
+from zoo.data.games._othello_rules import SQUARES, legal, play
 
 CONFIG = """\
 model: {name: dense_transformer, width: 16, depth: 1, heads: 2, mlp: relu}
@@ -22,7 +22,7 @@ def random_games(n, plies=30):
     g, moves = np.random.default_rng(0), np.full((n, 0), 255, np.uint8)
     for _ in range(plies):
         *_, now = play(moves)
-        free = (now.can[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+        free = (now.legal[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
         assert (free.sum(1) > 0).all()
         made = (free * g.random(free.shape)).argmax(1).astype(np.uint8)
         moves = np.concatenate([moves, made[:, None]], 1)

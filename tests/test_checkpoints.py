@@ -8,16 +8,18 @@ import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import zoo
 from zoo import checkpoint, create_model, paths
-from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, save
-from zoo.config import check
-from zoo.train.run import classes
+from zoo.capabilities import HasSources, HasUnitTemplates, capability
+from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, read_units, save
+from zoo.config import VERSION, check, migrate
+from zoo.training.run import classes
 
 SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").rglob(WEIGHTS))
-FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units"}
+FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units.yaml"}
 size = lambda folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())  # noqa: E731
 
 
@@ -43,24 +45,25 @@ def whole(folder):
         data = model.config["data"]
         told = model.hparams.get("input_shape") or model.config["model"].get("input_shape")
         shape = told or [data.get("channels", 3), data["size"], data["size"]]
-        x = torch.randn(1, *shape) if model.inputs == "numbers" else torch.zeros(1, *shape, dtype=torch.int64)
+        x = torch.randn(1, *shape) if model.input_kind == "numbers" else torch.zeros(1, *shape, dtype=torch.int64)
         assert model(x).isfinite().all()
     check(OmegaConf.create(model.config), where=str(folder), classes=classes)
     _, front, text = (folder / "README.md").read_text().split("---\n", 2)
     front = OmegaConf.to_container(OmegaConf.create(front))
     assert front["library_name"] == "zoo"
     assert model.name in front["tags"]
-    assert "licence" in text.lower()
+    assert "license" in text.lower()
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["scores"]
     assert all(s["protocol"] for s in metrics["scores"].values())
     assert {"seed", "data", "versions", "command"} <= metrics.keys()
     if len(model.units):
-        names = yaml.load((folder / "units" / "names.yaml").read_text(), yaml.CSafeLoader)  # may be long
-        assert len(names) == len(model.units)
+        assert len(read_units(folder)) == len(model.units)
         assert {p.name for p in folder.iterdir()} >= FILES
-        pictured = model.sources() is not None or model.portraits(torch.tensor([0])) is not None
-        assert len(list((folder / "units").glob("*.png"))) == len(model.units) * pictured
+        pictured = capability(model, HasSources) or capability(model, HasUnitTemplates)
+        sheet = folder / "units.png"
+        assert sheet.is_file() == bool(pictured)
+        assert not (folder / "units").exists()
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def write(folder, model, config, **more):
 def test_save_and_load(small, tmp_path):
     model, config = small
     config["model"] |= {"pretrained": True, "backbone_weights": "/nowhere.safetensors"}
-    write(tmp_path / "c", model, config, unit_names=["a"] * 8)
+    write(tmp_path / "c", model, config, unit_lines=["a"] * 8)
     again = load(str(tmp_path / "c"))
     assert again.config["model"]["backbone_weights"] is None
     assert again.config["model"]["pretrained"] is False
@@ -92,9 +95,26 @@ def test_save_and_load(small, tmp_path):
 
 def test_writing_replaces_whole(small, tmp_path):
     model, config = small
-    write(tmp_path / "c", model, config, unit_names=["a"] * 8)
+    write(tmp_path / "c", model, config, unit_lines=["a"] * 8)
     write(tmp_path / "c", model, config)
-    assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units"}
+    assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units.yaml"}
+
+
+def test_units_are_plain_texts_and_old_folders_are_read(small, tmp_path):
+    model, config = small
+    lines = ["${x}: a", "b, “c”", "no", *"defgh"]
+    folder = write(tmp_path / "c", model, config, unit_lines=lines, unit_sheet=Image.new("RGB", (4, 3)))
+    assert read_units(folder) == lines
+    assert Image.open(folder / "units.png").size == (4, 3)
+    (folder / "units.yaml").unlink()
+    assert read_units(folder) == []
+    (folder / "units").mkdir()
+    (folder / "units" / "names.yaml").write_text("0: a, for 1\n1: 'no'\n")
+    assert read_units(folder) == ["a, for 1", "no"]
+    load(str(folder))
+    (folder / "units.yaml").write_text("- a")
+    with pytest.raises(ValueError, match="units.yaml is no list of units"):
+        read_units(folder)
 
 
 @pytest.mark.parametrize("broken", ["write_text", "save_file"])
@@ -242,7 +262,7 @@ def test_graft_errors():
 
 
 def test_finetune_by_config(finished, tmp_path, tiny):
-    from zoo.train.run import build, load_config
+    from zoo.training.run import build, load_config
 
     config = load_config(str(tiny), [f"finetune.from={finished}", "finetune.replace=[addon]", "seed=11"])
     model, _ = build(config)
@@ -274,3 +294,60 @@ def test_load_from_the_hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     with pytest.raises(ValueError, match="hub:org/name: no network$"):
         zoo.load("hub:org/name")
+
+
+@pytest.fixture
+def version_1(finished, tmp_path):
+    """The run ``finished`` as version 1 of zoo wrote it: no version, the reference model under ``yardstick``."""
+    folder = tmp_path / "old"
+    shutil.copytree(finished, folder)
+    for file in (folder / "config.yaml", folder / "checkpoint" / "config.yaml"):
+        config = yaml.safe_load(file.read_text())
+        assert config.pop("version") == VERSION
+        config["yardstick"] = config.pop("reference")
+        file.write_text(yaml.safe_dump(config))
+        assert "yardstick" in file.read_text()
+    return folder
+
+
+def test_a_config_of_version_1_is_migrated():
+    old = {"model": {"name": "protopnet"}, "yardstick": "blackbox/digits"}
+    assert migrate(old) == {"model": {"name": "protopnet"}, "reference": "blackbox/digits", "version": VERSION}
+    assert "yardstick" in old, "the mapping given is not changed"
+    assert migrate(migrate(old)) == migrate(old)
+    for version in (VERSION + 1, 0, "two", True):
+        with pytest.raises(ValueError, match=f"config has version {version!r}; this zoo reads versions 1 to {VERSION}"):
+            migrate({"version": version})
+
+
+def test_a_checkpoint_of_version_1_is_loaded_and_finetuned(version_1, finished, tiny):
+    from zoo.training.run import build, load_checkpoint, load_config
+
+    model, config = load_checkpoint(str(version_1), ["data.limit=20"])
+    assert (config.version, config.reference, config.data.limit) == (VERSION, None, 20)
+    theirs = load(str(finished)).state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in model.state_dict().items())
+    tuned, _ = build(load_config(str(tiny), [f"finetune.from={version_1}"]))
+    assert all(torch.equal(value, theirs[key]) for key, value in tuned.state_dict().items())
+
+
+def test_a_run_of_version_1_is_resumed(version_1, tiny):
+    before = load_file(version_1 / "checkpoint" / WEIGHTS)
+    shutil.rmtree(version_1 / "checkpoint")
+    with pytest.raises(ValueError, match="was started with another config"):
+        zoo.train(tiny, out=version_1, resume=True, seed=5)
+    zoo.train(tiny, out=version_1, resume=True)
+    after = load_file(version_1 / "checkpoint" / WEIGHTS)
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert yaml.safe_load((version_1 / "config.yaml").read_text())["version"] == VERSION
+
+
+def test_a_config_file_of_version_1_is_read(tmp_path, tiny):
+    from zoo.training.run import load_config
+
+    file = tmp_path / "old.yaml"
+    file.write_text(tiny.read_text() + "yardstick: blackbox/digits\n")
+    assert load_config(str(file)).reference == "blackbox/digits"
+    file.write_text(tiny.read_text() + f"version: {VERSION}\nyardstick: blackbox/digits\n")
+    with pytest.raises(ValueError, match="yardstick"):
+        load_config(str(file))

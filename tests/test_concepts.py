@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import Concept, ConceptSchema
 
 SCHEMA = ConceptSchema(
     (
@@ -34,7 +34,7 @@ def test_groups_in_order():
     ("make", "words"),
     [
         (lambda: ConceptSchema(()), "at least one concept"),
-        (lambda: ConceptSchema((Concept("a"), Concept("a"))), "'a' stands twice"),
+        (lambda: ConceptSchema((Concept("a"), Concept("a"))), "'a' is repeated"),
         (lambda: ConceptSchema((Concept("a", "categorical", "g"),)), "group 'g' is categorical; expected two values"),
         (
             lambda: ConceptSchema((Concept("a", "categorical", "g"), Concept("b", "categorical", "g"), Concept("g"))),

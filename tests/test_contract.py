@@ -1,6 +1,7 @@
 """The five promises of ``SelfExplaining``, for every registered model: a new family needs no test of its own."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from zoo.batch import Batch
 from zoo.explanation import Explanation, Units, gather, upsample
 from zoo.metrics.suite import Suite
 from zoo.registry import model_class
+from zoo.testing import check_model
+from zoo.testing.check_model import CHECKS
 
 CLASSES, SIZE = 4, 32
 PROTOPNET = {"per_class": 3, "dim": 16, "backbone_level": 2}
@@ -49,7 +52,7 @@ CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name,
 
 def draw(model, n, g=None):
     """Inputs of the kind that the model takes: pictures, questions about sequences, or contexts of all lengths."""
-    if model.inputs == "numbers":
+    if model.input_kind == "numbers":
         return torch.randn(n, 3, SIZE, SIZE, generator=g)
     if getattr(model, "frame", None) is not None:
         words = len(SEQUENCE["tokens"]) - 1
@@ -59,11 +62,6 @@ def draw(model, n, g=None):
     length = torch.arange(n) % TOKENS["input_shape"][0] + 1
     tokens = torch.randint(CLASSES, (n, *TOKENS["input_shape"]), generator=g)
     return torch.where(torch.arange(tokens.shape[1]) < length[:, None], tokens, -1)
-
-
-def widened(x):
-    """Numbers in float64; tokens as they are."""
-    return x.double() if x.is_floating_point() else x
 
 
 def build(name, extra):
@@ -91,147 +89,47 @@ def batch(model):
     g = torch.Generator().manual_seed(1)
     n = 5
     points = torch.rand(n, 2, 2, generator=g, dtype=torch.float64) * SIZE
-    parts = {"points": points, "visible": torch.ones(n, 2, dtype=torch.bool)} if model.inputs == "numbers" else {}
+    parts = {"points": points, "visible": torch.ones(n, 2, dtype=torch.bool)} if model.input_kind == "numbers" else {}
     return Batch(draw(model, n, g), torch.tensor([0, 1, 2, 3, 0]), torch.arange(n), **parts)
 
 
-def tensors(e):
-    return {k: v for k, v in vars(e).items() if isinstance(v, torch.Tensor)}
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_promises(model, batch, check):
+    check(model, batch.x, batch.y)
 
 
 @torch.no_grad()
-def test_promises(model, batch):
-    x, y = batch.x, batch.y
-    state = {k: v.clone() for k, v in model.state_dict().items()}
-    model.train()  # a suite puts the model in eval mode, and back
+def test_a_suite_puts_the_model_back_in_training_mode(model, batch):
+    model.train()
     Suite("evaluate/quick", model.units, ("beak", "tail")).update(model, batch)
     assert model.training
     model.eval()
-    told, also = model.explain(x), model.explain(x, target=y)
-
-    # 1. It explains the pass it made.
-    torch.testing.assert_close(told.logits, model(x), rtol=0, atol=0)
-    assert torch.equal(told.target, told.logits.argmax(1))
-
-    # 2. Exact contributions add up.
-    for e in (told, also):
-        if e.method == "exact":
-            at = e.logits.gather(1, e.target[:, None])[:, 0]
-            scale = e.contribution.abs().sum(1) + e.base.abs()
-            assert ((e.contribution.sum(1) + e.base - at).abs() <= 1e-5 * scale.clamp_min(1e-3)).all()
-
-    # 3. It explains what it is asked.
-    assert torch.equal(also.target, y)
-
-    # 4. Deterministic, and every sample for itself; nothing moved.
-    again = model.explain(x)
-    assert all(torch.equal(v, getattr(again, k)) for k, v in tensors(told).items())
-    if len(model.units):
-        model.intervene(x, {0: 0.5})
-    model(x)
-    assert [k for k, v in model.state_dict().items() if not torch.equal(v, state[k])] == []
-
-    # 5. Shapes.
-    b, u, k = len(x), len(model.units), told.shown.shape[1]
-    assert told.logits.shape == (b, CLASSES)
-    assert told.strength.shape == told.contribution.shape == (b, u)
-    assert k == min(10, u)
-    assert told.where is None or told.where.shape[:2] == (b, k)
 
 
-@torch.no_grad()
-def test_additive_in_float64(batch, model):
-    wide = build_like(model)
-    e = wide.explain(widened(batch.x), target=batch.y)
-    at = e.logits.gather(1, e.target[:, None])[:, 0]
-    assert e.logits.dtype == torch.float64
-    if e.method == "exact":
-        torch.testing.assert_close(e.contribution.sum(1) + e.base, at, rtol=1e-10, atol=1e-10)
+BREAKS = {
+    "explains_the_forward_pass": ("explain", lambda e: replace(e, logits=e.logits + 1e-3)),
+    "explains_the_target": ("explain", lambda e: replace(e, target=(e.target + 1) % CLASSES)),
+    "contributions_add_up": ("explain", lambda e: replace(e, base=e.base + 0.1)),
+    "is_deterministic": ("explain", lambda e: replace(e, strength=e.strength + torch.rand(()))),
+    "is_independent_of_the_batch": ("explain", lambda e: replace(e, base=e.base + len(e))),
+    "shows_what_is_asked": ("explain", lambda e: replace(e, shown=e.shown.flip(0).clone().fill_(0))),
+    "can_be_intervened_on": ("intervene", lambda logits: logits + 1e-2),
+    "parts_own_all_parameters": ("trainable_parts", lambda parts: dict(list(parts.items())[1:])),
+}
 
 
-@torch.no_grad()
-def test_independent_of_the_batch(batch, model):
-    wide, x, y = build_like(model), widened(batch.x), batch.y
-    whole, order = wide.explain(x, target=y), torch.tensor([3, 0, 4, 2, 1])
-    alone = [wide.explain(x[i : i + 1], target=y[i : i + 1]) for i in range(len(x))]
-    mixed = wide.explain(x[order], target=y[order])
-    for name, value in tensors(whole).items():
-        torch.testing.assert_close(torch.cat([getattr(a, name) for a in alone]), value, rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(getattr(mixed, name), value[order], rtol=1e-9, atol=1e-9)
-
-
-def build_like(model):
-    """The same model in float64."""
-    import copy
-
-    return copy.deepcopy(model).double()
-
-
-@torch.no_grad()
-def test_intervene(model, batch):
-    x, u = batch.x, len(model.units)
-    with pytest.raises(ValueError, match=rf"unit {u} is not in the vocabulary"):
-        model.intervene(x, {u: 1.0})
-    with pytest.raises(ValueError, match="unit -1"):
-        model.intervene(x, {-1: 1.0})
-    torch.testing.assert_close(model.intervene(x, {}), model(x), rtol=0, atol=0)
-    told = model.explain(x)
-    if u:
-        # Each input has its own row of the mask, and further leading dimensions are further questions.
-        mask, value = torch.rand(2, 5, u, generator=torch.Generator().manual_seed(0)) < 0.5, told.strength.flip(0)
-        both = model.decide(model.encode(x), mask, value.expand(2, -1, -1))
-        assert both.shape == (2, 5, CLASSES)
-        for i in range(5):
-            rows = {j: float(value[i, j]) for j in mask[1, i].nonzero()[:, 0].tolist()}
-            torch.testing.assert_close(model.intervene(x[i : i + 1], rows)[0], both[1, i], rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(model.intervene(x, value, mask[0]), both[0], rtol=1e-5, atol=1e-5)
-        with pytest.raises(ValueError, match="mask bool"):
-            model.intervene(x, value, mask[0].float())
-        with pytest.raises(ValueError, match="mask goes with a tensor"):
-            model.intervene(x, {0: 1.0}, mask[0])
-    for i in range(len(x) if u else 0):
-        one = x[i : i + 1]
-        own = model.explain(one)
-        values = {unit: float(own.strength[0, unit]) for unit in told.shown[i].tolist()}
-        torch.testing.assert_close(model.intervene(one, values), own.logits, rtol=1e-6, atol=1e-6)
-
-
-def test_parts_hold_every_parameter_once(model):
-    parts = model.parts().values()
-    held = [id(p) for part in parts for p in ([part] if isinstance(part, torch.nn.Parameter) else part.parameters())]
-    assert sorted(held) == sorted(id(p) for p in model.parameters())
-    assert {model.part_of(k) for k in model.state_dict()} <= set(model.parts())
-
-
-@torch.no_grad()
-def test_shown_as_asked(model, batch):
-    u = len(model.units)
-    assert model.explain(batch.x, shown=2).shown.shape == (5, min(2, u))
-    if not u:
-        return
-    ids = torch.tensor([[1, -1]] * 5)
-    e = model.explain(batch.x, shown=ids)
-    assert torch.equal(e.shown, ids)
-    assert e.where is None or not e.where[:, 1].any()
-    full = model.explain(batch.x, shown=u)
-    if full.where is not None:
-        assert torch.equal(e.where[:, 0], gather_one(full, 1))
-    for bad, words in ((torch.tensor([[u]] * 5), "vocabulary has"), (ids[:2], "expected")):
-        with pytest.raises(ValueError, match=words):
-            model.explain(batch.x, shown=bad)
-
-
-def gather_one(e, unit):
-    return e.where[(e.shown == unit)]
-
-
-@torch.no_grad()
-@pytest.mark.parametrize(
-    "target", [torch.tensor([0, 1]), torch.full((5,), CLASSES), torch.full((5,), -1), torch.rand(5)]
-)
-def test_wrong_target(model, batch, target):
-    with pytest.raises(ValueError, match="target"):
-        model.explain(batch.x, target=target)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_broken_promise_is_found(check):
+    """Each check fails on a model that breaks its promise."""
+    model = build("protopnet", {})
+    x, y = draw(model, 3, torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2])
+    check_model(model, x, y)
+    method, change = BREAKS[check.__name__]
+    whole = getattr(type(model), method)
+    broken = type("Broken", (type(model),), {method: lambda self, *args, **kw: change(whole(self, *args, **kw))})
+    model.__class__ = broken
+    with pytest.raises(AssertionError):
+        check(model, x, y)
 
 
 GOOD = {

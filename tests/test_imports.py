@@ -12,22 +12,38 @@ from zoo import paths
 FILES = sorted(paths.PACKAGE.rglob("*.py"))
 NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("/", ".") for f in FILES}
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
-GROUND = {"explanation", "batch", "concepts", "sequences", "config", "paths"}
+GROUND = {
+    "explanation",
+    "batch",
+    "concept_schema",
+    "sequence_spec",
+    "config",
+    "paths",
+    "phase",
+    "model",
+    "capabilities",
+}
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
     "batch": set(),
-    "concepts": {"paths"},
-    "sequences": {"paths"},
+    "concept_schema": {"paths"},
+    "sequence_spec": {"paths"},
     "paths": set(),
-    "config": {"paths"},
+    "phase": set(),
+    "capabilities": {"batch"},
+    "config": {"paths", "phase"},
     "registry": {"paths", "config"},
-    **dict.fromkeys(("data", "metrics", "report", "nn"), GROUND),
+    "model": {"batch", "capabilities", "explanation", "phase", "paths"},
+    **dict.fromkeys(("data", "metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
     "programs": GROUND,
-    "models": GROUND | {"registry", "nn", "programs"},
+    "models": GROUND | {"registry", "layers", "programs"},
     "checkpoint": GROUND | {"registry", "models"},
-    "gallery": GROUND | {"registry", "models", "data", "report", "nn"},
-    "train": GROUND | {"registry", "models", "nn", "data", "metrics", "report", "checkpoint", "gallery"},
-    "cli": GROUND | {"registry", "checkpoint", "data"},
+    "training": GROUND | {"registry", "models", "layers", "data", "metrics", "checkpoint"},
+    "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
+    "results": set(),
+    "verbs": {"paths"},
+    "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
+    "cli": GROUND | {"registry", "checkpoint", "verbs", "training", "evaluation"},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -59,7 +75,7 @@ def test_direction(file):
         target = name.split(".")[1]
         assert target == own or target in MAY[own], f"{file} imports {name}"
         if own == "models":
-            assert target != "models" or name in ("zoo.models.base", NAMES[file]), f"a model imports a model: {file}"
+            assert target != "models" or name in ("zoo.model", NAMES[file]), f"a model imports a model: {file}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES.get)
@@ -81,11 +97,73 @@ def test_asking_is_quick_and_needs_no_torch(argv, tmp_path):
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     start = spent()
-    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, cwd=tmp_path,
-                          env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""}, timeout=60)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""},
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert spent() - start < 1.5
+
+
+MISTAKES = {
+    "verb": (["trian", "protopnet/digits"], "invalid choice: 'trian'"),
+    "option": (["train", "protopnet/digits", "--resumed"], "unrecognized arguments: --resumed"),
+    "config": (["train", "protopnet/digit"], "did you mean protopnet/digits"),
+    "checkpoint": (["evaluate", "protopnet-digit"], "did you mean protopnet-digits"),
+    "run of compare": (["compare", "cbm-digits", "cem-digit"], "did you mean cem-digits"),
+    "suite": (["evaluate", "protopnet-digits", "--suite", "quik"], "did you mean quick"),
+    "top-level key of an override": (["train", "protopnet/digits", "phase.joint.epochs=1"], "'phase' not in 'Config'"),
+    "top-level key of the file": (["train", "sead.yaml"], "Key 'sead' not in 'Config'"),
+    "phase": (["validate", "protopnet/digits", "phases.jint.epochs=1"], "'jint'"),
+    "model": (["validate", "protopnet/digits", "model.name=protopnt"], "did you mean protopnet"),
+    "data source": (["validate", "protopnet/digits", "data.name=digit"], "did you mean digits"),
+    "key of a trained model": (["explain", "protopnet-digits", "3", "model.dim=3"], "a trained model is fixed"),
+    "recipe": (["train", "protopnet/digits", "--recipe", "gone.py"], "no recipe gone.py"),
+    "type": (["finetune", "protopnet/digits", "seed=often"], "seed"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_answered_before_torch_is_imported(mistake, tmp_path):
+    """In less than a second of processor time, in a process of its own."""
+    argv, words = MISTAKES[mistake]
+    (tmp_path / "sead.yaml").write_text("model: {name: protopnet}\ndata: {name: digits}\nsead: 1\n")
+    code = (
+        "import sys\nfrom zoo.cli import main\n"
+        "try:\n    status = main(sys.argv[1:])\nexcept SystemExit as stop:\n    status = stop.code\n"
+        "heavy = {'torch', 'timm', 'pytorch_lightning', 'sklearn', 'torchmetrics', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(99 if heavy else status)"
+    )
+    start = spent()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""},
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert spent() - start < 1.0
+
+
+def test_heavy_packages_are_imported_where_they_are_used():
+    """Importing the verbs imports neither timm nor scikit-learn (torchmetrics imports matplotlib itself)."""
+    code = (
+        "import sys\nimport zoo.training.run, zoo.evaluation.pipeline, zoo.metrics, zoo.evaluation.comparison\n"
+        "for verb in ('train', 'evaluate', 'explain', 'compare', 'intervene', 'steer', 'export', 'finetune'):\n"
+        "    getattr(__import__('zoo'), verb)\n"
+        "sys.exit(str({'timm', 'sklearn'} & set(sys.modules) or ''))"
+    )
+    env = {"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
+    assert done.stderr.strip() == "", done.stderr
 
 
 def spent():

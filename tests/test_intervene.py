@@ -43,7 +43,7 @@ def test_each_statement_stands_on_those_before_it(bottleneck, tmp_path, monkeypa
             for i, name in enumerate(names):
                 if name.startswith(f"{group}: "):
                     concepts[0, i] = float(name == f"{group}: {word}")
-            expected.append(model.intervene(x, model.strengths_of(concepts), concepts.isfinite()))
+            expected.append(model.intervene(x, model.encode_concepts(concepts), concepts.isfinite()))
     old, new = int(expected[0].argmax()), int(expected[-1].argmax())
     pages = list((tmp_path / "runs" / "intervene").glob("*.html"))
     assert len(pages) == 1
@@ -64,7 +64,7 @@ def test_each_statement_stands_on_those_before_it(bottleneck, tmp_path, monkeypa
     [
         (["wings=striped"], "no concept 'wings', did you mean wing?"),
         (["wing=stripy"], "'wing' has no value 'stripy', did you mean striped?"),
-        (["wing=plain", "wing=striped"], "'wing' is stated twice"),
+        (["wing=plain", "wing=striped"], "'wing' is given twice"),
         ([], "nothing to set"),
         (["data.batch_size=4"], "nothing to set"),
         (["data.batchsize=4", "wing=plain"], "batchsize"),

@@ -32,7 +32,7 @@ def desk(tmp_path_factory):
     concepts = [
         f"{kind}/{i}.png,{i % 2},{('red', 'blue')[i % 3 == 0]}" for kind in ("ant", "bee", "cow") for i in range(12)
     ]
-    (folder / "concepts.csv").write_text("file,wings,colour\n" + "\n".join(concepts))
+    (folder / "concepts.csv").write_text("file,wings,color\n" + "\n".join(concepts))
     rows = [f"{20 + i},{noise.normal(90, 9):.1f},{i % 2},{i // 2 % 2},{('no', 'yes')[i % 7 < 3]}" for i in range(60)]
     (folder / "my_texts").mkdir()
     (folder / "my_texts" / "one.txt").write_text("It was a dark and stormy night.\n" * 200)

@@ -27,9 +27,13 @@ def run(tmp_path_factory):
     (folder / "some.txt").write_text(TEXT)
     common = {"file": folder / "some.txt"}
     dense = {"name": "dense_transformer", "more": "", "start": "", "part": "", "loss": ""}
-    codes = {"name": "codebook_transformer", "more": ", codes: 12, k: 2, sites: [mix, mlp], revive: 3",
-             "start": "start: {then: {start_codes: {batches: 1}}}\n  ", "part": ", codebooks: 1e-2",
-             "loss": "match: 1.0"}  # fmt: skip
+    codes = {
+        "name": "codebook_transformer",
+        "more": ", codes: 12, k: 2, sites: [mix, mlp], revive: 3",
+        "start": "start: {then: {start_codes: {batches: 1}}}\n  ",
+        "part": ", codebooks: 1e-2",
+        "loss": "match: 1.0",
+    }
     for name, of in (("dense", dense), ("codes", codes)):
         (folder / f"{name}.yaml").write_text(CONFIG.format(**common, **of))
         assert main(["train", f"{name}.yaml", "--out", name, "trainer.accelerator=cpu"]) == 0
@@ -123,9 +127,9 @@ def test_steers(run, capsys):
         capsys, "steer", "codes", "said the ", "L0.H1.3=on", "L0.M.0=off", "--new", "9", "--temperature", "0"
     )
     assert code == 0, told
-    assert re.match(r"as it is:  said the \|.{9}\nsteered:   said the \|.{9}\n", told, re.DOTALL)
+    assert re.match(r"unsteered: said the \|.{9}\nsteered:   said the \|.{9}\n", told, re.DOTALL)
     code, told = say(capsys, "steer", "codes", "said", "--new", "3")
-    assert "nothing is held" in told
+    assert "no unit is set" in told
 
 
 def test_steers_by_neurons(run, capsys):
@@ -150,9 +154,9 @@ def test_steers_by_topic(run, capsys):
     argv = ["steer", "codes", "said the ", "--topic", "dog", "--new", "9", "--judge", "dense", "--samples", "6"]
     code, told = say(capsys, *argv, "--codes", "2")
     assert code == 0, told
-    assert "share of 6 texts with dog" in told
+    assert "share of 6 texts with dog" in " ".join(told.split())
     rows = [told.splitlines()[-2].split(), told.splitlines()[-1].split()]
-    assert [row[:-3] for row in rows] == [["as", "it", "is"], ["steered"]]
+    assert [row[:-3] for row in rows] == [["unsteered"], ["steered"]]
     assert all(0 <= float(row[-3]) <= 1 < float(row[-2]) for row in rows)
     code, stated = say(capsys, *argv, *(f"{name}=on" for name in found))
     assert stated.splitlines()[-2:] == told.splitlines()[-2:]
@@ -164,12 +168,12 @@ def test_steers_by_topic(run, capsys):
         (("explain", "dense", "x" * 30), "'x' (place 1) is not in the vocabulary"),
         (("explain", "dense", "it rained, it rained, it rained"), "has 31 tokens; the model reads 24 at most"),
         (("explain", "dense", ""), "the prompt is empty"),
-        (("steer", "dense", "said", "L0.3=on"), "'L0.3=on' gives no strength; write L0.3=2.5 or L0.3=off"),
+        (("steer", "dense", "said", "L0.3=on"), "L0.3=on gives no strength; write L0.3=2.5 or L0.3=off"),
         (("steer", "dense", "said", "L0.3=nan"), "gives no strength"),
         (("steer", "dense", "said", "--topic", "dog"), "only codes are found by --topic"),
         (("steer", "codes", "said", "L0.H1.33=on"), "there is no code 'L0.H1.33', did you mean"),
-        (("steer", "codes", "said", "L0.H1.3=maybe"), "says neither on nor off"),
-        (("steer", "codes", "said", "L0.H1.3=on", "L0.H1.3=off"), "is stated twice"),
+        (("steer", "codes", "said", "L0.H1.3=maybe"), "is neither on nor off"),
+        (("steer", "codes", "said", "L0.H1.3=on", "L0.H1.3=off"), "is given twice"),
         (("steer", "codes", "said", "--new", "40"), "do not fit the context of 24"),
         (("steer", "codes"), "nothing to do: give a prompt"),
         (("steer", "codes", "said", "--samples", "3"), "--samples needs a --topic"),

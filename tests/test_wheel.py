@@ -56,19 +56,34 @@ def test_every_file_travels(installed, inside, pattern):
 
 
 def test_templates_travel(installed):
-    ours = {p.name for p in (ROOT / "zoo" / "report" / "templates").iterdir() if p.is_file()}
-    assert {p.name for p in (installed / "zoo" / "report" / "templates").iterdir()} >= ours
+    ours = {p.name for p in (ROOT / "zoo" / "reporting" / "assets").iterdir() if p.is_file()}
+    assert {p.name for p in (installed / "zoo" / "reporting" / "assets").iterdir()} >= ours
+
+
+def test_types_travel(installed):
+    assert (installed / "zoo" / "py.typed").is_file()
+
+
+def test_the_list_of_packages_is_complete():
+    """``pyproject.toml`` names every folder of ``zoo/`` that holds Python files."""
+    import tomllib
+
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {".".join(f.parent.relative_to(ROOT).parts) for f in (ROOT / "zoo").rglob("*.py")}
+    assert sorted(listed) == sorted({*folders, "zoo.recipes", "zoo.configs"})
 
 
 def test_it_works_from_anywhere(installed, tmp_path):
     out = ask(
         installed,
         tmp_path,
-        "import zoo, sys; from zoo import paths; from zoo.cli import main, recipe\n"
+        "import zoo, sys; from zoo import paths; from zoo.cli import main\n"
         "assert main(['ls']) == 0\nassert main(['cp', 'train', 'train.py']) == 0\n"
         "assert 'torch' not in sys.modules\n"
         "assert main(['validate', 'protopnet/digits']) == 0\n"
-        "recipe('evaluate'), recipe('explain')\nprint(zoo.__file__)",
+        "from zoo.verbs import recipe\n"
+        "assert zoo.evaluate is recipe('evaluate').evaluate\n"
+        "assert recipe('explain').__file__.endswith('zoo/recipes/explain.py')\nprint(zoo.__file__)",
     )
     assert out.splitlines()[-1] == str(installed / "zoo" / "__init__.py")
     for name in paths.list_configs():

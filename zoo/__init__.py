@@ -1,4 +1,8 @@
-"""zoo: models that are their own explanation, held to the same scores. Names are loaded when first used."""
+"""Inherently interpretable models on one set of scores. Names are imported when first used.
+
+The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``steer`` and ``export`` are
+those of the command line: functions that return objects (``zoo.results``) and print nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +11,71 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_WHERE = {
-    "create_model": "zoo.registry",
-    "list_models": "zoo.registry",
-    "load": "zoo.checkpoint",
-    "list_checkpoints": "zoo.checkpoint",
-    "create_data": "zoo.data",
-    "SelfExplaining": "zoo.models.base",
+_MODULES = {
+    "Batch": "zoo.batch",
     "Explanation": "zoo.explanation",
+    "Phase": "zoo.phase",
+    "SelfExplaining": "zoo.model",
     "Units": "zoo.explanation",
+    "create_data": "zoo.data",
+    "create_model": "zoo.registry",
+    "list_checkpoints": "zoo.checkpoint",
+    "list_data": "zoo.data",
+    "list_models": "zoo.registry",
+    "list_scores": "zoo.registry",
+    "load": "zoo.checkpoint",
+    "register": "zoo.registry",
 }
+_VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "steer", "train")
 __all__ = [
-    "SelfExplaining",
+    "Batch",
     "Explanation",
+    "Phase",
+    "SelfExplaining",
     "Units",
+    "compare",
     "create_data",
     "create_model",
+    "evaluate",
+    "explain",
+    "export",
+    "finetune",
+    "intervene",
     "list_checkpoints",
+    "list_data",
     "list_models",
+    "list_scores",
     "load",
+    "register",
+    "steer",
+    "train",
 ]
 
 if TYPE_CHECKING:
+    from recipes.compare import compare
+    from recipes.evaluate import evaluate
+    from recipes.explain import explain
+    from recipes.export import export
+    from recipes.finetune import finetune
+    from recipes.intervene import intervene
+    from recipes.steer import steer
+    from recipes.train import train
+    from zoo.batch import Batch
     from zoo.checkpoint import list_checkpoints, load
-    from zoo.data import create_data
+    from zoo.data import create_data, list_data
     from zoo.explanation import Explanation, Units
-    from zoo.models.base import SelfExplaining
-    from zoo.registry import create_model, list_models
+    from zoo.model import SelfExplaining
+    from zoo.phase import Phase
+    from zoo.registry import create_model, list_models, list_scores, register
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    if name in _VERBS:
+        return import_module("zoo.verbs").verb(name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
 ``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``metrics.json``,
-``README.md`` a card, ``units/`` the vocabulary for people.
+``README.md`` a model card, ``units.yaml`` and ``units.png`` the names and pictures of the units.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
@@ -25,9 +26,10 @@ from zoo import config as configs
 if TYPE_CHECKING:
     from PIL import Image
 
-    from zoo.models.base import SelfExplaining
+    from zoo.model import SelfExplaining
 
 WEIGHTS = "model.safetensors"
+UNITS = "units.yaml"
 
 
 def list_checkpoints(pattern: str = "*") -> list[str]:
@@ -58,8 +60,8 @@ def find(name: str) -> Path:
     for folder in (here, here / "checkpoint", *(root / name for root in paths.checkpoints())):
         if (folder / WEIGHTS).is_file():
             return folder
-    near = paths.did_you_mean(name, list_checkpoints())
-    raise ValueError(f"no checkpoint {name!r}{near}; `zoo ls` lists all, or name a run folder that has finished")
+    near = paths.did_you_mean(name, list_checkpoints()) or "."
+    raise ValueError(f"no checkpoint {name!r}{near} `zoo ls` lists all; a run folder must be of a finished run")
 
 
 def title(name: str) -> str:
@@ -75,13 +77,13 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError: if one is missing or unreadable.
     """
     try:
-        config = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
+        config: Any = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
         metrics = json.loads((folder / "metrics.json").read_text())
     except (OSError, ValueError, YAMLError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict) or "name" not in (config.get("model") or {}):
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
-    return dict(config), metrics
+    return configs.migrate(config), metrics
 
 
 def load(name: str) -> SelfExplaining:
@@ -113,10 +115,16 @@ def load(name: str) -> SelfExplaining:
 
 
 def save(
-    folder: Path, model: SelfExplaining, *, config: Mapping[str, Any], metrics: Mapping[str, Any], card: str,
-    unit_names: Sequence[str] = (), unit_pictures: Mapping[int, Image.Image] | None = None,
+    folder: Path,
+    model: SelfExplaining,
+    *,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    card: str,
+    unit_lines: Sequence[str] = (),
+    unit_sheet: Image.Image | None = None,
     example: Image.Image | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write a checkpoint beside its place, then rename it there; an older one is replaced.
 
     Args:
@@ -125,9 +133,9 @@ def save(
         config: of the run; where its backbone came from is dropped from ``model``, since the weights are here.
         metrics: scores, seeds, data hash, code version.
         card: the text of ``README.md``.
-        unit_names: one line for each unit.
-        unit_pictures: pictures by unit id.
-        example: one rendered explanation.
+        unit_lines: one line on each unit, for ``units.yaml``.
+        unit_sheet: pictures of all units in one image.
+        example: picture of one explanation.
     """
     from safetensors.torch import save_file
 
@@ -144,11 +152,10 @@ def save(
         (part / "README.md").write_text(card)
         if example is not None:
             example.save(part / "explanation.png", optimize=True)
-        if unit_names:
-            (part / "units").mkdir()
-            (part / "units" / "names.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(enumerate(unit_names)))))
-            for unit, picture in (unit_pictures or {}).items():
-                picture.save(part / "units" / f"{unit:04d}.png", optimize=True)
+        if unit_lines:
+            (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
+        if unit_sheet is not None:
+            unit_sheet.save(part / "units.png", optimize=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -159,6 +166,32 @@ def save(
     os.replace(part, folder)
     shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def _units_text(kind: str, describe: str, lines: Sequence[str]) -> str:
+    """Return ``units.yaml``: plain YAML, in which a name such as ``${x}`` is a text and nothing else."""
+    content = {"kind": kind, **({"describe": describe} if describe else {}), "units": dict(enumerate(lines))}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10**6)
+
+
+def read_units(folder: Path) -> list[str]:
+    """Return one line on each unit of a checkpoint, by unit id; empty if none were saved.
+
+    Reads ``units.yaml``, or ``units/names.yaml`` of checkpoints saved by older versions.
+
+    Raises:
+        ValueError: if the file is no list of units.
+    """
+    for file, key in ((folder / UNITS, "units"), (folder / "units" / "names.yaml", None)):
+        if not file.is_file():
+            continue
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            lines = content if key is None else content[key]
+            return [str(lines[i]) for i in range(len(lines))]
+        except (YAMLError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is no list of units: {' '.join(str(error).split())}") from error
+    return []
 
 
 def standalone(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +205,7 @@ def graft(model: SelfExplaining, source: SelfExplaining, replace: Sequence[str])
     Raises:
         ValueError: if ``replace`` names an unknown part, or a tensor that is not replaced does not fit; it is named.
     """
-    parts = list(model.parts())
+    parts = list(model.trainable_parts())
     for part in replace:
         if part not in parts:
             raise ValueError(
@@ -180,10 +213,10 @@ def graft(model: SelfExplaining, source: SelfExplaining, replace: Sequence[str])
                 f" (has: {', '.join(parts)})"
             )
     other = source.state_dict()
-    model.adopt({k: v for k, v in other.items() if source.part_of(k) not in replace})
+    model.resize_for({k: v for k, v in other.items() if source.part_of(k) not in replace})
     own = model.state_dict()
     kept = {k: v for k, v in own.items() if model.part_of(k) in replace}
-    taken = model.translate({k: v for k, v in other.items() if source.part_of(k) not in replace}, source)
+    taken = model.convert_state({k: v for k, v in other.items() if source.part_of(k) not in replace}, source)
     for key in sorted((set(own) - set(kept)) ^ set(taken)):
         side = "source has no" if key in own else "config has no"
         raise ValueError(

@@ -7,8 +7,9 @@ list of arguments to keep. A misspelt key or a wrong type is an error that names
 from __future__ import annotations
 
 import inspect
+import json
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,37 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from zoo import paths
+from zoo.phase import Phase
 
-NODES = 1 << 20  # of a YAML file once its aliases are written out: many words, and no bomb
+VERSION = 2  # of the layout of a config; raised when a key is renamed, see ``migrate``
+MAX_YAML_NODES = 1 << 20  # after aliases are expanded: room for a vocabulary, not for an alias bomb
 
-
-@dataclass
-class Phase:
-    """One stage of training: at most one ``Trainer.fit``, then at most a few methods of the model.
-
-    Attributes:
-        epochs: passes over the training split; 0 for a phase that only calls methods.
-        lr: learning rate by name of a part (``model.parts()``); parts not named are frozen, in eval mode.
-        loss: weight by name of a loss term (``model.terms``); terms not named keep weight 1 for ``task``, 0 otherwise.
-        optimizer: adam, adamw or sgd (momentum .9).
-        weight_decay: of the optimiser.
-        schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
-        clip: largest gradient norm; null for none.
-        cache: with a frozen backbone, keep its features of this many augmented passes in memory and train on them.
-        then: methods of the model to call afterwards, in order: a name, or names with their arguments.
-    """
-
-    epochs: int = 0
-    lr: dict[str, float] = field(default_factory=dict)
-    loss: dict[str, float] = field(default_factory=dict)
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine", "step"] = "constant"
-    every: int = 5
-    gamma: float = 0.1
-    clip: float | None = None
-    cache: int = 0
-    then: Any = None
+Classes = Callable[[str, str], type]  # class of a section ("model" or "data") by name
 
 
 @dataclass
@@ -99,9 +75,10 @@ class Config:
         data: ``name`` and the arguments of that data module.
         phases: stages by name, in order.
         finetune: where to start, if not from scratch.
-        yardstick: config (or run folder) of the black box whose accuracy is printed beside this run's.
+        reference: config (or run folder) of the black box whose accuracy is printed beside this run's.
         suite: config of the scores, under ``configs/evaluate``.
         trainer: where and how to compute.
+        version: of the layout of this config, see ``migrate``.
         seed: of weights; and, as the default of ``data.seed``, of order, augmentation and held-out validation share.
     """
 
@@ -109,25 +86,47 @@ class Config:
     data: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
     finetune: Finetune | None = None
-    yardstick: str | None = None
+    reference: str | None = None
     suite: str = "quick"
     trainer: TrainerArgs = field(default_factory=TrainerArgs)
     seed: int = 0
+    version: int = VERSION
+
+
+def migrate(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a run config written by an earlier version of zoo in today's layout.
+
+    Version 1 (no ``version`` key) called the reference model ``yardstick``.
+
+    Args:
+        config: plain mapping as read from ``config.yaml``.
+
+    Raises:
+        ValueError: if a later version of zoo wrote it.
+    """
+    config = dict(config)
+    version = config.get("version", 1)
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise ValueError(f"config has version {version!r}; this zoo reads versions 1 to {VERSION}")
+    if version == 1 and "yardstick" in config:
+        config["reference"] = config.pop("yardstick")
+    return config | {"version": VERSION}
 
 
 def read_yaml(text: Path | str) -> Any:
-    """A YAML file, or YAML text: a vocabulary of many words may stand in it."""
+    """Read a YAML file (a path) or YAML text (a string), with up to ``MAX_YAML_NODES`` nodes."""
     read = OmegaConf.load if isinstance(text, Path) else OmegaConf.create
-    return read(text, max_yaml_expanded_nodes=NODES)  # pyright: ignore
+    return read(text, max_yaml_expanded_nodes=MAX_YAML_NODES)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
-def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, str], type] | None = None) -> DictConfig:
+def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = None) -> DictConfig:
     """Read a config, apply overrides, check everything.
 
     Args:
         name: a shipped config (``protopnet/digits``) or the path of a YAML file.
         overrides: ``key=value`` strings, values in YAML.
-        classes: ``classes("model", "protopnet")`` finds the class whose ``__init__`` types that section.
+        classes: ``classes("model", "protopnet")`` returns the class whose ``__init__`` types that section; None
+            leaves the arguments of model and data unchecked, and needs no torch.
 
     Returns:
         The resolved config, closed against unknown keys.
@@ -145,8 +144,10 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Callable[[str, st
     return check(raw, overrides, where=str(file), classes=classes)
 
 
-def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes=None) -> DictConfig:
-    """Type a raw config and apply overrides; see ``load``."""
+def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes: Classes | None = None) -> DictConfig:
+    """Check a raw config and apply overrides, see ``load``; ``where`` is named in errors."""
+    raw = OmegaConf.create(migrate(to_dict(raw)))
+    config: Any  # typed by the schema of ``Config``, of which type checkers know nothing
     try:
         if raw.get("finetune") and "from" in raw.finetune:
             raw.finetune.source = raw.finetune.pop("from")
@@ -160,13 +161,13 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
             raise ValueError(f"{where}: {section}.name is missing")
         if classes:
             known = OmegaConf.structured(schema(classes(section, name)))
-            given = {k: v for k, v in OmegaConf.to_container(raw[section]).items() if k != "name"}
+            given = {k: v for k, v in to_dict(raw[section]).items() if k != "name"}
             try:
                 # a schema closed against unknown keys, under the section's own name so that errors read right
-                typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})[section]
+                typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})
             except OmegaConfBaseException as error:
                 raise ValueError(f"{where}: {_first_line(error)}") from error
-            config[section] = {"name": name, **OmegaConf.to_container(typed)}
+            config[section] = {"name": name, **to_dict(typed)[section]}
             OmegaConf.set_struct(config[section], True)
     for text in overrides:
         _override(config, text, classes)
@@ -184,12 +185,72 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
     return config
 
 
-def _override(config: DictConfig, text: str, classes) -> None:
+def keyword_overrides(keys: Mapping[str, Any]) -> list[str]:
+    """Return keyword arguments of a verb as ``key=value`` overrides.
+
+    Args:
+        keys: value by top-level key of a config; a mapping gives keys of that section, or phases and their keys.
+
+    Raises:
+        ValueError: if a key is not one of a config, or YAML cannot hold a value.
+
+    Example:
+        >>> keyword_overrides({"seed": 1, "data": {"limit": 20}, "phases": {"joint": {"epochs": 5}}})
+        ['seed=1', 'data.limit=20', 'phases.joint.epochs=5']
+    """
+    texts = []
+    known = list(Config.__dataclass_fields__)
+    for key, value in keys.items():
+        if key not in known:
+            raise ValueError(f"unexpected argument {key!r}{paths.did_you_mean(key, known)} (keys: {', '.join(known)})")
+        depth = 2 if key == "phases" else 1  # phases are a mapping of sections
+        texts += [f"{k}={_yaml(k, v)}" for k, v in _sections(key, value, depth)]
+    return texts
+
+
+def _sections(key: str, value: Any, depth: int) -> list[tuple[str, Any]]:
+    """Return a mapping as dotted keys and values, ``depth`` levels deep."""
+    if not depth or not isinstance(value, Mapping):
+        return [(key, value)]
+    return [leaf for k, v in value.items() for leaf in _sections(f"{key}.{k}", v, depth - 1)]
+
+
+def _yaml(key: str, value: Any) -> str:
+    """Return a value as one line of YAML."""
+    try:
+        return json.dumps(value, default=_jsonable, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{key} is {value!r}; expected numbers, text, lists and mappings") from error
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(type(value).__name__)
+
+
+def check_trained_overrides(overrides: Sequence[str]) -> None:
+    """Check that overrides of a trained model change only its data and accelerator.
+
+    Raises:
+        ValueError: an override of what training fixed.
+    """
+    for text in overrides:
+        if not text.startswith(("data.", "trainer.accelerator=")):
+            raise ValueError(f"override {text!r}: a trained model is fixed; expected data.* or trainer.accelerator")
+
+
+def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
+    """Apply one override; without ``classes`` the arguments of model and data are not checked."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32")
     try:
-        parsed = OmegaConf.to_container(OmegaConf.create(f"v: {value}" if value else "v: null"))["v"]
+        parsed = to_dict(OmegaConf.create(f"v: {value}" if value else "v: null"))["v"]
     except (YAMLError, OmegaConfBaseException) as error:
         raise ValueError(f"override {text!r}: {' '.join(str(error).split())}") from error
     key = "finetune.source" if key == "finetune.from" else key
@@ -213,7 +274,9 @@ def _override(config: DictConfig, text: str, classes) -> None:
         else:
             OmegaConf.set_struct(config, True)
             whole = key.count(".") < 2  # a whole phase is merged; the mappings in it are replaced
-            OmegaConf.update(config, key, parsed, force_add=_free_form(config, key), merge=whole)
+            unchecked = section in ("model", "data") and bool(argument)
+            free = unchecked or _free_form(config, key)
+            OmegaConf.update(config, key, parsed, force_add=free, merge=whole)
     except OmegaConfBaseException as error:
         raise ValueError(f"override {text!r}: {_first_line(error)}") from error
 
@@ -271,28 +334,26 @@ def _plain(hint: Any) -> Any:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The config as plain Python values."""
-    out = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-    assert isinstance(out, dict)
-    return out
+    """Return a config as plain Python values, interpolations resolved."""
+    return to_dict(config, resolve=True)
+
+
+def to_dict(node: Any, *, resolve: bool = False) -> dict[str, Any]:
+    """Return an OmegaConf mapping as a plain dictionary.
+
+    Args:
+        node: an OmegaConf mapping.
+        resolve: resolve interpolations.
+
+    Raises:
+        ValueError: if it is not a mapping.
+    """
+    values = OmegaConf.to_container(node, resolve=resolve, enum_to_str=True)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected a mapping, not {type(values).__name__}")
+    return {str(key): value for key, value in values.items()}
 
 
 def save(config: DictConfig, file: Path) -> None:
-    """Write a resolved config as YAML."""
+    """Write a config as YAML, interpolations resolved."""
     file.write_text(OmegaConf.to_yaml(config, resolve=True))
-
-
-def methods(then: Any) -> dict[str, dict[str, Any]]:
-    """The ``then`` of a phase as method name -> keyword arguments.
-
-    Raises:
-        ValueError: if it is neither a name nor a mapping of names.
-    """
-    if then is None:
-        return {}
-    if isinstance(then, str):
-        return {then: {}}
-    value = OmegaConf.to_container(then) if OmegaConf.is_config(then) else then
-    if isinstance(value, dict) and all(v is None or isinstance(v, dict) for v in value.values()):
-        return {name: dict(args or {}) for name, args in value.items()}
-    raise ValueError(f"then is {value!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")

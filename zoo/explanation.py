@@ -1,12 +1,12 @@
-"""The contract: what every interpretable model says, and all that scores and reports may read.
+"""The contract: the explanation that every model returns, and all that scores and reports read.
 
-Letters used for shapes everywhere in the project:
-b inputs, c classes, u units, k shown units, h w the model's own grid, t tokens, d width, p parts.
+Letters of shapes everywhere in the project: b inputs, c classes, u units, k shown units, h w the model's own grid,
+t tokens, d width, p parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
@@ -17,9 +17,9 @@ Kind = Literal["prototype", "concept", "code", "eigenvector", "neuron", "variabl
 Method = Literal["exact", "ablation", "gradient"]
 
 
-def _expect(ok: bool, field: str, found: object, expected: str) -> None:
+def _expect(ok: bool, field: str, actual: object, expected: str) -> None:
     if not ok:
-        raise ValueError(f"{field} is {found}; expected {expected}")
+        raise ValueError(f"{field} is {actual}; expected {expected}")
 
 
 def _shape(x: Tensor) -> tuple[int, ...]:
@@ -33,17 +33,30 @@ class Units:
     Attributes:
         kind: what the units are; ``none`` for a black box, whose vocabulary is empty.
         names: u readable names, such as ``wing: striped`` or ``L3.H2.code17``.
-        owner: ``(u,)`` integer class that each unit argues for, -1 where classes share it. None if no unit is owned.
-        group: u names of groups, units of one group being set together; None if each unit stands alone.
+        owner: ``(u,)`` integer class that each unit is evidence for, -1 where classes share it; None if no unit is
+            owned.
+        group: u names of groups, whose units are set together; None if each unit is a group of its own.
+        describe: what the units are and how to read their strength, in a few plain sentences for a reader who has never
+            met them.
+        binary: the strength is 0 or 1.
+        signed: the evidence in ``Explanation.where`` has a sign: positive for the unit, negative against it.
 
     Raises:
         ValueError: if the kind is unknown, or ``owner`` or ``group`` does not have one entry for each name.
+
+    Example:
+        >>> units = Units("concept", ["round", "red"], group=["shape", "color"])
+        >>> len(units), units.binary
+        (2, False)
     """
 
     kind: Kind
     names: Sequence[str]
     owner: Tensor | None = None
     group: Sequence[str] | None = None
+    describe: str = ""
+    binary: bool = False
+    signed: bool = False
 
     def __post_init__(self) -> None:
         _expect(self.kind in get_args(Kind), "Units.kind", repr(self.kind), f"one of {', '.join(get_args(Kind))}")
@@ -59,7 +72,7 @@ class Units:
         return len(self.names)
 
     def of_class(self, classes: Tensor) -> Tensor:
-        """Ids of the units that each class owns, in id order.
+        """Return the ids of the units that each class owns, in id order.
 
         Args:
             classes: ``(b,)`` class of each input.
@@ -72,13 +85,18 @@ class Units:
         """
         if self.owner is None:
             raise ValueError(
-                "Units.owner is None; only a vocabulary whose units belong to classes can be asked by class"
+                "Units.owner is None; expected a class for each unit: only units that belong to classes have one"
             )
         return owned_by(self.owner.to(classes.device), classes)
 
 
 def owned_by(owner: Tensor, classes: Tensor) -> Tensor:
-    """Ids ``(b, k)`` of the units of each class ``(b,)``, in order, by their ``owner`` ``(u,)``; -1 pads short rows."""
+    """Return the ids ``(b, k)`` of the units of classes ``(b,)`` by ``owner`` ``(u,)``; -1 pads short rows.
+
+    Example:
+        >>> owned_by(torch.tensor([0, 1, 1]), torch.tensor([1, 0])).tolist()
+        [[1, 2], [0, -1]]
+    """
     width = int(torch.bincount(owner[owner >= 0]).max()) if bool((owner >= 0).any()) else 0
     first = (owner[None] == classes[:, None]).int().sort(dim=1, descending=True, stable=True)
     return torch.where(first.values.bool(), first.indices, -1)[:, :width]
@@ -86,22 +104,32 @@ def owned_by(owner: Tensor, classes: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a model answered as it did, for b inputs.
+    """Why a model gave its answer, for b inputs.
 
     Attributes:
         units: the vocabulary, u units.
-        logits: ``(b, c)`` of the very forward pass that is explained.
-        target: ``(b,)`` class explained.
-        strength: ``(b, u)`` how present each unit is, on the family's own scale.
+        logits: ``(b, c)`` of the forward pass that is explained.
+        target: ``(b,)`` the class that is explained.
+        strength: ``(b, u)`` how strongly each unit is present, on the family's own scale.
         contribution: ``(b, u)`` what each unit adds to ``logits[target]``.
-        base: ``(b,)`` what no unit claims: bias, residual path.
+        base: ``(b,)`` the part of ``logits[target]`` that no unit accounts for: bias, residual path.
         shown: ``(b, k)`` ids of the units shown to a reader, most important first; -1 pads a short row.
-        where: ``(b, k, *g)`` evidence of the shown units over the model's own grid; None if units have no place.
+        where: ``(b, k, *g)`` evidence of the shown units over the model's own grid; None if units have no location.
             A padded row is zero everywhere.
-        method: how ``contribution`` was found. ``exact`` promises ``contribution.sum(1) + base == logits[target]``.
+        method: how ``contribution`` was computed. ``exact`` promises ``contribution.sum(1) + base == logits[target]``.
 
     Raises:
         ValueError: naming field, shape and expectation when the fields do not fit together.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[4], width=8).eval()
+        >>> explanation = model.explain(torch.ones(3, 4), shown=2)
+        >>> explanation.shown.shape
+        torch.Size([3, 2])
+        >>> total = explanation.contribution.sum(1) + explanation.base
+        >>> torch.allclose(total, explanation.logits.gather(1, explanation.target[:, None])[:, 0], atol=1e-5)
+        True
     """
 
     units: Units
@@ -118,8 +146,8 @@ class Explanation:
         _expect(self.logits.ndim == 2, "Explanation.logits", _shape(self.logits), "(b, c)")
         b, u = len(self.logits), len(self.units)
         for name, shape in (("target", (b,)), ("strength", (b, u)), ("contribution", (b, u)), ("base", (b,))):
-            found = _shape(getattr(self, name))
-            _expect(found == shape, f"Explanation.{name}", found, f"{shape} for {b} inputs and {u} units")
+            actual = _shape(getattr(self, name))
+            _expect(actual == shape, f"Explanation.{name}", actual, f"{shape} for {b} inputs and {u} units")
         for name in ("target", "shown"):
             dtype = getattr(self, name).dtype
             _expect(dtype == torch.int64, f"Explanation.{name}", dtype, "torch.int64")
@@ -134,20 +162,20 @@ class Explanation:
         return len(self.logits)
 
     def to(self, device: torch.device | str) -> Explanation:
-        """The same explanation with every tensor on ``device``."""
+        """Return the same explanation with every tensor on ``device``."""
         return self._map(lambda x: x.to(device))
 
     def detach(self) -> Explanation:
-        """The same explanation cut from the graph."""
+        """Return the same explanation detached from the graph."""
         return self._map(lambda x: x.detach())
 
-    def _map(self, fn) -> Explanation:
+    def _map(self, fn: Callable[[Tensor], Tensor]) -> Explanation:
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: fn(x) for name, x in tensors.items() if isinstance(x, Tensor)})
 
 
 def gather(values: Tensor, shown: Tensor) -> Tensor:
-    """Values of the shown units, zero where ``shown`` pads.
+    """Return the values of the shown units, zero where ``shown`` pads.
 
     Args:
         values: ``(b, u, *g)`` one entry for each unit.
@@ -155,8 +183,13 @@ def gather(values: Tensor, shown: Tensor) -> Tensor:
 
     Returns:
         ``(b, k, *g)``
+
+    Example:
+        >>> gather(torch.tensor([[5.0, 6.0, 7.0]]), torch.tensor([[2, 0, -1]])).tolist()
+        [[7.0, 5.0, 0.0]]
     """
-    ids, rest = shown.clamp_min(0), values.shape[2:]
+    ids = shown.clamp_min(0)
+    rest = values.shape[2:]
     if values.shape[1] == 0:
         return values.new_zeros(*shown.shape, *rest)
     picked = values[torch.arange(len(values), device=values.device)[:, None], ids]
@@ -164,9 +197,9 @@ def gather(values: Tensor, shown: Tensor) -> Tensor:
 
 
 def upsample(where: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """The one upsampling of evidence to the input's pixels, shared by pictures and part scores.
+    """Upsample evidence to the input's pixels; pictures and part scores share this function.
 
-    Cubic (a = -0.75), half-pixel centres, replicated border: what the published part protocols use.
+    Cubic (a = -0.75), half-pixel centers, replicated border, as in the published part protocols.
 
     Args:
         where: ``(b, k, h, w)`` evidence on the model's grid.

@@ -1,77 +1,206 @@
-"""Models by name. One file in ``zoo/models`` per architecture, named as the architecture; others by entry point.
+"""Models, data sources, scores and panels by name: one decorator, one list for each kind.
 
-A third party registers with an entry point of the group ``zoo.models``: ``my_model = "my_package.file:MyModel"``.
+The file of a shipped model (data source, score, panel) has its name: listing reads file names and imports nothing.
+Helper modules begin with ``_``. Other packages add theirs with an entry point of the group ``zoo.models``,
+``zoo.data``, ``zoo.scores`` or ``zoo.panels``: ``my_model = "my_package.file:MyModel"``.
 """
 
 from __future__ import annotations
 
 import ast
+import warnings
+from collections.abc import Sequence
 from fnmatch import fnmatch
-from functools import cache
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo import paths
 
 if TYPE_CHECKING:
-    from zoo.models.base import SelfExplaining
+    from zoo.model import SelfExplaining
 
-_CLASSES: dict[str, type[SelfExplaining]] = {}
-
-
-def register(cls: type[SelfExplaining]) -> type[SelfExplaining]:
-    """Class decorator: register a model under the name of its file, or under its own ``name``."""
-    name = cls.__dict__.get("name") or cls.__module__.rsplit(".", 1)[-1]
-    if _CLASSES.get(name, cls).__qualname__ != cls.__qualname__:
-        raise ValueError(f"two models are registered as {name!r}: {_CLASSES[name]} and {cls}")
-    cls.name = name
-    _CLASSES[name] = cls
-    return cls
+C = TypeVar("C", bound=type)
 
 
-@cache
-def _entry_points() -> dict[str, EntryPoint]:
-    return {e.name: e for e in entry_points(group="zoo.models")}
+class Registry:
+    """Classes of one kind by name.
+
+    Args:
+        kind: what the classes are, as error messages call it.
+        plural: the same of several.
+        group: entry-point group of other packages.
+        folders: folders of the package, each public module of which registers one class under its file's name.
+    """
+
+    def __init__(self, kind: str, plural: str, group: str, folders: Sequence[str]) -> None:
+        self.kind = kind
+        self.plural = plural
+        self.group = group
+        self.folders = tuple(folders)
+        self._classes: dict[str, type] = {}
+        self._broken: set[str] = set()
+
+    def add(self, cls: C) -> C:
+        """Register a class under its own ``name``, or else under the name of its file.
+
+        Raises:
+            ValueError: if another class has that name.
+        """
+        name = cls.__dict__.get("name") or cls.__module__.rsplit(".", 1)[-1]
+        other = self._classes.get(name, cls)
+        if other.__qualname__ != cls.__qualname__:
+            raise ValueError(f"two {self.kind} classes are registered as {name!r}: {other} and {cls}")
+        cls.name = name  # pyright: ignore[reportAttributeAccessIssue]
+        self._classes[name] = cls
+        return cls
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        files = [f for folder in self.folders for f in sorted((paths.PACKAGE / folder).glob("*.py"))]
+        return {f.stem: f for f in files if not f.stem.startswith("_")}
+
+    @cached_property
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        return {e.name: e for e in entry_points(group=self.group)}
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Return the names that match a glob, sorted; nothing is imported."""
+        known = {*self._files, *self._entry_points, *self._classes} - self._broken
+        return sorted(name for name in known if fnmatch(name, pattern))
+
+    def in_folder(self, folder: str) -> list[str]:
+        """Return the names of shipped classes in one of the folders, sorted."""
+        return sorted(name for name, file in self._files.items() if file.parent == paths.PACKAGE / folder)
+
+    def plugins(self) -> list[str]:
+        """Return the names that come from other packages, sorted."""
+        return sorted({*self._entry_points} - {*self._files} - self._broken)
+
+    def check_name(self, name: str) -> None:
+        """Check that there is a class of that name; nothing is imported.
+
+        Raises:
+            ValueError: if there is none; the message names the nearest.
+        """
+        known = self.names()
+        if name not in known:
+            near = paths.did_you_mean(str(name), known) or f" (known: {', '.join(known)})"
+            raise ValueError(f"no {self.kind} {name!r}{near}")
+
+    def describe(self, name: str) -> str:
+        """Return the first docstring line of a shipped file; empty for classes of other packages."""
+        if name not in self._files:
+            return ""
+        return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "").split("\n")[0]
+
+    def docstring(self, name: str) -> str:
+        """Return the module docstring of a shipped file; empty for classes of other packages."""
+        return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "") if name in self._files else ""
+
+    def get(self, name: str) -> Any:
+        """Return the class registered as ``name``; its file is imported when first asked for.
+
+        Raises:
+            ValueError: if there is none; the message names the nearest.
+        """
+        if name not in self._classes:
+            if name in self._files:
+                module = self._files[name].relative_to(paths.PACKAGE).with_suffix("").as_posix().replace("/", ".")
+                import_module(f"zoo.{module}")
+            elif name in self._entry_points and name not in self._broken:
+                self._load(name)
+        if name not in self._classes:
+            self.check_name(name)
+            raise ValueError(
+                f"{self._files[name]} registers no {self.kind} {name!r}; decorate its class with @register"
+            )
+        return self._classes[name]
+
+    def _load(self, name: str) -> None:
+        """Load a class of another package; one that cannot be loaded costs one line of warning."""
+        entry = self._entry_points[name]
+        try:
+            cls = entry.load()
+            if _BY_KIND.get(str(getattr(cls, "registered_as", None))) is not self:
+                raise TypeError(f"{entry.value} is no {self.kind}")
+        except Exception as error:  # whatever a foreign package raises at import
+            self._broken.add(name)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            message = f"plug-in {name!r} ({entry.value}) cannot be loaded: {reason}"
+            warnings.warn_explicit(message, UserWarning, self.group, 0)  # no source line after it
+            return
+        if "name" not in vars(cls):
+            cls.name = name
+        self._classes[name] = cls
+
+    def all(self) -> dict[str, Any]:
+        """Return all classes by name; imports every file."""
+        classes = {}
+        for name in self.names():
+            try:
+                classes[name] = self.get(name)
+            except ValueError:
+                if name not in self._broken:
+                    raise
+        return classes
 
 
-@cache
-def _shipped() -> dict[str, str]:
-    """Name -> first docstring line of every file in ``zoo/models`` that registers a model; nothing is imported."""
-    found = {}
-    for file in sorted((paths.PACKAGE / "models").glob("*.py")):
-        text = file.read_text()
-        if "@register" in text:
-            found[file.stem] = (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
-    return found
+MODELS = Registry("model", "models", "zoo.models", ["models", "models/baselines"])
+DATA = Registry(
+    "data",
+    "data sources",
+    "zoo.data",
+    [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")],
+)
+SCORES = Registry(
+    "score",
+    "scores",
+    "zoo.scores",
+    [
+        f"metrics/{d}"
+        for d in ("attribution_maps", "concepts", "faithfulness", "parts", "positions", "sparsity", "task")
+    ],
+)
+PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
+_BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
+
+
+def register(cls: C) -> C:
+    """Class decorator: register a model, data source, score or panel.
+
+    The base class says which of the four it is (``registered_as``). The name is that of the file, or the class's own
+    ``name``.
+
+    Raises:
+        ValueError: if another class of that kind has the name.
+        TypeError: if the class derives from none of the four base classes.
+    """
+    kind = getattr(cls, "registered_as", None)
+    if kind not in _BY_KIND:
+        raise TypeError(f"{cls.__name__} is neither a SelfExplaining model, Data, Score nor Panel")
+    return _BY_KIND[kind].add(cls)
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of all models that match a glob, without importing them."""
-    return sorted(n for n in {*_shipped(), *_entry_points(), *_CLASSES} if fnmatch(n, pattern))
+    """Return the names of all models that match a glob, without importing them."""
+    return MODELS.names(pattern)
 
 
-def describe(name: str) -> str:
-    """The first line of what a shipped model's file says of itself."""
-    return _shipped().get(name, "")
+def list_scores(pattern: str = "*") -> list[str]:
+    """Return the names of all scores that match a glob, without importing them."""
+    return SCORES.names(pattern)
 
 
 def model_class(name: str) -> type[SelfExplaining]:
-    """The class registered as ``name``.
+    """Return the model class registered as ``name``.
 
     Raises:
         ValueError: if there is none; the message names the nearest.
     """
-    if name not in _CLASSES:
-        if name in _shipped():
-            import_module(f"zoo.models.{name}")
-        elif name in _entry_points():
-            _CLASSES[name] = _entry_points()[name].load()
-        else:
-            raise ValueError(
-                f"no model {name!r}{paths.did_you_mean(name, list_models())} (known: {', '.join(list_models())})"
-            )
-    return _CLASSES[name]
+    return MODELS.get(name)
 
 
 def create_model(name: str, **args: Any) -> SelfExplaining:
@@ -79,6 +208,11 @@ def create_model(name: str, **args: Any) -> SelfExplaining:
 
     Raises:
         ValueError: unknown name or argument (with the nearest), missing or ill-typed argument.
+
+    Example:
+        >>> import zoo
+        >>> zoo.create_model("blackbox", num_classes=2, backbone="mlp", input_shape=[4]).name
+        'blackbox'
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -91,7 +225,8 @@ def create_model(name: str, **args: Any) -> SelfExplaining:
     except OmegaConfBaseException as error:
         raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
     values = OmegaConf.to_container(typed)
-    missing = [k for k, v in values.items() if v == "???"]
+    assert isinstance(values, dict)
+    missing = [str(k) for k, v in values.items() if v == "???"]
     if missing:
         raise ValueError(f"{name} needs {', '.join(missing)}")
-    return cls(**values)
+    return cls(**values)  # pyright: ignore[reportCallIssue]

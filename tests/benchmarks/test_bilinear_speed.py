@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.nn.bilinear import Bilinear, forms, spectrum
+from zoo.layers.bilinear.bilinear import Bilinear, forms, spectrum
 
 ROUNDS = 5
 CASES = {  # classes, products, inputs of the layer, pixels that are embedded first; and the least speed-up

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from zoo.metrics.watch import product
+from zoo.metrics.positions._evaluator import product
 
 pytestmark = pytest.mark.benchmark
 SEQUENCES, PLACES, SQUARES, PIECES, STEPS = 10, 60, 64, 13, 10

@@ -14,7 +14,7 @@ from torch import nn
 
 from zoo import create_model
 from zoo.batch import Batch
-from zoo.config import Phase
+from zoo.phase import Phase
 
 CLASSES, M, GROUPS, WIDTH, SIDE, IMAGES, ROUNDS, RATE = 200, 112, 28, 16, 64, 16, 25, 0.25
 SCHEMA = {"columns": {f"g{j // 4}: {j}": {"kind": "binary", "group": f"g{j // 4}"} for j in range(M)}}
@@ -60,7 +60,7 @@ def build(name):
     linear = model.concepts if name == "cbm" else model.embeddings.context
     plain.net.load_state_dict(own | {"fc.weight": linear.weight.detach(), "fc.bias": linear.bias.detach()})
     plain.head.load_state_dict(model.head.state_dict())
-    model.begin(Phase(epochs=1, lr={"backbone": 1e-4, layer: 1e-4, "head": 1e-4}, loss={"concept": 0.5}))
+    model.configure_phase(Phase(epochs=1, lr={"backbone": 1e-4, layer: 1e-4, "head": 1e-4}, loss={"concept": 0.5}))
     return model.train(), model.configure_optimizers(), plain.train(), torch.optim.Adam(plain.parameters(), 1e-4)
 
 

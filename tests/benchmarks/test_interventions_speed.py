@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from zoo import create_model
-from zoo.concepts import ConceptSchema
-from zoo.metrics.interventions import Interventions
-from zoo.nn.concepts import mix
+from zoo.concept_schema import ConceptSchema
+from zoo.layers.concept_embeddings import mix
+from zoo.metrics.concepts.interventions import Interventions
 
 CLASSES, M, GROUPS, SAMPLES, SOME, BATCH, SEEDS = 200, 112, 28, 1000, 10, 100, 5
 SIZE = M // GROUPS
@@ -37,8 +37,15 @@ def score(model, x, truth, y, ids, policies):
     for rows in ids.split(BATCH):
         state, strength = model.encode(x[rows]), model.explain(x[rows]).strength
         ends = torch.zeros_like(strength), torch.ones_like(strength)
-        found.update(strength, strength, truth[rows], y[rows], rows, *ends,
-                     decide=lambda m, v, state=state: model.decide(state, m, v))  # fmt: skip
+        found.update(
+            strength,
+            strength,
+            truth[rows],
+            y[rows],
+            rows,
+            *ends,
+            decide=lambda m, v, state=state: model.decide(state, m, v),
+        )
     return found.compute()
 
 

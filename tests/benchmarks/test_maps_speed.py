@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.metrics.maps import entropy, fill, gini, infidelity, mass, pointing, rank, road, robustness
+from zoo.metrics.attribution_maps import entropy, fill, gini, infidelity, mass, pointing, rank, road, robustness
 
 quantus = pytest.importorskip("quantus", reason="quantus is not installed; the docstring of this file says how")
 noisy_linear_imputation = quantus.functions.perturb_func.noisy_linear_imputation
@@ -68,9 +68,19 @@ def world():
     data.setup("fit")
     data.setup("test")
     net = nn.Sequential(
-        nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 6, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(256, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
     step = torch.optim.Adam(net.parameters(), 2e-3)
     for _ in range(4):
         for batch in data.train_dataloader():
@@ -153,9 +163,10 @@ def test_localisation(name, side):
     given = {"model": None, "x_batch": a[:, None].numpy(), "y_batch": np.zeros(len(a), dtype=int)}
     given["s_batch"] = mask[:, None].numpy()
     ours, kind = {
-        "mass": (mass, quantus.RelevanceMassAccuracy), "rank": (rank, quantus.RelevanceRankAccuracy),
+        "mass": (mass, quantus.RelevanceMassAccuracy),
+        "rank": (rank, quantus.RelevanceRankAccuracy),
         "pointing": (pointing, quantus.PointingGame),
-    }[name]  # fmt: skip
+    }[name]
     score = kind(abs=False, normalise=True, **QUIET)
     best, found = race(lambda: ours(a, mask), lambda: score(**given, a_batch=a[:, None].numpy().copy()))
     np.testing.assert_allclose(found[0], np.asarray(found[1], dtype=float), rtol=1e-4)
@@ -182,15 +193,17 @@ def test_infidelity(world):
     given, draws = arrays(x, y, a), (SIDE // 4) ** 2
     best, found = race(
         lambda: infidelity(net, x, a, y, change=blocks(), draws=draws)["infidelity"],
-        lambda: score(net, **given, channel_first=True, softmax=False), 2,
-    )  # fmt: skip
+        lambda: score(net, **given, channel_first=True, softmax=False),
+        2,
+    )
     np.testing.assert_allclose(found[0], np.asarray(found[1]), rtol=1e-3, atol=1e-4)
     assert say(f"infidelity, the same {draws} changes", best) >= 10
     once = quantus.Infidelity(perturb_baseline=0.0, n_perturb_samples=1, **QUIET)
     best, _ = race(
         lambda: infidelity(net, x, a, y, change=blocks(), draws=draws),
-        lambda: once(net, **given, channel_first=True, softmax=False), 2,
-    )  # fmt: skip
+        lambda: once(net, **given, channel_first=True, softmax=False),
+        2,
+    )
     say("    n_perturb_samples=1", best)
 
 
@@ -203,8 +216,9 @@ def test_road(world):
     turned = given | {"a_batch": -given["a_batch"]}
     best, found = race(
         lambda: road(net, x, a, y, percentages=percentages, noise=0, chance=False),
-        lambda: [score(net, **g, channel_first=True, softmax=False) for g in (given, turned)], 2,
-    )  # fmt: skip
+        lambda: [score(net, **g, channel_first=True, softmax=False) for g in (given, turned)],
+        2,
+    )
     for name, told in zip(("morf", "lerf"), found[1], strict=True):
         mine, theirs = found[0][f"{name}_curve"].mean(0), np.array([told[p] for p in percentages])
         print(f"\n{name} accuracy: zoo {mine.numpy().round(3)}, quantus {theirs.round(3)}", end="")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.metrics.activations import Activations
-from zoo.metrics.matching import directions, match
+from zoo.metrics.matching.activations import Activations
+from zoo.metrics.matching.assignment import directions, match
 
 UNITS, WIDTH, SAMPLES, BATCH = 2000, 128, 5800, 64
 

@@ -7,7 +7,7 @@ import cv2
 import pytest
 import torch
 
-from zoo.metrics import AboveChance, Consistency, Interval, gaussian_noise, hits, peak
+from zoo.metrics import BootstrapInterval, ChanceAdjusted, Consistency, gaussian_noise, hits, peak
 
 UNITS, OWN, IMAGES, PARTS, SIDE, CELLS = 2000, 10, 5800, 15, 224, 7
 
@@ -63,7 +63,7 @@ def test_interval_and_chance_of_2000_prototypes_on_5800_images():
     met = hits(places, points, visible, size=SIDE)
     threads = torch.get_num_threads()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    score, start = Interval(Consistency(UNITS, PARTS)), time.perf_counter()
+    score, start = BootstrapInterval(Consistency(UNITS, PARTS)), time.perf_counter()
     for rows in torch.arange(IMAGES).split(64):
         score.update(met[rows], visible[rows], ids[rows], sample_ids=rows)
     score.compute()
@@ -72,7 +72,7 @@ def test_interval_and_chance_of_2000_prototypes_on_5800_images():
     for row in torch.arange(some).split(1):
         plain.update(met[row], visible[row], ids[row])
     slow = (time.perf_counter() - start) * IMAGES / some * 200
-    chance, start = AboveChance(Consistency(UNITS, PARTS)), time.perf_counter()
+    chance, start = ChanceAdjusted(Consistency(UNITS, PARTS)), time.perf_counter()
     chance.update(places, points, visible, ids, sample_ids=torch.arange(IMAGES), size=(SIDE, SIDE))
     chance.compute()
     null = time.perf_counter() - start

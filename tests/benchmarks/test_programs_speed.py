@@ -12,17 +12,17 @@ import torch
 import torch.nn.functional as F
 
 from zoo.data import create_data
-from zoo.programs.compile import compile_network
-from zoo.programs.interpreter import logits
-from zoo.programs.network import Network, read_out
-from zoo.programs.printer import print_program
-from zoo.programs.questions import Questions, read_rows
-from zoo.programs.shape import Shape
-from zoo.sequences import Frame
+from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.interpreter import logits
+from zoo.programs.label_positions import LabeledPositions, read_rows
+from zoo.programs.learn.compilation import compile_network
+from zoo.programs.learn.network import Network, read_out
+from zoo.programs.learn.sizes import Sizes
+from zoo.sequence_spec import Frame
 
 CASES = {  # task, layers, heads, counters, tables, number tables; least ratio of a step, of an epoch
-    "hist, 1 layer, 2 + 2 heads": ("hist", Shape(7, 8, 6, 8, 0, 1, 2, 2, 1, 1), 1.3, 2.0),
-    "reverse, 3 layers, 4 + 4 heads": ("reverse", Shape(7, 8, 5, 8, 0, 3, 4, 4, 1, 1), 1.8, 3.5),
+    "hist, 1 layer, 2 + 2 heads": ("hist", Sizes(7, 8, 6, 8, 0, 1, 2, 2, 1, 1), 1.3, 2.0),
+    "reverse, 3 layers, 4 + 4 heads": ("reverse", Sizes(7, 8, 5, 8, 0, 3, 4, 4, 1, 1), 1.8, 3.5),
 }
 BATCH, ROUNDS = 512, 5
 
@@ -35,7 +35,7 @@ class Plain:
         s, gate, number = net.shape, 0, 0
         self.layers = []
         for layer in range(s.layers):
-            attend, seen = s.heads + s.counters, s.seen(layer)
+            attend, seen = s.heads + s.counters, s.categories(layer)
             take = lambda n, v, at=None: [net.gates[0, gate + i, :v] for i in range(n)]  # noqa: B023, E731
             query = take(attend, seen)
             gate += attend
@@ -43,11 +43,12 @@ class Plain:
             gate += attend
             value = take(s.heads, seen)
             gate += s.heads
-            table = take(2 * s.tables, s.seen(layer, mid=True))
+            table = take(2 * s.tables, s.categories(layer, after_heads=True))
             gate += 2 * s.tables
             add = [net.number_gates[0, number + i, :1] for i in range(s.counters)]
             number += s.counters
-            tally = [net.number_gates[0, number + i, : s.numbers(layer, mid=True)] for i in range(2 * s.number_tables)]
+            width = s.numbers(layer, after_heads=True)
+            tally = [net.number_gates[0, number + i, :width] for i in range(2 * s.number_tables)]
             number += 2 * s.number_tables
             predicates = [net.predicates[0, layer * attend + i] for i in range(attend)]
             self.layers.append((query, key, value, table, add, tally, predicates))
@@ -130,8 +131,9 @@ def test_training(case):
     plain = Plain(net, weight.detach().clone().requires_grad_(), bias.detach().clone().requires_grad_())
     with torch.no_grad():  # the same function
         ours = read_out(weight, bias, *net(codes[:64], 0.01, hard=True))[0].unflatten(1, (64, -1)).permute(1, 2, 0)
-        torch.testing.assert_close(ours[codes[:64] >= 0], plain(codes[:64], 0.01, hard=True)[codes[:64] >= 0],
-                                   rtol=1e-4, atol=1e-4)  # fmt: skip
+        torch.testing.assert_close(
+            ours[codes[:64] >= 0], plain(codes[:64], 0.01, hard=True)[codes[:64] >= 0], rtol=1e-4, atol=1e-4
+        )
     y = torch.randint(0, shape.classes, (len(codes), codes.shape[1]))
     mine = torch.optim.Adam([*net.parameters(), weight, bias], lr=0.05)
     theirs = torch.optim.Adam(plain.leaves, lr=0.05)
@@ -154,7 +156,7 @@ def test_training(case):
             our_step(i)
         with torch.no_grad():
             program = compile_network(net, 0, data.sequence, tuple(map(str, range(shape.classes))), weight[0], bias[0])
-            Questions(*rows["val"], data.splits["val"].y).accuracy(program)
+            LabeledPositions(*rows["val"], data.splits["val"].y).accuracy(program)
 
     def their_epoch():
         for i in range(0, len(codes) - BATCH + 1, BATCH):
@@ -165,8 +167,9 @@ def test_training(case):
                     plain(part, 1.0)
 
     for what, one, two, least in (
-        ("step", lambda: our_step(0), lambda: their_step(0), least_step), ("epoch", our_epoch, their_epoch, least_epoch)
-    ):  # fmt: skip
+        ("step", lambda: our_step(0), lambda: their_step(0), least_step),
+        ("epoch", our_epoch, their_epoch, least_epoch),
+    ):
         one(), two()
         found = [(seconds(one), seconds(two)) for _ in range(ROUNDS)]
         ours, other = (min(f[i] for f in found) for i in (0, 1))
@@ -179,7 +182,7 @@ def test_training(case):
 def test_exported_program():
     """A call of 8 tokens of a large untrained program, nothing pruned."""
     torch.manual_seed(0)
-    shape = Shape(7, 10, 5, 10, 0, 3, 8, 0, 4, 0)
+    shape = Sizes(7, 10, 5, 10, 0, 3, 8, 0, 4, 0)
     frame = Frame((*map(str, range(5)), "<s>", "</s>"), 10, ("<s>",), ("</s>",))
     net = Network(shape)
     program = compile_network(net, 0, frame, tuple("01234"), torch.randn(5, shape.units), torch.zeros(5))

@@ -9,7 +9,7 @@ import torch
 
 from zoo import create_model
 from zoo.batch import Batch
-from zoo.nn.prototypes import similarities
+from zoo.layers.prototypes.similarity import similarities
 
 CLASSES, PER_CLASS, IMAGES, DIM, CELLS, BATCH = 200, 10, 6000, 128, 7, 100
 
@@ -45,8 +45,15 @@ def plain(z, y, model, units):
 @torch.no_grad()
 def test_projection_and_pruning_of_2000_prototypes_on_6000_images():
     torch.manual_seed(0)
-    model = create_model("protopnet", num_classes=CLASSES, per_class=PER_CLASS, backbone="resnet10t", backbone_level=2,
-                         dim=DIM, addon="none").eval()  # fmt: skip
+    model = create_model(
+        "protopnet",
+        num_classes=CLASSES,
+        per_class=PER_CLASS,
+        backbone="resnet10t",
+        backbone_level=2,
+        dim=DIM,
+        addon="none",
+    ).eval()
     model.backbone.bypass = True
     x, y = (
         torch.randn(IMAGES, DIM, CELLS, CELLS),
@@ -80,8 +87,10 @@ def test_a_training_step_beside_that_of_a_linear_head():
     torch.manual_seed(0)
     batch = Batch(torch.randn(8, 3, 224, 224), torch.arange(8), torch.arange(8))
     common = {"num_classes": CLASSES, "backbone": "resnet18"}
-    models = {"protopnet": create_model("protopnet", per_class=PER_CLASS, dim=DIM, **common),
-              "linear head": create_model("blackbox", **common)}  # fmt: skip
+    models = {
+        "protopnet": create_model("protopnet", per_class=PER_CLASS, dim=DIM, **common),
+        "linear head": create_model("blackbox", **common),
+    }
     weights = {"task": 1.0, "cluster": 0.8, "separation": -0.08}
     took = {name: [] for name in models}
     steps = {name: torch.optim.Adam(m.parameters(), 1e-4) for name, m in models.items()}

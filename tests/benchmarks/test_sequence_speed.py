@@ -22,10 +22,10 @@ import torch.nn.functional as F
 
 from zoo import create_model
 from zoo.batch import Batch
-from zoo.nn.codebook import Codebook, matched
-from zoo.nn.experts import Experts
-from zoo.nn.routing import SparsityGate
-from zoo.nn.sampling import choose
+from zoo.layers.codebook.bottleneck import Codebook, matched
+from zoo.layers.moe.experts import Experts
+from zoo.layers.moe.routing import SparsityGate
+from zoo.layers.transformer.sampling import choose
 
 pytestmark = pytest.mark.benchmark
 

@@ -18,7 +18,7 @@ def test_one_batch():
     assert batch.points.dtype == torch.float64
     assert batch.visible.dtype == torch.bool
     assert batch.concepts.shape == (16, len(data.concept_names))
-    assert 0 <= data.picture(batch.x).min() < data.picture(batch.x).max() <= 1
+    assert 0 <= data.to_image(batch.x).min() < data.to_image(batch.x).max() <= 1
 
 
 def test_plain_loader_is_in_order_and_names_its_samples():
@@ -147,7 +147,7 @@ def test_wrong_arguments(args, words):
 def test_names():
     assert {"digits", "shapes", "cub200", "mnist", "fashion_mnist", "cifar10", "folder"} <= set(list_data())
     assert data_class("digits").__name__ == "Digits"
-    with pytest.raises(ValueError, match="no data 'cub20'.*did you mean cub200"):
+    with pytest.raises(ValueError, match="no data source 'cub20'.*did you mean cub200"):
         create_data("cub20")
     with pytest.raises(ValueError, match="needs the argument 'root'"):
         create_data("folder")

@@ -37,7 +37,7 @@ def test_skip_leaves_out_batches_once():
 def test_ranks_share_the_samples(monkeypatch, n, world, shuffle):
     shares = []
     for rank in range(world):
-        monkeypatch.setattr(EpochSampler, "_share", lambda self, rank=rank: (rank, world))
+        monkeypatch.setattr(EpochSampler, "_rank_and_world", lambda self, rank=rank: (rank, world))
         sampler = EpochSampler(n, 4, shuffle=shuffle, seed=0)
         assert len(sampler) == len(list(sampler))
         shares.append(flat(sampler))

@@ -2,12 +2,12 @@
 
 import torch
 
-from zoo.metrics.maps import (
+from zoo.metrics.attribution_maps import (
     Dissection,
     Infidelity,
     MapDeletion,
     MapSensitivity,
-    Randomisation,
+    Mprt,
     Road,
     SensitivityN,
 )
@@ -66,7 +66,7 @@ def _dissection():
 ASKING = ("attribution", "x", "target", "ids")
 ROWS = {
     "map_complexity": _some("attribution"),
-    "map_localisation": _some("attribution", "mask"),
+    "map_localization": _some("attribution", "mask"),
     "map_sensitivity": _some("x", "target", "ids"),
     "map_deletion": _some(*ASKING),
     "road": _some(*ASKING),
@@ -81,7 +81,7 @@ MAKE = {
     "road": lambda: Road(percentages=(10, 40, 80)),
     "infidelity": lambda: Infidelity(draws=4),
     "sensitivity_n": lambda: SensitivityN(subsets=6, shares=(0.1, 0.4)),
-    "mprt": lambda: Randomisation(stages=2),
+    "mprt": lambda: Mprt(stages=2),
     "dissection": lambda: Dissection(UNITS, PARTS, quantile=0.1),
 }
 FEED = {

@@ -4,8 +4,10 @@ import inspect
 
 import torch
 
-from zoo.concepts import Concept, ConceptSchema
-from zoo.metrics.suite import SCORES
+from zoo.concept_schema import Concept, ConceptSchema
+from zoo.registry import SCORES as REGISTRY
+
+SCORES = REGISTRY.all()
 
 B, U, K, P = 24, 7, 3, 4
 CONCEPTS = ConceptSchema(
@@ -60,9 +62,12 @@ def _contributions():
 
 ROWS = {"label_consistency": _labels, "explanation_stability": _explanations}
 WITH_INTERVALS = {
-    "consistency": _consistency, "stability": _stability, "accuracy": _answers,
-    "effective_units": _contributions, **ROWS,
-}  # fmt: skip
+    "consistency": _consistency,
+    "stability": _stability,
+    "accuracy": _answers,
+    "effective_units": _contributions,
+    **ROWS,
+}
 
 
 def parts_make(name):

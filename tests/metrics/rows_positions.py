@@ -2,7 +2,9 @@
 
 import torch
 
-from zoo.metrics.suite import SCORES
+from zoo.registry import SCORES as REGISTRY
+
+SCORES = REGISTRY.all()
 
 B, U = 24, 7
 

@@ -3,7 +3,9 @@
 import torch
 from worlds import maps
 
-from zoo.metrics.suite import SCORES
+from zoo.registry import SCORES as REGISTRY
+
+SCORES = REGISTRY.all()
 
 B, U, P = 24, 7, 4
 HEAD = torch.randn(3, U, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
@@ -37,11 +39,15 @@ def _misalignment():
     g = torch.Generator().manual_seed(2)
     before = torch.rand(B, U, generator=g)
     return {
-        "before": before, "after": before * torch.rand(B, U, generator=g),
-        "unit": torch.randint(0, U, (B,), generator=g), "rivals": torch.rand(B, U, generator=g) > 0.5,
-        "maps_before": maps("", (B, 4, 4), 3), "maps_after": maps("", (B, 4, 4), 4),
-        "right_before": torch.rand(B, generator=g) > 0.2, "right_after": torch.rand(B, generator=g) > 0.5,
-    }  # fmt: skip
+        "before": before,
+        "after": before * torch.rand(B, U, generator=g),
+        "unit": torch.randint(0, U, (B,), generator=g),
+        "competitors": torch.rand(B, U, generator=g) > 0.5,
+        "maps_before": maps("", (B, 4, 4), 3),
+        "maps_after": maps("", (B, 4, 4), 4),
+        "right_before": torch.rand(B, generator=g) > 0.2,
+        "right_after": torch.rand(B, generator=g) > 0.5,
+    }
 
 
 def _parts():
@@ -51,12 +57,17 @@ def _parts():
     return {
         "important": importance[:, None] > 1.5 * torch.tensor(THRESHOLDS)[:, None],
         "answer": torch.randint(0, 3, (B,), generator=g),
-        "kept": torch.randint(0, 3, (B, 3), generator=g), "cut": torch.randint(0, 3, (B, 3), generator=g),
-        "importance": importance, "logit": logit, "without": logit[:, None] - 0.2 * torch.randn(B, P, generator=g),
-        "rivals": torch.randn(B, 3, 2, generator=g), "told": torch.rand(B, 2, 2, generator=g),
-        "random": torch.rand(B, 3, P, generator=g) > 0.5, "random_kept": torch.randint(0, 3, (B, 3), generator=g),
+        "kept": torch.randint(0, 3, (B, 3), generator=g),
+        "cut": torch.randint(0, 3, (B, 3), generator=g),
+        "importance": importance,
+        "logit": logit,
+        "without": logit[:, None] - 0.2 * torch.randn(B, P, generator=g),
+        "contrast_logits": torch.randn(B, 3, 2, generator=g),
+        "contrast_importance": torch.rand(B, 2, 2, generator=g),
+        "random": torch.rand(B, 3, P, generator=g) > 0.5,
+        "random_kept": torch.randint(0, 3, (B, 3), generator=g),
         "random_cut": torch.randint(0, 3, (B, 3), generator=g),
-    }  # fmt: skip
+    }
 
 
 def _duplicates():
@@ -70,10 +81,10 @@ def _answers():
     return {"contribution": found["contribution"].round(), "answer": found["target"]}
 
 
-ABLATING = ("unit_correctness", "unit_curves", "sufficiency", "retention")
+ABLATING = ("unit_correlation", "insertion_deletion", "sufficiency", "inherent_interpretability")
 ROWS = dict.fromkeys(ABLATING, _whole) | {
-    "duplicates": _duplicates,
-    "same_answer": _answers,
+    "redundancy": _duplicates,
+    "answer_agreement": _answers,
     "purity": _purity,
     "misalignment": _misalignment,
     "part_interventions": _parts,

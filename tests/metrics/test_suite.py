@@ -7,9 +7,9 @@ from worlds import Toy, batch, take
 
 from zoo.explanation import Explanation, Units
 from zoo.metrics import Consistency, Result, Stability, Suite, hits, peak
-from zoo.metrics.perturb import Noise
+from zoo.metrics.perturbations.noise import Noise
 from zoo.metrics.suite import check
-from zoo.metrics.suite_files import read
+from zoo.metrics.suite_file import read
 
 PARTS = list("abcde")
 
@@ -25,10 +25,18 @@ def run(model=None, samples=None, size=100, scores="evaluate/quick", parts=PARTS
 def test_quick_scores_all_apply_to_prototypes():
     results = run(control=True).compute()
     assert list(results) == [
-        "accuracy", "completeness_gap", "effective_units", "consistency", "consistency (random prototypes)",
-        "stability", "stability (random prototypes)", "concept_accuracy", "interventions", "leakage",
+        "accuracy",
+        "completeness_gap",
+        "effective_units",
+        "consistency",
+        "consistency (random prototypes)",
+        "stability",
+        "stability (random prototypes)",
+        "concept_accuracy",
+        "interventions",
+        "leakage",
         "detectors",
-    ]  # fmt: skip
+    ]
     assert results.pop("detectors").note == "n/a: nothing was scored"
     for name in ("concept_accuracy", "interventions", "leakage"):
         assert results.pop(name).note == "n/a: the data have no concepts"
@@ -65,8 +73,11 @@ def test_batch_size_and_order_do_not_matter(size):
     for samples in (batch(), take(batch(), order)):
         parts = run(samples=samples, size=size, control=True).compute()
         assert [name for name in whole if whole[name].value is None] == [
-            "concept_accuracy", "interventions", "leakage", "detectors",
-        ]  # fmt: skip
+            "concept_accuracy",
+            "interventions",
+            "leakage",
+            "detectors",
+        ]
         for name in (name for name in whole if whole[name].value is not None):
             assert parts[name].value == pytest.approx(whole[name].value, rel=1e-6, abs=1e-7)
             assert parts[name].support == 13
@@ -150,8 +161,11 @@ def test_results_are_plain_json():
     results = suite.compute()
     told = json.loads(json.dumps({name: r.to_json() for name, r in results.items()}, allow_nan=False))
     assert told["consistency"] == {
-        "value": None, "protocol": "huang2023-v2", "support": 0, "note": "n/a: the data have no part annotations"
-    }  # fmt: skip
+        "value": None,
+        "protocol": "huang2023-v2",
+        "support": 0,
+        "note": "n/a: the data have no part annotations",
+    }
     assert list(told["accuracy"]) == ["value", "protocol", "support", "more"]
     assert told["accuracy"]["value"] == results["accuracy"].value
     suite.reset()
@@ -213,7 +227,9 @@ def test_a_unit_that_follows_a_part_is_far_above_the_random_control():
         ([{"score": "accuracy", "top": 5}], "takes none"),
         ([{"score": "accuracy"}, {"score": "accuracy"}], "two scores"),
         ([{"name": "accuracy"}], "no score"),
-        (["accuracy"], "entry 1 .*'accuracy' is no score with its arguments"),
+        ([3], "entry 1 .*3 is no score with its arguments"),
+        (["accuracy", "unit_curves"], "entry 2 .*'unit_curves' is now called 'insertion_deletion'"),
+        ([{"score": "map_localisation"}], "now called 'map_localization'"),
         ([{"score": "accuracy", "name": 3}], "name of a 'accuracy' score is 3"),
         (
             [{"score": "accuracy"}, {"score": "consistency", "tau": "abc"}],

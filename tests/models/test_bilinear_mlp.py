@@ -84,7 +84,7 @@ def test_where_sums_to_strength(x):
     e = model.explain(x, shown=20)
     assert e.where.shape == (6, 20, 5, 5)
     torch.testing.assert_close(e.where.sum((2, 3)), e.strength.gather(1, e.shown), rtol=1e-10, atol=1e-10)
-    pictures = model.portraits(torch.arange(20))
+    pictures = model.unit_templates(torch.arange(20))
     assert pictures.shape == (20, *SHAPE)
     for i, j in ((0, 0), (3, 7)):
         u = int(e.shown[i, j])
@@ -100,7 +100,7 @@ def test_table():
     e = model.explain(x, shown=torch.tensor([[0, -1]] * 3))
     assert e.where.shape == (3, 2, 6)
     assert not e.where[:, 1].any()
-    assert model.portraits(torch.tensor([3, 1])).shape == (2, 6)
+    assert model.unit_templates(torch.tensor([3, 1])).shape == (2, 6)
     v, z = model.decompose().vectors[0, 0], model.encode(x)
     place = (z @ v[:-1] + v[-1]) * (z @ v[:-1])  # the constant coordinate has no place
     torch.testing.assert_close(e.where[:, 0].sum(1), place)
@@ -110,7 +110,7 @@ def test_table():
 @pytest.mark.parametrize("depth", [1, 2])
 def test_setting_a_unit_moves_its_class(x, depth):
     model = build(depth=depth)
-    e, values = model.explain(x), model._read().values
+    e, values = model.explain(x), model._decomposed().values
     for u in (0, 7, 19):
         moved = model.intervene(x, {u: 2.5}) - model(x)
         expected = torch.zeros_like(moved)
@@ -136,12 +136,12 @@ def test_the_decomposition_follows_the_weights(x):
         move(model)
         e = model.explain(x, shown=20)
         fresh = copy.deepcopy(model)
-        fresh._known = None
+        fresh._cache = None
         assert torch.equal(e.contribution, fresh.explain(x).contribution)
         assert torch.equal(e.where, fresh.explain(x, shown=20).where)
         torch.testing.assert_close(e.contribution.sum(1), by_hand(model, x)[range(6), e.target, :5].sum(1))
-    assert torch.equal(model.float().portraits(torch.tensor([0])), model.portraits(torch.tensor([0])))
-    assert model.portraits(torch.tensor([0])).dtype == torch.float32
+    assert torch.equal(model.float().unit_templates(torch.tensor([0])), model.unit_templates(torch.tensor([0])))
+    assert model.unit_templates(torch.tensor([0])).dtype == torch.float32
 
 
 def test_decomposed_in_inference_mode_serves_gradients(x):
@@ -188,9 +188,9 @@ def test_similarity():
     twin.layers[0].weight.copy_(twin.layers[0].weight.roll(12, 0))  # L and R swapped: the same function
     assert a.similarity(twin) == pytest.approx(1, abs=1e-12)
     for other, words in (
-        (build(input_shape=[5]), "different inputs"),
-        (build(num_classes=3), "different classes .*: 4 here, 3 there"),
-        (build(depth=2), "layer by layer"),
+        (build(input_shape=[5]), "expected models of the same inputs"),
+        (build(num_classes=3), "classes are 4 and 3; expected models of the same classes"),
+        (build(depth=2), "analyze its layers"),
     ):
         with pytest.raises(ValueError, match=words):
             a.similarity(other)
@@ -200,9 +200,9 @@ def test_similarity():
 def test_stacks_decompose_layer_by_layer(x):
     model = build(depth=2, bias=True)
     for ask in (model.decompose, model.forms):
-        with pytest.raises(ValueError, match="depth 2 cannot be decomposed as a whole.*interaction"):
+        with pytest.raises(ValueError, match="depth is 2; expected 1.*interaction"):
             ask()
-    assert model.portraits(torch.tensor([0])) is None
+    assert model.unit_templates(torch.tensor([0])) is None
     z = model.embed(x.flatten(1))
     for i, layer in enumerate(model.layers):
         direction = torch.randn(3, 12, dtype=torch.float64)
@@ -232,7 +232,7 @@ def planted():
 @torch.no_grad()
 def test_findings_of_a_planted_model():
     model, loader = planted()
-    told = model.findings(loader)
+    told = model.extra_metrics(loader)
     assert told["top 1 accuracy"] == told["top 10 accuracy"] == 1.0
     assert told["effective rank"] == pytest.approx(1.0)
     x, y = torch.cat([b.x for b in loader]), torch.cat([b.y for b in loader])
@@ -243,9 +243,9 @@ def test_findings_of_a_planted_model():
         mask = mask * (1 if mask @ x.mean(0) > 0 else -1)
         rates.append(float((model(x + mask).argmax(1) == y).double().mean()))
     assert told["masked accuracy"] == pytest.approx(sum(rates) / 4)
-    assert told == model.findings(loader)
+    assert told == model.extra_metrics(loader)
     deep = build(depth=2, input_shape=[16])
-    assert sorted(deep.findings(loader)) == ["effective rank", *(f"top {n} accuracy" for n in (1, 10, 2, 5))]
+    assert sorted(deep.extra_metrics(loader)) == ["effective rank", *(f"top {n} accuracy" for n in (1, 10, 2, 5))]
 
 
 def test_noise_is_for_training_only(x):

@@ -7,11 +7,17 @@ import torch.nn.functional as F
 
 from zoo import create_model
 from zoo.batch import Batch
+from zoo.layers.sparse_linear import fit_sparse_linear
 from zoo.metrics.suite import Suite
-from zoo.nn.sparse_linear import fit_sparse_linear
 
-KINDS = {"a": "binary", "w: x": "categorical", "b": "binary", "w: y": "categorical", "size": "continuous",
-         "w: z": "categorical"}  # fmt: skip
+KINDS = {
+    "a": "binary",
+    "w: x": "categorical",
+    "b": "binary",
+    "w: y": "categorical",
+    "size": "continuous",
+    "w: z": "categorical",
+}
 COLUMNS = {k: {"kind": v, "group": k.split(":")[0]} for k, v in KINDS.items()}
 COLUMNS["size"] |= {"mean": 3.0, "std": 2.0}
 M, CLASSES, BINARY, WING, SIZE = 6, 3, [0, 2], [1, 3, 5], 4
@@ -51,8 +57,17 @@ def test_contributions_are_weight_times_what_the_head_reads(bottleneck):
     told, logits = model.explain(batch.x, target=batch.y), model.encode(batch.x)
     if bottleneck == "probability":
         wing = logits[:, WING].softmax(1)
-        by_hand = torch.stack([logits[:, 0].sigmoid(), wing[:, 0], logits[:, 2].sigmoid(), wing[:, 1],
-                               3 + 2 * logits[:, SIZE], wing[:, 2]], 1)  # fmt: skip
+        by_hand = torch.stack(
+            [
+                logits[:, 0].sigmoid(),
+                wing[:, 0],
+                logits[:, 2].sigmoid(),
+                wing[:, 1],
+                3 + 2 * logits[:, SIZE],
+                wing[:, 2],
+            ],
+            1,
+        )
         torch.testing.assert_close(told.strength, by_hand)
     read = logits if bottleneck == "logit" else standard(told.strength)
     for i in range(7):
@@ -95,7 +110,7 @@ def test_an_independent_head_never_sees_a_prediction_where_the_truth_is_known(bo
             assert told["kkt residual"] < 1e-5
             heads[unknown, seed] = torch.cat([model.head.weight, model.head.bias[:, None]], 1).detach()
             with torch.no_grad():
-                truth, sensed = model.strengths_of(batch.concepts), model.strengths(model.encode(batch.x))
+                truth, sensed = model.encode_concepts(batch.concepts), model.strengths(model.encode(batch.x))
             read = torch.where(truth.isnan(), sensed, truth)
             read = read if bottleneck == "logit" else standard(read)
             ones = torch.cat([read, torch.ones(60, 1)], 1)
@@ -169,12 +184,12 @@ def test_a_logit_bottleneck_ends_at_percentiles_of_the_training_split():
     np.testing.assert_allclose(torch.stack([model.low, model.high]).numpy(), ends, rtol=1e-5, atol=1e-6)
     state = {k: v.clone() for k, v in model.state_dict().items()}
     model.eval()
-    model(test.x + 7), model.explain(test.x), model.loss(test, {"concept": 1.0}), model.findings(split(test))
+    model(test.x + 7), model.explain(test.x), model.loss(test, {"concept": 1.0})
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
-    said, ends = model.strengths_of(torch.tensor([[0.0, 1, 1, 0, 7, 0]]))[0], torch.from_numpy(ends).float()
+    said, ends = model.encode_concepts(torch.tensor([[0.0, 1, 1, 0, 7, 0]]))[0], torch.from_numpy(ends).float()
     by_hand = [ends[0, 0], ends[1, 1], ends[1, 2], ends[0, 3], torch.tensor(2.0), ends[0, 5]]  # (7 - 3) / 2
     torch.testing.assert_close(said, torch.stack(by_hand), rtol=1e-5, atol=1e-6)
-    assert model.strengths_of(test.concepts.fill_(torch.nan)).isnan().all()
+    assert model.encode_concepts(test.concepts.fill_(torch.nan)).isnan().all()
 
 
 @torch.no_grad()
@@ -227,7 +242,7 @@ def test_a_hard_bottleneck_hides_the_size_of_its_logits():
 def test_every_input_has_its_own_mask():
     """Published code takes the index lists [[0], [1]] as their union, for both samples."""
     model, x = build().eval(), world(2).x
-    value, mask = model.strengths_of(torch.tensor([[1.0, 0, 0, 1, 3, 0]] * 2)), torch.zeros(2, M, dtype=torch.bool)
+    value, mask = model.encode_concepts(torch.tensor([[1.0, 0, 0, 1, 3, 0]] * 2)), torch.zeros(2, M, dtype=torch.bool)
     mask[0, 0], mask[1, 1] = True, True
     told = model.intervene(x, value, mask)
     alone = [model.intervene(x[i : i + 1], {i: float(value[i, i])})[0] for i in (0, 1)]
@@ -263,19 +278,23 @@ def test_state_and_determinism():
     model.eval(), other.eval()
     with torch.no_grad():
         first, again, second = (m.explain(batch.x, batch.y) for m in (model, model, other))
-        assert torch.equal(other.strengths_of(batch.concepts), model.strengths_of(batch.concepts))
+        assert torch.equal(other.encode_concepts(batch.concepts), model.encode_concepts(batch.concepts))
     for name in ("logits", "strength", "contribution", "base"):
         assert torch.equal(getattr(first, name), getattr(again, name))
         assert torch.equal(getattr(first, name), getattr(second, name))
 
 
 BAD = (
-    ({"num_classes": 0}, "num_classes is 0, hidden 64, randint 0.0; expected 1 or more twice, 0 to 1"),
-    ({"hidden": 0}, "hidden 0"), ({"randint": 1.5}, "randint 1.5"), ({"randint": -0.1}, "randint -0.1"),
-    ({"concepts": None}, "needs concepts, and the data have none"), ({"head": "tree"}, "tree"),
+    ({"num_classes": 0}, "num_classes is 0, hidden 64, randint 0.0; expected at least 1, 1, and 0 to 1"),
+    ({"hidden": 0}, "hidden 0"),
+    ({"randint": 1.5}, "randint 1.5"),
+    ({"randint": -0.1}, "randint -0.1"),
+    ({"concepts": None}, "the data have no concepts"),
+    ({"head": "tree"}, "tree"),
     ({"concepts": {"columns": {"a": {"kind": "yes"}}}}, "concept 'a' is of kind 'yes'"),
-    ({"mode": "join"}, "join"), ({"bottleneck": "soft"}, "soft"),
-)  # fmt: skip
+    ({"mode": "join"}, "join"),
+    ({"bottleneck": "soft"}, "soft"),
+)
 
 
 @pytest.mark.parametrize(("args", "words"), BAD)
@@ -288,7 +307,7 @@ def test_missing_concepts():
     batch = world(8)
     for concepts, found in ((None, "none"), (batch.concepts[:, :2], "2")):
         bare = Batch(batch.x, batch.y, batch.index, concepts=concepts)
-        words = f"the model has 6 concepts, the data have {found}; use the same data"
+        words = f"the data have {found} concepts; expected the 6 of the model"
         assert build(mode="joint").loss(bare, {"task": 1.0})["task"].requires_grad  # needs none of them
         for model, weights in ((build(), {"task": 1.0}), (build(mode="sequential"), {"task": 0.0, "concept": 1.0})):
             with pytest.raises(ValueError, match=words):
@@ -296,14 +315,14 @@ def test_missing_concepts():
         for method in ("fit_head", "calibrate"):
             with pytest.raises(ValueError, match=words):
                 getattr(build(mode="joint"), method)([bare])
-    with pytest.raises(ValueError, match="fit_head solves a linear head; this one is an MLP"):
+    with pytest.raises(ValueError, match="the head is an MLP; expected a linear head"):
         build(head="mlp").fit_head([batch])
 
 
 def test_balance_before_calibrate_and_l1_of_an_mlp_are_refused():
     with pytest.raises(ValueError, match="balance needs the odds"):
         build(balance=True).loss(world(4), {"concept": 1.0})
-    with pytest.raises(ValueError, match="l1 term is of a linear head"):
+    with pytest.raises(ValueError, match="l1 is set and the head is an MLP"):
         build(head="mlp").loss(world(4), {"l1": 1.0})
 
 
@@ -314,7 +333,7 @@ def test_a_logit_bottleneck_is_judged_by_its_probabilities():
     raw.low.fill_(-9.0)
     raw.high.fill_(1.0)
     for model in (soft, raw):
-        found = model.concepts_of(model.explain(batch.x).strength)
+        found = model.decode_concepts(model.explain(batch.x).strength)
         torch.testing.assert_close(found, soft.space.values(soft.encode(batch.x)))
     told = []
     for model in (soft, raw):

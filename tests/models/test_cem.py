@@ -101,8 +101,10 @@ def test_randint_sets_the_known_groups_of_each_sample(randint):
     assert bool((mask[:, WING] == mask[:, [1]]).all())
     changes = {
         (n, i): batch.concepts[n, i]
-        for n in range(40) for i in range(M) if mask[n, i] and not batch.concepts[n, i].isnan()
-    }  # fmt: skip
+        for n in range(40)
+        for i in range(M)
+        if mask[n, i] and not batch.concepts[n, i].isnan()
+    }
     expected = float(F.cross_entropy(by_hand(model, batch.x, changes)[2], batch.y))
     for _ in range(2):  # reproducible from the seed
         torch.manual_seed(3)
@@ -141,7 +143,7 @@ def test_unknown_concepts_are_not_set_and_carry_no_gradient():
 @torch.no_grad()
 def test_setting_a_concept_is_a_mixing_weight_of_zero_or_one():
     model, batch = build().eval(), world(5)
-    value, mask = model.strengths_of(batch.concepts), torch.rand(5, M, generator=torch.manual_seed(1)) < 0.5
+    value, mask = model.encode_concepts(batch.concepts), torch.rand(5, M, generator=torch.manual_seed(1)) < 0.5
     assert set(value.unique().tolist()) == {0.0, 1.0}
     changes = {(n, i): value[n, i] for n in range(5) for i in range(M) if mask[n, i]}
     expected = by_hand(model, batch.x, changes)[2]
@@ -193,11 +195,11 @@ def test_state_travels():
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ({"num_classes": 0}, "num_classes is 0, width 4, randint 0.25; expected 1 or more twice, and 0 to 1"),
+        ({"num_classes": 0}, "num_classes is 0, width 4, randint 0.25; expected at least 1, 1, and 0 to 1"),
         ({"width": 0}, "width 0"),
         ({"randint": 1.01}, "randint 1.01"),
         ({"randint": -1.0}, "randint -1"),
-        ({"concepts": None}, "needs concepts, and the data have none"),
+        ({"concepts": None}, "the data have no concepts"),
         ({"concepts": {"columns": COLUMNS | {"size": {"kind": "continuous"}}}}, "concept 'size' is continuous"),
     ],
 )
@@ -209,5 +211,5 @@ def test_bad_arguments(args, words):
 def test_missing_concepts():
     batch = world(8)
     for concepts, found in ((None, "none"), (batch.concepts[:, :2], "2")):
-        with pytest.raises(ValueError, match=f"the model has 5 concepts, the data have {found}; use the same data"):
+        with pytest.raises(ValueError, match=f"the data have {found} concepts; expected the 5 of the model"):
             build().loss(Batch(batch.x, batch.y, batch.index, concepts=concepts), {})

@@ -5,7 +5,7 @@ import torch
 
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
-from zoo.config import Phase
+from zoo.phase import Phase
 
 C, T, CODES = 11, 10, 6
 
@@ -90,7 +90,7 @@ def test_interventions(x):
         other = (on + 1) % CODES
 
         def visit(layer, place, value, other=other):
-            out = model.touch(layer, place, value)
+            out = model.transform(layer, place, value)
             if (layer, place) == (0, "mix"):
                 out = out.clone()
                 out[:, -1, 0] = model.codebooks["0-mix"].codes[0, other]
@@ -107,7 +107,7 @@ def test_the_cache_is_no_cache(x):
     row = x[2][:4].tolist()
     fast = model.generate(x[2:3], 5, temperature=0)[0].tolist()
     for token in fast:
-        assert token == int(model.predict(torch.tensor([row]))[0, -1].argmax())
+        assert token == int(model.position_logits(torch.tensor([row]))[0, -1].argmax())
         row.append(token)
 
 
@@ -119,7 +119,7 @@ def test_steering(x):
     places = {"mix": {0: ([3], []), 1: ([], [1])}, "mlp": {0: ([0, 1], [5])}}
 
     def by_hand(layer, place, value):
-        out = model.touch(layer, place, value)
+        out = model.transform(layer, place, value)
         if layer == 1 or place not in places:
             return out
         book, out = model.codebooks[f"0-{place}"], out.clone()
@@ -157,20 +157,27 @@ def test_starts_from_a_dense_model(x):
     checkpoint.graft(model, dense, ["codebooks"])
     own = dense.state_dict()
     assert all(torch.equal(v, own[k]) for k, v in model.state_dict().items() if not k.startswith("codebooks"))
-    before = model.predict(x).detach()
+    before = model.position_logits(x).detach()
     model.start_codes([Batch(x, torch.zeros(4), torch.arange(4))], batches=1, rounds=3)
-    wanted, real = dense.predict(x), x >= 0
+    wanted, real = dense.position_logits(x), x >= 0
     error = lambda told: (told - wanted)[real].square().mean()  # noqa: E731
-    assert error(model.predict(x)) < 0.3 * error(before)
+    assert error(model.position_logits(x)) < 0.3 * error(before)
 
 
 def test_learns_in_codes():
     """Counting modulo 5 through codebooks at heads and MLP; terms and hits are there."""
     torch.manual_seed(0)
     model = create_model(
-        "codebook_transformer", num_classes=5, input_shape=[8], width=32, heads=2, depth=1, codes=20,
-        sites=["mix", "mlp"], revive=10,
-    )  # fmt: skip
+        "codebook_transformer",
+        num_classes=5,
+        input_shape=[8],
+        width=32,
+        heads=2,
+        depth=1,
+        codes=20,
+        sites=["mix", "mlp"],
+        revive=10,
+    )
     start = torch.arange(5)
     rows = (start[:, None] + torch.arange(9)) % 5
     batch = Batch(rows[:, :8], rows[:, 8], start)
@@ -187,18 +194,24 @@ def test_learns_in_codes():
 
 def test_revives_only_where_codes_learn():
     model = build(revive=10)
-    model.begin(Phase(lr={"codebooks": 1.0}))
+    model.configure_phase(Phase(lr={"codebooks": 1.0}))
     assert [c.every for c in model.configure_callbacks()] == [10]
-    model.begin(Phase(lr={"head": 1.0}))
+    model.configure_phase(Phase(lr={"head": 1.0}))
     assert model.configure_callbacks() == []
     assert build().configure_callbacks() == []
 
 
 @pytest.mark.parametrize(
     ("args", "words"),
-    [({"sites": ["mix", "mix"]}, "sites is"), ({"sites": []}, "sites is"), ({"k": 7}, "k is 7"),
-     ({"revive": -1}, "revive is -1"), ({"codes": 0}, "codes is 0"), ({"num_classes": None}, "size of the vocabulary")],
-)  # fmt: skip
+    [
+        ({"sites": ["mix", "mix"]}, "sites is"),
+        ({"sites": []}, "sites is"),
+        ({"k": 7}, "k is 7"),
+        ({"revive": -1}, "revive is -1"),
+        ({"codes": 0}, "codes is 0"),
+        ({"num_classes": None}, "size of the vocabulary"),
+    ],
+)
 def test_wrong_arguments(args, words):
     with pytest.raises(ValueError, match=words):
         build(**args)

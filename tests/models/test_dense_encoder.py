@@ -1,4 +1,4 @@
-"""The yardstick on sequences: what stands behind the end or far away in the batch does not matter; it learns."""
+"""The reference on sequences: what stands behind the end or far away in the batch does not matter; it learns."""
 
 import pytest
 import torch
@@ -6,9 +6,9 @@ import torch
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
 from zoo.data import create_data
-from zoo.nn.encoder import Encoder
-from zoo.programs.embed import word_vectors
-from zoo.train.run import build, load_config
+from zoo.layers.transformer.encoder import Encoder
+from zoo.programs.learn.word_vectors import word_vectors
+from zoo.training.run import build, load_config
 
 SEQUENCE = {"tokens": list("abcdef"), "length": 7}
 
@@ -53,17 +53,21 @@ def test_questions_about_one_sequence():
     pooled = encoder(pooled=True)
     mean = torch.stack([pooled.encoder(codes)[0, :4].mean(0), pooled.encoder(codes)[1, :2].mean(0)])
     torch.testing.assert_close(pooled(codes), pooled.head(mean))
-    with pytest.raises(ValueError, match="they must be in the sequence"):
+    with pytest.raises(ValueError, match="expected positions inside their sequences"):
         model(torch.tensor([[4, 0, 1, 2, 3, -1, -1, -1]]))
     assert len(model.units) == 0
-    assert set(model.parts()) == {"embed", "blocks", "norm", "head"}
-    assert {model.part_of(name) for name in model.state_dict()} == set(model.parts())
+    assert set(model.trainable_parts()) == {"embed", "blocks", "norm", "head"}
+    assert {model.part_of(name) for name in model.state_dict()} == set(model.trainable_parts())
 
 
-@pytest.mark.parametrize(("args", "message"), [
-    ({"width": 18, "heads": 2, "depth": 1}, "multiple of twice"), ({"depth": 0}, "depth is 0"),
-    ({"sequence": None}, "choose data that are"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"width": 18, "heads": 2, "depth": 1}, "multiple of twice"),
+        ({"depth": 0}, "depth is 0"),
+        ({"sequence": None}, "expected labeled sequences"),
+    ],
+)
 def test_wrong_sizes(args, message):
     with pytest.raises(ValueError, match=message):
         create_model("dense_encoder", **{"num_classes": 3, "sequence": SEQUENCE} | args)
@@ -108,6 +112,6 @@ def test_it_learns():
         optimizer.step()
     assert float(loss) < 0.5 * first
     model.eval()
-    told = model.findings([batch])
+    told = model.extra_metrics([batch])
     assert told["sequence accuracy"] <= 1
     assert isinstance(batch, Batch)

@@ -45,7 +45,7 @@ def test_contribution_is_the_change_with_the_scale_held(x):
     """Taking a neuron's write out of the stream of the last layer, with the norm as it was, takes out its share."""
     model, target = build(depth=1), torch.tensor([1, 2, 3, 4])
     e = model.explain(x, target, shown=24)
-    stream, state = model.begin_at(x, model.touch)
+    stream, state = model.begin_at(x, model.transform)
     last = stream[torch.arange(4), state[1]]
     size = (last.square().mean(1, keepdim=True) + 1e-6).sqrt()
     for unit in (0, 7, 23):
@@ -111,7 +111,7 @@ def test_loss_is_over_real_positions_only(x):
     whole, n = 0.0, 0
     for row, last in zip(x.tolist(), y.tolist(), strict=True):
         tokens = [t for t in row if t >= 0]
-        logits = model.predict(torch.tensor([tokens]))[0].log_softmax(1)
+        logits = model.position_logits(torch.tensor([tokens]))[0].log_softmax(1)
         for at, following in enumerate([*tokens[1:], last]):
             whole, n = whole - logits[at, following], n + 1
     torch.testing.assert_close(model.loss(Batch(x, y, torch.arange(4)), {})["task"], whole / n)

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from zoo import checkpoint, create_model
 from zoo.batch import Batch
-from zoo.nn.neurons import Record
-from zoo.nn.routing import choose
+from zoo.layers.moe.routing import choose
+from zoo.layers.transformer.neuron_units import PlaceRecorder
 
 C, T, M, H = 11, 10, 4, 12
 BOTH = pytest.mark.parametrize("name", ["moex", "switch_transformer"])
@@ -62,7 +62,7 @@ def test_neurons_and_the_rest_sum_to_the_logit(x, name):
 @BOTH
 def test_strength_is_activation_times_gate(x, name):
     """By hand from what each MLP reads: what is not routed is 0, the rest its expert's hidden units times its gate."""
-    model, seen = build(name), Record("route", "mlp")
+    model, seen = build(name), PlaceRecorder("route", "mlp")
     state, read = model.encode(x), []
     hooks = [b.mlp.register_forward_pre_hook(lambda _, args: read.append(args[0][0])) for b in model.decoder.blocks]
     model.finish_at(state, seen)
@@ -71,7 +71,7 @@ def test_strength_is_activation_times_gate(x, name):
     e = model.explain(x, shown=2 * M * H)
     activate = torch.relu if name == "moex" else torch.nn.functional.gelu
     for layer, block in enumerate(model.decoder.blocks):
-        ids, gate = choose(seen.found["route"][layer][0], 2)
+        ids, gate = choose(seen.values["route"][layer][0], 2)
         strength = e.strength[:, layer * M * H : (layer + 1) * M * H].unflatten(1, (M, H))
         for row in range(4):
             for expert in range(M):
@@ -80,7 +80,7 @@ def test_strength_is_activation_times_gate(x, name):
                 torch.testing.assert_close(strength[row, expert], expected, rtol=1e-9, atol=1e-10)
                 assert (expert in ids[row].tolist()) == bool(strength[row, expert].any())
         mlp = torch.einsum("bem,emd->bd", strength, block.mlp.out)
-        torch.testing.assert_close(mlp, seen.found["mlp"][layer][0], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(mlp, seen.values["mlp"][layer][0], rtol=1e-10, atol=1e-10)
     last = e.where.gather(2, state[1][:, None, None].expand(-1, 2 * M * H, 1))[:, :, 0]
     torch.testing.assert_close(last, e.strength.gather(1, e.shown), rtol=1e-8, atol=1e-9)
 
@@ -135,18 +135,18 @@ def test_starts_as_the_dense_model(batch, name, k):
     args = {"mlp": "relu"} if name == "switch_transformer" else {}
     dense, model = build("dense_transformer", mlp="relu"), build(name, k=k, **args)
     checkpoint.graft(model, dense, [])
-    wanted, real = dense.predict(batch.x), batch.x >= 0
-    torch.testing.assert_close(model.predict(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
+    wanted, real = dense.position_logits(batch.x), batch.x >= 0
+    torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
     if name == "moex":
-        seen = Record("route")
+        seen = PlaceRecorder("route")
         model.decoder(batch.x.clamp_min(0), seen)
-        assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.found["route"])  # they tie
+        assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.values["route"])  # they tie
         told = model.diverge([batch], spread=0.5)
         assert 0 <= told["least"] <= 1 / M <= told["most"] <= 1
-        torch.testing.assert_close(model.predict(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
-        seen = Record("route")
+        torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
+        seen = PlaceRecorder("route")
         model.decoder(batch.x.clamp_min(0), seen)
-        assert all(score[real].argmax(-1).unique().numel() > 1 for score in seen.found["route"])
+        assert all(score[real].argmax(-1).unique().numel() > 1 for score in seen.values["route"])
 
 
 def test_refuses_another_start():
@@ -171,10 +171,10 @@ def test_refuses_another_start():
 def test_loss_counts_real_positions_only(batch):
     model, x = build(), batch.x
     terms = model.loss(batch, {})
-    seen = Record("route")
+    seen = PlaceRecorder("route")
     model.decoder(x.clamp_min(0), seen)
     each = []
-    for score in seen.found["route"]:
+    for score in seen.values["route"]:
         rows = [score[i, t].softmax(-1) for i in range(4) for t in range(T) if x[i, t] >= 0]
         used = torch.zeros(M, dtype=torch.float64)
         for row in rows:
@@ -182,8 +182,10 @@ def test_loss_counts_real_positions_only(batch):
         each.append(M * (used * sum(rows) / len(rows)).sum())
     assert list(terms) == ["task", "balance"]
     torch.testing.assert_close(terms["balance"], sum(each) / 2, rtol=1e-9, atol=1e-9)
-    alone = [model.loss(Batch(x[i : i + 1, : int((x[i] >= 0).sum())], batch.y[i : i + 1], torch.tensor([i])), {})
-             for i in range(4)]  # fmt: skip
+    alone = [
+        model.loss(Batch(x[i : i + 1, : int((x[i] >= 0).sum())], batch.y[i : i + 1], torch.tensor([i])), {})
+        for i in range(4)
+    ]
     count = (x >= 0).sum(1)
     expected = sum(one["task"] * n for one, n in zip(alone, count, strict=True)) / count.sum()
     torch.testing.assert_close(terms["task"], expected, rtol=1e-9, atol=1e-9)
@@ -217,7 +219,7 @@ def test_learns_what_follows_and_logs_what_is_used(name):
         own = float(dead[16 * e : 16 * (e + 1)].double().mean())
         assert logged[f"val/dead.L0.E{e}"] == pytest.approx(own)
     assert sum(logged[f"val/load.L0.E{e}"] for e in range(3)) == pytest.approx(1)
-    told = model.findings([batch, batch])
+    told = model.extra_metrics([batch, batch])
     assert told["dead neurons of the worst expert"] == pytest.approx(
         max(float(d.double().mean()) for d in dead.split(16))
     )
@@ -227,9 +229,14 @@ def test_learns_what_follows_and_logs_what_is_used(name):
 
 @pytest.mark.parametrize(
     ("args", "words"),
-    [({"k": 5}, "k is 5"), ({"hidden": -1}, "hidden is -1"), ({"num_classes": None}, "size of the vocabulary"),
-     ({"temperature": 0.0}, "temperature is 0.0"), ({"gate_form": "erf"}, "expected one of .'neg_erf")],
-)  # fmt: skip
+    [
+        ({"k": 5}, "k is 5"),
+        ({"hidden": -1}, "hidden is -1"),
+        ({"num_classes": None}, "size of the vocabulary"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"gate_form": "erf"}, "expected one of .'neg_erf"),
+    ],
+)
 def test_wrong_arguments(args, words):
     with pytest.raises(ValueError, match=words):
         build(**args)

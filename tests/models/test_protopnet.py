@@ -7,8 +7,9 @@ from safetensors.torch import load_file, save_file
 
 from zoo import create_data, create_model
 from zoo.batch import Batch, content_hash
-from zoo.models.protopnet import PER_UNIT, ProtoPNet
-from zoo.nn.prototypes import distances
+from zoo.layers.prototypes.prototype_model import PER_UNIT
+from zoo.layers.prototypes.similarity import distances
+from zoo.models.protopnet import ProtoPNet
 
 ALL = {"cluster": 0.8, "separation": -0.08, "l1": 1e-4, "orthogonality": 0.1}
 
@@ -128,7 +129,7 @@ def test_provenance_is_saved(data, tmp_path):
 
 def test_a_class_without_samples(data):
     model = build(num_classes=11)
-    with pytest.raises(ValueError, match=r"none of class \[10\]"):
+    with pytest.raises(ValueError, match=r"expected samples of class \[10\]"):
         model.project(data.loader("train"))
 
 
@@ -140,13 +141,15 @@ def test_prune_by_hand(monkeypatch):
     """Four prototypes of two classes, five images, k = 2: prototype 1 has one own neighbour, prototype 2 none."""
     model = build(num_classes=2, per_class=2)
     y = torch.tensor([0, 0, 1, 1, 1])
-    scores = torch.tensor([
-        [9.0, 9.0, 8.0, 0.0],
-        [8.0, 1.0, 9.0, 0.0],
-        [1.0, 8.0, 1.0, 0.0],
-        [0.0, 0.0, 0.0, 7.0],
-        [0.0, 0.0, 0.0, 6.0],
-    ])  # fmt: skip
+    scores = torch.tensor(
+        [
+            [9.0, 9.0, 8.0, 0.0],
+            [8.0, 1.0, 9.0, 0.0],
+            [1.0, 8.0, 1.0, 0.0],
+            [0.0, 0.0, 0.0, 7.0],
+            [0.0, 0.0, 0.0, 6.0],
+        ]
+    )
     with torch.no_grad():
         model.head.weight.copy_(torch.arange(8.0).view(2, 4))
         model.source_index.copy_(torch.arange(4))
@@ -159,7 +162,7 @@ def test_prune_by_hand(monkeypatch):
     assert torch.equal(model.prototypes, prototypes[[0, 1, 3]])
     assert model.units.names == ["class 0 #0", "class 0 #1", "class 1 #0"]
     assert model(torch.randn(2, 3, 16, 16)).shape == (2, 2)
-    assert {p.shape[0] for p in model.parts()["head"].parameters()} == {2}
+    assert {p.shape[0] for p in model.trainable_parts()["head"].parameters()} == {2}
 
 
 def test_pruning_all_of_a_class_warns(monkeypatch):
@@ -228,7 +231,7 @@ def test_a_state_that_does_not_fit():
         ({"prototype_size": 0}, "prototype_size is 0"),
         ({"similarity": "dot"}, "similarity|dot"),
         ({"per_clas": 1}, "per_clas"),
-        ({"addon": "none"}, "width 64; it is 8"),
+        ({"addon": "none"}, "dim is 8; expected the backbone.s width 64"),
     ],
 )
 def test_wrong_arguments(args, words):
@@ -244,10 +247,10 @@ def test_create_model_names_what_is_missing():
 
 
 def test_frozen_parts_stay_in_eval_mode(batch):
-    from zoo.config import Phase
+    from zoo.phase import Phase
 
     model = build()
-    model.begin(Phase(epochs=1, lr={"addon": 1e-3}))
+    model.configure_phase(Phase(epochs=1, lr={"addon": 1e-3}))
     model.train()
     assert model.addon.training
     assert not model.backbone.training
@@ -255,6 +258,6 @@ def test_frozen_parts_stay_in_eval_mode(batch):
     model.loss(batch, {})["task"].backward()
     assert all(torch.equal(v, before[k]) for k, v in model.backbone.state_dict().items())
     assert {n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None} == {"addon"}
-    model.begin(Phase())
+    model.configure_phase(Phase())
     model.train()
     assert model.backbone.training

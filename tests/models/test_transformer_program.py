@@ -12,9 +12,9 @@ import zoo
 from zoo import checkpoint
 from zoo.data import create_data
 from zoo.models.transformer_program import TransformerProgram
-from zoo.programs.interpreter import answer, logits
-from zoo.programs.network import Network, read_out, temperature
-from zoo.programs.shape import Shape
+from zoo.programs.ir.interpreter import answer, logits
+from zoo.programs.learn.network import Network, read_out, temperature
+from zoo.programs.learn.sizes import Sizes
 
 SEQUENCE = {"tokens": ["a", "b", "<s>"], "length": 5, "before": ["<s>"], "classes": ["1", "2", "3", "4"]}
 SMALL = {"num_classes": 4, "sequence": SEQUENCE, "heads": 1, "counters": 1, "hidden": 8}
@@ -52,7 +52,7 @@ def test_trained_to_the_end(run):
     for i in range(3):
         at = int(told.shown[i, 0])
         assert told.where[i, 0].any() == bool(told.strength[i, at]), names[at]
-    found = model.findings(data.loader("test"))
+    found = model.extra_metrics(data.loader("test"))
     assert 0.8 < found["sequence accuracy"] <= 1
     assert found["lines of the program"] > 20
     assert found["best of raw programs"] >= found["median of raw programs"] > 0.25
@@ -212,7 +212,7 @@ def test_best_of_each_restart_is_kept():
     torch.testing.assert_close(model.network.gates[1], first[1] + 1)
     model.accuracy.copy_(torch.tensor([0.2, 0.9]))
     before = model.program
-    with pytest.raises(ValueError, match="race keeps 0 restarts"):
+    with pytest.raises(ValueError, match="keep is 0; expected 1 or more restarts"):
         model.race([], keep=0)
     assert model.race([], keep=1)["kept"] == 1
     assert model.network.restarts == 1
@@ -255,7 +255,7 @@ def test_trace_and_source():
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        ({"sequence": None}, "reads sequences of tokens"),
+        ({"sequence": None}, "the data have no token sequences"),
         ({"num_classes": 3}, "num_classes is 3; the sequences have 4 classes"),
         ({"width": 4}, "width is 4; expected 5 or more"),
         ({"layers": -1}, "layers is -1"),
@@ -271,7 +271,7 @@ def test_wrong_arguments(args, reason):
 
 def test_wrong_inputs():
     model = TransformerProgram(**SMALL)
-    with pytest.raises(ValueError, match="expected .b, 6.*asked in front"):
+    with pytest.raises(ValueError, match="expected .b, 6.*position of the label in front"):
         model(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="pooled program"):
         TransformerProgram(**SMALL, pooled=True)(torch.zeros(2, 6))
@@ -282,16 +282,21 @@ def test_wrong_inputs():
 def test_a_shape_that_cannot_be_read():
     """Chained counters over many layers count too far for a table."""
     model = TransformerProgram(
-        num_classes=2, sequence={"tokens": ["a", "b"], "length": 16}, layers=3, chained=True, counters=2,
-        number_tables=2, restarts=1,
-    )  # fmt: skip
+        num_classes=2,
+        sequence={"tokens": ["a", "b"], "length": 16},
+        layers=3,
+        chained=True,
+        counters=2,
+        number_tables=2,
+        restarts=1,
+    )
     with torch.no_grad():
         model.network.number_gates.fill_(-5.0)[:, :, -1] = 5.0
         for layer, seen in enumerate((1, 3, 5)):
             model.network.number_gates[:, 6 * layer : 6 * layer + 2, seen - 1] = 9.0
     with pytest.raises(ValueError, match="entries; at most 4194304.*not chained"):
         _ = model.program
-    assert Shape(2, 16, 2, 16, layers=3, chained=True).numbers(2, mid=True) == 7
+    assert Sizes(2, 16, 2, 16, layers=3, chained=True).numbers(2, after_heads=True) == 7
 
 
 def test_rows_that_occur_twice(tmp_path, processes):

@@ -1,59 +1,32 @@
-"""Network, interpreter and exported file are one function: on 200 untrained models of random shapes.
+"""Network, interpreter and exported file compute the same function, on 200 untrained models of random sizes.
 
-The interpreter is also held to an oracle that loops over positions as the rules in ``zoo.programs.ir`` are worded.
+The interpreter is also compared with an oracle that loops over positions, written from the rules in
+``zoo.programs.ir.program``.
 """
 
-import json
 import random
 import shlex
-import subprocess
-import sys
 
 import pytest
 import torch
-from program_worlds import flip, hist, random_model
+from example_programs import flip, hist, random_model
+from exported_files import exported
 
 import zoo
 from zoo import paths
-from zoo.programs.interpreter import answer, logits, order, run
-from zoo.programs.ir import Program
-from zoo.programs.network import read_out
-from zoo.programs.nodes import Count, Input, Select, Table
-from zoo.programs.printer import print_program
-from zoo.programs.simplify import simplify
-from zoo.sequences import Frame
+from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.interpreter import answer, key_order, logits, run
+from zoo.programs.ir.nodes import Count, Input, Select, Table
+from zoo.programs.ir.program import Program
+from zoo.programs.learn.network import read_out
+from zoo.programs.reduce.simplify import simplify
+from zoo.sequence_spec import Frame
 
 MODELS = 200
-# Runs files on inputs, in an interpreter that has nothing but the standard library.
-DRIVER = """
-import json, sys
-for file, inputs in json.load(sys.stdin):
-    space = {"__name__": "exported"}
-    exec(compile(open(file).read(), file, "exec"), space)
-    told = []
-    for words in inputs:
-        try:
-            told.append([space["run"](words), space["scores"](words)])
-        except ValueError as error:
-            told.append(["ValueError", str(error)])
-    print(json.dumps(told))
-"""
-
-
-def exported(jobs, folder):
-    """Answers and scores of files on lists of words, from a process of its own in an empty folder."""
-    empty = folder / "empty"
-    empty.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", DRIVER], input=json.dumps(jobs), capture_output=True, text=True, cwd=empty
-    )
-    assert done.returncode == 0, done.stderr
-    assert list(empty.iterdir()) == []
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def by_rule(program, code):
-    """Every variable of one sequence of codes, position by position."""
+    """Return every variable of one sequence of codes, computed position by position from the rules."""
     found, n = {}, len(code)
     for node in program.nodes:
         if isinstance(node, Input):
@@ -110,10 +83,10 @@ def test_network_interpreter_and_file_agree(tmp_path):
         seen |= {"one head"} if s.heads == 1 and s.layers else set()
         seen |= {"chain"} if any(isinstance(n, Count) and n.value for n in program.nodes) else set()
     assert seen == {"chained", "causal", "pooled", "direct", "variables", "one head", "chain"}
-    for (program, words, mine), told in zip(expected, exported(jobs, tmp_path), strict=True):
-        assert [said for said, _ in told] == answer(program, words)
+    for (program, words, mine), results in zip(expected, exported(jobs, tmp_path), strict=True):
+        assert [answers for answers, _ in results] == answer(program, words)
         start = len(program.frame.before)
-        rows = [s for _, s in told] if program.pooled else [s for _, scores in told for s in scores]
+        rows = [s for _, s in results] if program.pooled else [s for _, scores in results for s in scores]
         if not program.pooled:
             asked = [(i, start + p) for i, w in enumerate(words) for p in range(len(w))]
             mine = logits(program, program.frame.pad(map(program.frame.encode, words)), torch.tensor(asked))
@@ -126,35 +99,42 @@ SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").glob("transfor
 @torch.no_grad()
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda p: p.name)
 def test_shipped_programs_agree(folder, tmp_path):
-    """10 000 random inputs of all lengths: model, interpreter and exported file."""
+    """Model, interpreter and exported file agree on 10 000 random inputs of all lengths."""
     model = zoo.load(str(folder))
     program, draw = model.program, random.Random(0)
     frame = program.frame
     words = [t for t in frame.tokens if t not in frame.before + frame.after]
     inputs = [[draw.choice(words) for _ in range(1 + i % frame.room)] for i in range(10_000)]
     if program.pooled:  # a row has every column
-        inputs = [[draw.choice(some) for some in columns(frame)] for _ in inputs]
+        inputs = [[draw.choice(group) for group in columns(frame)] for _ in inputs]
     codes = frame.pad(map(frame.encode, inputs))
     start = len(frame.before)
-    x = codes if program.pooled else torch.cat([
-        torch.tensor([[start + p] for w in inputs for p in range(len(w))]),
-        codes.repeat_interleave(torch.tensor([len(w) for w in inputs]), 0),
-    ], 1)  # fmt: skip
+    x = (
+        codes
+        if program.pooled
+        else torch.cat(
+            [
+                torch.tensor([[start + p] for w in inputs for p in range(len(w))]),
+                codes.repeat_interleave(torch.tensor([len(w) for w in inputs]), 0),
+            ],
+            1,
+        )
+    )
     out = model(x)
-    said = [program.classes[c] for c in out.argmax(1).tolist()]
+    predicted = [program.classes[c] for c in out.argmax(1).tolist()]
     file = tmp_path / "program.py"
     file.write_text(model.source(x[:100], name="program"))
-    [told] = exported([(str(file), inputs)], tmp_path)
-    answers = [a for a, _ in told] if program.pooled else [a for row, _ in told for a in row]
-    scores = [s for _, s in told] if program.pooled else [s for _, rows in told for s in rows]
-    assert answers == said
+    [results] = exported([(str(file), inputs)], tmp_path)
+    answers = [a for a, _ in results] if program.pooled else [a for row, _ in results for a in row]
+    scores = [s for _, s in results] if program.pooled else [s for _, rows in results for s in rows]
+    assert answers == predicted
     torch.testing.assert_close(torch.tensor(scores), out, rtol=1e-6, atol=1e-5 if program.pooled else 0)
     by_words = answer(program, inputs)
     assert answers == (by_words if program.pooled else [a for row in by_words for a in row])
 
 
 def columns(frame):
-    """The words of each column of a table."""
+    """Return the tokens of each column of a table."""
     found = {}
     for token in frame.tokens:
         found.setdefault(token.partition("=")[0], []).append(token)
@@ -164,15 +144,15 @@ def columns(frame):
 def test_by_hand():
     assert answer(hist(), [list("abaa"), ["b"]]) == [["3", "1", "3", "3"], ["1"]]
     found = run(flip(), flip().frame.pad([[0, 1, 1], [1, 0, 0, 0, 1]]))
-    # Of three words position 0 asks for position 4, which is not there: the first is copied.
+    # With three words, position 0 wants position 4, which does not exist: the first position is copied.
     assert found["other"][0, :3].tolist() == [0, 0, 1]
     assert found["other"][1].tolist() == [1, 0, 0, 0, 1]
     assert answer(flip(), [list("baaab")]) == [["BB", "A", "A", "A", "BB"]]
 
 
 def test_the_order_of_matches():
-    assert order(4, False).argsort(1).tolist() == [[1, 2, 3, 0], [0, 2, 3, 1], [1, 3, 0, 2], [2, 1, 0, 3]]
-    assert order(3, True).argsort(1)[2].tolist() == [1, 0, 2]
+    assert key_order(4, False).argsort(1).tolist() == [[1, 2, 3, 0], [0, 2, 3, 1], [1, 3, 0, 2], [2, 1, 0, 3]]
+    assert key_order(3, True).argsort(1)[2].tolist() == [1, 0, 2]
 
 
 @pytest.mark.parametrize(
@@ -181,8 +161,8 @@ def test_the_order_of_matches():
         ([], "expected 1 to 4|empty"),
         (list("ababa"), "expected 1 to 4|room for 4"),
         (["c"], "'c'"),
-        (["a", "<s>"], "of .'a', 'b'.$|put around every sequence"),
-    ],  # fmt: skip
+        (["a", "<s>"], "of .'a', 'b'.$|added to every sequence"),
+    ],
 )
 def test_bad_input_is_refused_alike(words, reason, tmp_path):
     program = hist()
@@ -197,27 +177,27 @@ def test_bad_input_is_refused_alike(words, reason, tmp_path):
 
 
 def test_rows_of_a_table(tmp_path):
-    """A word for each column, in their order; the line that says how to run it is one."""
+    """Rows have one word for each column, in order; the example in the docstring is such a row."""
     frame = Frame(("n=1", "n=2", "m=a b", "m=c"), 2, columns=("n", "m"))
     node = Input("token", 4, (0, 1, 2, 3), frame.tokens)
     program = Program(frame, (node,), ("token",), ("no", "yes"), torch.eye(4).double()[:2], torch.zeros(2), pooled=True)
     file = tmp_path / "rows.py"
     file.write_text(print_program(program, name="rows"))
-    line = next(line for line in file.read_text().splitlines() if "Run it: python rows.py" in line)
+    line = next(line for line in file.read_text().splitlines() if "Example: python rows.py" in line)
     assert shlex.split(line.partition("rows.py")[2]) == ["n=1", "m=a b"]
     good, *bad = [["n=2", "m=c"], ["m=c", "n=2"], ["n=2"], ["n=1", "n=2"]]
-    [told] = exported([(str(file), [good, *bad])], tmp_path)
-    assert told[0][0] == answer(program, [good])[0] == "yes"
-    assert [kind for kind, _ in told[1:]] == ["ValueError"] * 3
+    [results] = exported([(str(file), [good, *bad])], tmp_path)
+    assert results[0][0] == answer(program, [good])[0] == "yes"
+    assert [kind for kind, _ in results[1:]] == ["ValueError"] * 3
     for words in bad:
-        with pytest.raises(ValueError, match="is no row"):
+        with pytest.raises(ValueError, match="is not a row"):
             answer(program, [words])
 
 
-def test_codes_that_are_no_sequences():
+def test_codes_that_are_not_sequences():
     program = hist()
     for codes, reason in (
-        (torch.tensor([[2, 0, -1, 0, 1]]), "goes on after padding"),
+        (torch.tensor([[2, 0, -1, 0, 1]]), "continues after padding"),
         (torch.full((1, 5), -1), "sequence 0 is empty"),
         (torch.tensor([[2, 0, 3, 0, 1]]), "expected 0 to 2"),
         (torch.tensor([[2, 0]]), r"\(1, 2\); expected \(b, 5\)"),
@@ -226,12 +206,12 @@ def test_codes_that_are_no_sequences():
             logits(program, codes, torch.tensor([[0, 0]]))
 
 
-def test_a_program_is_kept_as_text():
+def test_a_program_is_stored_as_text():
     for program in (hist(), flip(), random_model(3)[3]):
         again = Program.from_json(program.to_json(), program.weight, program.bias)
         assert again == program
         assert torch.equal(again.weight, program.weight)
-    with pytest.raises(ValueError, match="this is no program"):
+    with pytest.raises(ValueError, match="not a program"):
         Program.from_json("{}", torch.zeros(1, 1), torch.zeros(1))
 
 
@@ -239,12 +219,12 @@ def test_wrong_programs():
     p = hist()
     frame, (word, count) = p.frame, p.nodes
     cases = [
-        ((count,), ("count",), "reads 'token', which no earlier node fills"),
-        ((word, Count("count", "token", "token", "token", (0, 1, 2))), ("count",), "which is no number"),
-        ((word, count, Select("s", "token", "token", "count", (0, 1, 2))), ("count",), "which is no category"),
+        ((count,), ("count",), "reads 'token', which is not the variable of an earlier node"),
+        ((word, Count("count", "token", "token", "token", (0, 1, 2))), ("count",), "which is not a number"),
+        ((word, count, Select("s", "token", "token", "count", (0, 1, 2))), ("count",), "which is not a category"),
         ((word, Count("count", "token", "token", None, (0, 1))), ("count",), "wants 2 keys for 3 values"),
         ((word, count, Table("t", ("token",), 2, (0, 1))), ("count",), "has 2 entries; expected 3"),
-        ((word, word), ("token",), "two nodes fill 'token'"),
+        ((word, word), ("token",), "two nodes compute 'token'"),
         ((word, count), ("cont",), "the read-out reads 'cont'"),
     ]
     for nodes, reads, reason in cases:

@@ -1,4 +1,4 @@
-"""From tagged sentences of one's own to a program and its yardstick, on the command line."""
+"""Trains a program and its reference model on tagged sentences from the command line."""
 
 import json
 import random
@@ -17,7 +17,7 @@ phases:
   start: {{then: embed}}
   anneal: {{epochs: 6, lr: {{network: 0.05, readout: 0.05}}, clip: 1.0, then: {{discretise: {{l2: 1e-4}}}}}}
   prune: {{then: {{prune: {{l2: 1e-4, val: true, some: 100, words: true}}}}}}
-yardstick: {yardstick}
+reference: {reference}
 seed: 0
 """
 ENCODER = """\
@@ -41,39 +41,43 @@ def run(tmp_path_factory):
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     patch.chdir(folder)
     for name, text in (("encoder", ENCODER), ("program", PROGRAM)):
-        (folder / f"{name}.yaml").write_text(text.format(folder=folder, yardstick=folder / "runs" / "encoder"))
+        (folder / f"{name}.yaml").write_text(text.format(folder=folder, reference=folder / "runs" / "encoder"))
         assert main(["train", f"{name}.yaml", "--out", f"runs/{name}", "trainer.accelerator=cpu"]) == 0
     yield folder
     patch.undo()
 
 
 def scores(folder, name):
-    told = json.loads((folder / "runs" / name / "checkpoint" / "metrics.json").read_text())["scores"]
-    return {key: value["value"] for key, value in told.items()}
+    metrics = json.loads((folder / "runs" / name / "checkpoint" / "metrics.json").read_text())["scores"]
+    return {key: value["value"] for key, value in metrics.items()}
 
 
 @pytest.mark.parametrize("name", ["encoder", "program"])
 def test_spans_are_scored(run, name):
-    told = scores(run, name)
-    assert told["F1 of spans"] > 0.9
-    assert told["sentences"] == 40
-    assert told["F1 by word alone"] == 1  # every word has one tag here
-    assert 0 <= told["sequence accuracy"] <= 1
+    result = scores(run, name)
+    assert result["F1 of spans"] > 0.9
+    assert result["sentences"] == 40
+    assert result["F1 by word alone"] == 1  # every word has one tag here
+    assert 0 <= result["sequence accuracy"] <= 1
 
 
-def test_the_yardstick_stands_beside(run):
+def test_the_reference_model_is_reported(run):
     assert "black-box accuracy" in (run / "runs/program/report.html").read_text()
 
 
-def test_pruning_chose_on_validation_data(run):
+def test_pruning_uses_validation_data(run):
     log = (run / "runs/program/log.csv").read_text()
     assert "prune/words," in log
 
 
 def test_the_file_answers_alone(run, capsys):
     assert main(["export", "runs/program/checkpoint", "--to", "program", "-o", "tags.py"]) == 0
-    done = subprocess.run([sys.executable, "-I", "-S", "tags.py", "Mr", "Ito", "in", "Rome", "1999"],
-                          capture_output=True, text=True, cwd=run)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "tags.py", "Mr", "Ito", "in", "Rome", "1999"],
+        capture_output=True,
+        text=True,
+        cwd=run,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["B-PER", "I-PER", "O", "B-LOC", "O"]
     text = (run / "tags.py").read_text()
@@ -83,6 +87,6 @@ def test_the_file_answers_alone(run, capsys):
 
 def test_a_sentence_is_explained(run, capsys):
     assert main(["explain", "runs/program/checkpoint", "Ito in York", "--out", "pages"]) == 0
-    said = capsys.readouterr().out
-    assert "answer 3" in said
+    output = capsys.readouterr().out
+    assert "answer 3" in output
     assert main(["explain", "runs/encoder/checkpoint", "Ito in York", "--out", "pages"]) == 0

@@ -1,4 +1,4 @@
-"""What all sources of data share: splits, loaders, order, identity."""
+"""Base class of data sources: splits, loaders, order of samples, fingerprint."""
 
 from __future__ import annotations
 
@@ -10,67 +10,83 @@ from typing import Any, ClassVar, Literal
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from zoo.batch import Batch
-from zoo.concepts import ConceptSchema
-from zoo.data.concept_checks import check_concepts, warn_of_disguises
+from zoo.concept_schema import ConceptSchema
+from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import Split, first_of_each, held_out
-from zoo.sequences import Frame, Properties
+from zoo.data.split import BatchDataset, Split, spread_over_classes, stratified_holdout
+from zoo.sequence_spec import Frame, Properties
 
 SplitName = Literal["train", "val", "test"]
 
 
 class Data(pl.LightningDataModule):
-    """A source of labelled samples. A subclass says what it knows as attributes and reads its splits in ``_read``.
+    """A source of labeled samples.
 
-    The order of samples and their augmentation depend on (seed, epoch, sample) alone: not on workers, ranks or the
-    global random state. Train with ``Trainer(use_distributed_sampler=False)``; the sampler shards over ranks itself.
+    A subclass sets the attributes below, reads its splits in ``_read`` and serves them in ``_serve``. The order of
+    samples and their augmentation depend on (seed, epoch, sample) alone, not on workers, ranks or the global random
+    state. Train with ``Trainer(use_distributed_sampler=False)``; the sampler shards over ranks itself.
 
     Args:
-        batch_size: of one rank.
-        workers: processes that load; 0 loads in the main one.
-        val: share of train held out for validation, stratified, where the source has no validation split.
-        seed: of the held-out share, the order and the augmentation.
-        limit: use only so many samples of each split, spread evenly over the classes; None for all.
+        batch_size: samples per batch on each rank.
+        workers: number of loader processes; 0 loads in the main process.
+        val: share of the training split used for validation, stratified, if the source has no validation split.
+        seed: random seed of the validation share, the order and the augmentation.
+        limit: maximum number of samples of each split, spread evenly over the classes; None for all.
 
     Attributes:
-        class_names: one name for each class.
-        part_names: one name for each keypoint; empty if there are none.
-        concepts: what each column of the concepts means; None if there are none.
-        sequence: what sequences of tokens look like; None where inputs are no sequences.
-        feature_names: one name for each number of a row; empty where inputs are no rows of numbers.
-        licence: of the samples, in a few words.
-        users_own: whether they are a user's, who is then warned of a concept that is the label in disguise.
+        capabilities: names of what the source offers beyond this class, see ``zoo.capabilities``.
+        class_names: name of each class.
+        part_names: name of each keypoint; empty if there are none.
+        concepts: meaning of each concept column; None if there are no concepts.
+        sequence: format of token sequences; None if inputs are not sequences of words.
+        feature_names: name of each number of a row; empty if inputs are not rows of numbers.
+        license: license of the samples, in a few words.
+        user_supplied: whether the samples are the user's own; then label leakage by a concept is reported as a warning.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> from zoo.data import create_data
+        >>> data = create_data("toys", kind="xor", batch_size=4)
+        >>> batch = next(iter(data.loader("test")))
+        >>> tuple(batch.x.shape), data.class_names, data.concept_names
+        ((4, 2), ('no', 'yes'), ('a > .5', 'b > .5'))
     """
 
+    registered_as: ClassVar[str] = "data"
+    capabilities: frozenset[str] = frozenset()
     class_names: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
     concepts: ConceptSchema | None = None
     sequence: Frame | None = None
     feature_names: tuple[str, ...] = ()
-    licence: ClassVar[str] = ""
-    users_own: ClassVar[bool] = False
+    license: ClassVar[str] = ""
+    user_supplied: ClassVar[bool] = False
 
     def __init__(
         self, *, batch_size: int, workers: int = 0, val: float = 0.1, seed: int = 0, limit: int | None = None
     ) -> None:
         super().__init__()
-        self.batch_size, self.workers, self.val, self.seed, self.limit = batch_size, workers, val, seed, limit
+        self.batch_size = batch_size
+        self.workers = workers
+        self.val = val
+        self.seed = seed
+        self.limit = limit
         self._check()
         self._start = (0, 0)
 
     def _check(self) -> None:
-        least = {"batch_size": 1, "workers": 0, "seed": 0, "limit": 1}
-        for name, low in least.items():
-            if (value := getattr(self, name)) is not None and value < low:
+        minimum = {"batch_size": 1, "workers": 0, "seed": 0, "limit": 1}
+        for name, low in minimum.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
                 raise ValueError(f"data.{name} is {value}; expected {low} or more")
         if not 0 <= self.val < 1:
-            raise ValueError(f"data.val is {self.val}; expected a share of train, at least 0 and below 1")
+            raise ValueError(f"data.val is {self.val}; expected a share of the training split, at least 0 and below 1")
 
     @property
     def num_classes(self) -> int:
@@ -79,7 +95,7 @@ class Data(pl.LightningDataModule):
 
     @property
     def concept_names(self) -> tuple[str, ...]:
-        """One name for each concept; empty if there are none."""
+        """Name of each concept; empty if there are none."""
         return () if self.concepts is None else self.concepts.names
 
     @property
@@ -88,44 +104,44 @@ class Data(pl.LightningDataModule):
         return tuple(self.samples("train", [0]).x.shape[1:])
 
     @property
-    def here(self) -> bool:
-        """Whether the samples can be read; what a user gives can be explained without them."""
+    def is_available(self) -> bool:
+        """Whether the samples can be read; inputs of the user can be explained without them."""
         return True
 
     def _read(self) -> dict[str, Split]:
-        """The splits ``train``, ``test`` and, where the source has one, ``val``."""
-        raise ValueError(f"{type(self).__name__} does not say how its splits are read; give it a _read method")
+        """Return the splits ``train``, ``test`` and, if the source has one, ``val``."""
+        raise TypeError(f"{type(self).__name__} has no _read method; expected one that returns the splits")
 
-    def _serve(self, name: SplitName, *, augment: bool) -> Dataset:
-        """The data set of a split: whole batches by (epoch, index) pairs."""
-        raise ValueError(f"{type(self).__name__} does not say how it serves a split; give it a _serve method")
+    def _serve(self, name: SplitName, *, augment: bool) -> BatchDataset:
+        """Return the data set of a split, which serves whole batches of (epoch, index) pairs."""
+        raise TypeError(f"{type(self).__name__} has no _serve method; expected one that returns a data set")
 
     @cached_property
     def splits(self) -> dict[str, Split]:
         """The three splits.
 
         Raises:
-            ValueError: if the data is missing or wrong; the message names file and row.
+            ValueError: if the data is missing or invalid; file and row are named.
         """
-        splits = self._parted
+        splits = self._divided_splits
         for name, split in splits.items():
             check_concepts(name, split, self.concepts)
-        if self.users_own and self.concepts is not None and self.limit is None:  # a few samples agree by chance
-            warn_of_disguises(splits["train"], self.concepts, self.class_names)
+        if self.user_supplied and self.concepts is not None and self.limit is None:  # few samples leak by chance
+            warn_of_label_leakage(splits["train"], self.concepts, self.class_names)
         return splits
 
     @cached_property
-    def _parted(self) -> dict[str, Split]:
-        """The three splits, their concepts not yet checked: a schema may need the training split to be complete."""
+    def _divided_splits(self) -> dict[str, Split]:
+        """The three splits before the concepts are checked: a schema may need the training split to be complete."""
         splits = self._read()
         for name, split in splits.items():
             self._check_split(name, split)
         if "val" not in splits:
-            held = held_out(splits["train"].y, self.val, seed=self.seed)
-            splits["val"] = splits["train"].take(held.nonzero()[:, 0])
-            splits["train"] = splits["train"].take((~held).nonzero()[:, 0])
+            in_val = stratified_holdout(splits["train"].y, self.val, seed=self.seed)
+            splits["val"] = splits["train"].take(in_val.nonzero()[:, 0])
+            splits["train"] = splits["train"].take((~in_val).nonzero()[:, 0])
         if self.limit is not None:
-            splits = {name: split.take(first_of_each(split.y, self.limit)) for name, split in splits.items()}
+            splits = {name: split.take(spread_over_classes(split.y, self.limit)) for name, split in splits.items()}
         return splits
 
     def _check_split(self, name: str, split: Split) -> None:
@@ -133,17 +149,17 @@ class Data(pl.LightningDataModule):
         if len(count) > self.num_classes or (len(split) and split.y.min() < 0):
             raise ValueError(f"{name} has labels up to {len(count) - 1}; there are only {self.num_classes} classes")
         if name == "train" and (count == 0).any():
-            lost = self.class_names[int((count == 0).nonzero()[0])]
-            raise ValueError(f"class {lost!r} has no sample in {name}; add one or remove the class")
-        if split.points is not None:
+            missing = self.class_names[int((count == 0).nonzero()[0])]
+            raise ValueError(f"class {missing!r} has no sample in {name}; add one or remove the class")
+        if split.points is not None and split.visible is not None:
             bad = ~torch.isfinite(split.points).all(-1) & split.visible
             if bad.any():
                 row, part = bad.nonzero()[0].tolist()
-                found = f"{self.part_names[part]!r} marked visible at {split.points[row, part].tolist()}"
-                raise ValueError(f"{name}: {split.names[row]} has {found}; give two numbers or mark it not visible")
+                point = f"{self.part_names[part]!r} marked visible at {split.points[row, part].tolist()}"
+                raise ValueError(f"{name}: {split.names[row]} has {point}; give two numbers or mark it not visible")
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the splits; a second call does nothing. Images are decoded when a loader is first asked for."""
+        """Read the splits; a second call does nothing. Images are decoded when the first loader is made."""
         _ = self.splits
 
     def _split(self, name: SplitName) -> Split:
@@ -160,30 +176,30 @@ class Data(pl.LightningDataModule):
         shard: bool = True,
         batch_size: int | None = None,
     ) -> DataLoader:
-        """Batches of one split, in order and as they are unless asked otherwise.
+        """Return a loader of one split, in order and without augmentation by default.
 
-        The order and the augmentation are those of epoch 0 until ``loader.batch_sampler.set_epoch(e)`` says otherwise;
-        each new iteration follows it, with any number of workers.
+        The order and the augmentation are those of epoch 0 until ``loader.batch_sampler.set_epoch(e)`` is called; it
+        applies to each new iteration, with any number of workers.
 
         Args:
             split: ``train``, ``val`` or ``test``.
-            augment: whether to apply the training policy.
+            augment: whether to apply the augmentation policy.
             shuffle: whether to draw a new order each epoch.
-            shard: whether the ranks of a distributed run divide the samples; otherwise each rank gets all of them.
-            batch_size: if not the module's own.
+            shard: whether each rank of a distributed run gets a share of the samples; otherwise it gets all of them.
+            batch_size: samples per batch; None for that of the source.
 
         Raises:
-            ValueError: if there is no such split or it is empty.
+            ValueError: if the split does not exist or is empty.
         """
         samples = self._split(split)
         if not len(samples):
-            raise ValueError(f"split {split!r} is empty (data.val is {self.val}); hold out a share with data.val=0.1")
+            raise ValueError(f"split {split!r} is empty (data.val is {self.val}); create it with data.val=0.1")
         dataset = self._serve(split, augment=augment)
         batch_size = batch_size or self.batch_size
         return DataLoader(
             dataset,
             batch_sampler=self._sampler(split, batch_size, shuffle=shuffle, shard=shard),
-            collate_fn=_as_is,
+            collate_fn=_identity,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -191,17 +207,18 @@ class Data(pl.LightningDataModule):
         )
 
     def _sampler(self, split: SplitName, batch_size: int, *, shuffle: bool, shard: bool) -> EpochSampler:
-        """The order of the samples of a split."""
+        """Return the sampler that decides the order of a split."""
         return EpochSampler(len(self._split(split)), batch_size, shuffle=shuffle, seed=self.seed, shard=shard)
 
     def resume_at(self, *, epoch: int, batch: int) -> None:
-        """Let the next training loader begin there. Lightning makes the first iterator before it sets the epoch."""
+        """Start the next training loader at this point. Lightning makes the first iterator before it sets the epoch."""
         self._start = (epoch, batch)
 
     def train_dataloader(self) -> DataLoader:
-        """Augmented and shuffled."""
+        """Return the loader of the training split, augmented and shuffled."""
         loader = self.loader("train", augment=True, shuffle=True)
-        sampler, (epoch, batch) = loader.batch_sampler, self._start
+        sampler = loader.batch_sampler
+        epoch, batch = self._start
         assert isinstance(sampler, EpochSampler)
         sampler.set_epoch(epoch)
         sampler.skip(batch)
@@ -209,87 +226,88 @@ class Data(pl.LightningDataModule):
         return loader
 
     def val_dataloader(self) -> DataLoader | list:
-        """The held-out samples; no loader if there are none."""
+        """Return the loader of the validation split; an empty list if it has no samples."""
         return self.loader("val") if len(self._split("val")) else []
 
     def test_dataloader(self) -> DataLoader:
-        """The test samples."""
+        """Return the loader of the test split."""
         return self.loader("test")
 
     def name_of(self, split: SplitName, i: int) -> str:
-        """File name or id of a sample."""
+        """Return the file name or id of a sample."""
         return self._split(split).names[i]
 
     def samples(self, split: SplitName, ids: Sequence[int]) -> Batch:
-        """Some samples of a split as they are, by position."""
-        return self.loader(split).dataset.__getitems__([(0, int(i)) for i in ids])
+        """Return the samples of a split at these positions, without augmentation."""
+        dataset = self.loader(split).dataset
+        assert isinstance(dataset, BatchDataset)
+        return dataset.__getitems__([(0, int(i)) for i in ids])
 
     def read_input(self, text: str) -> Tensor:
-        """An input of the user's own, without the leading dimension; or, with it, several questions about one input.
+        """Return an input given as text, without the batch dimension; or with it, if one text has several questions.
 
         Raises:
-            ValueError: if it cannot be read.
+            ValueError: if the text cannot be read.
         """
-        raise ValueError(f"{type(self).__name__} cannot read an input of your own; give the index of a test sample")
+        raise ValueError(f"{type(self).__name__} cannot read an input given as text; give the index of a test sample")
 
     @property
     def input_scale(self) -> str:
-        """What the numbers of an input are, in words for a card."""
-        mean, std = getattr(self, "mean", None), getattr(self, "std", None)
-        return f"mean {list(mean)}, std {list(std)}" if mean and std else "standardised by the training split"
+        """Description of the numbers of an input, for a model card."""
+        return "standardized by the training split"
 
     def scenes(self, split: SplitName) -> Any:
-        """A split whose scenes can be rendered again without parts, as ``zoo.data.rendered``; None if they cannot."""
+        """Return the scenes of a split, to be rendered again without some parts; None if that is impossible."""
         return None
 
-    def settled(self) -> dict[str, Any]:
-        """Arguments of this source that reading the data has settled, such as a vocabulary; kept in a run's config."""
+    def resolved_args(self) -> dict[str, Any]:
+        """Return arguments that reading the data has determined, such as a vocabulary; saved in the config of a run."""
         return {}
 
-    def read_as(self, sequence: Mapping[str, Any]) -> None:
-        """Read with the tokens and classes of a trained model, as they stand in its arguments.
+    def check_compatible_with(self, sequence: Mapping[str, Any]) -> None:
+        """Read with the tokens and classes of a trained model, given as in its arguments.
 
         Raises:
-            ValueError: if these data have others, and cannot be read so.
+            ValueError: if the data have other tokens or classes and cannot be read with these.
         """
         if self.sequence is None:
             return
-        here = {**self.sequence.to_config(), "classes": list(self.class_names)}
+        own = {**self.sequence.to_config(), "classes": list(self.class_names)}
         for key, value in sequence.items():
             value = list(value) if isinstance(value, (list, tuple)) else value
-            if value != here.get(key, value):
+            if value != own.get(key, value):
                 raise ValueError(
                     f"the model reads sequences whose {key} is {_brief(value)}; with these data it would be"
-                    f" {_brief(here[key])}: choose data like those it was trained on, or train anew"
+                    f" {_brief(own[key])}: choose data like its training data, or train again"
                 )
 
-    def figures(self, model: Any) -> dict[str, float]:
-        """Figures that only this source can give of a model, such as its distance from a floor that is known."""
+    def extra_metrics(self, model: Any) -> dict[str, float]:
+        """Return metrics of a model that only this source defines, such as the distance from a known optimal loss."""
         return {}
 
-    def properties(self, split: SplitName, count: int = 500) -> Properties | None:
-        """What is known of each position of the first ``count`` sequences of a split; None where nothing is."""
+    def position_labels(self, split: SplitName, count: int = 500) -> Properties | None:
+        """Return labels of each position of the first ``count`` sequences of a split; None if there are none."""
         return None
 
-    def pieces(self, x: Tensor) -> list[list[str]] | None:
-        """Contexts ``(b, t)`` as the texts of their tokens, b lists; None where inputs are no tokens."""
+    def token_texts(self, x: Tensor) -> list[list[str]] | None:
+        """Return the texts of the tokens of contexts ``(b, t)``, b lists; None if inputs are not tokens."""
         return None
 
-    def picture(self, x: Tensor) -> Tensor | None:
-        """Inputs ``(b, ...)`` as pictures ``(b, 3, s, s)`` in [0, 1]; None where inputs are no pictures."""
+    def to_image(self, x: Tensor) -> Tensor | None:
+        """Return inputs ``(b, ...)`` as images ``(b, 3, s, s)`` in [0, 1]; None if inputs are not images."""
         return None
 
-    def details(self, x: Tensor) -> list[list[tuple[str, str]]]:
-        """Names and values of each of the inputs ``(b, ...)``; empty where they say nothing beside the picture."""
+    def feature_values(self, x: Tensor) -> list[list[tuple[str, str]]]:
+        """Return names and values of each of the inputs ``(b, ...)``; empty if an image shows all."""
         return []
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change when a label, a name, a keypoint, an image or the division changes.
+        """Return twelve hexadecimal digits that depend on labels, names, annotations, images and the division.
 
-        Every image in use is read, byte by byte but not decoded: some seconds for each gigabyte of files.
+        The bytes of every image in use are read but not decoded: a few seconds per gigabyte of files.
 
         Raises:
-            ValueError: if the data is missing or wrong.
+            ValueError: if the data is missing or invalid.
         """
         digest = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
@@ -298,16 +316,17 @@ class Data(pl.LightningDataModule):
             for tensor in (t for t in tensors if t is not None):
                 digest.update(tensor.numpy().tobytes())
         for source in {id(s.pixels): s.pixels for s in self.splits.values() if s.pixels is not None}.values():
-            rows = torch.cat([s.rows for s in self.splits.values() if s.pixels is source]).sort().values
+            used = [s.rows for s in self.splits.values() if s.pixels is source and s.rows is not None]
+            rows = torch.cat(used).sort().values
             for content in source.content(rows.tolist()):
                 digest.update(content)
         return digest.hexdigest()[:12]
 
 
-def _brief(value: Any, most: int = 100) -> str:
+def _brief(value: Any, limit: int = 100) -> str:
     text = " ".join(map(str, value)) if isinstance(value, list) else repr(value)
-    return text if len(text) <= most else f"{text[:most]}..."
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
-def _as_is(batch: Batch) -> Batch:
+def _identity(batch: Any) -> Any:
     return batch

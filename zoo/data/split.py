@@ -1,7 +1,8 @@
-"""Samples at rest, the held-out and limited subsets of them, and the data set that serves batches."""
+"""Splits of samples, stratified and limited subsets of them, and the data sets that serve them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,27 +14,27 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from zoo.batch import Batch
-from zoo.data.augment import augment
-from zoo.data.pixels import Pixels
+from zoo.data.images._augment import augment
+from zoo.data.images._pixels import Pixels
 from zoo.data.sampler import mix
 
-KEEP = 4 << 30  # a split of up to this many bytes is decoded once and kept
+KEEP = 4 << 30  # bytes; a split of up to this size is decoded once and kept in memory
 
 
 @dataclass(frozen=True)
 class Split:
-    """n labelled samples.
+    """n labeled samples.
 
     Attributes:
         names: n names, such as file names.
         y: ``(n,)`` int64 class.
-        pixels: source of the images; None for a table.
-        rows: ``(n,)`` row of each sample in the source, or where its tokens begin; None for a table.
+        pixels: source of the images; None if samples are not images.
+        rows: ``(n,)`` row of each sample in ``pixels``, or position of its first token; None for a table.
         concepts: ``(n, m)`` float32, NaN where unknown.
-        points: ``(n, p, 2)`` float64 keypoints in pixels of the image served; without meaning where not visible.
+        points: ``(n, p, 2)`` float64 keypoints in pixels of the served image; undefined where not visible.
         visible: ``(n, p)`` bool.
         x: ``(n, d)`` float32 rows of a table; None for images.
-        lengths: ``(n,)`` tokens of each context; None where samples are no contexts.
+        lengths: ``(n,)`` number of tokens of each context; None if samples are not contexts.
     """
 
     names: Sequence[str]
@@ -50,23 +51,27 @@ class Split:
         return len(self.y)
 
     def take(self, ids: Tensor) -> Split:
-        """The samples at these positions."""
+        """Return the samples at positions ``ids`` ``(k,)``."""
         tensors = {k: getattr(self, k) for k in ("y", "rows", "concepts", "points", "visible", "x", "lengths")}
         picked = {k: v[ids] for k, v in tensors.items() if v is not None}
         return replace(self, names=[self.names[i] for i in ids.tolist()], **picked)
 
     def decode(self) -> Tensor | None:
-        """All images ``(n, 1 or 3, s, s)`` uint8, or None where they would take more than ``KEEP`` bytes."""
+        """Return all images ``(n, 1 or 3, s, s)`` uint8, or None if they take more than ``KEEP`` bytes."""
         if not len(self):
             return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
-        first = self.pixels(int(self.rows[0]))
+        pixels = self.pixels
+        rows = self.rows
+        assert pixels is not None
+        assert rows is not None
+        first = pixels(int(rows[0]))
         if first.nbytes * len(self) > KEEP:
             return None
         out = np.empty((len(self), *first.shape), np.uint8)
 
         def fill(ids: range) -> None:
             for i in ids:
-                out[i] = self.pixels(int(self.rows[i]))
+                out[i] = pixels(int(rows[i]))
 
         with ThreadPoolExecutor() as pool:
             list(pool.map(fill, (range(i, min(i + 256, len(self))) for i in range(0, len(self), 256))))
@@ -74,13 +79,13 @@ class Split:
 
 
 def channels_first(images: np.ndarray) -> Tensor:
-    """``(n, s, s)`` or ``(n, s, s, 3)`` as ``(n, 1 or 3, s, s)``."""
+    """Return images ``(n, s, s)`` or ``(n, s, s, 3)`` as ``(n, 1 or 3, s, s)``."""
     images = images[..., None] if images.ndim == 3 else images
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
-def place_in_class(y: Tensor, key: Tensor | None = None) -> Tensor:
-    """``(n,)`` rank of each sample among those of its class, by ``key`` or by position."""
+def rank_in_class(y: Tensor, key: Tensor | None = None) -> Tensor:
+    """Return the rank ``(n,)`` of each sample within its class, by ``key`` ``(n,)`` or by position."""
     key = torch.arange(len(y)) if key is None else key
     order = torch.from_numpy(np.lexsort((key.numpy(), y.numpy())))
     start = torch.cat([torch.zeros(1, dtype=torch.int64), torch.bincount(y).cumsum(0)[:-1]])
@@ -89,30 +94,42 @@ def place_in_class(y: Tensor, key: Tensor | None = None) -> Tensor:
     return place
 
 
-def held_out(y: Tensor, share: float, *, seed: int) -> Tensor:
-    """``(n,)`` bool: a stratified random share of the samples. A class keeps at least one sample on the other side."""
+def stratified_holdout(y: Tensor, share: float, *, seed: int) -> Tensor:
+    """Return a stratified random share of the samples as ``(n,)`` bool; at least one sample of each class is False."""
     key = torch.rand(len(y), generator=torch.Generator().manual_seed(mix(seed)))
     count = torch.bincount(y)
-    wanted = torch.minimum((count * share).round().long(), (count - 1).clamp_min(0))
-    return place_in_class(y, key) < wanted[y]
+    size = torch.minimum((count * share).round().long(), (count - 1).clamp_min(0))
+    return rank_in_class(y, key) < size[y]
 
 
-def first_of_each(y: Tensor, n: int) -> Tensor:
-    """Positions, in order, of n samples spread evenly over the classes: the first of each class, then the second..."""
-    order = np.lexsort((y.numpy(), place_in_class(y).numpy()))
+def spread_over_classes(y: Tensor, n: int) -> Tensor:
+    """Return the sorted positions of n samples: the first of each class, then the second of each class, and so on."""
+    order = np.lexsort((y.numpy(), rank_in_class(y).numpy()))
     return torch.from_numpy(order[:n]).sort().values
 
 
-class Samples(Dataset):
-    """Serves whole batches of one split, from memory where it fits.
+class BatchDataset(Dataset[Batch], ABC):
+    """A data set that serves whole batches."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    @abstractmethod
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        """Return the batch of (epoch, index) pairs."""
+
+
+class ImageDataset(BatchDataset):
+    """Serves whole batches of images of one split, from memory if they fit.
 
     Args:
         split: the samples.
         images: ``(n, 1 or 3, s, s)`` uint8, or None to decode on demand.
-        transform: augmentation policy, None for none.
-        seed: of the augmentation.
-        mean: per channel.
-        std: per channel.
+        transform: augmentation policy; None for no augmentation.
+        seed: random seed of the augmentation.
+        mean: mean of each channel, of x in [0, 1].
+        std: standard deviation of each channel.
     """
 
     def __init__(
@@ -125,24 +142,29 @@ class Samples(Dataset):
         mean: Sequence[float],
         std: Sequence[float],
     ) -> None:
-        self.split, self.images, self.transform, self.seed = split, images, transform, seed
-        self.mean, self.std = (torch.tensor(v)[None, :, None, None] for v in (mean, std))
+        self.split = split
+        self.images = images
+        self.transform = transform
+        self.seed = seed
+        self.mean = torch.tensor(mean)[None, :, None, None]
+        self.std = torch.tensor(std)[None, :, None, None]
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
-        """The batch of these (epoch, index) pairs."""
-        s, ids = self.split, torch.tensor([index for _, index in keys])
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        """Return the batch of (epoch, index) pairs."""
+        s = self.split
+        ids = torch.tensor([index for _, index in keys])
         images = self._images(ids)
         points = None if s.points is None else s.points[ids]
         if self.transform is not None:
-            each = [
+            augmented = [
                 augment(self.transform, images[i], None if points is None else points[i], key=(self.seed, *key))
                 for i, key in enumerate(keys)
             ]
-            images = torch.stack([image for image, _ in each])
-            points = None if points is None else torch.stack([p for _, p in each])
+            images = torch.stack([image for image, _ in augmented])
+            points = None if points is None else torch.stack([p for _, p in augmented if p is not None])
         if self.mean.shape[1] == 1:
             pixels = images.float().mean(1, keepdim=True)
         else:
@@ -160,4 +182,8 @@ class Samples(Dataset):
     def _images(self, ids: Tensor) -> Tensor:
         if self.images is not None:
             return self.images[ids]
-        return channels_first(np.stack([self.split.pixels(row) for row in self.split.rows[ids].tolist()]))
+        pixels = self.split.pixels
+        rows = self.split.rows
+        assert pixels is not None
+        assert rows is not None
+        return channels_first(np.stack([pixels(row) for row in rows[ids].tolist()]))

@@ -1,65 +1,63 @@
 """Scores of explanations. Each reads nothing but the contract, so it means the same for every family.
 
-Where to look:
-    the answer: ``accuracy``, ``completeness``
-    parts and labels: ``consistency``, ``label_consistency``, ``stability``, ``explanation_stability``;
-        below them ``counts``, ``locate``
-    changes that should not matter: ``perturbations`` by name; ``perturb``, ``perturb_image``, ``_move``, ``_tokens``
-    how sure, and what chance gives: ``intervals``, ``estimate``; ``above_chance``, ``nulls``
-    faithfulness: ``faithfulness``, ``selection``, ``retention``, ``sameness`` on ``ablate``, ``correlation``
-    size: ``size``, ``duplicates``
-    concepts: ``concept_accuracy``, ``interventions`` with ``policies``, ``leakage``
-    prototypes: ``purity``, ``misalignment``, ``part_interventions`` on ``patches``, ``attack``, ``rerender``
-    maps over the input: ``maps``
-    units that fire: ``dead``; what they tell of positions: ``board``, ``detectors`` on
-        ``positions``, ``watch``, ``detect``
-    several trainings: ``matching``, ``activations``
-    how it runs: ``base``, ``look``, ``suite``, ``suite_files``, ``result``
+Where to look, one file a score:
+    ``task/``: is the prediction right?
+    ``parts/``: do units match object parts and labels, and still do when the input changes?
+    ``faithfulness/``: does the prediction change as the contributions say?
+    ``sparsity/``: how many units does an explanation need?
+    ``concepts/``: are concepts right, and do they carry the prediction?
+    ``attribution_maps/``: maps over the input
+    ``positions/``: units at positions of sequences with known properties
+    ``matching/``: the units of several trainings
+    ``perturbations/``: changes of the input by name; ``wrappers/``: confidence intervals and chance levels
+    ``base``, ``record``, ``suite``, ``result``: how scores run
 """
 
-from zoo.metrics.above_chance import AboveChance
-from zoo.metrics.accuracy import Accuracy
-from zoo.metrics.activations import Activations
-from zoo.metrics.base import Score, Seen
-from zoo.metrics.board import BoardCoverage, BoardReconstruction
-from zoo.metrics.completeness import Completeness
-from zoo.metrics.concept_accuracy import ConceptAccuracy
-from zoo.metrics.consistency import Consistency
-from zoo.metrics.dead import DeadUnits
-from zoo.metrics.detectors import Detectors
-from zoo.metrics.duplicates import Duplicates
-from zoo.metrics.explanation_stability import ExplanationStability
-from zoo.metrics.faithfulness import UnitCorrectness
-from zoo.metrics.intervals import Interval
-from zoo.metrics.interventions import Interventions
-from zoo.metrics.label_consistency import LabelConsistency
-from zoo.metrics.leakage import Leakage
-from zoo.metrics.locate import hits, mask_hits, peak
-from zoo.metrics.maps import (
+from zoo.metrics.attribution_maps import (
     Dissection,
     Infidelity,
     MapComplexity,
     MapDeletion,
-    MapLocalisation,
+    MapLocalization,
     MapSensitivity,
-    Randomisation,
+    Mprt,
     Road,
     SensitivityN,
 )
-from zoo.metrics.misalignment import Misalignment
-from zoo.metrics.part_interventions import PartInterventions
-from zoo.metrics.perturb import Noise, gaussian_noise
-from zoo.metrics.purity import Purity
+from zoo.metrics.base import Record, Score
+from zoo.metrics.concepts.concept_accuracy import ConceptAccuracy
+from zoo.metrics.concepts.interventions import Interventions
+from zoo.metrics.concepts.leakage import Leakage
+from zoo.metrics.faithfulness.answer_agreement import AnswerAgreement
+from zoo.metrics.faithfulness.completeness import Completeness
+from zoo.metrics.faithfulness.inherent_interpretability import InherentInterpretability
+from zoo.metrics.faithfulness.insertion_deletion import InsertionDeletion
+from zoo.metrics.faithfulness.sufficiency import Sufficiency
+from zoo.metrics.faithfulness.unit_correlation import UnitCorrelation
+from zoo.metrics.matching.activations import Activations
+from zoo.metrics.parts._localization import hits, mask_hits, peak
+from zoo.metrics.parts.consistency import Consistency
+from zoo.metrics.parts.explanation_stability import ExplanationStability
+from zoo.metrics.parts.label_consistency import LabelConsistency
+from zoo.metrics.parts.misalignment import Misalignment
+from zoo.metrics.parts.part_interventions import PartInterventions
+from zoo.metrics.parts.purity import Purity
+from zoo.metrics.parts.stability import Stability
+from zoo.metrics.perturbations.noise import Noise, gaussian_noise
+from zoo.metrics.positions.board_coverage import BoardCoverage
+from zoo.metrics.positions.board_reconstruction import BoardReconstruction
+from zoo.metrics.positions.detectors import Detectors
 from zoo.metrics.result import Result
-from zoo.metrics.retention import Retention
-from zoo.metrics.sameness import SameAnswer
-from zoo.metrics.selection import Sufficiency, UnitCurves
-from zoo.metrics.size import EffectiveUnits
-from zoo.metrics.stability import Stability
+from zoo.metrics.sparsity.dead_units import DeadUnits
+from zoo.metrics.sparsity.effective_units import EffectiveUnits
+from zoo.metrics.sparsity.redundancy import Redundancy
 from zoo.metrics.suite import Suite
+from zoo.metrics.task.accuracy import Accuracy
+from zoo.metrics.wrappers.bootstrap import BootstrapInterval
+from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 
 __all__ = [
-    "AboveChance",
+    "ChanceAdjusted",
     "Accuracy",
     "Activations",
     "BoardCoverage",
@@ -70,35 +68,35 @@ __all__ = [
     "DeadUnits",
     "Detectors",
     "Dissection",
-    "Duplicates",
+    "Redundancy",
     "EffectiveUnits",
     "ExplanationStability",
     "Infidelity",
-    "Interval",
+    "BootstrapInterval",
     "Interventions",
     "LabelConsistency",
     "Leakage",
     "MapComplexity",
     "MapDeletion",
-    "MapLocalisation",
+    "MapLocalization",
     "MapSensitivity",
     "Misalignment",
     "Noise",
     "PartInterventions",
     "Purity",
-    "Randomisation",
+    "Mprt",
     "Result",
-    "Retention",
+    "InherentInterpretability",
     "Road",
-    "SameAnswer",
+    "AnswerAgreement",
     "Score",
-    "Seen",
+    "Record",
     "SensitivityN",
     "Stability",
     "Sufficiency",
     "Suite",
-    "UnitCorrectness",
-    "UnitCurves",
+    "UnitCorrelation",
+    "InsertionDeletion",
     "gaussian_noise",
     "hits",
     "mask_hits",

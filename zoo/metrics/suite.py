@@ -2,62 +2,67 @@
 
 from __future__ import annotations
 
-import inspect
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from zoo import paths
 from zoo.batch import Batch
-from zoo.concepts import Concept, ConceptSchema
+from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
-from zoo.metrics.above_chance import AboveChance
-from zoo.metrics.base import Score, Seen, count
-from zoo.metrics.intervals import Interval
-from zoo.metrics.look import elsewhere, evaluating, look, touch, why_no_place
-from zoo.metrics.perturb import Change
-from zoo.metrics.positions import PositionScore
-from zoo.metrics.rerender import Scenes
+from zoo.metrics._entries import Entry, Facts, Row, rows_of
+from zoo.metrics._results import result_of
+from zoo.metrics._shared_pass import SharedPass
+from zoo.metrics.base import Record, Score, count
+from zoo.metrics.parts._counterfactual_scenes import Scenes
+from zoo.metrics.perturbations.noise import Change
+from zoo.metrics.positions._evaluator import PositionEvaluator, PositionLabels
+from zoo.metrics.record import (
+    evaluating,
+    missing_annotation,
+    missing_capability,
+    record_batch,
+    with_interventions,
+    with_random_locations,
+)
 from zoo.metrics.result import Result
-from zoo.metrics.scores import SCORES
-from zoo.metrics.suite_files import read, suite_file
-from zoo.metrics.watch import Ask, Watch
-
-NO_CONCEPTS = ConceptSchema((Concept("none"),))  # stands in where a score is made and not fed
+from zoo.metrics.suite_file import read, suite_file
 
 
 class Suite:
-    """Scores fed from one explanation per batch, and one more for each perturbation that some score asks for.
+    """Scores updated from one explanation per batch, and one more for each perturbation that some score asks for.
 
-    The true class is explained. Where every unit belongs to a class, the units looked at are those of the true
-    class, whatever was predicted (the published part protocols). Otherwise they are the model's own top ``shown``
-    that contribute more than 0, and the protocol id says so.
+    The true class is explained. Where every unit belongs to a class, the units read are those of the true class,
+    whatever was predicted (the published part protocols). Otherwise they are the model's own top ``shown`` that
+    contribute more than 0, and the protocol id records it.
 
     Args:
-        scores: a list of mappings, each ``score`` (one of ``SCORES``), perhaps ``name``, and the score's own
-            arguments; ``interval: true`` adds bootstrap intervals (``Interval``), ``chance: permute`` (or a list) the
-            score above that null (``AboveChance``), under a name of its own; or the name of such a list under
-            ``configs/evaluate``, or the path of a YAML file that holds one.
+        scores: entries: the name of a score, a ``Score`` class or object, or a mapping with ``score``, perhaps
+            ``name``, and the score's own arguments; ``interval: true`` adds bootstrap intervals
+            (``BootstrapInterval``), ``chance: permute`` (or a list) the score above that null (``ChanceAdjusted``), as
+            a row of its own. Or the name of such a list under ``configs/evaluate``, or the path of a YAML file.
         units: the vocabulary of the model.
         part_names: names of the annotated parts; None if the data have none.
         concepts: schema of the annotated concepts; None if the data have none.
-        control: whether to add, for each part score, the same score of units that look at a random place.
-        shown: units looked at in each input if they do not belong to classes.
+        control: whether to add, for each part score, the same score of units at random locations.
+        shown: units read for each input if they do not belong to classes.
         scenes: the scored split as scenes that can be rendered again without parts (``Shapes.scenes``); None if they
             cannot.
-        properties: what is known of positions of sequences (``Data.properties``); None if nothing is.
+        position_labels: labels of positions of sequences (``Data.position_labels``); None if there are none.
 
     Raises:
         ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
+
+    Example:
+        >>> from zoo.metrics import Accuracy
+        >>> suite = Suite(["completeness", Accuracy, {"score": "effective_units", "share": 0.5}], Units("none", []))
+        >>> {name: result.note for name, result in suite.compute().items() if name != "accuracy"}
+        {'completeness': 'n/a: the model has no units', 'effective_units': 'n/a: the model has no units'}
     """
 
     def __init__(
         self,
-        scores: str | Sequence[Mapping[str, Any]],
+        scores: str | Sequence[Entry],
         units: Units,
         part_names: Sequence[str] | None = None,
         *,
@@ -65,85 +70,34 @@ class Suite:
         control: bool = False,
         shown: int = 10,
         scenes: Scenes | None = None,
-        properties: Ask | None = None,
+        position_labels: PositionLabels | None = None,
     ) -> None:
-        self.concepts, self.scenes, self.properties = concepts, scenes, properties
-        self.units, self.part_names, self.shown = units, tuple(part_names or ()), count("shown", shown)
-        self.owned = units.owner is not None and len(units) > 0 and bool((units.owner >= 0).all())
-        self.scores: dict[str, Score] = {}
-        self.controls: dict[str, Score] = {}
-        self.notes: dict[str, str] = {}
-        self.protocols: dict[str, str] = {}
-        self._studied: set[tuple[str, str]] = set()
+        self.position_labels = position_labels
+        self.facts = Facts(units, tuple(part_names or ()), concepts, scenes, count("shown", shown), control)
+        self.rows: dict[str, Row] = {}
         origin, entries = (suite_file(scores), read(scores)) if isinstance(scores, str) else ("the list", scores)
-        for row, entry in enumerate(entries, 1):
+        for number, entry in enumerate(entries, 1):
             try:
-                self._add(entry, control)
+                rows = rows_of(entry, self.facts)
+                if rows[0].name in self.rows:
+                    raise ValueError(f"two scores are called {rows[0].name!r}; give one of them a `name` of its own")
             except ValueError as error:
-                raise ValueError(f"entry {row} of {origin}: {error}") from error
-
-    def _add(self, entry: Mapping[str, Any], control: bool) -> None:
-        if not isinstance(entry, Mapping):
-            raise ValueError(f"{entry!r} is no score with its arguments; write `- {{score: accuracy}}`")
-        entry = dict(entry)
-        kind = str(entry.pop("score", None))
-        if kind not in SCORES:
-            near = paths.did_you_mean(kind, list(SCORES)) or "."
-            raise ValueError(f"no score {kind!r}{near} Known: {', '.join(SCORES)}")
-        name = entry.pop("name", kind)
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"the name of a {kind!r} score is {name!r}; expected a word")
-        if name in self.protocols:
-            raise ValueError(f"two scores are called {name!r}; give one of them a `name` of its own")
-        cls, interval, nulls = SCORES[kind], entry.pop("interval", False), entry.pop("chance", ())
-        if not isinstance(interval, bool):
-            raise ValueError(f"interval of score {name!r} is {interval!r}; expected true or false")
-        known = inspect.signature(cls).parameters
-        given: dict[str, Any] = {"num_units": max(1, len(self.units)), "part_count": max(1, len(self.part_names))}
-        given |= {"concepts": self.concepts or NO_CONCEPTS, "scenes": self.scenes}
-        given["part_names"] = self.part_names or None
-        free = [argument for argument in known if argument not in given]
-        if unknown := [argument for argument in entry if argument not in free]:
-            raise ValueError(f"score {name!r} has no argument {unknown[0]!r}; it takes {', '.join(free) or 'none'}")
-        entry |= {argument: value for argument, value in given.items() if argument in known}
-        try:
-            score = Interval(cls(**entry)) if interval else cls(**entry)
-            chances = {
-                f"{name} above chance ({null})": AboveChance(cls(**entry), null)
-                for null in ([nulls] if isinstance(nulls, str) else nulls)
-            }
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"score {name!r}: {error}") from error
-        self.protocols[name] = score.protocol
-        if "units" in cls.needs and len(self.units) == 0:
-            self.notes[name] = "n/a: the model has no units"
-        elif "parts" in cls.needs and not self.part_names:
-            self.notes[name] = "n/a: the data have no part annotations"
-        elif cls.needs & {"concepts", "labels"} and self.concepts is None:
-            self.notes[name] = "n/a: the data have no concepts"
-        elif "labels" in cls.needs and self.owned:
-            self.notes[name] = f"n/a: each {self.units.kind} belongs to a class, and so to what is true of the class"
-        else:
-            self.scores |= {name: score} | chances
-            self.protocols |= {twin: chance.protocol for twin, chance in chances.items()}
-            if "parts" in cls.needs and not self.owned:
-                self.protocols |= {one: f"{self.protocols[one]}/top{self.shown}" for one in (name, *chances)}
-            if issubclass(cls, PositionScore) and cls.control and control:
-                twin = f"{name} (random weights)"
-                self.controls[twin], self.protocols[twin] = cls(**entry), f"{self.protocols[name]}/random"
-            if "parts" in cls.needs and control:
-                twin = f"{name} (random {self.units.kind}s)"
-                self.controls[twin] = cls(**entry)
-                self.protocols[twin] = f"{self.protocols[name]}/random"
+                raise ValueError(f"entry {number} of {origin}: {error}") from error
+            self.rows |= {row.name: row for row in rows}
 
     @property
-    def studies(self) -> tuple[str, ...]:
-        """Splits that some score wants to see, through ``study``, before the samples that are scored."""
-        return tuple(dict.fromkeys(split for score in self.scores.values() for split in score.studies))
+    def scores(self) -> dict[str, Score]:
+        """The scores that apply as far as is known before the first batch, by the name of their row."""
+        return {name: row.score for name, row in self.rows.items() if row.applies}
+
+    @property
+    def fit_splits(self) -> tuple[str, ...]:
+        """Splits that some score must be fitted on, through ``fit``, before the samples that are scored."""
+        return tuple(dict.fromkeys(split for score in self.scores.values() for split in score.fit_splits))
 
     @torch.no_grad()
-    def study(self, model: Any, batch: Batch, split: str) -> bool:
-        """Show a batch of one of ``studies`` to the scores that learn from it; every process sees the whole split.
+    def fit(self, model: Any, batch: Batch, split: str) -> bool:
+        """Pass a batch of one of ``fit_splits`` to the scores that learn from it; every process reads the whole split.
 
         Args:
             model: as for ``update``.
@@ -151,133 +105,114 @@ class Suite:
             split: ``train`` or ``val``.
 
         Returns:
-            Whether anyone learnt from it; if not, the rest of the split need not be shown.
+            Whether any score learned from it; if not, the rest of the split is not needed.
         """
         with evaluating(model):
-            seen = touch(look(model, batch, 0, owned=False), model)
-        keen = {name: score for name, score in self._able(seen).items() if split in score.studies}
-        for name, score in keen.items():
-            score.study(seen, split)
-            self._studied.add((name, split))
-        return bool(keen)
+            shared = SharedPass.of(model)
+            record = with_interventions(record_batch(shared, batch, 0, owned=False))
+        rows = [row for row in self._applicable(record) if split in row.score.fit_splits and not row.is_control]
+        for row in rows:
+            row.score.fit(record, split)
+            row.fitted.add(split)
+        return bool(rows)
 
     @torch.no_grad()
     def update(self, model: Any, batch: Batch) -> None:
-        """Explain a batch and feed every score.
+        """Explain a batch and update every score.
 
         Args:
             model: offers ``explain(x, target, shown)``; put in eval mode for the call and back.
             batch: samples on the model's device.
 
         Raises:
-            ValueError: if the model speaks another vocabulary than the suite was made for.
+            ValueError: if the model has another vocabulary than the suite was made for.
         """
-        for score in self._all().values():
+        for score in self.scores.values():
             if score.device != batch.x.device:
                 score.to(batch.x.device)
+        facts = self.facts
         with evaluating(model):
-            seen = look(model, batch, self.units.of_class(batch.y) if self.owned else self.shown, owned=self.owned)
-            if (found := len(seen.explanation.units)) != len(self.units):
-                raise ValueError(f"the model explains with {found} units; the suite was made for {len(self.units)}")
-            if any(score.needs & {"concepts", "labels"} for score in self.scores.values()):
-                seen = touch(seen, model)
-            fed = self._able(seen)
-            for name, score in fed.items():
-                if not score.perturbations:
-                    score.feed(elsewhere(seen, 0) if name in self.controls else seen)
-            for change, draw in dict.fromkeys(p for score in fed.values() for p in score.perturbations):
-                changed = look(model, change(batch, draw), seen.explanation.shown, owned=self.owned)
-                for name, score in fed.items():
-                    if (change, draw) in score.perturbations:
-                        random = name in self.controls
-                        pair = (elsewhere(seen, 0), elsewhere(changed, draw + 1)) if random else (seen, changed)
-                        score.feed(*pair, draw)
+            shared = SharedPass.of(model)
+            shown = facts.units.of_class(batch.y) if facts.owned else facts.shown
+            record = record_batch(shared, batch, shown, owned=facts.owned)
+            if (found := len(record.explanation.units)) != len(facts.units):
+                raise ValueError(f"the model explains with {found} units; the suite was made for {len(facts.units)}")
+            if any(score.requires & {"concepts", "labels"} for score in self.scores.values()):
+                record = with_interventions(record)
+            rows = self._applicable(record)
+            for row in rows:
+                if not row.score.perturbations:
+                    row.score.update_from(with_random_locations(record, 0) if row.is_control else record)
+            for change, draw in dict.fromkeys(p for row in rows for p in row.score.perturbations):
+                changed = record_batch(shared, change(batch, draw), record.explanation.shown, owned=facts.owned)
+                for row in (row for row in rows if (change, draw) in row.score.perturbations):
+                    before, after = record, changed
+                    if row.is_control:
+                        before, after = with_random_locations(record, 0), with_random_locations(changed, draw + 1)
+                    row.score.update_from(before, after, draw)
 
     @torch.no_grad()
-    def examine(self, model: Any, fresh: Callable[[], Any] | None = None, *, sequences: int = 500) -> None:
-        """Let the scores of positions look at whole sequences of which something is known.
+    def evaluate_positions(self, model: Any, fresh: Callable[[], Any] | None = None, *, sequences: int = 500) -> None:
+        """Update the scores of labeled positions on whole sequences.
 
         Args:
             model: as for ``update``.
             fresh: makes the same model with random weights, for the rows beside theirs; None for no such rows.
             sequences: of each split.
         """
-        keen: dict[str, Any] = {n: score for n, score in self._all().items() if "properties" in score.needs}
-        if not keen:
-            return
-        why, ask = "", self.properties or (lambda split, count: None)
-        if ask("test", 1) is None:
-            why = "the data tell nothing of the positions of sequences"
-        elif not hasattr(model, "activity"):
-            why = "the model does not say what its units do at each position"
-        self.notes |= dict.fromkeys(keen, f"n/a: {why}") if why else {}
-        random = [name for name in keen if name in self.controls]
-        for who, names in ((lambda: model, [name for name in keen if name not in random]), (fresh, random)):
-            if why or who is None or not names:
+        rows = [row for row in self.rows.values() if row.applies and _at_positions(row)]
+        labels = self.position_labels
+        known = labels is not None and bool(rows) and labels("test", 1) is not None
+        for row in rows:
+            reason = missing_capability(model, row.score.requires) if known else "no position labels in the data"
+            row.note = f"n/a: {reason}" if reason else ""
+        for make, random in ((lambda: model, False), (fresh, True)):
+            scores = [row.score for row in rows if row.is_control == random and not row.note]
+            if make is None or labels is None or not scores:
                 continue
-            with evaluating(asked := who()):
-                watch = Watch(asked, ask, count=sequences)
-                for name in names:
-                    keen[name].examine(watch)
+            with evaluating(subject := make()):
+                evaluator = PositionEvaluator(subject, labels, count=sequences)
+                for score in scores:
+                    score.evaluate_positions(evaluator)
 
-    def _all(self) -> dict[str, Score]:
-        return self.scores | self.controls
-
-    def _able(self, seen: Seen) -> dict[str, Score]:
-        why = why_no_place(seen)
-        unable = [name for name, score in self._all().items() if why and "parts" in score.needs]
-        self.notes |= dict.fromkeys(unable, f"n/a: {why}")
-        if seen.ends is None:
-            others = [name for name, score in self._all().items() if "concepts" in score.needs]
-            self.notes |= dict.fromkeys(others, f"n/a: {self.units.kind}s are not the concepts of the data")
-            unable += others
-        for name, score in self._all().items():
-            if "properties" in score.needs:
-                unable.append(name)
-            unfit = [change.unfit(seen.batch.x) for change, _ in score.perturbations if isinstance(change, Change)]
-            if any(unfit):
-                self.notes[name] = f"n/a: {unfit[0]}"
-                unable.append(name)
-        return {name: score for name, score in self._all().items() if name not in unable}
+    def _applicable(self, record: Record) -> list[Row]:
+        """Return the rows that can be updated from a record; the others get a note that says why they cannot."""
+        applicable = []
+        for row in self.rows.values():
+            if not row.applies or _at_positions(row):
+                continue
+            changes = [change for change, _ in row.score.perturbations if isinstance(change, Change)]
+            reasons = [
+                missing_capability(record.model, row.score.requires, units=self.facts.units),
+                missing_annotation(record, row.score.requires),
+                *(change.unfit(record.batch.x) for change in changes),
+            ]
+            reason = next(filter(None, reasons), "")
+            row.note = f"n/a: {reason}" if reason else ""
+            if not reason:
+                applicable.append(row)
+        return applicable
 
     def compute(self) -> dict[str, Result]:
-        """Results by name, in the order of the list; each control follows its score. Synchronises processes."""
-        return {name: self._result(name, self._all().get(name)) for name in self.protocols}
-
-    def _result(self, name: str, score: Score | None) -> Result:
-        nothing = Result(name, None, self.protocols[name], note=self.notes.get(name, "n/a: nothing was scored"))
-        missing = [] if score is None else [split for split in score.studies if (name, split) not in self._studied]
-        if score is None or missing:
-            unseen = bool(missing) and name not in self.notes
-            return replace(nothing, note=f"n/a: no {missing[0]} samples were studied") if unseen else nothing
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
-            found = dict(score.compute())
-        support = int(found.pop("support"))
-        if support == 0:
-            return replace(nothing, note=f"n/a: {score.why}") if score.why else nothing
-        vectors = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in found.items() if k.startswith("unit/")}
-        curves = {k.removeprefix("curve/"): v.tolist() for k, v in found.items() if k.startswith("curve/")}
-        (_, value), *more = ((k, float(v)) for k, v in found.items() if not k.startswith(("unit/", "curve/")))
-        if math.isnan(value) and dict(more).get("undefined") == 1:
-            return replace(nothing, note="n/a: undefined on every sample")
-        note = score.remark(value, dict(more)) if math.isfinite(value) else f"not finite: {value}"
-        return replace(
-            nothing, value=value, support=support, note=note, more=dict(more), per_unit=vectors, curves=curves
-        )
+        """Return results by name, in the order of the list; each control follows its score. Synchronizes processes."""
+        return {name: result_of(row) for name, row in self.rows.items()}
 
     def reset(self) -> None:
-        """Forget everything that was fed or studied."""
-        self._studied.clear()
-        for score in self._all().values():
-            score.reset()
+        """Forget all samples."""
+        for row in self.rows.values():
+            row.fitted.clear()
+            row.score.reset()
+
+
+def _at_positions(row: Row) -> bool:
+    return "position_labels" in row.score.requires
 
 
 def check(name: str) -> None:
     """Check a suite before there is a model: every score, argument and value.
 
     Args:
-        name: as for ``read``.
+        name: of a suite under ``configs/evaluate``, or the path of a YAML file.
 
     Raises:
         ValueError: naming the file, the entry and the score.

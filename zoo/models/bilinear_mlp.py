@@ -1,44 +1,40 @@
-"""Bilinear MLP: each class is a quadratic form of the input, and its eigenvectors are the reasons.
+"""Bilinear MLP: the logit of each class is a quadratic form of the input, explained by its eigenvectors.
 
 Pearce, Dooms, Rigg, Oramas, Sharkey, Bilinear MLPs enable weight-based mechanistic interpretability, ICLR 2025. An
-embedding, a product of two linear maps, a linear head, nothing else: the logit of a class is ``sum_i lambda_i (v_i .
-x)^2`` over eigenvalues and eigenvectors that are read off the weights, no data needed.
+embedding, a product of two linear maps and a linear head: the logit of a class is ``sum_i lambda_i (v_i . x)^2`` over
+eigenvalues and eigenvectors of the weights; no data are needed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.capabilities import Directions
 from zoo.explanation import Explanation, Units, gather
-from zoo.models.base import SelfExplaining
-from zoo.nn import bilinear
-from zoo.nn.bilinear import Bilinear, Forms, Spectrum, Truncated, project
-from zoo.nn.directions import Directions, space_of
-from zoo.nn.tensor_gram import cosine
+from zoo.layers.bilinear import bilinear
+from zoo.layers.bilinear.adversarial_masks import accuracy_beside, masks, shuffled
+from zoo.layers.bilinear.bilinear import Bilinear, Forms, Spectrum
+from zoo.layers.bilinear.eigen_units import EigenUnits, eigen_units
+from zoo.layers.bilinear.eigenvectors import Truncated, effective_rank, project, truncate
+from zoo.layers.bilinear.tensor_gram import cosine
+from zoo.layers.directions import space_of
+from zoo.model import SelfExplaining
 from zoo.registry import register
 
-TOP = (1, 2, 5, 10)  # eigenvectors per class whose accuracy is a finding
-MASK, SHUFFLES = 0.5, 5  # std of the adversarial mask, in stds of the inputs; random orders of its control
-
-
-class _Known(NamedTuple):
-    """What was read off ``weights`` (a copy): the spectrum in float64; eigenvalue, eigenvector, input pattern of units.
-
-    The last three are ``(u,)``, ``(u, d)`` and ``(u, e)``, in the type of the weights.
-    """
-
-    weights: Tensor
-    spectrum: Spectrum
-    values: Tensor
-    vectors: Tensor
-    patterns: Tensor
+TOP = (1, 2, 5, 10)  # eigenvectors per class, for the accuracies in extra_metrics
+MASK = 0.5  # std of an adversarial mask, in stds of the inputs
+SHUFFLES = 5  # random orders of the control of a mask
+DESCRIBE = (
+    "The logit of each class is a weighted sum of squared projections on patterns (eigenvectors). The strength of a"
+    " pattern is the squared projection of the input, so a pattern and its negative match equally well. Every pattern"
+    " adds to the score of a class or subtracts from it."
+)
 
 
 @register
@@ -46,26 +42,41 @@ class BilinearMLP(SelfExplaining):
     """Embedding, ``depth`` bilinear layers, linear head; no norm, no residual path.
 
     Units are eigenvectors v of the classes' interaction matrices: strength ``(v . x)^2``, contribution ``lambda (v .
-    x)^2`` to the class that owns them. ``x`` is the input of the last bilinear layer: the embedded input where
-    ``depth`` is 1, and ``where`` and ``portraits`` lead back to the input. A deeper model explains its last layer
-    exactly, in terms of what the layers before it computed: those units have no place in the input and no portrait,
-    and each earlier layer is open to ``interaction``.
+    x)^2`` to the class that owns them. ``x`` is the input of the last bilinear layer. With ``depth`` 1 that is the
+    embedded input, and ``where`` and ``unit_templates`` are in the coordinates of the input. A deeper model explains
+    its last layer exactly, by the outputs of the layers before it: those units have no location in the input and no
+    template; ``interaction`` gives the matrices of each earlier layer.
 
     Args:
         num_classes: c.
         input_shape: of one input, such as [1, 28, 28] or [12]; filled in from the data.
         width: of the embedding and of every layer.
-        depth: bilinear layers.
-        bias: give layers and head biases; they are explained too, through a constant coordinate of x.
+        depth: number of bilinear layers.
+        bias: add biases to layers and head; a constant coordinate of x explains them too.
         patterns: eigenvectors of each class that are units, largest absolute eigenvalue first; the rest of the spectrum
             is ``base``.
         noise: std of Gaussian noise added to inputs in training.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[4], width=8, patterns=3).eval()
+        >>> model.unit_templates(torch.tensor([0, 5])).shape
+        torch.Size([2, 4])
     """
 
+    owner: Tensor
+
     def __init__(
-        self, *, num_classes: int, input_shape: list[int] | None = None, width: int = 256, depth: int = 1,
-        bias: bool = False, patterns: int = 20, noise: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int,
+        input_shape: list[int] | None = None,
+        width: int = 256,
+        depth: int = 1,
+        bias: bool = False,
+        patterns: int = 20,
+        noise: float = 0.0,
+    ) -> None:
         super().__init__()
         for key, value in {"num_classes": num_classes, "width": width, "depth": depth, "patterns": patterns}.items():
             if value < 1:
@@ -75,119 +86,128 @@ class BilinearMLP(SelfExplaining):
         if noise < 0:
             raise ValueError(f"noise is {noise}; expected a standard deviation, 0 or more")
         self.save_hyperparameters()
-        self.input_shape, self.noise = tuple(input_shape), noise
+        self.input_shape = tuple(input_shape)
+        self.noise = noise
         self.embed = nn.Linear(math.prod(input_shape), width, bias=False)
         self.layers = nn.ModuleList(Bilinear(width, width, bias=bias) for _ in range(depth))
         self.head = nn.Linear(width, num_classes, bias=bias)
         self.patterns = min(patterns, width + bias)
         self.register_buffer("owner", torch.arange(num_classes).repeat_interleave(self.patterns), persistent=False)
-        self._known: _Known | None = None
+        self._cache: EigenUnits | None = None
 
     @property
     def units(self) -> Units:
         """The eigenvectors, named by class, and by sign and rank of their eigenvalue."""
-        positive = self._read().values.unflatten(0, (-1, self.patterns)) > 0
+        positive = self._decomposed().values.unflatten(0, (-1, self.patterns)) > 0
         rank = torch.where(positive, positive.cumsum(1), -(~positive).cumsum(1)).tolist()
-        return Units("eigenvector", [f"class {c} {r:+d}" for c, row in enumerate(rank) for r in row], self.owner)
+        names = [f"class {c} {r:+d}" for c, row in enumerate(rank) for r in row]
+        return Units("eigenvector", names, self.owner, describe=DESCRIBE, signed=True)
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        over_input = {"unit_templates"} if len(self.layers) == 1 else set()
+        return frozenset({"directions", "features", "extra_metrics"} | over_input)
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``layers``, ``head``."""
         return {"embed": self.embed, "layers": self.layers, "head": self.head}
 
     # The contract.
 
     def encode(self, x: Tensor) -> Tensor:
-        """The input ``(b, width)`` of the last bilinear layer, from inputs ``(b, *input_shape)``."""
+        """Return the input ``(b, width)`` of the last bilinear layer, from inputs ``(b, *input_shape)``."""
         state = self.embed(x.flatten(1))
-        for layer in self.layers[:-1]:
+        for layer in list(self.layers)[:-1]:
             state = layer(state)
         return state
 
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
-        """Last layer and head; a unit that is set moves the logit of its class by lambda times the change."""
+        """Apply last layer and head; a unit that is set changes the logit of its class by lambda times its change."""
         logits = self.head(self.layers[-1](state))
-        if mask is None:
+        if mask is None or value is None:
             return logits
-        known = self._read()
-        change = torch.where(mask, value - project(state, known.vectors).square(), 0) * known.values
+        units = self._decomposed()
+        change = torch.where(mask, value - project(state, units.vectors).square(), 0) * units.values
         return logits + change.unflatten(-1, (-1, self.patterns)).sum(-1)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
-        """Eigenvalue times squared projection, exact.
+        """Explain by eigenvalue times squared projection, exact.
 
-        ``where`` has the input's own grid (channels summed): each entry's share of ``v . x``, times ``v . x``, so that
-        it sums to the strength, less the share of the constant coordinate. Negative where the input speaks against the
-        unit.
+        ``where`` has the grid of the input (channels summed): each entry's share of ``v . x``, times ``v . x``, so that
+        it sums to the strength, except for the constant coordinate. It is negative where the input lowers the strength.
         """
-        state, known = self.encode(x), self._read()
+        state = self.encode(x)
+        units = self._decomposed()
         logits = self.decide(state)
-        target = self.choose(logits, target)
-        projection = project(state, known.vectors)
+        target = self.resolve_target(logits, target)
+        projection = project(state, units.vectors)
         strength = projection.square()
-        contribution = strength * known.values * (self.owner == target[:, None])
+        contribution = strength * units.values * (self.owner == target[:, None])
         base = logits.gather(1, target[:, None])[:, 0] - contribution.sum(1)
-        shown, where = self.choose_shown(contribution, shown), None
+        shown = self.resolve_shown(contribution, shown)
+        where = None
         if len(self.layers) == 1:
-            where = known.patterns[shown.clamp_min(0)] * x.flatten(1)[:, None] * gather(projection, shown)[..., None]
+            where = units.patterns[shown.clamp_min(0)] * x.flatten(1)[:, None] * gather(projection, shown)[..., None]
             where = where.unflatten(2, (-1, *self.input_shape[-2:])).sum(2)
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
 
-    def portraits(self, units: Tensor) -> Tensor | None:
-        """Eigenvectors as inputs ``(n, *input_shape)``; the sign is arbitrary. None for a deeper model."""
-        return self._read().patterns[units].unflatten(1, self.input_shape) if len(self.layers) == 1 else None
+    def unit_templates(self, units: Tensor) -> Tensor | None:
+        """Return eigenvectors as inputs ``(n, *input_shape)``, of arbitrary sign; None for a deeper model."""
+        return self._decomposed().patterns[units].unflatten(1, self.input_shape) if len(self.layers) == 1 else None
 
     def directions(self) -> Directions:
-        """The eigenvectors, of either sign: as inputs, which all runs share, or as states of a deeper model."""
+        """Return the eigenvectors, of arbitrary sign: as inputs, or as states of a deeper model."""
         if len(self.layers) == 1:
-            return Directions(self._read().patterns, f"inputs {self.input_shape}", signed=False)
-        return Directions(self._read().vectors, space_of(self.embed, *self.layers[:-1]), signed=False)
+            return Directions(self._decomposed().patterns, f"inputs {self.input_shape}", signed=False)
+        return Directions(self._decomposed().vectors, space_of(self.embed, *list(self.layers)[:-1]), signed=False)
 
     def features(self, x: Tensor) -> Tensor:
-        """What is projected on the eigenvectors, ``(b, width)``."""
+        """Return what is projected on the eigenvectors, ``(b, width)``."""
         return self.encode(x)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Cross-entropy of noisy inputs."""
+        """``task``: cross-entropy of noisy inputs."""
         x = batch.x + self.noise * torch.randn_like(batch.x) if self.noise and self.training else batch.x
         return {"task": F.cross_entropy(self(x), batch.y)}
 
-    # What the weights say.
+    # Analysis of the weights.
 
     def forms(self) -> Forms:
-        """The classes as quadratic forms of the input (flattened, then a constant 1).
+        """Return the classes as quadratic forms of the input (flattened, then a constant 1).
 
         Raises:
             ValueError: for a deeper model, whose logits are no quadratic forms of its input.
         """
-        self._whole()
+        layer = self._only_layer()
         shift = self.head.weight.new_zeros(len(self.head.weight)) if self.head.bias is None else self.head.bias
-        return bilinear.forms(self.layers[0], self.head.weight, shift=shift, embed=self.embed.weight)
+        return bilinear.forms(layer, self.head.weight, shift=shift, embed=self.embed.weight)
 
     def decompose(self) -> Spectrum:
-        """Eigenvalues and eigenvectors of every class, over the embedded input (then a constant 1 with biases).
+        """Return eigenvalues and eigenvectors of every class, over the embedded input (then a constant 1 with biases).
 
         Raises:
             ValueError: for a deeper model, whose logits are no quadratic forms of its input.
         """
-        self._whole()
-        return self._read().spectrum
+        self._only_layer()
+        return self._decomposed().spectrum
 
     def interaction(self, layer: int, direction: Tensor) -> Tensor:
-        """Symmetric matrices ``(n, d, d)`` of one layer along directions ``(n, width)`` of its output.
+        """Return symmetric matrices ``(n, d, d)`` of one layer along directions ``(n, width)`` of its output.
 
         They multiply the layer's input, followed by a constant 1 if there are biases, from both sides.
 
         Raises:
-            ValueError: no such layer, or directions of another width.
+            ValueError: if there is no such layer, or the directions have another width.
         """
         if not 0 <= layer < len(self.layers):
             raise ValueError(f"layer is {layer}; expected 0 to {len(self.layers) - 1}")
         if direction.ndim != 2 or direction.shape[1] != self.head.in_features:
             raise ValueError(f"direction is {tuple(direction.shape)}; expected (n, {self.head.in_features})")
-        return bilinear.interactions(bilinear.forms(self.layers[layer], direction))
+        return bilinear.interactions(bilinear.forms(self._layers()[layer], direction))
 
     def similarity(self, other: BilinearMLP) -> float:
-        """Cosine of two models as functions of the input, class by class; their widths may differ.
+        """Return the cosine of two models as functions of the input, class by class; widths may differ.
 
         Raises:
             ValueError: if their inputs or classes differ, or either is deeper than one layer.
@@ -195,57 +215,56 @@ class BilinearMLP(SelfExplaining):
         one, two = self.forms(), other.forms()
         for what, a, b in (("inputs", self.input_shape, other.input_shape), ("classes", len(one.out), len(two.out))):
             if a != b:
-                raise ValueError(f"models of different {what} cannot be compared: {a} here, {b} there")
+                raise ValueError(f"{what} are {a} and {b}; expected models of the same {what}")
         return float(cosine(one, two))
 
     @torch.no_grad()
     def truncated(self, x: Tensor, n: int) -> Truncated:
-        """Logits from the ``n`` eigenvectors per class of largest absolute eigenvalue, and how far off they can be.
+        """Return logits from the ``n`` eigenvectors per class of largest absolute eigenvalue, with an error bound.
 
-        The rest of class c is at most the largest eigenvalue left out times the squared norm of what of x is left.
+        Raises:
+            ValueError: if ``n`` is negative.
         """
         if n < 0:
-            raise ValueError(f"n is {n}; expected how many eigenvectors of each class to keep, 0 or more")
-        return bilinear.truncate(self.encode(x), self._read().spectrum, n)
+            raise ValueError(f"n is {n}; expected a number of eigenvectors of each class, 0 or more")
+        return truncate(self.encode(x), self._decomposed().spectrum, n)
 
     @torch.no_grad()
-    def findings(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """Accuracy from few eigenvectors, mean effective rank, and accuracy under masks made of eigenvectors.
+    def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Return accuracy from few eigenvectors, mean effective rank, and accuracy under adversarial masks.
 
-        A mask excites the first positive eigenvector of one class and, nearly, none of the ten first of any class
-        beside it. One mask at a time, its std ``MASK`` times that of the inputs, is added to every input, with the sign
-        that adds to what the mean input excites; the figure is the mean over the classes' masks. The control adds the
-        same masks with their entries shuffled, mean over ``SHUFFLES`` fixed shuffles.
+        A mask activates the first positive eigenvector of one class and almost none of the first ten of other classes.
+        One mask at a time, of std ``MASK`` times that of the inputs, is added to every input, with the sign of the mean
+        input's projection; the result is the mean over masks. The control shuffles the entries of the masks.
         """
         self.eval()
         x, y = (torch.cat(t).to(self.device) for t in zip(*((b.x.flatten(1), b.y) for b in loader), strict=True))
-        state, whole = self.encode(x), self._read().spectrum
-        answers = {n: bilinear.truncate(state, whole, n).outputs.argmax(1) for n in TOP}
-        told = {f"top {n} accuracy": float((a == y).double().mean()) for n, a in answers.items()}
-        told["effective rank"] = float(bilinear.effective_rank(whole.values).mean())
+        state = self.encode(x)
+        spectrum = self._decomposed().spectrum
+        predictions = {n: truncate(state, spectrum, n).outputs.argmax(1) for n in TOP}
+        metrics = {f"top {n} accuracy": float((p == y).double().mean()) for n, p in predictions.items()}
+        metrics["effective rank"] = float(effective_rank(spectrum.values).mean())
         if len(self.layers) == 1 and self.embed.in_features > 1:
-            spread = float(x.std(correction=0))
-            masks = bilinear.masks(whole, self.embed.weight, state.mean(0), strength=MASK * spread).to(state)
-            for name, some in (("masked", masks), ("shuffled mask", bilinear.shuffled(masks, SHUFFLES))):
-                told[f"{name} accuracy"] = bilinear.accuracy_beside(self.embed(some), self.decide, state, y)
-        return told
+            strength = MASK * float(x.std(correction=0))
+            adversarial = masks(spectrum, self.embed.weight, state.mean(0), strength=strength).to(state)
+            for name, added in (("masked", adversarial), ("shuffled mask", shuffled(adversarial, SHUFFLES))):
+                metrics[f"{name} accuracy"] = accuracy_beside(self.embed(added), self.decide, state, y)
+        return metrics
 
-    def _whole(self) -> None:
+    def _layers(self) -> list[Bilinear]:
+        return [layer for layer in self.layers if isinstance(layer, Bilinear)]
+
+    def _only_layer(self) -> Bilinear:
         if len(self.layers) > 1:
             raise ValueError(
-                f"a bilinear_mlp of depth {len(self.layers)} cannot be decomposed as a whole: its logits are no"
-                " quadratic forms of its input; take it layer by layer with interaction(layer, direction)"
+                f"depth is {len(self.layers)}; expected 1, because the logits of a deeper model are no quadratic forms"
+                " of its input: analyze its layers with interaction(layer, direction)"
             )
+        return self._layers()[0]
 
-    def _read(self) -> _Known:
-        """The decomposition of the present weights: found once, found anew when they have moved."""
-        read = [self.embed.weight, *self.layers[-1].parameters(), *self.head.parameters()]
-        now = torch.cat([p.detach().flatten() for p in read])
-        was = None if self._known is None else self._known.weights
-        if was is None or (was.dtype, was.device) != (now.dtype, now.device) or not torch.equal(was, now):
-            with torch.inference_mode(False), torch.no_grad():
-                told = bilinear.spectrum(bilinear.forms(self.layers[-1], self.head.weight, shift=self.head.bias))
-                values, vectors = (t[:, : self.patterns].flatten(0, 1) for t in told)
-                patterns = vectors[:, : self.embed.out_features] @ self.embed.weight.double()
-                self._known = _Known(now, told, *(t.to(now.dtype) for t in (values, vectors, patterns)))
-        return self._known
+    def _decomposed(self) -> EigenUnits:
+        """Eigenvectors of the current weights."""
+        self._cache = eigen_units(
+            self.embed, self._layers()[-1], self.head, per_class=self.patterns, cached=self._cache
+        )
+        return self._cache

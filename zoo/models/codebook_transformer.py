@@ -1,7 +1,7 @@
-"""Codebook transformer: a small language model whose heads and MLPs can say only what is in a list of codes.
+"""Codebook transformer: a small language model with a codebook bottleneck at its heads or MLPs.
 
-Tamkin, Taufeeque, Goodman, Codebook features: sparse and discrete interpretability for neural networks, 2023. At
-named places of every block the vector is replaced by the mean of the k best codes of a learnt list: on or off each.
+Tamkin, Taufeeque, Goodman, Codebook features: sparse and discrete interpretability for neural networks, 2023. At named
+places of every block, the activation is replaced by the mean of the k best codes of a learned list.
 """
 
 from __future__ import annotations
@@ -15,208 +15,236 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
-from zoo.models.base import SelfExplaining
-from zoo.nn.books import Books, Choices
-from zoo.nn.codebook import Snapped, committed, matched
-from zoo.nn.held import Held
-from zoo.nn.language import Language, following
-from zoo.nn.revival import Revival
-from zoo.nn.transformer import Activation, Decoder, Visit
+from zoo.layers.codebook.bottleneck import Quantized, committed, matched
+from zoo.layers.codebook.override import CodeOverride
+from zoo.layers.codebook.reset import DeadCodeReset
+from zoo.layers.codebook.sites import CodeRecorder, SiteCodebooks
+from zoo.layers.transformer.block import Activation, Visit
+from zoo.layers.transformer.contexts import following
+from zoo.layers.transformer.language_model import LanguageModelBase
 from zoo.registry import register
+
+DESCRIBE = (
+    "This model describes every activation with entries of one fixed list, called codes. The strength of a code is 1 if"
+    " it is selected and 0 if not. Every selected code adds to the score of a class or subtracts from it."
+)
 
 
 @register
-class CodebookTransformer(Language, SelfExplaining):
-    """A decoder-only language model with codebooks; an input is a context of tokens, the classes are the vocabulary.
+class CodebookTransformer(LanguageModelBase):
+    """A decoder-only language model with codebooks; its units are codes.
 
-    Units are codes: ``L1.H2.17`` of a head, ``L1.A.17`` of the sum of heads, ``L1.M.17`` of an MLP. A code's strength
-    is 1 where it was chosen at the last position, 0 elsewhere; its contribution the direct read-out of its share 1/k,
-    exact; ``where`` the positions that chose it. A strength that is set replaces its weight in the sum, at the last
-    position, and the later layers follow it.
+    ``L1.H2.17`` is a code of a head, ``L1.A.17`` of the sum of heads, ``L1.M.17`` of an MLP. A code's strength is 1 if
+    it is selected at the last position, else 0; its contribution is the direct effect of its share 1/k on the logit,
+    exact; ``where`` has the positions that selected it. Setting a strength replaces the code's weight in the sum at the
+    last position, and the later layers follow it.
 
-    Args:
-        num_classes: size of the vocabulary; filled in from the data.
-        input_shape: [t], the longest context; filled in from the data.
-        width: of the residual stream.
-        depth: blocks.
-        heads: of each block.
+    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
         hidden: hidden units of each MLP; 0 for 4 widths (8/3 with swiglu).
-        mlp: activation.
-        rotary_base: ratio between the fastest and the slowest turn of positions.
-        rotary_fastest: angle of the fastest turn from one token to the next; pi tells odd from even positions.
-        dropout: of what each sub-layer adds to the stream.
-        sites: where the codebooks are: ``mix`` (a book for each head), ``attention``, ``mlp``; None for ``mix``.
-        codes: of each book.
-        k: codes chosen by each book at each position.
-        revive: steps after which codes that were not chosen begin anew; 0 for never.
+        mlp: activation of the MLPs.
+        sites: where the codebooks are: ``mix`` (one for each head), ``attention``, ``mlp``; None for ``mix``.
+        codes: of each codebook.
+        k: codes selected by each codebook at each position.
+        revive: steps after which codes that were not selected are reset; 0 for never.
+
+    Example:
+        >>> import torch, zoo
+        >>> model = zoo.create_model(
+        ...     "codebook_transformer", num_classes=9, input_shape=[6], width=8, depth=1, heads=2, codes=5
+        ... ).eval()
+        >>> model.chosen(torch.tensor([[1, 2, 3]])).shape  # one code of each head at each position
+        torch.Size([1, 3, 2])
     """
 
     terms = ("task", "match", "commit")
 
     def __init__(
-        self, *, num_classes: int | None = None, input_shape: list[int] | None = None, width: int = 128,
-        depth: int = 2, heads: int = 4, hidden: int = 0, mlp: Activation = "gelu", rotary_base: float = 1e4,
-        rotary_fastest: float = 1.0, dropout: float = 0.0,
-        sites: list[Literal["mix", "attention", "mlp"]] | None = None, codes: int = 1000, k: int = 1, revive: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int | None = None,
+        input_shape: list[int] | None = None,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        hidden: int = 0,
+        mlp: Activation = "gelu",
+        rotary_base: float = 1e4,
+        rotary_fastest: float = 1.0,
+        dropout: float = 0.0,
+        sites: list[Literal["mix", "attention", "mlp"]] | None = None,
+        codes: int = 1000,
+        k: int = 1,
+        revive: int = 0,
+    ) -> None:
         super().__init__()
-        if num_classes is None or not input_shape or len(input_shape) != 1:
-            raise ValueError(
-                f"num_classes is {num_classes} and input_shape {input_shape}; expected the size of the vocabulary and"
-                " [the longest context]"
-            )
         if revive < 0:
             raise ValueError(f"revive is {revive}; expected a number of steps, or 0 for never")
         self.save_hyperparameters()
-        self.decoder = Decoder(
-            num_classes, input_shape[0], width=width, depth=depth, heads=heads, hidden=hidden, activation=mlp,
-            rotary_base=rotary_base, rotary_fastest=rotary_fastest, dropout=dropout,
-        )  # fmt: skip
+        self.build_decoder(
+            num_classes,
+            input_shape,
+            width=width,
+            depth=depth,
+            heads=heads,
+            hidden=hidden,
+            activation=mlp,
+            rotary_base=rotary_base,
+            rotary_fastest=rotary_fastest,
+            dropout=dropout,
+        )
         places = ["mix"] if sites is None else sites
-        self.codebooks = Books(places, depth=depth, heads=heads, width=width, codes=codes, k=k)
-        self.k, self.revive = k, revive
-        self._units = Units("code", self.codebooks.names)
+        self.codebooks = SiteCodebooks(places, depth=depth, heads=heads, width=width, codes=codes, k=k)
+        self.k = k
+        self.revive = revive
+        self._units = Units("code", self.codebooks.names, describe=DESCRIBE, binary=True)
 
     @property
     def units(self) -> Units:
         """Codes, named by layer, head or site, and number."""
         return self._units
 
-    def parts(self) -> dict[str, nn.Module | nn.Parameter]:
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``blocks``, ``norm``, ``head``, ``codebooks``."""
-        names = ("embed", "blocks", "norm", "head")
-        return {name: getattr(self.decoder, name) for name in names} | {"codebooks": self.codebooks}
+        return super().trainable_parts() | {"codebooks": self.codebooks}
 
-    def configure_callbacks(self) -> list[Revival]:
-        """Revival of unchosen codes, where asked for and where codes learn."""
-        return [Revival(self.revive)] if self.revive and "codebooks" in self.phase.lr else []
+    def configure_callbacks(self) -> list[DeadCodeReset]:
+        """Reset dead codes, if ``revive`` is set and the codebooks are trained."""
+        return [DeadCodeReset(self.revive)] if self.revive and "codebooks" in self.phase.lr else []
 
-    # The pass.
+    # The forward pass.
 
-    def touch(self, layer: int, place: str, value: Tensor) -> Tensor:
-        """The codes in place of what was found."""
-        return self.codebooks.visit()(layer, place, value)
+    @property
+    def transform(self) -> Visit:
+        """The visit that replaces values by their codes."""
+        return self.codebooks.visit()
 
     def setting(self, mask: Tensor, value: Tensor) -> Visit:
-        """Codes with their weights in the sum as set."""
+        """Return the visit with the weights of codes set to ``value`` ``(n, b, u)`` where ``mask`` is true."""
 
-        def change(first: int, snapped: Snapped, codes: Tensor) -> Tensor:
+        def change(first: int, quantized: Quantized, codes: Tensor) -> Tensor:
             groups, count, _ = codes.shape
             own = slice(first, first + groups * count)
-            weight = torch.zeros(*snapped.ids.shape[:-1], count, dtype=value.dtype, device=value.device)
-            weight = weight.scatter(-1, snapped.ids, 1).flatten(-2)
-            moved = torch.where(mask[..., own], value[..., own] - weight, 0).unflatten(-1, (groups, count))
-            return snapped.value + torch.einsum("nbgc,gce->nbge", moved, codes) / self.k
+            weight = torch.zeros(*quantized.ids.shape[:-1], count, dtype=value.dtype, device=value.device)
+            weight = weight.scatter(-1, quantized.ids, 1).flatten(-2)
+            difference = torch.where(mask[..., own], value[..., own] - weight, 0).unflatten(-1, (groups, count))
+            return quantized.value + torch.einsum("nbgc,gce->nbge", difference, codes) / self.k
 
         return self.codebooks.visit(change=change)
 
-    def holding(self, held: Mapping[int, bool]) -> Visit:
-        """Codes held on or off, at every position of the pass.
-
-        A code that is on is in the sum, besides those that were chosen; one that is off is left out of it.
+    def holding(self, states: Mapping[int, float]) -> Visit:
+        """Return the visit with codes forced on or off at every position of the pass, see ``CodeOverride``.
 
         Args:
-            held: unit id -> on or off.
+            states: 1 or 0 (True or False) by unit id.
 
         Raises:
             ValueError: if an id is not in the vocabulary.
         """
-        self.check_values(dict.fromkeys(held, 0.0))
-        return self.codebooks.visit(change=Held(held, codes=self.hparams["codes"], k=self.k))
+        self.check_values(states)
+        return self.codebooks.visit(change=CodeOverride(states, codes=self.hparams["codes"], k=self.k))
 
-    def steer(self, x: Tensor, new: int, held: Mapping[int, bool], **options: Any) -> Tensor:
-        """``generate`` with codes held on or off from the last position of the context on.
+    def steer(self, x: Tensor, new: int, strengths: Mapping[int, float], **options: Any) -> Tensor:
+        """Return ``generate(x, new, **options)`` with codes on or off from the last position of the context on.
 
         Args:
             x: ``(b, t)`` contexts.
-            new: how many tokens to draw.
-            held: as for ``holding``.
+            new: number of tokens to draw.
+            strengths: as ``states`` of ``holding``.
             options: of ``generate``.
 
         Raises:
             ValueError: as for ``holding`` and ``generate``.
         """
-        return self.generate(x, new, visit=self.holding(held), **options)
+        return self.generate(x, new, visit=self.holding(strengths), **options)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Cross-entropy; distance of the codes from what was wanted (``match``), of that from them (``commit``)."""
-        found: list[Snapped] = []
-        y, real = following(batch.x, batch.y), batch.x >= 0
+        """``task``: cross-entropy; ``match`` moves codes to the activations, ``commit`` activations to the codes."""
+        outputs: list[Quantized] = []
+        y = following(batch.x, batch.y)
+        real = batch.x >= 0
 
-        def note(layer: int, place: str, snapped: Snapped) -> None:
-            found.append(snapped)
-            self.codebooks.at(layer, place).note(snapped, real)
+        def note(layer: int, place: str, quantized: Quantized) -> None:
+            outputs.append(quantized)
+            self.codebooks.at(layer, place).note(quantized, real)
 
         logits = self.decoder(batch.x.clamp_min(0), self.codebooks.visit(note))
         terms = {"task": F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=-1)}
         for name, distance in (("match", matched), ("commit", committed)):
             if weights.get(name, 0):
-                terms[name] = torch.stack([distance(snapped, real) for snapped in found]).mean()
+                terms[name] = torch.stack([distance(quantized, real) for quantized in outputs]).mean()
         return terms
 
     @torch.no_grad()
     def start_codes(self, loader: Iterable[Batch], batches: int = 4, rounds: int = 10) -> dict[str, float]:
-        """Start every book as k-means of what its place computes, in the order of the pass.
+        """Initialize every codebook by k-means of the activations at its place, in the order of the forward pass.
 
         Args:
             loader: of the training split.
-            batches: how many to take.
+            batches: number of batches to use.
             rounds: of k-means.
         """
         self.eval()
         x = [batch.x.to(self.device) for batch, _ in zip(loader, range(batches), strict=False)]
         for layer, place in self.codebooks.first:
-            seen: list[Tensor] = []
-
-            def catch(i: int, p: str, v: Tensor, at=(layer, place), seen=seen) -> Tensor:
-                if (i, p) == at:
-                    seen.append(v)
-                return v if (i, p) == at else self.touch(i, p, v)
-
-            for some in x:
-                self.decoder.run(some.clamp_min(0), catch)
-            vectors = torch.cat([v[some >= 0] for v, some in zip(seen, x, strict=True)])
-            book = self.codebooks.at(layer, place)
-            book.fit(vectors if place == "mix" else vectors[:, None], rounds=rounds)
+            activations = self._activations_at(x, layer, place)
+            vectors = torch.cat([v[tokens >= 0] for v, tokens in zip(activations, x, strict=True)])
+            codebook = self.codebooks.at(layer, place)
+            codebook.fit(vectors if place == "mix" else vectors[:, None], rounds=rounds)
         return {}
 
-    # The contract.
+    def _activations_at(self, batches: list[Tensor], layer: int, place: str) -> list[Tensor]:
+        """Values at a place before quantization, for batches ``(b, t)`` of contexts."""
+        values: list[Tensor] = []
+        quantize = self.transform
+
+        def visit(i: int, p: str, value: Tensor) -> Tensor:
+            if (i, p) != (layer, place):
+                return quantize(i, p, value)
+            values.append(value)
+            return value
+
+        for x in batches:
+            self.decoder.run(x.clamp_min(0), visit)
+        return values
 
     def chosen(self, x: Tensor) -> Tensor:
-        """Unit ids ``(b, t, n)`` of all codes that are on at every position of contexts ``(b, t)``."""
-        note = Choices(self.codebooks)
-        self.begin_at(x, self.codebooks.visit(note))
-        return note.ids()
+        """Return the unit ids ``(b, t, n)`` of all selected codes at every position of contexts ``(b, t)``."""
+        recorder = CodeRecorder(self.codebooks)
+        self.begin_at(x, self.codebooks.visit(recorder))
+        return recorder.ids()
 
     def activity(self, x: Tensor, units: Tensor | None = None) -> Tensor:
-        """Strengths ``(b, t, n)`` of units ``(n,)`` (None for all) at every position of contexts ``(b, t)``."""
+        """Return strengths ``(b, t, n)`` of units ``(n,)`` (None: all u) at every position of contexts ``(b, t)``."""
         on = self.chosen(x)
         if units is None:
             return torch.zeros(*on.shape[:2], len(self.units), device=x.device).scatter(2, on, 1)
         return (on[:, :, :, None] == units).any(2).float()
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
-        """Codes that are on, times their direct effect on the logit, exact."""
-        everywhere, here = Choices(self.codebooks), Choices(self.codebooks)
-        state = self.begin_at(x, self.codebooks.visit(everywhere))[1]
-        stream = self.finish_at(state, self.codebooks.visit(here))
+        """Explain by the direct effects of selected codes on the logit, exact."""
+        all_positions = CodeRecorder(self.codebooks)
+        last_position = CodeRecorder(self.codebooks)
+        state = self.begin_at(x, self.codebooks.visit(all_positions))[1]
+        stream = self.finish_at(state, self.codebooks.visit(last_position))
         logits = self.decoder.read(stream)[0]
-        target = self.choose(logits, target)
-        strength = logits.new_zeros(len(x), len(self.units)).scatter(1, here.ids()[0], 1)
+        target = self.resolve_target(logits, target)
+        strength = logits.new_zeros(len(x), len(self.units)).scatter(1, last_position.ids()[0], 1)
         contribution = strength * self._effects(self.decoder.readout(stream[0], target))
         base = logits.gather(1, target[:, None])[:, 0] - contribution.sum(1)
-        shown = self.choose_shown(contribution, shown)
-        on = everywhere.ids().masked_fill(x[:, : self.decoder.context, None] < 0, -2)
+        shown = self.resolve_shown(contribution, shown)
+        on = all_positions.ids().masked_fill(x[:, : self.decoder.context, None] < 0, -2)
         where = (on[:, None] == shown[:, :, None, None]).any(-1).to(logits.dtype)
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
 
     def _effects(self, direction: Tensor) -> Tensor:
-        """What each code that is on adds to the logit ``(b, u)``, from the read-out ``(b, d)``."""
-        told = []
+        """What each code adds to the logit if it is on, ``(b, u)``, from the directions ``(b, d)`` of the logit."""
+        effects: list[Tensor] = []
+        blocks = list(self.decoder.blocks)
         for layer, place in self.codebooks.first:
             codes = self.codebooks.at(layer, place).codes
-            legs = direction[:, None]
+            directions = direction[:, None]
             if place == "mix":
-                legs = (direction @ self.decoder.blocks[layer].attention.out.weight).unflatten(1, codes.shape[::2])
-            told.append(torch.einsum("bge,gce->bgc", legs, codes).flatten(1) / self.k)
-        return torch.cat(told, 1)
+                weight = blocks[layer].attention.out.weight
+                directions = (direction @ weight).unflatten(1, codes.shape[::2])
+            effects.append(torch.einsum("bge,gce->bgc", directions, codes).flatten(1) / self.k)
+        return torch.cat(effects, 1)

@@ -1,4 +1,4 @@
-"""MoE-X: a language model of ReLU experts, each token sent to those that will use the fewest of their neurons.
+"""MoE-X: a language model of ReLU experts, each token routed to those expected to activate the fewest neurons.
 
 Yang et al., Mixture of Experts Made Intrinsically Interpretable, 2025. Routing by expected sparsity and ReLU make the
 experts one wide, sparse MLP, whose neurons are the units.
@@ -9,68 +9,84 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.models.base import SelfExplaining
-from zoo.nn.expert_language import Expertise, Use
-from zoo.nn.experts import Experts
-from zoo.nn.neurons import Record
-from zoo.nn.routing import GateForm, SparsityGate
+from zoo.layers.moe.expert_decoder import ExpertDecoder
+from zoo.layers.moe.expert_use import ExpertUse
+from zoo.layers.moe.experts import Experts
+from zoo.layers.moe.routing import GateForm, SparsityGate
+from zoo.layers.transformer.neuron_units import PlaceRecorder
 from zoo.registry import register
 
 
 @register
-class MoEX(Expertise, SelfExplaining):
-    """A decoder-only language model; an input is a context of tokens, the classes are the vocabulary.
+class MoEX(ExpertDecoder):
+    """A decoder-only language model; its units are neurons of experts, ``L2.E3.417``: see ``ExpertDecoder``.
 
-    Units are neurons of experts, ``L2.E3.417``; see ``Expertise``. The router has no weights: see ``SparsityGate``.
+    The router has no weights: see ``SparsityGate``.
 
-    Args:
-        num_classes: size of the vocabulary; filled in from the data.
-        input_shape: [t], the longest context; filled in from the data.
-        width: of the residual stream.
-        depth: blocks.
-        heads: of each block.
+    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
         experts: of each block.
-        k: experts that each token is sent to.
-        hidden: neurons of each expert; 0 for 4 widths over k, so that as many are at work as in a usual dense model.
+        k: experts selected for each token.
+        hidden: neurons of each expert; 0 for 4 widths / k, so that as many are active as in a standard dense model.
         gate_form: score of an expert; ``neg_phi`` is ``neg_erf`` at twice the temperature.
         temperature: of the softmax over scores, which lie between -1 and 1.
-        rotary_base: ratio between the fastest and the slowest turn of positions.
-        rotary_fastest: angle of the fastest turn from one token to the next; pi tells odd from even positions.
-        dropout: of what each sub-layer adds to the stream.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("moex", num_classes=9, input_shape=[6], width=8, heads=2, experts=4)
+        >>> len(model.experts()), model.units.names[-1]
+        (2, 'L1.E3.15')
     """
 
     def __init__(
-        self, *, num_classes: int | None = None, input_shape: list[int] | None = None, width: int = 128,
-        depth: int = 2, heads: int = 4, experts: int = 8, k: int = 2, hidden: int = 0, gate_form: GateForm = "neg_erf",
-        temperature: float = 1.0, rotary_base: float = 1e4, rotary_fastest: float = 1.0, dropout: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        num_classes: int | None = None,
+        input_shape: list[int] | None = None,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        experts: int = 8,
+        k: int = 2,
+        hidden: int = 0,
+        gate_form: GateForm = "neg_erf",
+        temperature: float = 1.0,
+        rotary_base: float = 1e4,
+        rotary_fastest: float = 1.0,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
 
-        def mlp(layer: int) -> Experts:
+        def make_experts(layer: int) -> Experts:
             gate = SparsityGate(gate_form, temperature=temperature)
             return Experts(width, hidden or -(-4 * width // max(k, 1)), gate, experts=experts, k=k)
 
-        self.assemble(
-            mlp, num_classes, input_shape, width=width, depth=depth, heads=heads, rotary_base=rotary_base,
-            rotary_fastest=rotary_fastest, dropout=dropout,
-        )  # fmt: skip
+        self.build_experts(
+            make_experts,
+            num_classes,
+            input_shape,
+            width=width,
+            depth=depth,
+            heads=heads,
+            rotary_base=rotary_base,
+            rotary_fastest=rotary_fastest,
+            dropout=dropout,
+        )
 
     @torch.no_grad()
     def diverge(self, loader: Iterable[Batch], *, spread: float = 0.5, seed: int = 0) -> dict[str, float]:
-        """Set experts apart that are copies of one another, changing nothing of what each computes.
+        """Make the gates of experts differ that are copies of one another, without changing what each computes.
 
-        The gates of copies tie on every input. A ReLU unit gives the same when its input weights are multiplied by a
-        positive number and its output weights divided by it; the moments that the gate reads do not stay the same. So
-        each unit of each expert is multiplied by a number of its own, log-normal, and copies are told apart by which of
-        their units speak loudest. The answer is what it was: gates that differ weigh equal outputs.
+        The gates of copies tie on every input. A ReLU unit computes the same when its input weights are multiplied by a
+        positive number and its output weights divided by it, but the moments that the gate reads change. So each unit
+        of each expert is rescaled by its own log-normal number, which gives copies different scores. The logits stay
+        the same, because gates that differ weight equal outputs.
 
         Args:
-            loader: its first batch tells how the load falls.
-            spread: standard deviation of the logarithm.
+            loader: its first batch measures the load.
+            spread: standard deviation of the logarithm of the numbers.
             seed: of the draw.
 
         Returns:
@@ -87,8 +103,9 @@ class MoEX(Expertise, SelfExplaining):
             layer.inner.mul_(scale[:, None])
             layer.out.div_(scale[:, :, None])
         x = next(iter(loader)).x.to(self.device)
-        seen, use = Record("route", "hidden"), Use(self)
-        self.decoder(x.clamp_min(0), seen)
-        use.count(seen, x >= 0)
-        load: Tensor = use.load / use.load.sum(1, keepdim=True)
+        recorder = PlaceRecorder("route", "hidden")
+        use = ExpertUse(self.experts())
+        self.decoder(x.clamp_min(0), recorder)
+        use.count(recorder, x >= 0)
+        load = use.load / use.load.sum(1, keepdim=True)
         return {"least": float(load.min()), "most": float(load.max())}

@@ -1,0 +1,48 @@
+import numpy as np
+import torch
+
+from zoo.data import create_data
+from zoo.data.images.digits import INK, landmarks
+
+
+def test_landmarks_of_a_known_scan():
+    scan = np.zeros((8, 8))
+    scan[1:7, 2:6] = 10
+    scan[2, 3:5] = 0  # upper hole: row 2, columns 3 and 4
+    scan[4:6, 3:5] = 0  # lower hole: rows 4 and 5
+    scan[1, 4] = scan[6, 3] = scan[3, 2] = scan[3, 5] = 16
+    points, visible = landmarks(scan)
+    assert visible.all()
+    assert points[[0, 1, 2, 3, 5, 6]].tolist() == [[4.5, 1.5], [3.5, 6.5], [2.5, 3.5], [5.5, 3.5], [4, 2.5], [4, 5]]
+    ink = np.argwhere(scan >= INK)
+    assert abs(points[4] - 0.5 - np.average(ink[:, ::-1], axis=0, weights=scan[scan >= INK])).max() < 1e-9
+
+
+def test_no_hole():
+    scan = np.zeros((8, 8))
+    scan[:, 3] = 12
+    points, visible = landmarks(scan)
+    assert visible.tolist() == [True] * 5 + [False] * 2
+    assert points[5:].tolist() == [[0, 0], [0, 0]]
+
+
+def test_digits_know_their_shape():
+    data = create_data("digits", size=64)
+    assert (data.num_classes, len(data.splits["test"])) == (10, 359)
+    every = [data.splits[s] for s in ("train", "val", "test")]
+    y, seen, facts = (torch.cat([getattr(s, f) for s in every]) for f in ("y", "visible", "concepts"))
+    share = {d: seen[y == d][:, 5].float().mean().item() for d in range(10)}
+    assert share[0] > 0.9
+    assert share[1] < 0.05
+    assert torch.equal(facts[:, data.concept_names.index("has_hole")], seen[:, 5].float())
+    assert torch.equal(facts[:, data.concept_names.index("is_even")], (y % 2 == 0).float())
+    known = facts[:, :9].unique(dim=0)
+    assert len(known) == 10  # the numeral's concepts tell all digits apart
+
+
+def test_landmarks_are_on_the_ink_of_the_enlarged_image():
+    data = create_data("digits", size=64, limit=100, augment="none")
+    batch = next(iter(data.loader("test", batch_size=100)))
+    x, y = batch.points[:, :4].long().unbind(-1)
+    bright = data.to_image(batch.x)[:, 0][torch.arange(100)[:, None], y, x]
+    assert (bright > 0.2).all()

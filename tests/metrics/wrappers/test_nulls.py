@@ -1,0 +1,82 @@
+"""Nulls: what is exchanged with what, and what stays."""
+
+import pytest
+import torch
+from rows_parts import CONCEPTS
+from test_chance_adjusted import SIDE, labelled, world
+
+from zoo.metrics import ChanceAdjusted, Consistency, LabelConsistency
+from zoo.metrics.wrappers._nulls import dealt
+
+
+def test_permuting_exchanges_places_inside_the_gate_group():
+    """Three instances, one of which unit 0 does not claim; its place may go nowhere, and nothing comes from there."""
+    score = ChanceAdjusted(Consistency(2, 1), "permute", draws=1)
+    places = torch.tensor([[[1, 1], [2, 2]], [[3, 3], [4, 4]], [[5, 5], [6, 6]]])
+    gate = torch.tensor([[True, True], [False, True], [True, True]])
+    score.update(
+        places, torch.zeros(3, 1, 2), torch.ones(3, 1).bool(), gate=gate, sample_ids=torch.arange(3), size=(9, 9)
+    )
+    rows, seen = score.rows(), set()
+    for draw in range(40):
+        moved = score.moved(rows, draw)
+        assert moved[1, 0].tolist() == [3, 3]
+        assert sorted(moved[[0, 2], 0, 0].tolist()) == [1, 5]
+        assert sorted(moved[:, 1, 0].tolist()) == [2, 4, 6]
+        seen.add(tuple(moved[:, 1, 0].tolist()))
+    assert len(seen) == 6
+    assert torch.equal(rows["places"], places)
+
+
+def test_units_of_the_same_instances_are_exchanged_alike():
+    score = ChanceAdjusted(Consistency(2, 1), "permute")
+    places = torch.arange(10)[:, None, None].expand(10, 2, 2)
+    score.update(places, torch.zeros(10, 1, 2), torch.ones(10, 1).bool(), sample_ids=torch.arange(10), size=(20, 20))
+    for draw in range(5):
+        moved = score.moved(score.rows(), draw)
+        assert torch.equal(moved[:, 0], moved[:, 1])
+        assert not torch.equal(moved, places)
+
+
+def test_dealing_is_uniform():
+    counts = torch.zeros(3, 3)
+    groups = torch.tensor([1, 0, 1, 0, 1])
+    for seed in range(3000):
+        keys = torch.randint(0, 2**60, (5,), generator=torch.Generator().manual_seed(seed))
+        whose = dealt(groups, keys)
+        assert torch.equal(groups[whose], groups)
+        assert whose.unique().numel() == 5
+        counts += (whose[[0, 2, 4], None] == torch.tensor([0, 2, 4])).float()
+    assert (counts / 3000 - 1 / 3).abs().max() < 0.04
+
+
+def test_places_of_the_other_nulls():
+    rows = world(200)
+    more = {"size": (SIDE, SIDE)}
+    shift, uniform, units = (ChanceAdjusted(Consistency(2, 2), n) for n in ("shift", "uniform", "random_units"))
+    for score in (shift, uniform, units):
+        score.update(**rows, **more)
+    moved = shift.moved(shift.rows(), 3)
+    step = (moved - rows["places"]) % SIDE
+    assert torch.equal(step[:, 0], step[:, 1])
+    assert len(step[:, 0].unique(dim=0)) > 190
+    anywhere = uniform.moved(uniform.rows(), 0).double()
+    assert 0 <= float(anywhere.min()) <= float(anywhere.max()) < SIDE
+    assert float(anywhere.mean()) == pytest.approx(SIDE / 2, rel=0.1)
+    dealt_out = units.moved(units.rows(), 0)
+    kept = (dealt_out == rows["places"]).all(-1).all(-1)
+    swapped = (dealt_out == rows["places"].flip(1)).all(-1).all(-1)
+    assert bool((kept | swapped).all())
+    assert 0.35 < float(kept.double().mean()) < 0.65
+
+
+def test_shifted_labels_keep_their_neighbours():
+    rows = labelled(10)
+    score = ChanceAdjusted(LabelConsistency(7, CONCEPTS), "shift")
+    score.update(**rows)
+    fires = rows["places"]
+    for draw in range(8):
+        moved = score.moved(score.rows(), draw)
+        steps = [s for s in range(10) if torch.equal(fires.roll(s, 0), moved)]
+        assert len(steps) == 1
+        assert steps[0] > 0

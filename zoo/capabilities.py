@@ -1,0 +1,239 @@
+"""Capabilities of models beyond the contract: declared by name in ``model.capabilities``, typed by Protocols.
+
+A family lists what each instance offers, so scores, pages and recipes need neither ``hasattr`` nor a family's name::
+
+    if (prototypes := capability(model, HasSources)) is not None:
+        origin = prototypes.sources()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
+
+from torch import Tensor
+
+from zoo.batch import Batch
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Training samples that units were taken from.
+
+    Attributes:
+        index: ``(u,)`` position in the training split, -1 for a unit that was not taken from a sample.
+        content: ``(u,)`` ``zoo.batch.content_hash`` of that sample's input, to recognize other data.
+    """
+
+    index: Tensor
+    content: Tensor
+
+
+class Directions(NamedTuple):
+    """Units as directions of a feature space.
+
+    Attributes:
+        rows: ``(u, d)`` float32, one direction per unit.
+        space: hash of the network that spans the space; only directions of one space can be compared.
+        signed: whether a direction and its negative are different units.
+    """
+
+    rows: Tensor
+    space: str
+    signed: bool = True
+
+
+class Capability(Protocol):
+    """A named ability; ``capability`` is its name in ``model.capabilities``."""
+
+    capability: ClassVar[str]
+
+
+class HasSources(Capability, Protocol):
+    """Units that were taken from training samples."""
+
+    capability: ClassVar[str] = "sources"
+
+    def sources(self) -> Sources:
+        """Return the training sample of each unit."""
+        ...
+
+
+class HasConcepts(Capability, Protocol):
+    """Units that are the annotated concepts of the data."""
+
+    capability: ClassVar[str] = "concepts"
+
+    def encode_concepts(self, concepts: Tensor) -> Tensor:
+        """Return the strengths ``(b, u)`` that stand for concept values ``(b, m)``; NaN stays NaN."""
+        ...
+
+    def decode_concepts(self, strengths: Tensor) -> Tensor:
+        """Return the concepts ``(b, m)`` of strengths ``(b, u)``: probabilities, or numbers in their own unit."""
+        ...
+
+
+class HasFeatures(Capability, Protocol):
+    """Units that are computed from one feature vector per input."""
+
+    capability: ClassVar[str] = "features"
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the features ``(b, d)`` of inputs ``(b, ...)``."""
+        ...
+
+
+class HasUnitTemplates(Capability, Protocol):
+    """Units that have a signed pattern over the input."""
+
+    capability: ClassVar[str] = "unit_templates"
+
+    def unit_templates(self, units: Tensor) -> Tensor:
+        """Return the patterns ``(n, *input)`` of units ``(n,)``."""
+        ...
+
+
+class HasDirections(Capability, Protocol):
+    """Units that are directions of a feature space."""
+
+    capability: ClassVar[str] = "directions"
+
+    def directions(self) -> Directions:
+        """Return the directions of all units."""
+        ...
+
+
+class HasTrace(Capability, Protocol):
+    """A computation that can be written down step by step."""
+
+    capability: ClassVar[str] = "trace"
+
+    def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
+        """Return for each input the names of intermediate values and their values at each position."""
+        ...
+
+
+class HasClassSums(Capability, Protocol):
+    """Contributions to every class at once."""
+
+    capability: ClassVar[str] = "class_sums"
+
+    def class_sums(self, x: Tensor) -> list[list[tuple[str, list[float]]]]:
+        """Return for each input the active units with their c contributions; the last row is the sum."""
+        ...
+
+
+class HasExtraMetrics(Capability, Protocol):
+    """Metrics that only this family defines, printed beside the scores."""
+
+    capability: ClassVar[str] = "extra_metrics"
+
+    def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Return metrics by name, measured on the samples of ``loader``."""
+        ...
+
+
+class HasActivity(Capability, Protocol):
+    """Units with an activation at every position of a sequence."""
+
+    capability: ClassVar[str] = "activity"
+
+    def activity(self, x: Tensor, units: Tensor | None = None) -> Tensor:
+        """Return activations ``(b, t, n)`` of units ``(n,)`` (None: all u) for contexts ``(b, t)``."""
+        ...
+
+    def firing(self, top: Tensor) -> Tensor:
+        """Return the activation above which a unit counts as active, from its largest activation ``(n,)``."""
+        ...
+
+
+class HasHiddenNeurons(Capability, Protocol):
+    """A language model whose hidden neurons can be read beside its units."""
+
+    capability: ClassVar[str] = "hidden_neurons"
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """Return hidden activations ``(b, t, n)`` of all MLPs for contexts ``(b, t)``."""
+        ...
+
+
+class LanguageModel(Capability, Protocol):
+    """A next-token model."""
+
+    capability: ClassVar[str] = "language_model"
+
+    def position_logits(self, x: Tensor) -> Tensor:
+        """Return next-token logits ``(b, t, c)`` at every position of contexts ``(b, t)``."""
+        ...
+
+    def generate(self, x: Tensor, new: int, **options: Any) -> Tensor:
+        """Return ``new`` further tokens ``(b, new)`` of contexts ``(b, t)``."""
+        ...
+
+
+class Steerable(Capability, Protocol):
+    """A language model that generates text with units set to given strengths."""
+
+    capability: ClassVar[str] = "steerable"
+
+    def steer(self, x: Tensor, new: int, strengths: Mapping[int, float], **options: Any) -> Tensor:
+        """Return ``new`` further tokens ``(b, new)`` with units set to ``strengths`` (strength by unit id)."""
+        ...
+
+
+class HasProgram(Capability, Protocol):
+    """A model that is a program and can be written as a Python file."""
+
+    capability: ClassVar[str] = "program"
+
+    @property
+    def program(self) -> Any:
+        """The program (``zoo.programs.ir.program.Program``)."""
+        ...
+
+    def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
+        """Return the program as Python source, with its coverage of inputs ``(b, ...)``."""
+        ...
+
+
+P = TypeVar("P", bound=Capability)
+
+
+def capability(model: object, protocol: type[P]) -> P | None:
+    """Return ``model`` typed as ``protocol`` if it declares that capability, otherwise None.
+
+    Args:
+        model: any object; one without ``capabilities`` declares none.
+        protocol: a Protocol of this module.
+
+    Example:
+        >>> import zoo
+        >>> from zoo.capabilities import HasConcepts, HasSources, capability
+        >>> model = zoo.create_model("blackbox", num_classes=2, backbone="mlp", input_shape=[4])
+        >>> capability(model, HasSources) is None
+        True
+    """
+    declared = getattr(model, "capabilities", frozenset())
+    return cast(P, model) if protocol.capability in declared else None
+
+
+class HasWindows(Capability, Protocol):
+    """A data source whose samples are windows of a sequence of tokens (declared in ``data.capabilities``)."""
+
+    capability: ClassVar[str] = "windows"
+
+    def windows(self, name: Any) -> Tensor:
+        """Return whole windows ``(n, context + 1)`` of a split, -1 behind the end of a sequence."""
+        ...
+
+
+class HasFixedShape(Capability, Protocol):
+    """A data source whose input shape is known before any sample is read (declared in ``data.capabilities``)."""
+
+    capability: ClassVar[str] = "fixed_shape"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        ...

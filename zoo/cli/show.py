@@ -1,0 +1,41 @@
+"""``zoo show``: a config, the card of a checkpoint, or the description of a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zoo import paths
+from zoo.cli._output import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("name", help="config, checkpoint, model, data source or score")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the text that belongs to a name.
+
+    Raises:
+        ValueError: if there is nothing of that name.
+    """
+    from zoo.checkpoint import find, list_checkpoints
+    from zoo.registry import DATA, MODELS, SCORES
+
+    name = args.name
+    if name in [*paths.list_configs(), *paths.list_suites()] or name.endswith((".yaml", ".yml")):
+        say(paths.config_file(name).read_text())
+        return
+    for registry in (MODELS, DATA, SCORES):
+        if name in registry.names():
+            say(registry.docstring(name) or f"{name} comes from another package")
+            return
+    if name in list_checkpoints() or Path(name).is_dir():
+        card = find(name) / "README.md"
+        if not card.is_file():
+            raise ValueError(f"{card} is missing; the checkpoint has no card")
+        say(card.read_text())
+        return
+    known = [*paths.list_configs(), *MODELS.names(), *list_checkpoints(), *DATA.names(), *SCORES.names()]
+    raise ValueError(f"nothing is named {name!r}{paths.did_you_mean(name, known) or '.'} `zoo ls` lists all")

@@ -1,0 +1,81 @@
+"""Reading of files that several sources share: npz arrays, UTF-8 text, CSV cells, compressed lines."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+OPEN = {".gz": gzip.open, ".xz": lzma.open}
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading a damaged compressed file raises
+
+
+def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
+    """Return arrays of an npz file by name; nothing in it is unpickled.
+
+    Raises:
+        ValueError: if the file is damaged, is not an npz file or lacks an array; the file is named.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is damaged or not an npz file; download it again")
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            present = set(file.files)
+            arrays = [file[key] for key in keys if key in present]
+    except Exception as error:  # zipfile, zlib and numpy raise different errors for a wrong byte
+        raise ValueError(f"{path} is damaged ({' '.join(str(error).split())}); download it again") from error
+    missing = [key for key in keys if key not in present]
+    if missing:
+        raise ValueError(f"{path} has no array {missing[0]!r}; it is not the expected file, download it again")
+    return arrays
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> ValueError:
+    """Return the error for a text file that is not UTF-8."""
+    return ValueError(f"{path} is not UTF-8 text ({error.reason}); convert it")
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file: plain, ``.gz`` or ``.xz``.
+
+    Raises:
+        ValueError: if the file is damaged or not UTF-8.
+    """
+    try:
+        with OPEN.get(path.suffix, open)(path, "rt", encoding="utf-8-sig") as file:
+            yield from file
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+    except DAMAGED as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def read_cells(path: Path, *, argument: str) -> list[tuple[int, list[str]]]:
+    """Return line number and stripped cells of each row of a CSV file in UTF-8; rows of empty cells are skipped.
+
+    Args:
+        path: the file.
+        argument: the argument that named the file, for error messages.
+
+    Raises:
+        ValueError: if the file is missing, not UTF-8 or not CSV; file and row are named.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; it was given as {argument}")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}, row {row}: not UTF-8 text ({error.reason}); save the file as CSV UTF-8") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise ValueError(f"{path}, row {reader.line_num}: {error}") from error

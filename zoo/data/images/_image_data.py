@@ -1,0 +1,110 @@
+"""Base class of image sources: size, augmentation, normalization."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from zoo.data.base import Data, SplitName
+from zoo.data.images._augment import Augment, policy
+from zoo.data.images._pixels import Files
+from zoo.data.split import ImageDataset
+
+
+class ImageData(Data):
+    """A source of labeled images, normalized.
+
+    Args:
+        size: side of the square images, in pixels.
+        batch_size: images per batch on each rank.
+        augment: augmentation policy of the training split: ``none``, ``shift`` (small rotation, translation and scale),
+            ``flip`` (horizontal flip, crop and color) or ``full`` (flip, rotation, shear, perspective and color).
+        channels: 3, or 1 for the mean of the three.
+        mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
+        std: standard deviation of each of three channels; None for the default of the source.
+        common: other arguments of ``Data``.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    capabilities = frozenset({"fixed_shape"})
+    default_mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
+    default_std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        batch_size: int,
+        augment: Augment,
+        channels: Literal[1, 3] = 3,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, **common)
+        self.size = size
+        self.augment = augment
+        self.channels = channels
+        self.mean = tuple(mean or self.default_mean)
+        self.std = tuple(std or self.default_std)
+        if size < 1:
+            raise ValueError(f"data.size is {size}; expected 1 or more")
+        if channels not in (1, 3):
+            raise ValueError(f"data.channels is {channels}; expected 1 or 3")
+        finite = all(map(math.isfinite, self.mean + self.std))
+        if not finite or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"data.mean is {self.mean}, data.std {self.std}; expected three numbers each, std above 0")
+        if channels == 1:
+            self.mean = (sum(self.mean) / 3,)
+            self.std = (sum(self.std) / 3,)
+        self._policy = policy(augment, size)
+        self._images: dict[str, Tensor | None] = {}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """``(channels, size, size)``."""
+        return self.channels, self.size, self.size
+
+    @property
+    def input_scale(self) -> str:
+        """Description of the numbers of an input, for a model card."""
+        return f"mean {list(self.mean)}, std {list(self.std)}"
+
+    def _serve(self, name: SplitName, *, augment: bool) -> ImageDataset:
+        split = self._split(name)
+        if name not in self._images:
+            self._images[name] = split.decode()
+        return ImageDataset(
+            split,
+            self._images[name],
+            transform=self._policy if augment else None,
+            seed=self.seed,
+            mean=self.mean,
+            std=self.std,
+        )
+
+    def read_input(self, text: str) -> Tensor:
+        """Return an image file as an input ``(channels, s, s)``, resized to a square and normalized.
+
+        Args:
+            text: path of the file.
+
+        Raises:
+            ValueError: if the file is missing or not an image.
+        """
+        file = Path(text)
+        pixels = torch.from_numpy(Files((str(file),), self.size)(0).copy()).permute(2, 0, 1) / 255
+        mean, std = (torch.tensor(v)[:, None, None] for v in (self.mean, self.std))
+        pixels = pixels.mean(0, keepdim=True) if self.channels == 1 else pixels
+        return (pixels - mean) / std
+
+    def to_image(self, x: Tensor) -> Tensor:
+        """Return inputs ``(b, channels, s, s)`` as images ``(b, 3, s, s)`` in [0, 1]."""
+        mean, std = (torch.tensor(v, device=x.device, dtype=x.dtype)[:, None, None] for v in (self.mean, self.std))
+        return (x * std + mean).clamp(0, 1).expand(-1, 3, -1, -1)

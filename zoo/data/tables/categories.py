@@ -1,0 +1,132 @@
+"""CSV files of categories, read as sequences of words such as ``odor=foul``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo.data.split import Split
+from zoo.data.tables._categorical_rows import EMPTY, CategoricalRows
+from zoo.data.tables._column_roles import classes, division, sample_names
+from zoo.data.tables._csv_file import Csv, read_csv
+from zoo.paths import did_you_mean
+from zoo.registry import register
+
+
+@register
+class Categories(CategoricalRows):
+    """Rows of a CSV file with a header, in UTF-8, whose cells are words; an empty cell is the word ``?``.
+
+    Without a split column, a stratified fifth of the rows is the test split, the same for every seed.
+
+    Args:
+        file: the CSV file.
+        target: column of the class.
+        features: columns to read; None for all columns without another role.
+        id: column that names the samples.
+        split: column that holds train, val or test.
+        most: maximum number of values of a column; a column with more is not categorical.
+        batch_size: samples per batch on each rank.
+        common: other arguments of ``Data``.
+
+    Raises:
+        ValueError: if an argument is out of range, or (once read) a file, column, row or cell is missing or invalid.
+    """
+
+    license = "the user's own"
+    user_supplied = True
+
+    def __init__(
+        self,
+        *,
+        file: str,
+        target: str,
+        features: list[str] | None = None,
+        id: str | None = None,
+        split: str | None = None,
+        most: int = 50,
+        batch_size: int = 128,
+        **common: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, **common)
+        if features == []:
+            raise ValueError("data.features is empty; name at least one column, or leave it out for all")
+        self.file = Path(file).expanduser()
+        self.target = target
+        self.features = features
+        self.id = id
+        self.split = split
+        self.most = most
+        self._trained: tuple[dict[str, list[str]], tuple[str, ...]] | None = None
+
+    def check_compatible_with(self, sequence: Mapping[str, Any]) -> None:
+        """Read rows with the columns, values and classes of a trained model."""
+        columns: dict[str, list[str]] = {}
+        for token in sequence["tokens"]:
+            column, _, value = str(token).partition("=")
+            columns.setdefault(column, []).append(value)
+        self._trained = columns, tuple(map(str, sequence["classes"]))
+
+    @cached_property
+    def _csv(self) -> Csv:
+        file = read_csv(self.file, argument="data.file")
+        roles = {"data.target": [self.target], "data.id": [self.id], "data.split": [self.split]}
+        for argument, names in {**roles, "data.features": self.features or []}.items():
+            for name in names:
+                if name is not None:
+                    file.column(name, argument)
+        return file
+
+    @cached_property
+    def _columns(self) -> dict[str, list[str]]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        if self._trained is not None:
+            return self._known(self._trained[0])
+        taken = {self.target, self.id, self.split}
+        names = self.features or [name for name in self._csv.names if name not in taken]
+        columns = {name: sorted({cell or EMPTY for cell in self._csv.columns[name]}) for name in names}
+        for name, values in columns.items():
+            if len(values) > self.most:
+                raise ValueError(
+                    f"{self.file}, column {name!r} has {len(values)} different values, more than data.most={self.most};"
+                    " leave it out with data.features, or group its values"
+                )
+        if not columns:
+            raise ValueError(f"{self.file} has no column besides {', '.join(filter(None, taken))}")
+        return columns
+
+    def _check_split(self, name: str, split: Split) -> None:
+        if self._trained is None:  # an evaluated table need not have every class
+            super()._check_split(name, split)
+
+    def _known(self, columns: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Return the columns of a trained model after checking that it knows every cell of this table."""
+        for name, values in columns.items():
+            self._csv.column(name, "an input of the model")
+            for i, cell in enumerate(self._csv.columns[name]):
+                if (cell or EMPTY) not in values:
+                    near = did_you_mean(cell, values) or f"; expected one of {', '.join(values)}"
+                    raise ValueError(f"{self._csv.at(i, name)}: {cell!r} is not a value known to the model{near}")
+        return columns
+
+    @cached_property
+    def _classes(self) -> tuple[tuple[str, ...], Tensor]:
+        return classes(self._csv, self.target, known=None if self._trained is None else self._trained[1])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Values of the target column."""
+        return self._classes[0]
+
+    def _read(self) -> dict[str, Split]:
+        names, y = self._classes
+        ids = sample_names(self._csv, self.id)
+        rows = list(zip(*([c or EMPTY for c in self._csv.columns[n]] for n in self._columns), strict=True))
+        parts = division(self._csv, y, column=self.split, target=self.target, class_names=names)
+        return {
+            name: self._split_of(name, [rows[i] for i in at.tolist()], y[at], [ids[i] for i in at.tolist()])
+            for name, at in parts.items()
+        }

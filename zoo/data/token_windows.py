@@ -1,0 +1,205 @@
+"""Base class of token sources: one long row of tokens, and contexts cut out of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.batch import Batch
+from zoo.data.base import Data, SplitName
+from zoo.data.sampler import mix
+from zoo.data.split import BatchDataset, Split
+
+
+class NumberedNames(Sequence[str]):
+    """The names ``{prefix}00000``, ``{prefix}00001``, ... without n strings in memory.
+
+    Args:
+        prefix: common beginning.
+        n: number of names.
+    """
+
+    def __init__(self, prefix: str, n: int) -> None:
+        self.prefix = prefix
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: Any) -> Any:
+        if not -self.n <= i < self.n:
+            raise IndexError(i)
+        return f"{self.prefix}{i % self.n:05d}"
+
+
+class TokenWindowData(Data):
+    """A source of contexts ``(b, context)`` of tokens, padded with -1; the class is the next token.
+
+    Training and validation samples are whole windows, with a target at every position. Test samples are single
+    positions: the length of each is drawn, all lengths being equally likely. A subclass sets ``class_names``, reads
+    ``_tokens`` and cuts contexts in ``_read``.
+
+    Args:
+        context: maximum number of tokens of a context.
+        batch_size: windows per batch on each rank.
+        common: other arguments of ``Data``.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    capabilities = frozenset({"fixed_shape", "windows"})
+    random_shift: ClassVar[bool] = False  # whether training windows are shifted by a random offset in each epoch
+
+    def __init__(self, *, context: int, batch_size: int = 64, **common: Any) -> None:
+        super().__init__(batch_size=batch_size, **common)
+        if context < 1:
+            raise ValueError(f"data.context is {context}; expected 1 or more tokens")
+        self.context = context
+
+    @property
+    def _tokens(self) -> np.ndarray:
+        """All tokens in one row ``(n,)``, unsigned integers."""
+        raise TypeError(f"{type(self).__name__} has no _tokens property; expected one that returns all tokens")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """``(context,)``."""
+        return (self.context,)
+
+    @property
+    def input_scale(self) -> str:
+        """Description of the numbers of an input, for a model card."""
+        return "tokens, padded with -1"
+
+    def _windows(self, name: str, start: np.ndarray) -> Split:
+        """Return whole windows that begin at ``start`` ``(n,)``."""
+        return self._contexts(name, start, np.full(len(start), self.context))
+
+    def _positions(self, name: str, start: np.ndarray) -> Split:
+        """Return one position of each window, drawn from the seed."""
+        generator = np.random.default_rng(mix(self.seed, 17))
+        return self._contexts(name, start, generator.permutation(len(start)) % self.context + 1)
+
+    def _contexts(self, name: str, start: np.ndarray, length: np.ndarray) -> Split:
+        y = torch.from_numpy(self._tokens[start + length].astype(np.int64))
+        rows = torch.from_numpy(start.astype(np.int64))
+        lengths = torch.from_numpy(length.astype(np.int64))
+        return Split(NumberedNames(f"{name}/", len(start)), y, rows=rows, lengths=lengths)
+
+    def _check_split(self, name: str, split: Split) -> None:
+        """Accept every split: all positions are targets, so the last tokens of the windows need not be all classes."""
+
+    def _serve(self, name: SplitName, *, augment: bool) -> BatchDataset:
+        seed = self.seed if augment and self.random_shift else None
+        return ContextDataset(self._split(name), self._tokens, self.context, seed)
+
+    def windows(self, name: SplitName) -> Tensor:
+        """Return whole windows ``(n, context + 1)`` of a split, each with the token that follows it."""
+        start = self._split(name).rows
+        assert start is not None
+        return torch.from_numpy(self._tokens[start.numpy()[:, None] + np.arange(self.context + 1)].astype(np.int64))
+
+    @torch.no_grad()
+    def nats(self, model: Any, windows: Tensor, *, batch_size: int = 64) -> tuple[Tensor, Tensor]:
+        """Return loss in nats and correctness of a language model at every position of windows ``(n, context + 1)``.
+
+        Args:
+            model: a language model (``zoo.capabilities.LanguageModel``) with a ``device``.
+            windows: tokens, padded with -1.
+            batch_size: windows per forward pass.
+
+        Returns:
+            Loss ``(n, context)`` float64 and whether the most likely token is the next one ``(n, context)`` bool. Where
+            no token follows, the loss is NaN and the guess is wrong.
+        """
+        losses: list[Tensor] = []
+        correct: list[Tensor] = []
+        for batch in windows.split(batch_size):
+            logits = model.position_logits(batch[:, :-1].to(model.device)).cpu().double()
+            y = batch[:, 1:]
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.clamp_min(0).flatten(), reduction="none")
+            losses.append(loss.view_as(y).masked_fill(y < 0, torch.nan))
+            correct.append(logits.argmax(2) == y)
+        return torch.cat(losses), torch.cat(correct)
+
+    def next_token_metrics(self, model: Any, windows: Tensor) -> dict[str, float]:
+        """Return ``nats per token`` and ``token accuracy`` over all positions of windows ``(n, context + 1)``."""
+        loss, correct = self.nats(model, windows)
+        real = windows[:, 1:] >= 0
+        return {
+            "nats per token": float(loss[real].mean()),
+            "token accuracy": float(correct[real].double().mean()),
+        }
+
+    def fingerprint(self) -> str:
+        """Return the fingerprint of ``Data``, extended by all tokens."""
+        content = hashlib.sha256(super().fingerprint().encode())
+        content.update(np.ascontiguousarray(self._tokens).view(np.uint8).data)
+        return content.hexdigest()[:12]
+
+    def token_texts(self, x: Tensor) -> list[list[str]]:
+        """Return the texts of the tokens of contexts ``(b, t)``."""
+        return [[self.class_names[i] for i in row if i >= 0] for row in x.tolist()]
+
+    def padded(self, tokens: Sequence[int], text: str) -> Tensor:
+        """Return tokens as a context ``(context,)`` padded with -1.
+
+        Args:
+            tokens: the tokens.
+            text: the text they are from, for error messages.
+
+        Raises:
+            ValueError: if there are no tokens, or too many.
+        """
+        if not tokens:
+            raise ValueError("the prompt is empty; give at least one token")
+        if len(tokens) > self.context:
+            shown = text if len(text) <= 40 else f"{text[:40]}..."
+            raise ValueError(f"the prompt {shown!r} has {len(tokens)} tokens; the model reads {self.context} at most")
+        return torch.nn.functional.pad(torch.tensor(tokens), (0, self.context - len(tokens)), value=-1)
+
+
+class ContextDataset(BatchDataset):
+    """Serves batches of (epoch, index) pairs out of a row of tokens.
+
+    Args:
+        split: n samples, with ``rows`` and ``lengths``.
+        tokens: all tokens.
+        context: maximum number of tokens of a context.
+        seed: random seed of the offset by which all windows of an epoch are shifted; None for no shift.
+    """
+
+    def __init__(self, split: Split, tokens: np.ndarray, context: int, seed: int | None) -> None:
+        assert split.rows is not None
+        assert split.lengths is not None
+        self.start = split.rows.numpy()
+        self.lengths = split.lengths.numpy()
+        self.tokens = tokens
+        self.context = context
+        self.seed = seed
+        self.y = split.y
+        self.end = int((self.start + self.lengths).max()) if len(split) else 0
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        """Return the batch of (epoch, index) pairs."""
+        ids = np.array([index for _, index in keys], dtype=np.int64)
+        start = self.start[ids]
+        length = self.lengths[ids]
+        y = self.y[ids]
+        if self.seed is not None:
+            shift = np.array([mix(self.seed, epoch) % self.context for epoch, _ in keys])
+            start = np.minimum(start + shift, self.end - length)
+            y = torch.from_numpy(self.tokens[start + length].astype(np.int64))
+        offset = np.arange(self.context)
+        real = offset < length[:, None]
+        x = np.where(real, self.tokens[np.where(real, start[:, None] + offset, 0)].astype(np.int64), -1)
+        return Batch(torch.from_numpy(x), y, torch.from_numpy(ids))

@@ -1,0 +1,94 @@
+"""Explained inputs: test samples, one of each class, or inputs of a user, with all that a page shows of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.batch import Batch
+from zoo.capabilities import HasClassSums, HasTrace, capability
+from zoo.data.base import Data
+from zoo.evaluation.units import gallery, notes
+from zoo.explanation import Explanation
+from zoo.model import SelfExplaining
+from zoo.reporting.context import PageContext
+
+
+@dataclass(frozen=True)
+class Examples:
+    """b inputs with their explanations.
+
+    Attributes:
+        x: ``(b, ...)`` the inputs.
+        explanations: of the predicted class; then, where it is known, of the true class.
+        truth: ``(b,)`` true classes; None if unknown.
+        concepts: ``(b, m)`` true concepts, NaN where unknown; None if there are none.
+    """
+
+    x: Tensor
+    explanations: tuple[Explanation, ...]
+    truth: Tensor | None = None
+    concepts: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def shown(self) -> set[int]:
+        """Ids of all shown units."""
+        return {int(u) for e in self.explanations for u in e.shown.flatten() if u >= 0}
+
+
+@torch.no_grad()
+def explain(model: SelfExplaining, x: Tensor, batch: Batch | None = None, *, shown: int = 6) -> Examples:
+    """Explain inputs: the predicted class and, where it is known, the true class.
+
+    Args:
+        model: in eval mode.
+        x: ``(b, ...)`` the inputs.
+        batch: the inputs with their annotations, if they are samples of the data.
+        shown: number of units to show.
+    """
+    if batch is None:
+        return Examples(x, (model.explain(x, shown=shown),))
+    both = (model.explain(x, shown=shown), model.explain(x, target=batch.y, shown=shown))
+    return Examples(x, both, batch.y, batch.concepts)
+
+
+def first_of_each_class(model: SelfExplaining, data: Data, *, count: int = 8, shown: int = 6) -> Examples:
+    """Explain the first test sample of each of the first ``count`` classes."""
+    y = data.splits["test"].y
+    first = [int((y == c).nonzero()[0, 0]) for c in range(data.num_classes) if bool((y == c).any())][:count]
+    batch = data.samples("test", first)
+    return explain(model, batch.x, batch, shown=shown)
+
+
+@torch.no_grad()
+def page_context(model: SelfExplaining, data: Data, examples: Examples, *, title: str) -> PageContext:
+    """Return all that a page shows of explained inputs; every page of inputs begins with this.
+
+    Args:
+        model: in eval mode.
+        data: what the inputs are from.
+        examples: the explained inputs.
+        title: heading of the page.
+
+    Returns:
+        A context without scores, facts and interventions; add them with ``dataclasses.replace``.
+    """
+    traced, summed = capability(model, HasTrace), capability(model, HasClassSums)
+    return PageContext(
+        title=title,
+        explanations=examples.explanations,
+        class_names=data.class_names,
+        pictures=data.to_image(examples.x),
+        tokens=data.token_texts(examples.x),
+        feature_values=data.feature_values(examples.x),
+        truth=examples.truth,
+        sources=gallery.sources(model, data, examples.shown),
+        notes=notes.unit_notes(model, data, examples.concepts, examples.explanations),
+        traces=traced.trace(examples.x) if traced else (),
+        class_sums=summed.class_sums(examples.x) if summed else (),
+    )

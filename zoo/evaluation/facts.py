@@ -1,0 +1,40 @@
+"""The facts printed with every result: model, data and its hash, command, training time, hardware, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from zoo import __version__
+from zoo.data.base import Data
+from zoo.training.loggers import read_log
+
+
+def run_facts(config: DictConfig, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
+    """Return the facts of a run by name.
+
+    Args:
+        config: of the run.
+        data: what was read; an unavailable source has no hash.
+        command: the command line.
+        log: ``log.csv`` of the training, for its duration; None if nothing was trained.
+    """
+    backbone = f" on {config.model.backbone}" if config.model.get("backbone") else ""
+    identity = f"hash {data.fingerprint()}" if data.is_available else "not available"
+    facts = {
+        "model": f"{config.model.name}{backbone}",
+        "data": f"{config.data.name} ({data.license}), {identity}",
+        "command": command,
+    }
+    if log is not None:
+        seconds = sum(float(line["value"]) for line in read_log(log) if line["name"] == "seconds")
+        facts["training"] = f"{seconds / 60:.1f} min"
+    cpu = f"{os.cpu_count()} CPU cores, {platform.machine()}"
+    facts["hardware"] = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
+    facts["versions"] = f"zoo {__version__}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
+    return facts

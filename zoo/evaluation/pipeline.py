@@ -1,0 +1,75 @@
+"""The evaluation of a model in one direction: explain examples, score, tabulate, gather the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from zoo.data.base import Data
+from zoo.evaluation.examples import Examples, first_of_each_class, page_context
+from zoo.evaluation.score_table import charts, table
+from zoo.evaluation.scoring import score
+from zoo.evaluation.units.ranking import lowest_units
+from zoo.metrics.result import Result
+from zoo.model import SelfExplaining
+from zoo.reporting.context import PageContext, ScoreRow
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model evaluated on the test split.
+
+    Attributes:
+        results: by name.
+        rows: the score table.
+        examples: explained test samples.
+        page: all that the page shows.
+    """
+
+    results: dict[str, Result]
+    rows: list[ScoreRow]
+    examples: Examples
+    page: PageContext
+
+
+def evaluate(
+    model: SelfExplaining,
+    data: Data,
+    suite: str,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    more_rows: Sequence[ScoreRow] = (),
+    accelerator: str = "auto",
+    progress: bool = True,
+) -> Evaluation:
+    """Score a model on the test split and gather what its page shows.
+
+    Args:
+        model: in eval mode.
+        data: source of the test split.
+        suite: a name under ``configs/evaluate``, or a YAML file.
+        title: heading of the page.
+        facts: of the run, see ``run_facts``.
+        more_rows: further rows of the score table, such as that of the reference model.
+        accelerator: ``auto`` takes a GPU where there is one.
+        progress: show a progress bar on a terminal.
+    """
+    results = score(model, data, suite, accelerator=accelerator, progress=progress)
+    rows = [*table(results), *more_rows]
+    examples = first_of_each_class(model, data)
+    ranking = lowest_units(model, data, results)
+    lead = (
+        f"{len(examples)} samples of the test split, each of another class: the predicted class and its explanation."
+        f" Below, the scores on all {len(data.splits['test'])} samples of the test split."
+    )
+    page = replace(
+        page_context(model, data, examples, title=title),
+        lead=lead,
+        scores=rows,
+        charts=charts(results),
+        units=ranking.rows,
+        unit_scores=ranking.scores,
+        facts=facts,
+    )
+    return Evaluation(results, rows, examples, page)

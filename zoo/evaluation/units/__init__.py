@@ -1,0 +1,1 @@
+"""The units of a model for readers: pictures, notes, triggers, ranking."""

@@ -1,0 +1,81 @@
+"""The vocabulary of a model for readers: training sample or template of each unit, and one line on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from zoo.batch import content_hash
+from zoo.capabilities import HasSources, HasUnitTemplates, Sources, capability
+from zoo.data.base import Data
+from zoo.evaluation.units import notes
+from zoo.model import SelfExplaining
+from zoo.reporting.heatmap import box
+from zoo.reporting.unit_source import Source
+
+
+@torch.no_grad()
+def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_size: int = 64) -> dict[int, Source]:
+    """Return where units came from, for those taken from a training sample that ``data`` has, bit-identical.
+
+    The patch is the box around the strongest 5 % of the unit's evidence in its own training sample. Units that were not
+    taken from samples but have a template over pictures are shown as their template.
+
+    Args:
+        model: trained, in eval mode.
+        data: what it was trained on.
+        units: ids; negative ones are left out.
+        batch_size: samples explained at a time.
+    """
+    ids = sorted({int(u) for u in units if u >= 0})
+    prototypes = capability(model, HasSources)
+    if prototypes is not None:
+        return _from_samples(model, prototypes.sources(), data, ids, batch_size)
+    templates = capability(model, HasUnitTemplates)
+    if templates is None or not ids or len(data.input_shape) != 3:
+        return {}
+    return {
+        u: Source(t.sum(0), None, "") for u, t in zip(ids, templates.unit_templates(torch.tensor(ids)), strict=True)
+    }
+
+
+def _from_samples(
+    model: SelfExplaining, origin: Sources, data: Data, units: list[int], batch_size: int
+) -> dict[int, Source]:
+    """Return the training sample and patch of units that were taken from samples."""
+    pictured: dict[int, Source] = {}
+    known = [u for u in units if 0 <= origin.index[u] < len(data.splits["train"])]
+    for start in range(0, len(known), batch_size):
+        ids = known[start : start + batch_size]
+        batch = data.samples("train", [int(origin.index[u]) for u in ids])
+        where = model.explain(batch.x, shown=torch.tensor(ids)[:, None]).where
+        pictures = data.to_image(batch.x)
+        if pictures is None:
+            return {}
+        identical = (content_hash(batch.x) == origin.content[ids]).tolist()
+        for n, unit in enumerate(ids):
+            if not identical[n]:
+                continue
+            patch = None if where is None else box(where[n, 0], (pictures.shape[-2], pictures.shape[-1]))
+            name = data.name_of("train", int(origin.index[unit]))
+            pictured[unit] = Source(pictures[n], patch, f"training picture {name}, {data.class_names[int(batch.y[n])]}")
+    return pictured
+
+
+def unit_lines(model: SelfExplaining, data: Data, origins: Mapping[int, Source]) -> list[str]:
+    """Return one line for each unit: name, class, training sample, and the text after which it is active."""
+    units = model.units
+    triggers = notes.token_triggers_of(model, data)
+    lines = []
+    for u, name in enumerate(units.names):
+        owner = -1 if units.owner is None else int(units.owner[u])
+        line = name
+        if owner >= 0:
+            line += f", for {data.class_names[owner]}"
+        if u in origins and origins[u].caption:
+            line += f", from {origins[u].caption}"
+        if u in triggers:
+            line += f", {triggers[u]}"
+        lines.append(line)
+    return lines

@@ -1,0 +1,134 @@
+"""Any timm backbone, CNN or ViT, as a feature map."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from zoo import paths
+
+
+class Backbone(nn.Module):
+    """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model, or a small MLP for other inputs than images.
+
+    Args:
+        name: timm architecture, ``resnet18`` or ``vit_tiny_patch16_224``; ``mlp`` for linear layers with ReLU over the
+            flattened input, whose widths are ``args["hidden"]`` (default 128, 128) and whose map is 1 x 1.
+        level: index of timm's feature level; -1 is the deepest.
+        pretrained: load timm's weights from the hub (needs the network).
+        weights: load a local safetensors file of the full timm model instead, a path from the current folder or from
+            ``ZOO_DATA``. Strict: every tensor of the feature extractor must be in the file with its shape, and every
+            tensor of the file in the full architecture.
+        args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
+        input_shape: of one input; only the MLP needs it.
+
+    Attributes:
+        channels: d.
+        bypass: return the input, which already is a feature map (see ``zoo.training.cache``).
+
+    Raises:
+        ValueError: unknown architecture, level or argument; weights that do not fit, with the tensors named.
+
+    Example:
+        >>> import torch
+        >>> Backbone("mlp", input_shape=[4], args={"hidden": [8]})(torch.zeros(2, 4)).shape
+        torch.Size([2, 8, 1, 1])
+    """
+
+    channels: int
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        level: int = -1,
+        pretrained: bool = False,
+        weights: str | None = None,
+        args: dict[str, Any] | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.bypass = False
+        if name == "mlp":
+            if pretrained or weights:
+                raise ValueError(
+                    "backbone 'mlp' has no pretrained weights; expected neither pretrained nor backbone_weights"
+                )
+            self.net, self.channels = _mlp(input_shape, **(args or {}))
+            return
+        if pretrained and weights:
+            raise ValueError("pretrained=true and backbone_weights are both given; expected one of them")
+        import timm  # takes a second, and not every model has a backbone
+
+        args = dict(args or {})
+        try:
+            self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
+        except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:
+            near = "" if timm.is_model(name) else paths.did_you_mean(name, timm.list_models())
+            raise ValueError(
+                f"backbone {name!r} (level {level}, {args}): {str(error).splitlines()[0]}{near}"
+            ) from error
+        info: Any = self.net.feature_info
+        self.channels = info.channels()[-1]
+        if weights:
+            file = Path(weights).expanduser()
+            self._load(file if file.exists() else paths.data() / file, name, args)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``."""
+        if self.bypass:
+            return x
+        return self.net(x)[..., None, None] if isinstance(self.net, nn.Sequential) else self.net(x)[0]
+
+    def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
+        import timm
+
+        try:
+            loaded = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"backbone_weights {file}: {error}") from error
+        with torch.device("meta"):
+            full = set(timm.create_model(name, **args).state_dict())
+        own = self.net.state_dict()
+        origin = {key: _full_name(key, full) for key in own}
+        counters = {key for key in own if key.endswith("num_batches_tracked")}
+        missing = [o for k, o in origin.items() if o not in loaded and k not in counters]
+        foreign = sorted(set(loaded) - full)
+        shapes = [
+            f"{o} {tuple(loaded[o].shape)} for {tuple(own[k].shape)}"
+            for k, o in origin.items()
+            if o in loaded and loaded[o].shape != own[k].shape
+        ]
+        for what, keys in (("lacks", missing), ("has tensors unknown to", foreign), ("has other shapes than", shapes)):
+            if keys:
+                raise ValueError(f"backbone_weights {file} {what} {name}: {', '.join(keys[:4])} ({len(keys)} in all)")
+        state = {k: loaded[o].to(own[k].dtype) if o in loaded else own[k] for k, o in origin.items()}
+        self.net.load_state_dict(state)
+
+
+def _mlp(
+    input_shape: Sequence[int] | None, hidden: Sequence[int] = (128, 128), **unknown: Any
+) -> tuple[nn.Module, int]:
+    if unknown or not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
+        raise ValueError(f"backbone_args is {dict(hidden=hidden, **unknown)}; backbone 'mlp' takes hidden=[128, 128]")
+    if not input_shape:
+        raise ValueError("backbone 'mlp' needs model.input_shape, such as [12] or [1, 28, 28]")
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, width in pairwise([math.prod(input_shape), *hidden]):
+        layers += [nn.Linear(before, width), nn.ReLU()]
+    return nn.Sequential(*layers), hidden[-1]
+
+
+def _full_name(key: str, full: set[str]) -> str:
+    """Return the name in the full timm model of a tensor of its feature extractor, which renames some."""
+    bare = key.removeprefix("model.")
+    return next((k for k in (key, bare, re.sub(r"_(\d+)", r".\1", bare, count=1)) if k in full), key)

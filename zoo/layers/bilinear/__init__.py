@@ -1,0 +1,1 @@
+"""Bilinear layers: quadratic forms, eigenvectors, adversarial masks, tensor similarity."""

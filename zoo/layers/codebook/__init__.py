@@ -1,0 +1,1 @@
+"""Codebook bottlenecks: quantization, nearest-code search, reset of dead codes."""

@@ -1,0 +1,1 @@
+"""Patch prototypes: similarity, projection, losses, pruning, base class of models."""

@@ -1,0 +1,97 @@
+"""Patch prototypes: distances and similarities between patches of a feature map and prototypes; add-on layers.
+
+A prototype is a small tensor ``(d, i, j)`` in feature space, usually 1 x 1. Distances are squared L2, or 1 - cosine.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Similarity = Literal["cosine", "log_l2", "l2", "exp_l2"]
+EPS = 1e-4  # of the log similarity, as in the ProtoPNet paper
+
+
+def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
+    """Return the distance of every patch to every prototype, by one convolution, in float32 or wider.
+
+    Args:
+        z: ``(b, d, h, w)`` features.
+        prototypes: ``(u, d, i, j)``
+        similarity: ``cosine`` gives 1 - cosine in [0, 2]; the others the squared L2 distance, never negative.
+
+    Returns:
+        ``(b, u, h - i + 1, w - j + 1)``
+
+    Example:
+        >>> distances(torch.ones(1, 2, 3, 3), torch.zeros(4, 2, 1, 1), "l2").shape
+        torch.Size([1, 4, 3, 3])
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+        p = prototypes.to(z.dtype)
+        if not len(p):  # all are pruned
+            return z.new_zeros(len(z), 0, z.shape[2] - p.shape[2] + 1, z.shape[3] - p.shape[3] + 1)
+        square = F.conv2d(z.square().sum(1, keepdim=True), z.new_ones(1, 1, *p.shape[2:]))
+        if similarity == "cosine":
+            p = p / p.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]
+            return 1 - F.conv2d(z, p) * square.clamp_min(1e-24).rsqrt()
+        norm = p.square().sum((1, 2, 3))[:, None, None]
+        return F.relu(square - 2 * F.conv2d(z, p) + norm)
+
+
+def similarities(distance: Tensor, similarity: Similarity) -> Tensor:
+    """Return the similarity of each distance, elementwise; it falls with distance.
+
+    ``exp_l2`` is ProtoTree's exp(-sqrt(d)), whose slope at distance 0 is 5e6: after a projection, train its prototypes
+    with gradient clipping or not at all.
+
+    Raises:
+        ValueError: unknown similarity.
+
+    Example:
+        >>> similarities(torch.tensor([0.0, 1.0]), "l2").tolist()
+        [-0.0, -1.0]
+    """
+    match similarity:
+        case "cosine":
+            return 1 - distance
+        case "log_l2":
+            return torch.log((distance + 1) / (distance + EPS))
+        case "l2":
+            return -distance
+        case "exp_l2":
+            return torch.exp(-torch.sqrt(distance + 1e-14))
+    raise ValueError(f"similarity is {similarity!r}; expected cosine, log_l2, l2 or exp_l2")
+
+
+def addon_layers(
+    kind: Literal["regular", "bottleneck", "none"], channels: int, dim: int, *, sigmoid: bool
+) -> nn.Sequential:
+    """Return the 1 x 1 convolutions between a backbone and its prototypes (ProtoPNet, section 2.1).
+
+    Raises:
+        ValueError: if ``kind`` is ``none`` and ``dim`` is not the backbone's width.
+    """
+    layers: list[nn.Module] = []
+    if kind == "regular":
+        layers = [nn.Conv2d(channels, dim, 1), nn.ReLU(), nn.Conv2d(dim, dim, 1)]
+    elif kind == "bottleneck":
+        while channels > dim:
+            half = max(dim, channels // 2)
+            layers += [nn.Conv2d(channels, half, 1), nn.ReLU(), nn.Conv2d(half, half, 1), nn.ReLU()]
+            channels = half
+        layers = layers[:-1] or [nn.Conv2d(channels, dim, 1)]
+    elif channels != dim:
+        raise ValueError(f"dim is {dim}; expected the backbone's width {channels}, because addon is none")
+    if sigmoid:
+        layers.append(nn.Sigmoid())
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers)

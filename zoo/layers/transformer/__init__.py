@@ -1,0 +1,1 @@
+"""Transformer decoder and encoder, language-model base class, neuron units, sampling."""

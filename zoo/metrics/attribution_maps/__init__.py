@@ -1,0 +1,54 @@
+"""Scores of maps over the input: pure per-sample functions, and the scores that average them.
+
+Any attribution will do: a map of the zoo's own units through ``evidence``, or a user's ``(b, h, w)`` tensor.
+"""
+
+from zoo.metrics._correlation import spearman
+from zoo.metrics.attribution_maps._evidence import attributor, evidence
+from zoo.metrics.attribution_maps._impute import fill, impute
+from zoo.metrics.attribution_maps._map_score import MapScore
+from zoo.metrics.attribution_maps.dissection import Dissection, iou, overlap, thresholds
+from zoo.metrics.attribution_maps.infidelity import Infidelity, infidelity, noise, squares
+from zoo.metrics.attribution_maps.map_complexity import MapComplexity, entropy, gini
+from zoo.metrics.attribution_maps.map_deletion import MapDeletion, deletion
+from zoo.metrics.attribution_maps.map_localization import MapLocalization, mass, pointing, rank
+from zoo.metrics.attribution_maps.map_sensitivity import MapSensitivity, nearby, robustness
+from zoo.metrics.attribution_maps.mprt import Mprt, mprt, randomised
+from zoo.metrics.attribution_maps.road import Road, road
+from zoo.metrics.attribution_maps.sensitivity_n import SensitivityN, sensitivity_n
+
+__all__ = [
+    "MapDeletion",
+    "Dissection",
+    "Infidelity",
+    "MapComplexity",
+    "MapLocalization",
+    "MapScore",
+    "MapSensitivity",
+    "Mprt",
+    "Road",
+    "SensitivityN",
+    "attributor",
+    "deletion",
+    "entropy",
+    "evidence",
+    "fill",
+    "gini",
+    "impute",
+    "infidelity",
+    "iou",
+    "mass",
+    "mprt",
+    "nearby",
+    "noise",
+    "overlap",
+    "pointing",
+    "randomised",
+    "rank",
+    "road",
+    "robustness",
+    "sensitivity_n",
+    "spearman",
+    "squares",
+    "thresholds",
+]

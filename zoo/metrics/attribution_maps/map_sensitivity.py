@@ -1,0 +1,172 @@
+"""Robustness of a map: how far does it move when the input moves a little?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from zoo.metrics.attribution_maps._base import ROWS, Attribute, Forward, answers, checked, classes, identity
+from zoo.metrics.attribution_maps._evidence import attributor
+from zoo.metrics.attribution_maps._map_score import MapScore
+from zoo.metrics.base import Record, count
+from zoo.metrics.perturbations.noise import random_bits
+from zoo.metrics.record import evaluating
+from zoo.registry import register
+
+FLOOR = 1e-6  # smallest size by which a relative change is divided
+
+
+def nearby(x: Tensor, ids: Tensor, *, draw: int, radius: float) -> Tensor:
+    """Inputs moved by uniform noise in [-radius, radius], a function of (sample id, draw) alone.
+
+    Args:
+        x: ``(b, ...)``; not changed.
+        ids: ``(b,)`` int64.
+        draw: number of the draw.
+        radius: largest change of any entry.
+
+    Returns:
+        ``(b, ...)`` of the type of ``x``.
+    """
+    size = math.prod(x.shape[1:])
+    bits = random_bits(ids, draw=draw, count=-(-size // 2)).view(torch.int32)[:, :size]
+    return x + (bits.float() * (radius * 2.0**-31)).reshape(x.shape).to(x.dtype)
+
+
+def robustness(
+    attribute: Attribute,
+    x: Tensor,
+    target: Tensor,
+    *,
+    forward: Forward | None = None,
+    radius: float = 0.1,
+    draws: int = 10,
+    ids: Tensor | None = None,
+    move: Callable[..., Tensor] = nearby,
+) -> dict[str, Tensor]:
+    """Changes of a map over random neighbors x' of each input; norms are Euclidean.
+
+    Args:
+        attribute: x, target -> attribution ``(b, h, w)``; may use gradients.
+        x: ``(b, ...)`` inputs; not changed.
+        target: ``(b,)`` class explained, the same for the neighbors.
+        forward: x -> logits; without it the two relative stabilities are NaN.
+        radius: half side of the box of neighbors.
+        draws: neighbors of each input.
+        ids: ``(b,)`` int64 that the noise is drawn from; None: a hash of each input.
+        move: how a neighbor is made, as ``nearby``.
+
+    Returns:
+        Each ``(b,)`` float64. ``max_sensitivity`` and ``avg_sensitivity``: largest and mean size of e(x') - e(x) (Yeh
+        et al., NeurIPS 2019), ``relative_max`` and ``relative_avg`` the same over the size of e(x) (NaN for a map of
+        zeros). ``lipschitz``: largest size of e(x') - e(x) over that of x' - x (Alvarez-Melis and Jaakkola, 2018).
+        ``input_stability`` and ``output_stability``: largest size of (e(x') - e(x)) / e(x), entry by entry, over that
+        of (x' - x) / x and over that of the change of the logits, each at least 1e-6, among the neighbors with the
+        same predicted class (Agarwal et al., 2022); NaN if there is none.
+    """
+    draws, ids, target = count("draws", draws), identity(x, ids), classes(x, target)
+    first = _maps(attribute, x, target)
+    logits = None if forward is None else _logits(forward, x, target)
+    moved, far, inward, outward = [], [], [], []
+    for some in torch.arange(draws).split(max(1, ROWS // max(1, len(x)))):
+        near = torch.cat([move(x, ids, draw=int(draw), radius=radius) for draw in some])
+        again = _maps(attribute, near, target.repeat(len(some))).unflatten(0, (len(some), len(x)))
+        step = (near.unflatten(0, (len(some), len(x))).double() - x).flatten(2)
+        change = again - first
+        moved.append(torch.linalg.vector_norm(change, dim=2))
+        far.append(torch.linalg.vector_norm(step, dim=2))
+        if logits is not None:
+            after = _logits(forward, near, target).unflatten(0, (len(some), len(x)))
+            kept = after.argmax(2) == logits.argmax(1)
+            relative = torch.where(kept, torch.linalg.vector_norm(change / _size(first), dim=2), -torch.inf)
+            entry = torch.linalg.vector_norm(step / _size(x.flatten(1).double()), dim=2)
+            inward.append(relative / entry.clamp_min(FLOOR))
+            outward.append(relative / torch.linalg.vector_norm(after - logits, dim=2).clamp_min(FLOOR))
+    moved, far = torch.cat(moved), torch.cat(far)
+    norm = torch.linalg.vector_norm(first, dim=1)
+    none = torch.full_like(norm, torch.nan)
+    slope = torch.where(far > 0, moved / far, -torch.inf).amax(0)
+    return {
+        "max_sensitivity": moved.amax(0),
+        "avg_sensitivity": moved.mean(0),
+        "relative_max": torch.where(norm > 0, moved.amax(0) / norm, torch.nan),
+        "relative_avg": torch.where(norm > 0, moved.mean(0) / norm, torch.nan),
+        "lipschitz": _known(slope),
+        "input_stability": _known(torch.cat(inward).amax(0)) if inward else none,
+        "output_stability": _known(torch.cat(outward).amax(0)) if outward else none,
+    }
+
+
+def _maps(attribute: Attribute, x: Tensor, target: Tensor) -> Tensor:
+    with torch.enable_grad():
+        found = attribute(x.detach(), target)
+    return checked(found, x).flatten(1).double()
+
+
+def _logits(forward: Forward, x: Tensor, target: Tensor) -> Tensor:
+    with evaluating(forward), torch.no_grad():
+        return answers(forward, x, target)
+
+
+def _size(values: Tensor) -> Tensor:
+    return values.abs().clamp_min(FLOOR)
+
+
+def _known(values: Tensor) -> Tensor:
+    return torch.where(values.isfinite(), values, torch.nan)
+
+
+@register
+class MapSensitivity(MapScore):
+    """How far a map moves when the input moves a little: the read-outs of ``robustness``, averaged over samples.
+
+    The headline is max-sensitivity by its paper, in the map's own units; ``relative_max`` compares families whose maps
+    differ in scale. Neighbours: uniform in a box of half side ``radius`` on the normalized input.
+
+    Args:
+        radius: half side of the box.
+        draws: neighbors of each input. The largest change grows with their number, so it is part of the id.
+        share: of the samples that a suite scores.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    title = "Map sensitivity"
+    meaning = "largest change of the map under small random changes of the input"
+    protocol = "zoo-map-sensitivity-v1"
+    higher_is_better = False
+    values = (
+        "max_sensitivity",
+        "avg_sensitivity",
+        "relative_max",
+        "relative_avg",
+        "lipschitz",
+        "input_stability",
+        "output_stability",
+    )
+    value_total: Tensor
+    value_count: Tensor
+    curve_total: Tensor
+    curve_count: Tensor
+
+    def __init__(self, *, radius: float = 0.1, draws: int = 10, share: float = 1.0) -> None:
+        super().__init__(share=share)
+        if isinstance(radius, bool) or not isinstance(radius, (int, float)) or not 0 < radius < math.inf:
+            raise ValueError(f"radius is {radius!r}; expected a number above 0")
+        self.radius, self.draws = radius, count("draws", draws)
+        self.protocol = self._variant(type(self).protocol, radius=radius, draws=draws, share=share)
+
+    def update(
+        self, attribute: Attribute, x: Tensor, target: Tensor, forward: Forward | None = None, ids: Tensor | None = None
+    ) -> None:
+        """Add inputs; arguments as for ``robustness``."""
+        self._tell(robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids))
+
+    def _feed(self, record: Record) -> None:
+        explanation, batch = record.explanation, record.batch
+        self.update(partial(attributor(record), record.model), batch.x, explanation.target, record.model, batch.index)

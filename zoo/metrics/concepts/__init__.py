@@ -1,0 +1,1 @@
+"""Scores of annotated concepts and of interventions on them."""

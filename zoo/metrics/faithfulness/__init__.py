@@ -1,0 +1,1 @@
+"""Scores of whether contributions match what the model computes."""

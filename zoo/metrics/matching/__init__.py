@@ -1,0 +1,1 @@
+"""Matching the units of several trainings."""

@@ -1,0 +1,1 @@
+"""Scores of where units are located, held against annotated object parts."""

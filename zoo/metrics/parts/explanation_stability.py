@@ -1,0 +1,164 @@
+"""Stability of explanations that need no parts: which units, in which order, and at which locations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.explanation import gather
+from zoo.metrics._correlation import spearman
+from zoo.metrics.base import Perturbation, Record, Score, count, expect
+from zoo.metrics.parts._localization import peak
+from zoo.metrics.perturbations.by_name import check_draws, label
+from zoo.metrics.perturbations.by_name import perturbation as chosen
+from zoo.metrics.perturbations.noise import Change
+from zoo.registry import register
+
+SETS = ("overlap", "rank", "cosine")
+
+
+@register
+class ExplanationStability(Score):
+    """How much of an explanation is left when the input changes in a way that should not matter, mean over inputs.
+
+    ``overlap``, the headline: Jaccard overlap of the units shown before and after, which are the ``top`` units that add
+    most to the logit explained, as far as they add more than 0 (nothing shown on both sides: 1). Further read-outs:
+    ``rank`` Spearman's correlation of the contributions of all units, ties sharing their mean rank (both constant: 1,
+    one: 0); ``cosine`` of the contributions, without an offset (both zero: 1, one: 0); ``displacement`` mean distance
+    of the locations of shown units from where they should be, in pixels or tokens (NaN without places);
+    ``draws`` and ``spread`` (standard deviation of the overlap over draws).
+
+    With a perturbation that maps places, such as a flip, this is equivariance of the explanation.
+
+    Args:
+        perturbation: one of ``perturbations.PERTURBATIONS``, by name or with its settings, as in
+            ``{name: shift, pixels: 8}``, or a function of (batch, draw).
+        top: number of units shown.
+        draws: number of perturbed copies of each input.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    title = "Explanation stability"
+    meaning = "Jaccard overlap of the shown units before and after a perturbation"
+    requires = frozenset({"units"})
+    intervals = {
+        "overlap": ("", 0, 1),
+        "rank": ("", -1, 1),
+        "cosine": ("", -1, 1),
+    }
+    overlap: Tensor
+    rank: Tensor
+    cosine: Tensor
+    moved: Tensor
+    placed: Tensor
+    pairs: Tensor
+
+    def __init__(
+        self, perturbation: str | Mapping[str, Any] | Perturbation = "noise", *, top: int = 10, draws: int = 1
+    ) -> None:
+        super().__init__()
+        self.change, self.top, self.draws = chosen(perturbation), count("top", top), count("draws", draws)
+        check_draws(self.change, self.draws)
+        self.protocol = self._variant(f"zoo-explanation-stability-v1/{label(self.change)}", top=self.top)
+        self.perturbations = [(self.change, draw) for draw in range(self.draws)]
+        for name in SETS:
+            self._sum(name, self.draws, dtype=torch.float64)
+        self._sum("moved", dtype=torch.float64)
+        self._sum("placed")
+        self._sum("pairs", self.draws)
+
+    def update(
+        self, before: Tensor, after: Tensor, moved: Tensor | None = None, gate: Tensor | None = None, *, draw: int = 0
+    ) -> None:
+        """Add a batch of pairs.
+
+        Args:
+            before: ``(b, u)`` contributions to the logit explained.
+            after: ``(b, u)`` the same under the perturbation.
+            moved: ``(b, k)`` distances of places from where they should be; None if units have none.
+            gate: ``(b, k)`` bool, which of them count; None for all.
+            draw: number of the draw, from 0.
+
+        Raises:
+            ValueError: if a shape does not fit, or there is no such draw.
+        """
+        expect("before", before, None, None)
+        expect("after", after, *before.shape)
+        if not 0 <= draw < self.draws:
+            raise ValueError(f"draw is {draw}; this score was made for {self.draws} draws, numbered from 0")
+        one, two = before.detach().to(self.device).double(), after.detach().to(self.device).double()
+        column = (torch.arange(self.draws, device=self.device) == draw).double()
+        found = (overlap(one, two, self.top), agreement(one, two), cosine(one, two))
+        for name, value in zip(SETS, found, strict=True):
+            self._add(name, value[:, None] * column)
+        self._add("pairs", column.long().expand(len(one), -1))
+        if moved is not None:
+            expect("moved", moved, len(one), None)
+            counts = torch.ones_like(moved, dtype=torch.bool) if gate is None else gate
+            expect("gate", counts, *moved.shape)
+            counts = counts.to(self.device).bool()
+            self._add("moved", torch.where(counts, moved.to(self.device).double(), 0).sum(1))
+            self._add("placed", counts.sum(1))
+        self._add("samples", torch.full((len(one),), int(draw == 0), device=self.device))
+
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        if changed is None:
+            raise ValueError("changed is None; expected the record under the perturbation")
+        batch, explanations = record.batch, (record.explanation, changed.explanation)
+        was, now, moved = places(record), places(changed), None
+        if was is not None and now is not None:
+            if isinstance(self.change, Change):
+                size = batch.x.shape[-2:] if batch.x.ndim == 4 else batch.x.shape[1:]
+                was = self.change.place(was, batch.index, draw, tuple(size))
+            gap = (now - was).double()
+            moved = torch.linalg.vector_norm(gap, dim=-1) if gap.ndim == 3 else gap.abs()
+        gate = (explanations[0].shown >= 0) & (gather(explanations[0].contribution, explanations[0].shown) > 0)
+        self.update(explanations[0].contribution, explanations[1].contribution, moved, gate, draw=draw)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The overlap and its read-outs; see the class."""
+        of = {name: getattr(self, name) / self.pairs for name in SETS}
+        return {name: value.mean() for name, value in of.items()} | {
+            "displacement": self.moved / self.placed,
+            "draws": torch.tensor(self.draws, device=self.device),
+            "spread": of["overlap"].std(correction=0),
+            "support": self.samples,
+        }
+
+
+def overlap(one: Tensor, two: Tensor, top: int) -> Tensor:
+    """Jaccard overlap ``(b,)`` of the ``top`` largest entries above 0 of the rows of two ``(b, u)``; 1 if none are."""
+    sets = []
+    for x in (one, two):
+        first = x.argsort(dim=1, descending=True, stable=True)[:, :top]
+        sets.append(torch.zeros_like(x, dtype=torch.bool).scatter_(1, first, True) & (x > 0))
+    both, either = (sets[0] & sets[1]).sum(1), (sets[0] | sets[1]).sum(1)
+    return torch.where(either > 0, both.double() / either.clamp_min(1), 1)
+
+
+def agreement(one: Tensor, two: Tensor) -> Tensor:
+    """Spearman's correlation ``(b,)`` of the rows of two ``(b, u)``; 1 where both are constant, 0 where one is."""
+    flat = [(x == x[:, :1]).all(1) for x in (one, two)]
+    return torch.where(flat[0] | flat[1], (flat[0] & flat[1]).double(), spearman(one, two))
+
+
+def cosine(one: Tensor, two: Tensor) -> Tensor:
+    """Cosine ``(b,)`` of the rows of two ``(b, u)``; 1 where both are zero, 0 where one is."""
+    scaled = [x / x.abs().amax(1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny) for x in (one, two)]
+    zero = [~x.any(1) for x in scaled]
+    value = (scaled[0] * scaled[1]).sum(1) / (scaled[0].square().sum(1) * scaled[1].square().sum(1)).sqrt()
+    return torch.where(zero[0] | zero[1], (zero[0] & zero[1]).double(), value)
+
+
+def places(record: Record) -> Tensor | None:
+    """Return locations of shown units: centers of pixels ``(b, k, 2)``, or tokens ``(b, k)``; None without."""
+    where, x = record.explanation.where, record.batch.x
+    if where is not None and where.ndim == 4 and x.ndim == 4:
+        return (peak(where, record.size) if record.peaks is None else record.peaks) + 0.5
+    return where.argmax(-1) if where is not None and where.ndim == 3 and not x.is_floating_point() else None

@@ -1,0 +1,1 @@
+"""Changes of an input under which an explanation should be stable."""

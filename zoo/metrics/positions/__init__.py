@@ -1,0 +1,1 @@
+"""Scores of units at positions of sequences with known properties."""

@@ -1,0 +1,1 @@
+"""Scores of how many units an explanation needs."""

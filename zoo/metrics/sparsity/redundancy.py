@@ -1,0 +1,97 @@
+"""Redundancy: how many units of a vocabulary duplicate others?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.registry import register
+
+
+@register
+class Redundancy(Score):
+    """Share of units that duplicate an earlier one: the vocabulary could be smaller.
+
+    Two units are duplicates if their contributions to the true class, over all inputs, differ by at most ``TOLERANCE``
+    of their own size (root mean squares), or correlate above ``correlation``. The second counts only if both contribute
+    to at least ``support`` inputs, since few inputs correlate by chance. Units that never contribute (the ``dead`` of
+    ``EffectiveUnits``) duplicate nothing. Vocabularies above ``LARGEST`` units have no value: the products of all
+    pairs would not fit into memory.
+
+    Further read-outs: ``equal`` share of units that repeat one within the tolerance. Per unit: ``unit/repeats`` the
+    first unit that it repeats, -1 for none.
+
+    Args:
+        num_units: u.
+        correlation: above which two units are duplicates.
+        support: least number of inputs behind a correlation.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    title = "Redundancy"
+    meaning = "share of units whose contributions duplicate those of an earlier unit"
+    unit_readouts = {"repeats": "first unit that it duplicates"}
+    requires = frozenset({"units"})
+    protocol = "zoo-duplicates-v1"
+    higher_is_better = False
+    TOLERANCE, LARGEST = 1e-6, 4096
+    used: Tensor
+    total: Tensor
+    product: Tensor
+
+    def __init__(self, num_units: int, *, correlation: float = 0.999, support: int = 10) -> None:
+        super().__init__()
+        self.num_units, self.support = count("num_units", num_units), count("support", support)
+        self.correlation = fraction("correlation", correlation)
+        self.protocol = self._variant(type(self).protocol, correlation=self.correlation, support=self.support)
+        width = num_units if num_units <= self.LARGEST else 0
+        self.why = f"more than {self.LARGEST} units" if width == 0 else ""
+        self._sum("used", width)
+        self._sum("total", width, dtype=torch.float64)
+        self._sum("product", width, width, dtype=torch.float64)
+
+    def update(self, contribution: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            contribution: ``(b, u)`` what each unit adds to the answer.
+
+        Raises:
+            ValueError: if the shape does not fit.
+        """
+        expect("contribution", contribution, None, self.num_units)
+        if self.num_units > self.LARGEST:
+            return
+        found = contribution.detach().to(self.device).double()
+        self.used, self.total = self.used + (found != 0).sum(0), self.total + found.sum(0)
+        self.product = self.product + found.T @ found
+        self.samples = self.samples + len(found)
+
+    def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
+        """Add the samples of a record."""
+        self.update(record.explanation.contribution)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The share and its read-outs; see the class."""
+        if self.num_units > self.LARGEST:
+            return {"duplicate": torch.tensor(torch.nan), "support": self.samples}
+        n, live = self.samples.double(), self.used > 0
+        mean, square = self.total / n, self.product / n
+        power = square.diagonal()
+        sizes = power[:, None] + power
+        equal = sizes - 2 * square <= self.TOLERANCE**2 * sizes
+        around = square - mean[:, None] * mean
+        spread = torch.where(around.diagonal() > 1e-9 * power, around.diagonal(), torch.inf).sqrt()
+        known = (self.used >= self.support) & spread.isfinite()
+        alike = (around / (spread[:, None] * spread) > self.correlation) & known[:, None] & known
+        pairs = (live[:, None] & live).tril(-1)
+        repeats = (equal | alike) & pairs
+        return {
+            "duplicate": torch.where(n > 0, repeats.any(1).double().mean(), torch.nan),
+            "equal": torch.where(n > 0, (equal & pairs).any(1).double().mean(), torch.nan),
+            "support": self.samples,
+            "unit/repeats": torch.where(repeats.any(1), repeats.int().argmax(1), -1),
+        }

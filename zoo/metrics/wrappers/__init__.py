@@ -1,0 +1,1 @@
+"""Wrappers that add confidence intervals or chance levels to a score."""

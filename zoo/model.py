@@ -1,0 +1,304 @@
+"""The base class of all models: the contract of explanations, and a training step that a phase configures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
+
+from zoo.batch import Batch
+from zoo.explanation import Explanation, Units
+from zoo.paths import did_you_mean
+from zoo.phase import Phase
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+class SelfExplaining(pl.LightningModule, ABC):
+    """A model that explains its own predictions.
+
+    Five promises, tested for every registered model: ``explain(x).logits`` is ``forward(x)``; exact contributions and
+    ``base`` sum to ``logits[target]``; ``explain(x, target=y)`` explains y; eval mode is deterministic, independent of
+    the rest of the batch and changes no state; shapes are checked at construction.
+
+    A family defines ``encode`` (inputs to state) and ``decide`` (state to logits); predictions and interventions follow
+    from these two. What a family offers beyond this contract is a capability: see ``zoo.capabilities``.
+
+    Attributes:
+        name: under which the class is registered.
+        terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase sets another.
+        input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 after their end.
+        config: the run config of the checkpoint; only of a loaded model.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("bilinear_mlp", num_classes=3, input_shape=[4], width=8).eval()
+        >>> x = torch.ones(2, 4)
+        >>> model(x).shape, model.intervene(x, {0: 0.0}).shape
+        (torch.Size([2, 3]), torch.Size([2, 3]))
+    """
+
+    registered_as: ClassVar[str] = "model"
+    name: ClassVar[str]
+    input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
+    terms: ClassVar[tuple[str, ...]] = ("task",)
+    config: dict[str, Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.phase = Phase()
+
+    # The contract.
+
+    @property
+    @abstractmethod
+    def units(self) -> Units:
+        """The vocabulary of units."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Any:
+        """Compute the state that the logits depend on, up to where units can be set.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+
+        Returns:
+            A tensor or a tuple of tensors, each with leading dimension b.
+        """
+
+    @abstractmethod
+    def decide(self, state: Any, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """Compute logits from the state of ``encode``, with the strengths of some units set.
+
+        Args:
+            state: of b inputs.
+            mask: ``(..., b, u)`` bool, units whose strength is set rather than computed; None for none.
+            value: ``(..., b, u)`` their strengths; read only where ``mask`` is true, and may be NaN elsewhere.
+
+        Returns:
+            ``(..., b, c)``
+        """
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits ``(b, c)`` of inputs ``x``."""
+        return self.decide(self.encode(x))
+
+    @abstractmethod
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Explain the forward pass over ``x``.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            target: ``(b,)`` classes to explain; None for the predicted ones.
+            shown: how many units to show, or their ``(b, k)`` ids (-1 pads).
+        """
+
+    @abstractmethod
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """Return what a phase can train, by name; together all parameters."""
+
+    def part_of(self, key: str) -> str:
+        """Return the name of the trainable part that a tensor of the state dict belongs to."""
+        return key.split(".", 1)[0]
+
+    def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
+        """Take the size of the vocabulary, where training can change it, from a ``state`` about to be loaded."""
+
+    def convert_state(self, state: Mapping[str, Tensor], source: SelfExplaining) -> Mapping[str, Tensor]:
+        """Convert tensors of a ``source`` model of another family to those of this family.
+
+        Raises:
+            ValueError: if the converted model would not compute the same.
+        """
+        return state
+
+    @abstractmethod
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Return unweighted loss terms by name, ``task`` first; terms of weight 0 may be left out."""
+
+    def intervene(self, x: Tensor, values: Mapping[int, float] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the logits ``(b, c)`` with the strengths of some units set.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            values: ``{unit id: strength}`` for all inputs, or strengths ``(b, u)``.
+            mask: ``(b, u)`` bool, which entries of a tensor of ``values`` are set; one row for each input.
+
+        Raises:
+            ValueError: if an id is not in the vocabulary, or shape or type of ``values`` and ``mask`` do not fit.
+        """
+        shape = (len(x), len(self.units))
+        if isinstance(values, Mapping):
+            if mask is not None:
+                raise ValueError("mask is given with a mapping; expected a mask only with a tensor of values")
+            values, mask = self._as_tensors(values, x)
+        if mask is None or mask.dtype != torch.bool or mask.shape != shape or values.shape != shape:
+            actual = "none" if mask is None else f"{tuple(mask.shape)} {mask.dtype}"
+            raise ValueError(f"values are {tuple(values.shape)}, mask is {actual}; expected {shape} both, mask bool")
+        return self.decide(self.encode(x), mask, values)
+
+    def _as_tensors(self, values: Mapping[int, float], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Strengths and mask ``(b, u)`` of ``{unit id: strength}`` for all inputs ``x``."""
+        self.check_values(values)
+        shape = (len(x), len(self.units))
+        ids = torch.tensor(list(values), dtype=torch.int64, device=x.device)
+        dtype = x.dtype
+        if not dtype.is_floating_point and isinstance(self.dtype, torch.dtype):  # inputs are tokens
+            dtype = self.dtype
+        strengths = torch.zeros(shape, dtype=dtype, device=x.device)
+        strengths[:, ids] = torch.tensor(list(values.values()), dtype=dtype, device=x.device)
+        mask = torch.zeros(shape, dtype=torch.bool, device=x.device)
+        mask[:, ids] = True
+        return strengths, mask
+
+    # Helpers for families.
+
+    def resolve_target(self, logits: Tensor, target: Tensor | None) -> Tensor:
+        """Return the classes ``(b,)`` to explain: ``target``, checked, or the predicted ones."""
+        if target is None:
+            return logits.argmax(1)
+        target = torch.as_tensor(target, device=logits.device)
+        if target.shape != logits.shape[:1] or target.is_floating_point():
+            raise ValueError(
+                f"target is {tuple(target.shape)} {target.dtype}; expected ({len(logits)},) integer classes"
+            )
+        if bool(((target < 0) | (target >= logits.shape[1])).any()):
+            raise ValueError(f"target has class {target.min()} to {target.max()}; expected 0 to {logits.shape[1] - 1}")
+        return target.long()
+
+    def resolve_shown(self, contribution: Tensor, shown: int | Tensor) -> Tensor:
+        """Return the ids ``(b, k)`` of the units to show: as given, or the largest by absolute contribution."""
+        if isinstance(shown, int):
+            if shown < 0:
+                raise ValueError(f"shown is {shown}; expected how many units to show, 0 or more")
+            return contribution.abs().topk(min(shown, contribution.shape[1]), dim=1).indices
+        shown = torch.as_tensor(shown, device=contribution.device)
+        is_integer = not shown.is_floating_point() and shown.dtype != torch.bool
+        if shown.ndim != 2 or len(shown) != len(contribution) or not is_integer:
+            raise ValueError(
+                f"shown is {tuple(shown.shape)} {shown.dtype}; expected ({len(contribution)}, k) integer unit ids"
+            )
+        if shown.numel() and int(shown.min()) < -1:
+            raise ValueError(f"shown has unit {int(shown.min())}; expected ids from 0, or -1 for padding")
+        if shown.numel() and int(shown.max()) >= contribution.shape[1]:
+            raise ValueError(f"shown has unit {int(shown.max())}; the vocabulary has {contribution.shape[1]} units")
+        return shown.long()
+
+    def check_values(self, values: Mapping[int, float]) -> None:
+        """Raise ValueError for interventions on units outside the vocabulary."""
+        for unit in values:
+            if not 0 <= unit < len(self.units):
+                raise ValueError(f"unit {unit} is not in the vocabulary; expected 0 to {len(self.units) - 1}")
+
+    # Training: one phase at a time, one Trainer.fit each.
+
+    def configure_phase(self, phase: Phase) -> None:
+        """Set the phase: which parts are trained, at which learning rates and with which loss weights.
+
+        Raises:
+            ValueError: if the phase names an unknown part or term; the message names the nearest.
+        """
+        for names, known, what in (
+            (phase.lr, list(self.trainable_parts()), "part"),
+            (phase.loss, list(self.terms), "loss term"),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(
+                        f"{self.name} has no {what} {name!r}{did_you_mean(name, known)} (has: {', '.join(known)})"
+                    )
+        self.phase = phase
+        for name, part in self.trainable_parts().items():
+            for parameter in _parameters(part):
+                parameter.requires_grad_(name in phase.lr)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SelfExplaining:
+        """Set training mode; frozen parts stay in eval mode, so that their running statistics are frozen too."""
+        super().train(mode)
+        for name, part in self.trainable_parts().items() if mode else ():
+            if isinstance(part, nn.Module) and self.phase.lr and name not in self.phase.lr:
+                part.eval()
+        return self
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the weighted sum of the loss terms; every term is logged."""
+        weights = {t: float(t == "task") for t in self.terms} | dict(self.phase.loss)
+        terms = self.loss(batch, weights)
+        total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
+        size = len(batch)
+        logged = {f"train/{t}": v.detach() for t, v in terms.items()}
+        self.log_dict(logged, on_step=True, on_epoch=False, batch_size=size)
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=size)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the task accuracy."""
+        accuracy = (self(batch.x).argmax(1) == batch.y).float().mean()
+        self.log("val/accuracy", accuracy, prog_bar=True, batch_size=len(batch), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and the schedule, one parameter group for each part of the phase."""
+        p = self.phase
+        groups = [
+            {"params": _parameters(part), "lr": p.lr[name], "name": name}
+            for name, part in self.trainable_parts().items()
+            if name in p.lr
+        ]
+        if p.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, weight_decay=p.weight_decay, momentum=0.9)
+        else:
+            optimizer = OPTIMIZERS[p.optimizer](groups, weight_decay=p.weight_decay)
+        if p.schedule == "constant":
+            return optimizer
+        if p.schedule == "step":
+            return [optimizer], [StepLR(optimizer, p.every, p.gamma)]
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        return [optimizer], [{"scheduler": CosineAnnealingLR(optimizer, steps), "interval": "step"}]
+
+
+def in_order(rows: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Concatenate per-batch tensors of a whole split in the split's order, gathered over ranks.
+
+    Args:
+        rows: for each batch a tuple of tensors with leading dimension b, the last one ``Batch.index``.
+
+    Returns:
+        The concatenated tensors, without the index.
+
+    Example:
+        >>> in_order([(torch.tensor([5.0, 6.0]), torch.tensor([1, 0]))])[0].tolist()
+        [6.0, 5.0]
+    """
+    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        columns = [_gather_rows(column) for column in columns]
+    order = columns[-1].argsort(stable=True)
+    return tuple(column[order] for column in columns[:-1])
+
+
+def _gather_rows(mine: Tensor) -> Tensor:
+    """Concatenate the rows of all ranks, whose numbers of rows may differ."""
+    size = torch.tensor([len(mine)], device=mine.device)
+    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, size)
+    largest = int(max(sizes))
+    padded = torch.cat([mine, mine.new_zeros(largest - len(mine), *mine.shape[1:])]).contiguous()
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    return torch.cat([p[: int(n)] for p, n in zip(parts, sizes, strict=True)])
+
+
+def _parameters(part: nn.Module | nn.Parameter) -> list[nn.Parameter]:
+    return [part] if isinstance(part, nn.Parameter) else list(part.parameters())

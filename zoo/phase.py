@@ -1,0 +1,61 @@
+"""One stage of training: trained parts, learning rates, loss weights, and the methods called afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+
+@dataclass
+class Phase:
+    """One stage of training: one ``Trainer.fit`` or none, then methods of the model.
+
+    Attributes:
+        epochs: passes over the training split; 0 for a phase that only calls methods.
+        lr: learning rate by name of a part (``model.trainable_parts()``); parts not named are frozen, in eval mode.
+        loss: weight by name of a loss term (``model.terms``); terms not named keep weight 1 for ``task``, 0 otherwise.
+        optimizer: adam, adamw or sgd (momentum 0.9).
+        weight_decay: of the optimizer.
+        schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
+        clip: largest gradient norm; null for none.
+        cache: with a frozen backbone, number of augmented passes whose features are kept in memory to train on.
+        then: methods of the model to call afterwards, in order: a name, or names with their arguments.
+
+    Example:
+        >>> Phase(epochs=2, lr={"head": 1e-3}).optimizer
+        'adam'
+    """
+
+    epochs: int = 0
+    lr: dict[str, float] = field(default_factory=dict)
+    loss: dict[str, float] = field(default_factory=dict)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    every: int = 5
+    gamma: float = 0.1
+    clip: float | None = None
+    cache: int = 0
+    then: Any = None
+
+
+def methods(then: Any) -> dict[str, dict[str, Any]]:
+    """Return the ``then`` of a phase as method name -> keyword arguments.
+
+    Raises:
+        ValueError: if it is neither a name nor a mapping of names.
+
+    Example:
+        >>> methods({"fit_head": {"l1": 1e-4}, "prune": None})
+        {'fit_head': {'l1': 0.0001}, 'prune': {}}
+    """
+    if then is None:
+        return {}
+    if isinstance(then, str):
+        return {then: {}}
+    value = OmegaConf.to_container(then) if OmegaConf.is_config(then) else then
+    if isinstance(value, dict) and all(v is None or isinstance(v, dict) for v in value.values()):
+        return {str(name): dict(args or {}) for name, args in value.items()}
+    raise ValueError(f"then is {value!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")

@@ -1,0 +1,1 @@
+"""Report pages and pictures, made from values: explanations, scores, texts. Nothing here reads models or data."""

@@ -1,0 +1,182 @@
+"""What a page shows: one object, filled by whoever writes the page and read by every panel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from zoo.explanation import Explanation, Units
+from zoo.reporting.chart import Chart
+from zoo.reporting.glossary import Noun, noun
+from zoo.reporting.unit_source import Source
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the score table.
+
+    Attributes:
+        name: title of the score.
+        value: already formatted, or ``n/a: reason``.
+        protocol: id of the exact definition; only scores with one protocol id can be compared.
+        note: one line that says what the score means.
+    """
+
+    name: str
+    value: str
+    protocol: str
+    note: str = ""
+
+    @property
+    def applies(self) -> bool:
+        """Whether there is a value."""
+        return not self.value.startswith("n/a")
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """One unit and its per-unit scores, in a list that begins with the lowest.
+
+    Attributes:
+        name: of the unit.
+        owner: the class that it belongs to; empty if it belongs to none.
+        source: where it came from, or its template.
+        values: one formatted value for each per-unit score, in one order for all rows; empty where it has none.
+    """
+
+    name: str
+    owner: str
+    source: Source | None
+    values: Sequence[str]
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One intervention on a unit or a group of units, and the answer after it.
+
+    Attributes:
+        name: of what was set; empty for the answer before any intervention.
+        before: the strength that the model computed.
+        after: the strength that was set.
+        answer: the class of the largest logit after it.
+        chance: probability of that class, formatted.
+        old: logit of the class that was predicted before any intervention.
+        new: logit of the class that is predicted after the last one.
+    """
+
+    name: str
+    before: str
+    after: str
+    answer: str
+    chance: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """Everything that the panels of a page read. b inputs, c classes, t tokens.
+
+    Attributes:
+        title: heading of the page.
+        explanations: of the same b inputs. The first is shown in full; another one, such as that of the true class, is
+            shown folded wherever it explains another class.
+        class_names: c names.
+        lead: one sentence under the title.
+        pictures: ``(b, 3, s, s)`` in 0..1, the inputs before normalization; None where inputs are no pictures.
+        tokens: for each input the texts of its t tokens; None where inputs are no texts.
+        feature_values: for each input that is a row of a table, names and values.
+        truth: ``(b,)`` true classes, if known.
+        sources: where units came from, by unit id; units without an entry are shown without a picture.
+        notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colors them.
+        traces: for each input the intermediate values by name, one for each position.
+        class_sums: for each input what each active unit adds to each class, the last row the sum.
+        scores: the score table.
+        charts: curves to draw under the scores.
+        units: the units with the lowest per-unit scores, lowest first.
+        unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
+        steps: interventions one after another, and the answer after each; of the only input.
+        facts: model, data, command, versions, hardware, in the order in which they are shown.
+        index: the input that a panel of an input draws; None outside of inputs.
+
+    Raises:
+        ValueError: if there is no explanation, or a field does not fit the number of inputs or classes.
+
+    Example:
+        >>> import torch
+        >>> from zoo.explanation import Explanation, Units
+        >>> none = torch.zeros(1, 0)
+        >>> explanation = Explanation(
+        ...     Units("none", []), torch.tensor([[0.0, 1.0]]), torch.tensor([1]), none, none, torch.ones(1), none.long()
+        ... )
+        >>> PageContext("A page", [explanation], ["cat", "dog"]).count
+        1
+    """
+
+    title: str
+    explanations: Sequence[Explanation]
+    class_names: Sequence[str]
+    lead: str = ""
+    pictures: Tensor | None = None
+    tokens: Sequence[Sequence[str]] | None = None
+    feature_values: Sequence[Sequence[tuple[str, str]]] = ()
+    truth: Tensor | None = None
+    sources: Mapping[int, Source] = field(default_factory=dict)
+    notes: Sequence[Mapping[int, str]] = ()
+    traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = ()
+    class_sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = ()
+    scores: Sequence[ScoreRow] = ()
+    charts: Sequence[Chart] = ()
+    units: Sequence[UnitRow] = ()
+    unit_scores: Sequence[str] = ()
+    steps: Sequence[StepRow] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    index: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.explanations:
+            raise ValueError("page: there is no explanation; expected one of the inputs, or several of the same inputs")
+        b, c = self.explanations[0].logits.shape
+        for name, count, expected in (
+            *(("explanations", len(explanation), b) for explanation in self.explanations),
+            ("pictures", b if self.pictures is None else len(self.pictures), b),
+            ("truth", b if self.truth is None else len(self.truth), b),
+            ("class_names", len(self.class_names), c),
+            ("tokens", b if self.tokens is None else len(self.tokens), b),
+            *((name, len(getattr(self, name)) or b, b) for name in ("notes", "feature_values", "traces", "class_sums")),
+        ):
+            if count != expected:
+                raise ValueError(f"page: {name} has {count} entries; expected {expected} to fit the explanation")
+
+    @property
+    def explanation(self) -> Explanation:
+        """The explanation that is shown in full."""
+        return self.explanations[0]
+
+    @property
+    def vocabulary(self) -> Units:
+        """The units of the model."""
+        return self.explanation.units
+
+    @property
+    def noun(self) -> Noun:
+        """What one unit, and several, are called."""
+        return noun(self.vocabulary.kind)
+
+    @property
+    def count(self) -> int:
+        """Number of inputs."""
+        return len(self.explanation)
+
+    @property
+    def input_index(self) -> int:
+        """The input that a panel of an input draws.
+
+        Raises:
+            ValueError: outside of inputs.
+        """
+        if self.index is None:
+            raise ValueError("page: a panel of an input is drawn outside of inputs; set its region to 'page'")
+        return self.index

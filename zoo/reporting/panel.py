@@ -1,0 +1,87 @@
+"""The base class of panels, and how their HTML is made."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from zoo.registry import PANELS
+from zoo.reporting.context import PageContext
+
+ASSETS = Path(__file__).parent / "assets"
+Region = Literal["page", "head", "input"]
+
+
+class Panel(ABC):
+    """One section of a page.
+
+    A panel is one file with one class decorated with ``@register``. Other packages add theirs with an entry point of
+    the group ``zoo.panels``. Its template and style, ``<file>.html`` and ``<file>.css``, may lie beside the file.
+
+    Attributes:
+        order: panels of one region are drawn by rising order.
+        region: ``page`` for a section of the page, ``head`` for a part of the head of each input, ``input`` for a part
+            of each input below its head.
+
+    Example:
+        >>> from zoo.reporting.panel import Panel
+        >>> class Greeting(Panel):  # decorated with @register, in a file of its own
+        ...     order = 70
+        ...
+        ...     def applies(self, context):
+        ...         return bool(context.lead)
+        ...
+        ...     def render(self, context):
+        ...         return Markup("<section>{}</section>").format(context.lead)
+    """
+
+    registered_as: ClassVar[str] = "panel"
+    name: ClassVar[str]
+    order: ClassVar[int] = 100
+    region: ClassVar[Region] = "page"
+
+    @abstractmethod
+    def applies(self, context: PageContext) -> bool:
+        """Return whether there is anything to show."""
+
+    @abstractmethod
+    def render(self, context: PageContext) -> str:
+        """Return the panel as HTML. Texts from data must be escaped, as ``fill`` does."""
+
+    def fill(self, **values: Any) -> str:
+        """Return the template beside the panel's file, filled in; values are escaped unless they are ``Markup``."""
+        file = Path(inspect.getfile(type(self)))
+        return fill(file.with_suffix(".html"), **values)
+
+    def style(self) -> str:
+        """Return the style sheet beside the panel's file; empty if there is none."""
+        file = Path(inspect.getfile(type(self))).with_suffix(".css")
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def fill(file: Path, **values: Any) -> Markup:
+    """Return a template, filled in and escaped; it may include and import what lies beside it or in ``assets``."""
+    return Markup(_environment(file.parent).get_template(file.name).render(**values))
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    loader = FileSystemLoader([folder, ASSETS])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def panels(region: Region | None = None) -> list[Panel]:
+    """Return all panels of a region by their order; None for all regions."""
+    every = [cls() for cls in PANELS.all().values() if region in (None, cls.region)]
+    return sorted(every, key=lambda panel: (panel.order, panel.name))
+
+
+def render(region: Region, context: PageContext) -> list[Markup]:
+    """Return the panels of a region that apply, as HTML."""
+    return [Markup(panel.render(context)) for panel in panels(region) if panel.applies(context)]

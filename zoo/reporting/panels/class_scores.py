@@ -1,0 +1,40 @@
+"""The logits and probabilities of the leading classes."""
+
+from __future__ import annotations
+
+from zoo.registry import register
+from zoo.reporting.context import PageContext
+from zoo.reporting.numbers import input_digits, percent, show, spread, whole
+from zoo.reporting.panel import Panel
+
+CLASSES = 5  # classes whose logits are drawn
+
+
+@register
+class ClassScores(Panel):
+    """A bar for each of the classes with the largest logits."""
+
+    order = 50
+    region = "head"
+
+    def applies(self, context: PageContext) -> bool:
+        """Return True."""
+        return True
+
+    def render(self, context: PageContext) -> str:
+        """Return the table of classes."""
+        i = context.input_index
+        logits = context.explanation.logits[i].double()
+        probabilities = logits.softmax(0).tolist()
+        largest: list[int] = logits.topk(min(CLASSES, len(logits))).indices.tolist()
+        digits = input_digits(context.explanations, i)
+        rows = [
+            {
+                "name": context.class_names[c],
+                "bar": bar,
+                "logit": show(whole(logits[c].item(), digits), digits),
+                "probability": percent(probabilities[c]),
+            }
+            for c, bar in zip(largest, spread(logits[largest].tolist()), strict=True)
+        ]
+        return self.fill(rows=rows)

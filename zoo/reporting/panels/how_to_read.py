@@ -1,0 +1,31 @@
+"""How to read the page: what the units are, what colors, bars and sums mean."""
+
+from __future__ import annotations
+
+from zoo.registry import register
+from zoo.reporting.context import PageContext
+from zoo.reporting.panel import Panel
+
+
+@register
+class HowToRead(Panel):
+    """An introduction for a reader who has never seen such a page; begins with ``Units.describe``."""
+
+    order = 10
+
+    def applies(self, context: PageContext) -> bool:
+        """Return True."""
+        return True
+
+    def render(self, context: PageContext) -> str:
+        """Return the introduction."""
+        units, located = context.vocabulary, context.explanation.where is not None
+        return self.fill(
+            has_units=len(units) > 0,
+            describe=units.describe,
+            noun=context.noun,
+            pictures=located and context.pictures is not None,
+            texts=located and context.tokens is not None,
+            signed=units.signed,
+            binary=units.binary,
+        )

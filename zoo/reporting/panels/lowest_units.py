@@ -1,0 +1,25 @@
+"""The units with the lowest per-unit scores."""
+
+from __future__ import annotations
+
+from zoo.registry import register
+from zoo.reporting import heatmap
+from zoo.reporting.context import PageContext
+from zoo.reporting.panel import Panel
+from zoo.reporting.unit_source import unit_picture
+
+
+@register
+class LowestUnits(Panel):
+    """A table of units, lowest mean score first, with their pictures."""
+
+    order = 80
+
+    def applies(self, context: PageContext) -> bool:
+        """Return whether units were ranked."""
+        return bool(context.units)
+
+    def render(self, context: PageContext) -> str:
+        """Return the table."""
+        rows = [(row, heatmap.data_uri(unit_picture(row.source)) if row.source else None) for row in context.units]
+        return self.fill(units=rows, unit_scores=context.unit_scores, noun=context.noun)

@@ -1,0 +1,34 @@
+"""All inputs of the page at a glance, each with its answer and a link."""
+
+from __future__ import annotations
+
+from zoo.registry import register
+from zoo.reporting import heatmap
+from zoo.reporting.context import PageContext
+from zoo.reporting.panel import Panel
+
+
+@register
+class Overview(Panel):
+    """Small pictures of the inputs with their answers; correct and wrong ones are marked."""
+
+    order = 20
+
+    def applies(self, context: PageContext) -> bool:
+        """Return whether there are several inputs."""
+        return context.count > 1
+
+    def render(self, context: PageContext) -> str:
+        """Return the list of inputs."""
+        rows = []
+        for i, answer in enumerate(context.explanation.logits.argmax(1).tolist()):
+            row = {
+                "number": i + 1,
+                "answer": context.class_names[answer],
+                "correct": None if context.truth is None else int(context.truth[i]) == answer,
+                "picture": None,
+            }
+            if context.pictures is not None:
+                row["picture"] = heatmap.data_uri(heatmap.image(context.pictures[i], side=64))
+            rows.append(row)
+        return self.fill(rows=rows)

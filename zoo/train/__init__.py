@@ -1,1 +1,0 @@
-"""Phases, what resumes them, and where their numbers are written."""

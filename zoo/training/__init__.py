@@ -1,0 +1,1 @@
+"""Training: phases, resumable checkpoints, loggers, cached features, checks before a run."""

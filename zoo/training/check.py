@@ -1,0 +1,98 @@
+"""Checks of a run before training begins."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from zoo.capabilities import HasExtraMetrics
+from zoo.data.base import Data
+from zoo.metrics.suite import check as check_scores
+from zoo.model import SelfExplaining
+from zoo.paths import did_you_mean
+from zoo.phase import Phase, methods
+
+MINIMUM = {"epochs": 0, "every": 1, "cache": 0, "weight_decay": 0, "gamma": 0}
+
+
+def check_run(model: SelfExplaining, data: Data, config: DictConfig) -> None:
+    """Check phases, suite of scores and input size of a run.
+
+    Raises:
+        ValueError: naming the mistake and the nearest valid name.
+    """
+    check_phases(model, config)
+    check_scores(config.suite)
+    model.eval()
+    shape = tuple(model.hparams.get("input_shape") or data.input_shape)
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, *shape, dtype=torch.int64 if model.input_kind == "tokens" else None))
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        sides = " x ".join(map(str, shape[1:] or shape))
+        what = f"images of {sides} (data.size)" if len(shape) == 3 else f"rows of {sides} {model.input_kind}"
+        raise ValueError(f"{model.name} cannot take {what}: {reason}") from error
+
+
+def check_phases(model: SelfExplaining, config: DictConfig) -> None:
+    """Check parts, loss terms, methods and their arguments, and ranges of numbers.
+
+    Raises:
+        ValueError: naming phase, name and the nearest valid one.
+    """
+    trainer = config.trainer
+    for key in ("devices", "save_every"):
+        if trainer[key] is not None and trainer[key] < 1:
+            raise ValueError(f"trainer.{key} is {trainer[key]}; expected 1 or more")
+    cached = [f"phases.{n}.cache" for n, p in config.phases.items() if p.cache]
+    for key in [*cached, *(f"trainer.{k}" for k in ("compile", "channels_last") if trainer[k])]:
+        if "backbone" not in model.trainable_parts():
+            raise ValueError(f"{key} needs the part 'backbone', which {model.name} does not have")
+    for name, phase in config.phases.items():
+        try:
+            _check_phase(model, OmegaConf.to_object(phase))
+        except ValueError as error:
+            raise ValueError(f"phases.{name}: {error}") from error
+    model.configure_phase(Phase())
+
+
+def _check_phase(model: SelfExplaining, phase: Any) -> None:
+    for key, minimum in MINIMUM.items():
+        if getattr(phase, key) < minimum:
+            raise ValueError(f"{key} is {getattr(phase, key)}; expected {minimum} or more")
+    for part, rate in phase.lr.items():
+        if rate < 0:
+            raise ValueError(f"lr.{part} is {rate}; expected 0 or more")
+    model.configure_phase(phase)
+    if phase.epochs and not phase.lr:
+        raise ValueError(f"epochs is {phase.epochs} and lr names no part; expected at least one part to train")
+    if phase.cache and "backbone" in phase.lr:
+        raise ValueError("cache is set and lr trains the backbone; expected a frozen backbone")
+    for method, args in methods(phase.then).items():
+        known = _methods(model)
+        if method not in known:
+            raise ValueError(
+                f"{model.name} has no method {method!r}{did_you_mean(method, known)} (has: {', '.join(known)})"
+            )
+        accepted = dict(list(inspect.signature(getattr(model, method)).parameters.items())[1:])
+        for arg, value in args.items():
+            if arg not in accepted:
+                near = did_you_mean(arg, list(accepted))
+                raise ValueError(f"{method} takes no {arg!r}{near} (takes: {', '.join(accepted)})")
+            if isinstance(accepted[arg].default, (int, float)) and not isinstance(value, (int, float)):
+                raise ValueError(f"{method}.{arg} is {value!r}; expected a number")
+
+
+def _methods(model: SelfExplaining) -> list[str]:
+    """Public methods of the family whose first argument is a loader."""
+    inherited = {*dir(SelfExplaining), *dir(HasExtraMetrics)}
+    own = [n for n in dir(type(model)) if not n.startswith("_") and n not in inherited]
+    return [n for n in own if callable(getattr(type(model), n)) and _first(getattr(model, n)) == ["loader"]]
+
+
+def _first(method: Any) -> list[str]:
+    return list(inspect.signature(method).parameters)[:1]

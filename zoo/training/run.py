@@ -1,0 +1,196 @@
+"""The start of a run: its config, the model and data that it describes, and its folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from zoo import checkpoint
+from zoo import config as configs
+from zoo.capabilities import HasFixedShape, capability
+from zoo.data import create_data, data_class
+from zoo.data.base import Data
+from zoo.model import SelfExplaining
+from zoo.registry import create_model, model_class
+from zoo.training.check import check_run
+
+
+def classes(section: str, name: str) -> type:
+    """Return the class whose ``__init__`` types a section of a config."""
+    return model_class(name) if section == "model" else data_class(name)
+
+
+def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Read and check a config, see ``zoo.config.load``."""
+    return configs.load(name, overrides, classes=classes)
+
+
+def validate(name: str, overrides: Sequence[str] = ()) -> None:
+    """Check a config and everything that it names, without reading data or backbone weights.
+
+    Raises:
+        ValueError: the first mistake; the message names the key and the nearest valid one.
+    """
+    config = load_config(name, overrides)
+    check_run(*build(config, dry=True), config)
+
+
+FROM_DATA = ("concepts", "input_shape", "num_classes", "sequence")
+PLACEHOLDERS = {
+    "concepts": {"columns": {"this": None, "that": None}},
+    "input_shape": [4],
+    "num_classes": 4,
+    "sequence": {"tokens": ["this", "that"], "length": 4},
+}
+
+
+def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
+    """Return model and data of a config, the model initialized from the seed.
+
+    Arguments of the model that depend on the data (``FROM_DATA``) and are not set are filled in, in ``config`` too; so
+    are arguments of the data that are resolved by reading them, such as a vocabulary.
+
+    Args:
+        config: the run.
+        dry: read neither data nor weights from disk or hub; placeholders take their place.
+
+    Raises:
+        ValueError: if model and data do not fit each other.
+    """
+    _keep_vocabulary(config)
+    args = configs.plain(config)
+    data = create_data(**args["data"])
+    if not dry and args["model"]["num_classes"] not in (None, data.num_classes):
+        raise ValueError(
+            f"model.num_classes is {args['model']['num_classes']};"
+            f" {args['data']['name']} has {data.num_classes} classes: set model.num_classes={data.num_classes}"
+        )
+    for key, value in ({} if dry else data.resolved_args()).items():
+        OmegaConf.update(config.data, key, value, force_add=True)
+    for key in FROM_DATA:
+        if key in args["model"] and args["model"][key] is None:
+            shape_known = key == "input_shape" and capability(data, HasFixedShape) is not None
+            unread = dry and not shape_known  # images know their shape unread
+            args["model"][key] = _placeholder(config, key) if unread else _from_data(data, key)
+            if not dry:
+                OmegaConf.update(config.model, key, args["model"][key], force_add=True)
+    pl.seed_everything(config.seed, verbose=False)
+    model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
+    if config.finetune is not None and config.finetune.source:
+        checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
+    return model, data
+
+
+def _keep_vocabulary(config: DictConfig) -> None:
+    """Use the tokens of the checkpoint that a run starts from, if the run keeps their embedding."""
+    if config.finetune is None or not config.finetune.source or "embed" in config.finetune.replace:
+        return
+    source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
+    for key in ("tokenizer", "vocabulary", "merges"):
+        if key in config.data and key in source["data"]:
+            config.data[key] = source["data"][key]
+
+
+def _placeholder(config: DictConfig, key: str) -> Any:
+    """Value of an argument without reading data: that of the checkpoint that the run starts from, or a placeholder."""
+    if config.finetune is None or not config.finetune.source:
+        return PLACEHOLDERS[key]
+    source, _ = checkpoint.read(checkpoint.find(config.finetune.source))
+    return source["model"].get(key) or PLACEHOLDERS[key]
+
+
+def _from_data(data: Data, key: str) -> Any:
+    if key == "num_classes":
+        return data.num_classes
+    if key == "input_shape":
+        return list(data.input_shape)
+    if key == "sequence":
+        return None if data.sequence is None else {**data.sequence.to_config(), "classes": list(data.class_names)}
+    return None if data.concepts is None else data.concepts.to_config()
+
+
+RUN = ("config.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
+LATER = ("suite", "reference")  # keys that only matter after training
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only process of a run, or the first of several."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool) -> None:
+    """Create the run folder and write the config into it; only the first process of a run does so.
+
+    Raises:
+        ValueError: if the folder is not empty and neither ``resume`` nor ``overwrite`` is set; if the folder to be
+            overwritten is not a run; if the run to be resumed has another config: the message names the keys.
+    """
+    if not is_first_process() or int(os.environ.get("LOCAL_RANK", 0)) != 0:
+        return
+    file = out / "config.yaml"
+    names = [p.name for p in out.iterdir()] if out.is_dir() else []
+    if names and not (resume or overwrite):
+        raise ValueError(
+            f"{out} exists; add --resume to continue it, --overwrite to replace it, or choose another --out"
+        )
+    if names and not file.is_file():
+        raise ValueError(f"{out} is not a run folder (it has no config.yaml) and is not changed; choose another --out")
+    if names and resume:
+        differences = _different(OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file)))), config)
+        if differences:
+            raise ValueError(
+                f"{out} was started with another config ({', '.join(differences)}); --overwrite replaces it"
+            )
+    if names and overwrite and not resume:
+        foreign = [name for name in names if name not in RUN and not name.startswith(".")]
+        if foreign:
+            raise ValueError(
+                f"{out} holds {foreign[0]!r}, which is not part of a run; move it away or choose another --out"
+            )
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    configs.save(config, out / ".config.part")
+    os.replace(out / ".config.part", file)
+
+
+def _different(old: Any, new: Any) -> list[str]:
+    a, b = (dict(_leaves(configs.to_dict(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
+    keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in LATER]
+    return [f"{key}: {a.get(key)} there, {b.get(key)} now" for key in keys[:4]]
+
+
+def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(tree, Mapping):
+        return [(prefix.rstrip("."), tree)]
+    return [leaf for k, v in tree.items() for leaf in _leaves(v, f"{prefix}{k}.")]
+
+
+def data_of(config: DictConfig) -> Data:
+    """Return the data of a trained model's config, read with the tokens and classes of the model.
+
+    Raises:
+        ValueError: if the data have other tokens or classes.
+    """
+    args = configs.to_dict(config)
+    data = create_data(**args["data"])
+    if args["model"].get("sequence"):
+        data.check_compatible_with(args["model"]["sequence"])
+    return data
+
+
+def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining, DictConfig]:
+    """Return a trained model and its config, with overrides of ``data`` and ``trainer.accelerator``.
+
+    Raises:
+        ValueError: if there is no such checkpoint, or another key is overridden.
+    """
+    configs.check_trained_overrides(overrides)
+    model = checkpoint.load(name)
+    return model, configs.check(OmegaConf.create(model.config), overrides, where=name, classes=classes)
