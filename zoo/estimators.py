@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from zoo.layers.additive.fit import AdditiveFit, AdditiveSettings, fit_additive
+from zoo.layers.additive import AdditiveFit, AdditiveSettings, fit_additive
 
 
 class _AdditiveEstimator(BaseEstimator):

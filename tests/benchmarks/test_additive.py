@@ -27,7 +27,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from zoo.layers.additive.fit import AdditiveSettings, fit_additive
+from zoo.layers.additive import AdditiveSettings, fit_additive
 
 pytestmark = pytest.mark.benchmark
 TABLES = Path(os.environ.get("ZOO_DATA", "data")) / "tables"

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from zoo.layers.additive.bins import ColumnBins, choose_cuts, coarsen, fit_bins
+from zoo.layers.additive.binning import fit_bins
+from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.cuts import choose_cuts, coarsen
 
 
 def naive_bin(bins: ColumnBins, x) -> int:

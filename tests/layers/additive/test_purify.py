@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.layers.additive.bins import coarsen, fit_bins
+from zoo.layers.additive.binning import fit_bins
 from zoo.layers.additive.constraints import monotone_table
+from zoo.layers.additive.cuts import coarsen
 from zoo.layers.additive.purify import purify_pair
 from zoo.layers.additive.terms import AdditiveTables, Term, purify_terms
 

@@ -68,7 +68,7 @@ class AdditiveTables(torch.nn.Module):
         intercept: Score of an average row, shape (c,).
 
     Example:
-        >>> from zoo.layers.additive.bins import fit_bins
+        >>> from zoo.layers.additive.binning import fit_bins
         >>> axis = fit_bins("x", [0.0, 1.0])
         >>> term = Term((axis,), np.array([[0.0], [-1.0], [1.0], [0.0]]), axis.counts)
         >>> tables = AdditiveTables([term], np.array([0.5]))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import cho_factor, cho_solve
 
-from zoo.layers.additive.assemble import Assembly
-from zoo.layers.additive.losses import Loss
+from zoo.layers.additive.fitting.assemble import Assembly
+from zoo.layers.additive.fitting.losses import Loss
+from zoo.layers.additive.fitting.preconditioner import Preconditioner, conjugate_gradients
 
 JOINT_CELLS = 3000  # mains that are fitted; with their jumps up to twice as many share one dense block
 JOINT_ROWS = 60_000  # rows that estimate this block when there are more
@@ -31,51 +33,6 @@ class Solution:
     kkt: float
     objective: float
     steps: int
-
-
-class Preconditioner:
-    """Inverses of diagonal blocks of the Hessian: all mains with the intercept, and every pair.
-
-    Args:
-        problem: Problem whose blocks are inverted.
-        theta: Tables at which the Hessian is taken, shape (D + 1, c).
-    """
-
-    def __init__(self, problem: ConvexProblem, theta: np.ndarray) -> None:
-        outputs = problem.loss.mean_outputs(problem.design @ theta)
-        self.head = problem.blocks[0]
-        self.factors = [_factor(problem.hessian(outputs, k)) for k in range(problem.loss.classes)]
-        level = float(problem.loss.curvature(outputs).mean() / problem.loss.weights.mean())
-        blocks = list(zip(problem.blocks[1:], problem.pairs, strict=True))
-        self.groups = []
-        inverses = [(block, problem.block_inverse(k, level)) for block, k in blocks]
-        for size, dtype in sorted({(len(block), inverse.dtype.char) for block, inverse in inverses}):
-            group = [pair for pair in inverses if (len(pair[0]), pair[1].dtype.char) == (size, dtype)]
-            self.groups.append((np.stack([block for block, _ in group]), np.stack([inverse for _, inverse in group])))
-
-    def solve(self, vectors: np.ndarray) -> np.ndarray:
-        """Apply the inverse to a gradient, shape (D + 1, c)."""
-        result = np.empty_like(vectors)
-        for k, factor in enumerate(self.factors):
-            result[self.head, k] = cho_solve(factor, vectors[self.head, k], check_finite=False)
-        for cells, inverses in self.groups:
-            result[cells] = np.matmul(inverses, vectors[cells].astype(inverses.dtype))
-        return _symmetric(result)
-
-
-def _symmetric(vectors: np.ndarray) -> np.ndarray:
-    """Remove the mean over classes, which the loss of a softmax does not see and rounding would leave behind."""
-    return vectors - vectors.mean(1, keepdims=True) if vectors.shape[1] > 1 else vectors
-
-
-def _factor(hessian: np.ndarray):
-    jitter = 1e-11 * float(np.trace(hessian)) / len(hessian)
-    for _ in range(8):
-        try:
-            return cho_factor(hessian + jitter * np.identity(len(hessian)), lower=True, overwrite_a=True)
-        except np.linalg.LinAlgError:
-            jitter *= 100
-    raise ValueError("the Hessian is not positive definite; raise the ridge or drop columns that repeat each other")
 
 
 class ConvexProblem:
@@ -110,23 +67,13 @@ class ConvexProblem:
             np.arange(assembly.starts[k], assembly.starts[k + 1]) for k in range(first, len(assembly.cells))
         ]
         self.pairs = list(range(first, len(assembly.cells)))
-        self._joint_design: sp.csr_matrix | None = None
+        self._joint_design: Any = None  # a sparse matrix of the first block, made when first used
         self.set_strengths(strengths)
 
     def set_strengths(self, strengths: np.ndarray) -> None:
         """Replace the strengths of the penalty components, shape (components,)."""
         self.strengths = strengths
-        self.penalty = self.assembly.penalty(strengths)
-
-    def block_inverse(self, k: int, level: float) -> np.ndarray:
-        """Return the approximate inverse of the block of part k, shape (cells, cells); float32 for a pair."""
-        part = self.assembly.parts[k]
-        if part.role == "pair":
-            return part.inverse(float(self.strengths[int(np.flatnonzero(self.assembly.owners == k)[0])]), level)
-        low, high = self.assembly.starts[k], self.assembly.starts[k + 1]
-        block = self.penalty[low:high, low:high].toarray()
-        block[np.diag_indices_from(block)] += level * part.counts
-        return np.linalg.inv(block)
+        self.penalty: Any = self.assembly.penalty(strengths)
 
     def hessian(self, outputs: np.ndarray, k: int) -> np.ndarray:
         """Return the dense Hessian of the first block for class k; from every s-th row when there are many."""
@@ -139,6 +86,11 @@ class ConvexProblem:
         data = design.data * np.repeat(weights, np.diff(design.indptr))
         weighted = sp.csr_matrix((data, design.indices, design.indptr), design.shape)
         return (design.T @ weighted).toarray() + self.penalty[block][:, block].toarray()
+
+    def hessian_product(self, outputs: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Return the Hessian of the objective times a direction, shape (D + 1, c)."""
+        curved = self.loss.curvature_product(outputs, self.design @ direction)
+        return self.transposed @ curved + self.penalty @ direction
 
     def value(self, theta: np.ndarray, scores: np.ndarray) -> float:
         """Return the objective at given scores ``design @ theta``."""
@@ -172,7 +124,9 @@ class ConvexProblem:
             kkt = float(np.abs(gradient).max()) / self.total
             if kkt <= tolerance or step == max_steps:
                 break
-            direction, products = self._direction(outputs, gradient, preconditioner, min(0.1, kkt**0.5))
+            direction, products = conjugate_gradients(
+                partial(self.hessian_product, outputs), gradient, preconditioner, min(0.1, kkt**0.5)
+            )
             age += 1
             if products > STALE_PRODUCTS and age > 2:
                 preconditioner = Preconditioner(self, theta)
@@ -190,27 +144,3 @@ class ConvexProblem:
             scores = scores + length * change
             value = new_value
         return Solution(theta, kkt, value / self.total, step), preconditioner
-
-    def _direction(self, outputs, gradient, preconditioner, accuracy) -> tuple[np.ndarray, int]:
-        direction = np.zeros_like(gradient)
-        residual = -_symmetric(gradient)
-        target = accuracy * np.linalg.norm(gradient)
-        z = preconditioner.solve(residual)
-        search = z
-        energy = float(np.sum(residual * z))
-        count = 0
-        while count < 200 and energy > 0:
-            count += 1
-            product = (
-                self.transposed @ self.loss.curvature_product(outputs, self.design @ search) + self.penalty @ search
-            )
-            length = energy / float(np.sum(search * product))
-            direction = direction + length * search
-            residual = residual - length * product
-            if np.linalg.norm(residual) <= target:
-                break
-            z = preconditioner.solve(residual)
-            new_energy = float(np.sum(residual * z))
-            search = z + (new_energy / energy) * search
-            energy = new_energy
-        return direction, count

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo.layers.additive.assemble import Part
-from zoo.layers.additive.bins import ColumnBins, coarsen
-from zoo.layers.additive.losses import TASKS, Loss
+from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.cuts import coarsen
+from zoo.layers.additive.fitting.assemble import Part
+from zoo.layers.additive.fitting.losses import TASKS, Loss
 
 
 def prepare_target(
@@ -32,6 +33,22 @@ def prepare_target(
     if len(classes) < 2 or (task == "binary" and len(classes) > 2):
         raise ValueError(f"the target has {len(classes)} classes; expected {'2' if task == 'binary' else '2 or more'}")
     return codes, classes.tolist(), 0.0, 1.0
+
+
+def prepare_weights(weights: np.ndarray | None, target: np.ndarray, balanced: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row weights and those of the fit, in which balanced classes weigh equally, each of shape (n,).
+
+    Raises:
+        ValueError: The weights are not n finite numbers of 0 or more.
+    """
+    n = len(target)
+    rows = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if rows.shape != (n,) or not (np.isfinite(rows).all() and (rows >= 0).all()):
+        raise ValueError(f"weights have shape {rows.shape}; expected {n} finite numbers of 0 or more")
+    if not balanced:
+        return rows, rows
+    share = np.bincount(target, weights=rows) / rows.sum()
+    return rows, rows / share[target] / len(share)
 
 
 class Frame:

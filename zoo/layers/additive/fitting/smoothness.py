@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor
-from scipy.linalg.lapack import dpotri
+from scipy.linalg import cho_factor, get_lapack_funcs
 
-from zoo.layers.additive.assemble import Assembly
-from zoo.layers.additive.bins import ColumnBins
-from zoo.layers.additive.convex import ConvexProblem
-from zoo.layers.additive.losses import Loss
+from zoo.layers.additive.fitting.assemble import Assembly
+from zoo.layers.additive.fitting.convex import ConvexProblem
+from zoo.layers.additive.fitting.losses import Loss
+from zoo.layers.additive.fitting.preconditioner import Preconditioner
 
 LOWEST = 1e-4
 HIGHEST = {"slope": 1e3, "curvature": 10.0, "ridge": 1e4, "jumps": 1e4, "surface": 1e5}
@@ -34,19 +33,21 @@ def fellner_schall(
         Strengths, shape (components,), and the tables of the last solve, shape (D + 1, c).
     """
     strengths = strengths.copy()
-    theta, factors = None, None
+    theta = np.zeros((0, 0))
+    factors: Preconditioner | None = None
     classes = loss.classes
     problem = ConvexProblem(assembly, loss, strengths, joint_cells=int(assembly.starts[-1]))
     forms = [component.matrix.toarray() for component in assembly.components]
+    (potri,) = get_lapack_funcs(("potri",), dtype=np.float64)
     for _ in range(steps):
         problem.set_strengths(strengths)
-        solution, factors = problem.solve(theta, tolerance=1e-5, preconditioner=factors)
+        solution, factors = problem.solve(theta if theta.size else None, tolerance=1e-5, preconditioner=factors)
         theta = solution.theta
         outputs = loss.mean_outputs(assembly.design @ theta)
         inverses = []
         for k in range(classes):
             factor, _ = cho_factor(problem.hessian(outputs, k), lower=True, overwrite_a=True)
-            inverse = dpotri(factor, lower=1, overwrite_c=1)[0]
+            inverse = potri(factor, lower=1, overwrite_c=1)[0]
             inverses.append(np.tril(inverse) + np.tril(inverse, -1).T)
         share = (classes - 1) / classes if classes > 1 else 1.0
         dispersion = 1.0
@@ -78,53 +79,7 @@ def _prior_traces(assembly: Assembly, forms: list[np.ndarray], strengths: np.nda
         if len(together) == 1:
             traces.append(component.rank / strengths[c])
             continue
-        penalty = sum(forms[i] * strengths[i] for i in together)[1:-1, 1:-1]
+        penalty = np.sum([forms[i] * strengths[i] for i in together], axis=0)[1:-1, 1:-1]
         penalty = penalty + np.trace(penalty) / len(penalty) ** 2
         traces.append(float(np.sum(np.linalg.inv(penalty) * forms[c][1:-1, 1:-1])))
     return traces
-
-
-def find_jumps(
-    assembly: Assembly,
-    loss: Loss,
-    theta: np.ndarray,
-    bins: list[ColumnBins],
-    codes: list[np.ndarray],
-    threshold: float,
-    max_cells: int,
-) -> list[int]:
-    """Return the ordered columns whose residual gradients scatter more between bins than chance, by a z score.
-
-    The columns of the highest scores come first into at most ``max_cells`` cells.
-
-    Args:
-        assembly: Smooth mains.
-        loss: Loss of the same rows.
-        theta: Their optimum, shape (D + 1, c).
-        bins: Finest bins of every column.
-        codes: Finest bin of every row in every column.
-        threshold: Smallest z score.
-        max_cells: Largest number of cells of all columns together.
-    """
-    outputs = loss.mean_outputs(assembly.design @ theta)
-    gradient, curvature = loss.gradient(outputs), loss.curvature(outputs)
-    dispersion = float(np.sum(gradient**2) / np.sum(curvature)) if loss.task == "regression" else 1.0
-    scores = {}
-    for j, axis in enumerate(bins):
-        if not axis.is_ordered:
-            continue
-        z, variance = 0.0, 0.0
-        for k in range(loss.classes):
-            g = np.bincount(codes[j], gradient[:, k], minlength=axis.size)
-            h = np.bincount(codes[j], curvature[:, k], minlength=axis.size)
-            filled = h > 1e-8
-            z += float(np.sum(g[filled] ** 2 / (dispersion * h[filled]) - 1))
-            variance += float(np.sum(2 + 1 / h[filled]))
-        if z > threshold * variance**0.5:
-            scores[j] = z / variance**0.5
-    columns, cells = [], 0
-    for j in sorted(scores, key=lambda j: (-scores[j], j)):
-        if cells + bins[j].size <= max_cells:
-            columns.append(j)
-            cells += bins[j].size
-    return sorted(columns)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zoo.layers.additive.assemble import Assembly, one_hot
-from zoo.layers.additive.convex import ConvexProblem
-from zoo.layers.additive.losses import Loss
+from zoo.layers.additive.fitting.assemble import Assembly, one_hot
+from zoo.layers.additive.fitting.convex import ConvexProblem
+from zoo.layers.additive.fitting.losses import Loss
 
 
 def inner_splits(loss: Loss, count: int, share: float, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -85,6 +85,10 @@ class SplitFits:
         self.tolerance = tolerance
         self.thetas: list[np.ndarray | None] = [None] * len(assemblies)
         self._factors: list = [None] * len(assemblies)
+
+    def solutions(self) -> list[np.ndarray]:
+        """Return the last optimum of every split; `evaluate` comes first."""
+        return [theta for theta in self.thetas if theta is not None]
 
     def evaluate(self, name: str, strengths: list[np.ndarray]) -> Candidate:
         """Fit every split at the given strengths, one vector a split, and return the validation losses."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.layers.additive.assemble import Assembly
 from zoo.layers.additive.constraints import monotone_table
-from zoo.layers.additive.frame import Frame
-from zoo.layers.additive.losses import Loss
+from zoo.layers.additive.fitting.assemble import Assembly
+from zoo.layers.additive.fitting.frame import Frame
+from zoo.layers.additive.fitting.losses import Loss
 from zoo.layers.additive.purify import center
 from zoo.layers.additive.terms import Term, purify_terms
 
 if TYPE_CHECKING:
-    from zoo.layers.additive.fit import AdditiveSettings
+    from zoo.layers.additive.fitting.settings import AdditiveSettings
 
 
 def tabulate(
@@ -108,9 +108,12 @@ def calibrate_intercept(
         return edited, intercept
     rows = np.arange(len(loss.y))
     scores = np.zeros((len(rows), loss.classes)) + intercept
+    names = [axis.name for axis in frame.fine]
     for term in edited:
-        columns = [[axis.name for axis in frame.fine].index(name) for name in term.columns]
-        part = frame.mains(coarse=False)[columns[0]] if len(columns) == 1 else frame.pairs([tuple(columns)])[0]
+        columns = [names.index(name) for name in term.columns]
+        part = (
+            frame.mains(coarse=False)[columns[0]] if len(columns) == 1 else frame.pairs([(columns[0], columns[1])])[0]
+        )
         scores += term.table.reshape(-1, loss.classes)[frame.part_codes(part, rows)]
     return edited, intercept + scale * _shift(loss, scores / scale)
 

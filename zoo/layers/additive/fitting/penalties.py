@@ -38,18 +38,23 @@ def axis_matrices(bins: ColumnBins) -> dict[str, sp.csr_matrix]:
     size = bins.size
     values = size - 2
     if not bins.is_ordered or values < 2:
-        return {"ridge": sp.identity(size, format="csr")}
+        return {"ridge": sp.csr_matrix(sp.identity(size))}
     gaps = bin_gaps(bins)
-    step = sp.diags([-np.ones(values - 1), np.ones(values - 1)], [0, 1], shape=(values - 1, values), format="csr")
+    step = _differences(values)
     place = sp.csr_matrix((np.ones(values), (np.arange(values), np.arange(1, size - 1))), shape=(values, size))
     step = step @ place
     slope = step.T @ sp.diags(1 / gaps) @ step
-    matrices = {"slope": slope.tocsr()}
+    matrices = {"slope": sp.csr_matrix(slope)}
     if values > 2:
-        bend = sp.diags([-np.ones(values - 2), np.ones(values - 2)], [0, 1], shape=(values - 2, values - 1))
+        bend = _differences(values - 1)
         curve = bend @ sp.diags(1 / gaps) @ step
-        matrices["curvature"] = (curve.T @ sp.diags(2 / (gaps[1:] + gaps[:-1])) @ curve).tocsr()
+        matrices["curvature"] = sp.csr_matrix(curve.T @ sp.diags(2 / (gaps[1:] + gaps[:-1])) @ curve)
     return matrices
+
+
+def _differences(size: int) -> sp.csr_matrix:
+    """Return the differences of neighbors as a matrix, shape (size - 1, size)."""
+    return sp.csr_matrix(np.diff(np.identity(size), axis=0))
 
 
 def part_components(bins: tuple[ColumnBins, ...], role: str) -> list[Component]:
@@ -57,16 +62,16 @@ def part_components(bins: tuple[ColumnBins, ...], role: str) -> list[Component]:
     if role == "jumps":
         inner = np.ones(bins[0].size)
         inner[[0, -1]] = 0.0
-        return [Component("jumps", sp.diags(inner).tocsr(), bins[0].size - 3)]
+        return [Component("jumps", sp.csr_matrix(sp.diags(inner)), bins[0].size - 3)]
     if len(bins) == 1:
         ranks = {"slope": bins[0].size - 3, "curvature": bins[0].size - 4, "ridge": bins[0].size - 1}
         return [Component(name, matrix, ranks[name]) for name, matrix in axis_matrices(bins[0]).items()]
     forms = [_axis_form(axis) for axis in bins]
     eyes = [sp.identity(axis.size) for axis in bins]
-    matrix = sp.kron(forms[0], eyes[1]) + sp.kron(eyes[0], forms[1])
+    matrix = sp.csr_matrix(sp.kron(forms[0], eyes[1]) + sp.kron(eyes[0], forms[1]))
     filled = [int(np.sum(axis.counts > 0)) for axis in bins]
-    rank = matrix.shape[0] - sum(filled) + 1
-    return [Component("surface", (matrix / matrix.shape[0]).tocsr(), rank)]
+    cells = bins[0].size * bins[1].size
+    return [Component("surface", sp.csr_matrix(matrix / cells), cells - sum(filled) + 1)]
 
 
 def _axis_form(bins: ColumnBins) -> sp.csr_matrix:
@@ -110,4 +115,4 @@ def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, role: str) -
             edge = np.moveaxis(ridge, axis, 0)
             edge[[0, -1]] = 1.0
     means = marginal_operator(shape, counts)
-    return (sp.diags(ridge.ravel()) + float(counts.sum()) * (means.T @ means)).tocsr()
+    return sp.csr_matrix(sp.diags(ridge.ravel()) + float(counts.sum()) * (means.T @ means))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp, softmax
 
@@ -24,7 +26,7 @@ class Loss:
             raise ValueError(f"task is {task!r}; expected one of {', '.join(TASKS)}")
         self.task = task
         self.classes = classes if task == "multiclass" else 1
-        self.y = np.asarray(y, dtype=np.int64 if task == "multiclass" else np.float64)
+        self.y: Any = np.asarray(y, dtype=np.int64 if task == "multiclass" else np.float64)
         self.weights = np.asarray(weights, dtype=np.float64)
 
     def take(self, rows: np.ndarray) -> Loss:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from zoo.layers.additive.bins import ColumnBins
-from zoo.layers.additive.penalties import Component, fixed_penalty, part_components
+from zoo.layers.additive.fitting.penalties import Component, fixed_penalty, part_components
 
 
 @dataclass(frozen=True)
