@@ -37,6 +37,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     **dict.fromkeys(("data", "metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
     "programs": GROUND,
     "models": GROUND | {"registry", "layers", "programs"},
+    "estimators": {"layers"},
     "checkpoint": GROUND | {"registry", "models"},
     "training": GROUND | {"registry", "models", "layers", "data", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
