@@ -88,7 +88,7 @@ def _group_labels(
     present = [(label, count) for label, count in zip(labels, rows, strict=True) if label is not None]
     if kind == "ordinal":
         if order is None:
-            raise ValueError(f"column {name!r} is ordinal and has no order; pass order=[lowest, ..., highest]")
+            raise ValueError(f"column {name!r} is ordinal and has no order; give its labels, lowest first, in orders")
         return tuple((str(label),) for label in order)
     present.sort(key=lambda pair: (-pair[1], pair[0]))
     if kind == "boolean":

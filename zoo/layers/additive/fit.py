@@ -52,6 +52,8 @@ def fit_additive(
     """
     settings = settings or AdditiveSettings()
     settings.check_columns(list(cells))
+    if settings.monotone and task == "multiclass":
+        raise ValueError("monotone columns need a regression or two classes; the target has more than two classes")
     target, classes, mean, scale = prepare_target(y, task, weights)
     n = len(target)
     if n < 2:
@@ -72,6 +74,8 @@ def fit_additive(
             rare=min(settings.rare, max(1, n // 50)),
         )
         bins.append(axis)
+        if axis.kind == "category" and name in settings.monotone:
+            raise ValueError(f"column {name!r} is a category and cannot be monotone; give its order in orders")
     largest = largest_bins([axis.size for axis in bins])
     bins = [coarsen(axis, largest)[0] if axis.is_ordered else axis for axis in bins]
     codes = [axis.transform(cells[axis.name]) for axis in bins]

@@ -112,7 +112,7 @@ class ConvexProblem:
             max_steps: Limit of the Newton steps.
         """
         if theta is None:
-            theta = np.zeros((self.design.shape[1], self.loss.classes))
+            theta = np.zeros((int(self.assembly.starts[-1]) + 1, self.loss.classes))
             theta[-1] = self.loss.constant()
         preconditioner = preconditioner or Preconditioner(self, theta)
         scores = self.design @ theta

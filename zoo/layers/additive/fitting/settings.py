@@ -54,6 +54,13 @@ class AdditiveSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.max_bins < 2:
+            raise ValueError(f"max_bins is {self.max_bins}; expected 2 or more")
+        if self.max_pairs is not None and self.max_pairs < 0:
+            raise ValueError(f"max_pairs is {self.max_pairs}; expected 0 (mains only), a larger number or None")
+        for name, direction in self.monotone.items():
+            if direction not in (1, -1):
+                raise ValueError(f"the monotone direction of {name!r} is {direction!r}; expected 1 or -1")
         if self.inner_splits < 2:
             raise ValueError(f"inner_splits is {self.inner_splits}; expected 2 or more, which give a standard error")
         if not 0 < self.validation_share < 1:
