@@ -2,7 +2,7 @@
 
 ``pytest -m benchmark -s tests/benchmarks/test_additive.py``; EBM takes part where ``interpret-core`` is installed.
 Every model sees the same random 80/20 splits (Adult: the official one) and no penalty is chosen on test rows.
-``SPLITS`` is their number (5), ``FIRST`` the seed of the first one (0), ``MODELS`` a comma-separated list of models (all).
+``SPLITS`` is their number (5), ``FIRST`` the seed of the first one (0), ``MODELS`` a list of models (all).
 """
 
 import csv
