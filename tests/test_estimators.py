@@ -127,7 +127,7 @@ def test_errors_name_the_mistake():
         regressor.fit(frame.assign(day=np.datetime64("2020-01-01")), np.zeros(60))
     with pytest.raises(ValueError, match="pass a DataFrame for columns of text"):
         regressor.fit(np.array([["a"], ["b"]], dtype=object), [0.0, 1.0])
-    with pytest.raises(ValueError, match="row 2 has no target"):
+    with pytest.raises(ValueError, match="the target of row 2 is missing"):
         AdditiveClassifier(**QUICK).fit(frame, [*y[:2], None, *y[3:]])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         AdditiveClassifier(**QUICK).fit(frame, y[1:])

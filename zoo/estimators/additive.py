@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ class AdditiveClassifier(ClassifierMixin, AdditiveEstimator):
             weights=weights,
             settings=self._settings(balanced=self.class_weight == "balanced"),
         )
+        self.fit_ = replace(self.fit_, classes=self.classes_.tolist())
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
