@@ -40,6 +40,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     **dict.fromkeys(("metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
     "programs": GROUND,
     "models": GROUND | {"registry", "layers", "programs"},
+    "estimators": {"layers"},
     "checkpoint": GROUND | {"registry", "models", "inputs"},
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},

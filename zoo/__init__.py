@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = {
+    "AdditiveClassifier": "zoo.estimators",
+    "AdditiveRegressor": "zoo.estimators",
     "Batch": "zoo.batch",
     "Explanation": "zoo.explanation",
     "Phase": "zoo.phase",
@@ -28,6 +30,8 @@ _MODULES = {
 }
 _VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "predict", "steer", "train")
 __all__ = [
+    "AdditiveClassifier",
+    "AdditiveRegressor",
     "Batch",
     "Explanation",
     "Phase",
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
     from zoo.batch import Batch
     from zoo.checkpoint import list_checkpoints, load
     from zoo.data import create_data, list_data
+    from zoo.estimators import AdditiveClassifier, AdditiveRegressor
     from zoo.explanation import Explanation, Units
     from zoo.model import SelfExplaining
     from zoo.phase import Phase

@@ -1,0 +1,19 @@
+"""Additive models of tables: bins, exact convex fit, pure terms."""
+
+from zoo.layers.additive.binning import fit_bins
+from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.fit import fit_additive
+from zoo.layers.additive.fitting.settings import AdditiveSettings
+from zoo.layers.additive.result import AdditiveFit
+from zoo.layers.additive.terms import AdditiveTables, Term, purify_terms
+
+__all__ = [
+    "AdditiveFit",
+    "AdditiveSettings",
+    "AdditiveTables",
+    "ColumnBins",
+    "Term",
+    "fit_additive",
+    "fit_bins",
+    "purify_terms",
+]

@@ -1,0 +1,1 @@
+"""Exact convex fit of additive tables: smoothness, jumps and pairs by validation."""
