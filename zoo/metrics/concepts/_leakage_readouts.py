@@ -15,7 +15,7 @@ NAMED = 3  # concepts named in a remark, at most
 
 
 class Splits:
-    """The samples of the training split and those that are measured, and what they say of leakage.
+    """Training samples and measured samples with their concepts, and the read-outs of leakage.
 
     Args:
         train: columns of the training split, ``(n, ...)`` each.
@@ -31,8 +31,8 @@ class Splits:
         self.heads = Heads(is_affine(test["strength"], test["logits"]), l2)
         used = np.isfinite(train["concepts"]).any(0)  # columns that are annotated at all
         self.used = used
-        self.train_known: np.ndarray = np.isfinite(train["concepts"][:, used]).all(1)
-        self.test_known: np.ndarray = np.isfinite(test["concepts"][:, used]).all(1)
+        self.train_known = np.asarray(np.isfinite(train["concepts"][:, used]).all(1))
+        self.test_known = np.asarray(np.isfinite(test["concepts"][:, used]).all(1))
 
     def why_not(self) -> str:
         """Return why there is no ceiling; empty if there is one."""
