@@ -13,8 +13,8 @@ from zoo.evaluation.matching import fingerprint, load_runs, probe
 from zoo.metrics.matching.assignment import PROTOCOL, average
 from zoo.reporting.comparison_page import MATCHINGS, compare_page
 from zoo.reporting.glossary import noun
-from zoo.results import CompareResult
 from zoo.training.quiet import quiet
+from zoo.verbs.results import CompareResult
 
 
 def compare(

@@ -14,9 +14,9 @@ from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
 from zoo.metrics.suite import check as check_suite
 from zoo.reporting.page import page
-from zoo.results import EvaluateResult
 from zoo.training.quiet import quiet
 from zoo.training.run import data_of, load_checkpoint
+from zoo.verbs.results import EvaluateResult
 
 
 def evaluate(

@@ -14,9 +14,9 @@ from zoo.evaluation.score_table import stored_rows
 from zoo.evaluation.single_input import file_name, read_input
 from zoo.reporting.glossary import visible
 from zoo.reporting.page import page
-from zoo.results import ExplainResult
 from zoo.training.quiet import quiet
 from zoo.training.run import data_of, load_checkpoint
+from zoo.verbs.results import ExplainResult
 
 
 def explain(

@@ -8,9 +8,9 @@ import torch
 
 from zoo import __version__, checkpoint
 from zoo.capabilities import HasProgram, capability
-from zoo.results import ExportResult
 from zoo.training.quiet import quiet
 from zoo.training.run import data_of, load_checkpoint
+from zoo.verbs.results import ExportResult
 
 
 def export(

@@ -6,8 +6,8 @@ from typing import Any
 
 import zoo
 from zoo.config import keyword_overrides
-from zoo.results import TrainResult
 from zoo.training.run import load_config
+from zoo.verbs.results import TrainResult
 
 
 def finetune(

@@ -13,9 +13,9 @@ from zoo.evaluation.facts import run_facts
 from zoo.evaluation.set_units import answers_after, model_schema, read_statements, step_rows
 from zoo.evaluation.single_input import file_name, read_input
 from zoo.reporting.page import page
-from zoo.results import InterveneResult
 from zoo.training.quiet import quiet
 from zoo.training.run import data_of, load_checkpoint
+from zoo.verbs.results import InterveneResult
 
 
 def intervene(

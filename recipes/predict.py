@@ -7,9 +7,9 @@ from typing import Any
 
 from zoo import checkpoint
 from zoo.prediction import join, stream
-from zoo.prediction_writer import PredictionWriter
-from zoo.results import PredictResult
+from zoo.prediction.writer import PredictionWriter
 from zoo.training.quiet import quiet
+from zoo.verbs.results import PredictResult
 
 LISTED = 20  # remarks kept in the result when predictions are written to a file
 

@@ -10,9 +10,9 @@ from zoo.config import keyword_overrides
 from zoo.evaluation.code_search import Steered, continuation, likely, search, share, topic
 from zoo.evaluation.set_units import parse_strength
 from zoo.paths import did_you_mean
-from zoo.results import SteerResult, TopicRate
 from zoo.training.quiet import quiet
 from zoo.training.run import data_of, load_checkpoint
+from zoo.verbs.results import SteerResult, TopicRate
 
 
 def steer(

@@ -22,11 +22,11 @@ from zoo.reporting.contact_sheet import contact_sheet
 from zoo.reporting.example_figure import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
-from zoo.results import TrainResult
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
 from zoo.training.quiet import quiet
 from zoo.training.run import build, is_first_process, load_config, open_folder, save_inputs
+from zoo.verbs.results import TrainResult
 
 
 def train(

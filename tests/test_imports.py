@@ -45,8 +45,6 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
     "prediction": set(),
-    "prediction_writer": set(),
-    "results": set(),
     "verbs": {"paths"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "verbs", "inputs", "training", "evaluation"},

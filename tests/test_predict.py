@@ -17,7 +17,7 @@ from PIL import Image
 import zoo
 from zoo.batch import Batch
 from zoo.cli import main
-from zoo.prediction_writer import PredictionWriter
+from zoo.prediction.writer import PredictionWriter
 
 CASES = Path(__file__).parent / "cases" / "table"
 IMAGES = """\

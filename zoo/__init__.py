@@ -1,7 +1,7 @@
 """Inherently interpretable models on one set of scores. Names are imported when first used.
 
 The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``steer`` and
-``export`` are those of the command line: functions that return objects (``zoo.results``) and print nothing.
+``export`` are those of the command line: functions that return objects (``zoo.verbs.results``) and print nothing.
 """
 
 from __future__ import annotations
