@@ -7,9 +7,9 @@ from worlds import Toy, batch, take
 
 from zoo.explanation import Explanation, Units
 from zoo.metrics import Consistency, Result, Score, Stability, Suite, hits, peak
+from zoo.metrics._entries import read_suite
 from zoo.metrics.perturbations.noise import Noise
 from zoo.metrics.suite import check
-from zoo.metrics.suite_file import read
 
 PARTS = list("abcde")
 
@@ -272,7 +272,7 @@ def test_mistakes_in_a_file_are_found_before_there_is_a_model(tmp_path, text, wo
 @pytest.mark.parametrize("name", ["quick", "units", "full", "evaluate/quick"])
 def test_shipped_suites_are_right(name):
     check(name)
-    assert read(name)[0]["score"] == "accuracy"
+    assert read_suite(name)[0]["score"] == "accuracy"
 
 
 @pytest.mark.parametrize(("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "full, quick, units;")])

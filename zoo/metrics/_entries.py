@@ -1,4 +1,4 @@
-"""Entries of a suite: from a name, a mapping, a class or an object to the rows that are scored."""
+"""Entries of a suite: from a YAML file, a name, a mapping, a class or an object to the rows that are scored."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
 from zoo.metrics._rows import Facts, Row, name_of
 from zoo.metrics.base import Score
 from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
-from zoo.paths import did_you_mean
+from zoo.paths import did_you_mean, suite_file
 from zoo.registry import SCORES
 
 Entry = str | Mapping[str, Any] | type[Score] | Score
@@ -104,3 +108,22 @@ def score_class(score: object) -> type[Score]:
         raise ValueError(f"score {name!r} is now called {RENAMED[name]!r}; write `score: {RENAMED[name]}`")
     near = did_you_mean(name, SCORES.names()) or "."
     raise ValueError(f"no score {name!r}{near} Known: {', '.join(SCORES.names())}")
+
+
+def read_suite(name: str) -> list[Any]:
+    """Return the list of scores in a YAML file, not yet checked.
+
+    Args:
+        name: of a suite under ``configs/evaluate`` (``quick`` or ``evaluate/quick``), or the path of a YAML file.
+
+    Raises:
+        ValueError: if there is no such file, it is not YAML, or it does not hold a list.
+    """
+    path = suite_file(name)
+    try:
+        entries = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (YAMLError, OSError, UnicodeError, OmegaConfBaseException) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f"{path} does not hold a list of scores; write lines such as `- {{score: accuracy}}`")
+    return entries

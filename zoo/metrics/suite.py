@@ -11,7 +11,7 @@ from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
 from zoo.metrics._applicable import applicable, evaluate_positions
-from zoo.metrics._entries import Entry, rows_of
+from zoo.metrics._entries import Entry, read_suite, rows_of
 from zoo.metrics._results import result_of
 from zoo.metrics._rows import Facts, Row
 from zoo.metrics._shared_pass import SharedPass
@@ -25,7 +25,7 @@ from zoo.metrics.record import (
     with_random_locations,
 )
 from zoo.metrics.result import Result
-from zoo.metrics.suite_file import read, suite_file
+from zoo.paths import suite_file
 
 
 class Suite:
@@ -75,7 +75,7 @@ class Suite:
         self.facts = Facts(units, tuple(part_names or ()), concepts, scenes, count("shown", shown), control)
         self.rows: dict[str, Row] = {}
         origin = suite_file(scores) if isinstance(scores, str) else "the list"
-        entries = read(scores) if isinstance(scores, str) else scores
+        entries = read_suite(scores) if isinstance(scores, str) else scores
         for number, entry in enumerate(entries, 1):
             try:
                 rows = rows_of(entry, self.facts)
