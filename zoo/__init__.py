@@ -28,7 +28,7 @@ _MODULES = {
     "load": "zoo.checkpoint",
     "register": "zoo.registry",
 }
-_VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "predict", "steer", "train")
+_VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "migrate", "predict", "steer", "train")
 __all__ = [
     "AdditiveClassifier",
     "AdditiveRegressor",
@@ -50,6 +50,7 @@ __all__ = [
     "list_models",
     "list_scores",
     "load",
+    "migrate",
     "predict",
     "register",
     "steer",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from recipes.export import export
     from recipes.finetune import finetune
     from recipes.intervene import intervene
+    from recipes.migrate import migrate
     from recipes.predict import predict
     from recipes.steer import steer
     from recipes.train import train

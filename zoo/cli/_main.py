@@ -23,6 +23,7 @@ VERBS = {
     "intervene": "set concepts of one input by name and see the answer change",
     "steer": "continue a prompt while codes or neurons are set",
     "export": "write a checkpoint in a form that needs no zoo",
+    "migrate": "complete a checkpoint of an earlier version with the inputs it was trained on",
 }
 
 EPILOG = """examples:

@@ -217,3 +217,16 @@ class PredictResult:
     notes: Sequence[str]
     file: Path | None
     remarks: Path | None
+
+
+@dataclass(frozen=True)
+class MigrateResult:
+    """A checkpoint that now holds its inputs.
+
+    Attributes:
+        file: the file that was written.
+        class_names: names of the classes in it.
+    """
+
+    file: Path
+    class_names: tuple[str, ...]

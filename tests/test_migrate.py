@@ -1,0 +1,53 @@
+"""A checkpoint without inputs is completed from its training data, and only from these."""
+
+import shutil
+
+import pytest
+import torch
+import yaml
+
+import zoo
+from zoo import paths
+from zoo.cli import main
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A shipped checkpoint as an earlier version of zoo wrote it."""
+    folder = tmp_path / "old"
+    shutil.copytree(paths.home() / "checkpoints" / "protopnet-digits", folder)
+    (folder / "inputs.yaml").unlink(missing_ok=True)
+    return folder
+
+
+def test_the_inputs_of_the_training_data_are_stored(old, capsys):
+    before = zoo.load(str(old))
+    assert before.inputs is None
+    assert main(["migrate", str(old)]) == 0
+    assert str(old / "inputs.yaml") in capsys.readouterr().out
+    stored = yaml.safe_load((old / "inputs.yaml").read_text())
+    assert stored["class_names"] == [str(i) for i in range(10)]
+    assert (stored["size"], stored["mean"]) == (32, [0.5, 0.5, 0.5])
+    after = zoo.load(str(old))
+    assert after.class_names == tuple("0123456789")
+    assert all(
+        torch.equal(a, b) for a, b in zip(before.state_dict().values(), after.state_dict().values(), strict=True)
+    )
+    batch = zoo.create_data("digits", size=32).samples("test", [0, 5])
+    images = [(x.permute(1, 2, 0) * 127.5 + 127.5).round().to(torch.uint8).numpy() for x in batch.x]
+    assert after.predict(images).labels == [after.class_names[int(y)] for y in after(batch.x).argmax(1)]
+
+
+def test_mistakes(old, capsys):
+    assert main(["migrate", str(old), "data.val=0.3"]) == 2
+    assert "was trained on data with hash ef45887ca54e" in capsys.readouterr().err
+    assert not (old / "inputs.yaml").exists()
+    assert main(["migrate", str(old)]) == 0
+    assert main(["migrate", str(old)]) == 2
+    assert "has inputs.yaml already" in capsys.readouterr().err
+
+
+def test_data_without_inputs(capsys, tmp_path):
+    shutil.copytree(paths.home() / "checkpoints" / "transformer_program-hist", tmp_path / "hist")
+    assert main(["migrate", str(tmp_path / "hist")]) == 2
+    assert "has no inputs that a checkpoint can store" in capsys.readouterr().err
