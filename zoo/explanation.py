@@ -58,6 +58,8 @@ class Units:
         >>> len(units), units.binary
         (2, False)
     """
+    if values.is_meta:  # shapes without numbers
+        return
 
     kind: Kind
     names: Sequence[str]

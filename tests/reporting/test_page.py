@@ -219,7 +219,7 @@ def test_mistakes_are_named(tmp_path):
         written(tmp_path, e, truth=torch.tensor([0]))
     with pytest.raises(ValueError, match=r"expected 0\.\.1: undo the normalization"):
         written(tmp_path, e, pictures=torch.randn(2, 3, 16, 16))
-    with pytest.raises(ValueError, match="input 0 is not finite"):
+    with pytest.raises(ValueError, match="base of input 0 holds nan; expected finite"):
         written(tmp_path, replace(e, base=e.base * float("nan")))
 
 
