@@ -29,6 +29,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "concept_schema": {"paths"},
     "sequence_spec": {"paths"},
     "paths": set(),
+    "_version": set(),
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
@@ -41,14 +42,14 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "programs": GROUND,
     "models": GROUND | {"registry", "layers", "programs"},
     "estimators": {"layers"},
-    "checkpoint": GROUND | {"registry", "models", "inputs"},
+    "checkpoint": GROUND | {"_version", "registry", "models", "inputs"},
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
     "prediction": set(),
     "verbs": {"paths"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "verbs", "inputs", "training", "evaluation"},
-    "__init__": set(),
+    "__init__": {"_version"},
     "__main__": {"cli"},
 }
 
@@ -182,3 +183,27 @@ def test_lazy_names():
     assert all(getattr(zoo, name) is not None for name in zoo.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         zoo.nothing
+
+
+def test_no_cycle():
+    """No two modules import each other at module level, imports under ``if TYPE_CHECKING`` included."""
+    graph = {}
+    for file, name in NAMES.items():
+        edges = set()
+        todo = list(ast.iter_child_nodes(ast.parse(file.read_text())))
+        while todo:
+            node = todo.pop()
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if isinstance(node, ast.Import):
+                edges |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                full = [f"{node.module}.{alias.name}" for alias in node.names]
+                edges |= {one if one in MODULES else node.module for one in full}
+            todo += ast.iter_child_nodes(node)
+        own = name.removesuffix(".__init__")
+        graph[own] = {edge for edge in edges if edge in MODULES and edge != own}
+    while leaves := [name for name, edges in graph.items() if not edges & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert not graph, f"modules on or above a cycle: {sorted(graph)}"

@@ -237,7 +237,7 @@ def test_a_damaged_image(images, photos, tmp_path, capsys):
     assert read_csv(tmp_path / "out.remarks.csv")[0]["row"] == "cat/00.png"
 
 
-@pytest.mark.parametrize("name", ["protopnet-digits", "codebook_transformer-tokfsm"])
+@pytest.mark.parametrize("name", ["moex-tokfsm", "codebook_transformer-tokfsm"])
 def test_a_model_without_inputs_says_what_is_missing(name, tmp_path, capsys):
     command("predict", name, CASES / "a.csv", "-o", tmp_path / "out.csv", code=2)
     assert "has no inputs (inputs.yaml)" in " ".join(capsys.readouterr().err.split())

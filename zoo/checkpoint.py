@@ -21,8 +21,9 @@ import yaml
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from zoo import __version__, paths
 from zoo import config as configs
+from zoo import paths
+from zoo._version import __version__
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -43,7 +43,7 @@ def test_chunks_are_one_table(tmp_path):
         ("a,b\n1,2\n3\n", "line 3: 1 cells where the header has 2"),
         ("a,b\n1,2\n3,4,5\n", "line 3: 3 cells where the header has 2"),
         ('a,b\n1,2\n3,"x\n4,5\n', "line 3: .*a quote may not be closed"),
-        ("a,b,a\n1,2,3\n", "line 1: column 'a' stands twice, at 1 and 3"),
+        ("a,b,a\n1,2,3\n", "line 1: column 'a' occurs twice, at 1 and 3"),
         ("a,\n1,2\n", "line 1: column 2 has no name"),
         ("a,b\n", "has a header but no rows"),
         ("", "is empty"),
@@ -133,7 +133,7 @@ def test_mappings():
             one(wrong)
     with pytest.raises(ValueError, match="has no rows"):
         one(pd.DataFrame({"a": []}))
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(ValueError, match="occurs twice"):
         one(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -12,8 +12,38 @@ from torch import Tensor
 if TYPE_CHECKING:
     import pandas as pd
 
-    from zoo.inputs.base import Flag, Reading
-    from zoo.model import SelfExplaining
+    from zoo.explanation import Explanation, Units
+    from zoo.inputs.base import Flag, Inputs, Reading
+
+
+class Predictor(Protocol):
+    """A model that can predict: the part of the contract that predictions need."""
+
+    name: ClassVar[str]
+    inputs: Inputs | None
+
+    @property
+    def units(self) -> Units:
+        """The vocabulary."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class."""
+        ...
+
+    @property
+    def device(self) -> Any:
+        """Device of the weights."""
+        ...
+
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Explain the pass over inputs ``(b, ...)``."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return logits ``(b, c)`` of inputs ``(b, ...)``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +121,7 @@ class Prediction:
 
 
 def stream(
-    model: SelfExplaining,
+    model: Predictor,
     raw: Any,
     *,
     shown: int = 3,
@@ -132,7 +162,7 @@ def stream(
 
 
 @torch.inference_mode()
-def _predict(model: SelfExplaining, reading: Reading, part: slice, shown: int) -> Prediction:
+def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Prediction:
     names = model.units.names
     x = reading.x[part].to(model.device)
     rows = reading.rows[part]

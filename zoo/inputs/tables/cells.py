@@ -264,7 +264,7 @@ def _header(cells: list[str], source: str, line: int, separator: str) -> list[st
         if not name:
             raise ValueError(f"{source}, line {line}: column {j} has no name; give it one or remove it")
         if (before := first.setdefault(name, j)) != j:
-            raise ValueError(f"{source}, line {line}: column {name!r} stands twice, at {before} and {j}; rename one")
+            raise ValueError(f"{source}, line {line}: column {name!r} occurs twice, at {before} and {j}; rename one")
     return names
 
 
@@ -301,7 +301,7 @@ def _frame_cells(frame: pd.DataFrame, source: str, chunk: int, start: int = 0) -
         raise ValueError(f"{source} has no rows; give one for each sample")
     names = [unicodedata.normalize("NFC", str(name)) for name in frame.columns]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{source}: column {twice[0]!r} stands twice; rename one")
+        raise ValueError(f"{source}: column {twice[0]!r} occurs twice; rename one")
     for begin in range(0, len(frame), chunk):
         part = frame.iloc[begin : begin + chunk]
         columns = {name: _typed(part.iloc[:, j]) for j, name in enumerate(names)}

@@ -297,7 +297,9 @@ def _kind_of(name: str, known: Mapping[str, int], declared: Declared, *, typed: 
     numbers = {cell for cell in known if any(not math.isnan(style.parse(cell)) for style in styles)}
     if kind == "number":
         bad = next(cell for cell in known if cell not in numbers)
-        raise Ambiguous(bad, f"{bad!r} is no number; correct it, or declare how numbers are written in data.notation")
+        raise Ambiguous(
+            bad, f"{bad!r} is not a number; correct it, or declare how numbers are written in data.notation"
+        )
     if (date_format := find_date_format(known)) is not None:
         return "date", {"date_format": date_format}
     if unit := find_unit(known):
@@ -312,7 +314,7 @@ def _kind_of(name: str, known: Mapping[str, int], declared: Declared, *, typed: 
         bad = next(cell for cell in known if cell not in numbers)
         raise Ambiguous(
             bad,
-            f"{bad!r} is no number as most cells of the column are; correct it, list it in data.missing where it"
+            f"{bad!r} is not a number, unlike most cells of the column; correct it, list it in data.missing where it"
             f" means missing, or declare data.kinds={{{name}: category}}",
         )
     return "category", {}

@@ -73,7 +73,7 @@ class TableSchema:
             raise ValueError("a table has no input column")
         names = self.names
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"column {twice[0]!r} stands twice; rename one")
+            raise ValueError(f"column {twice[0]!r} occurs twice; rename one")
 
     @property
     def names(self) -> tuple[str, ...]:

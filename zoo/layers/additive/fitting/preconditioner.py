@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-if TYPE_CHECKING:
-    from zoo.layers.additive.fitting.convex import ConvexProblem
+
+class BlockProblem(Protocol):
+    """What the preconditioner reads of ``zoo.layers.additive.fitting.convex.ConvexProblem``."""
+
+    design: Any
+    loss: Any
+    assembly: Any
+    blocks: list[Any]
+    pairs: list[int]
+    strengths: np.ndarray
+    penalty: Any
+
+    def hessian(self, outputs: np.ndarray, k: int) -> np.ndarray:
+        """Return the Hessian of the first block for output k."""
+        ...
 
 
 class Preconditioner:
@@ -20,7 +33,7 @@ class Preconditioner:
         theta: Tables at which the Hessian is taken, shape (D + 1, c).
     """
 
-    def __init__(self, problem: ConvexProblem, theta: np.ndarray) -> None:
+    def __init__(self, problem: BlockProblem, theta: np.ndarray) -> None:
         outputs = problem.loss.mean_outputs(problem.design @ theta)
         self.head = problem.blocks[0]
         self.factors = [_factor(problem.hessian(outputs, k)) for k in range(problem.loss.classes)]
@@ -42,7 +55,7 @@ class Preconditioner:
         return remove_class_mean(result)
 
 
-def _block_inverse(problem: ConvexProblem, k: int, level: float) -> np.ndarray:
+def _block_inverse(problem: BlockProblem, k: int, level: float) -> np.ndarray:
     """Return the approximate inverse of the block of part k, shape (cells, cells); float32 for a pair."""
     assembly = problem.assembly
     part = assembly.parts[k]
