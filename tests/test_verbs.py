@@ -21,7 +21,18 @@ def here(tmp_path, monkeypatch):
 
 
 def test_every_recipe_is_a_verb():
-    assert VERBS == ["compare", "evaluate", "explain", "export", "finetune", "intervene", "predict", "steer", "train"]
+    assert VERBS == [
+        "compare",
+        "evaluate",
+        "explain",
+        "export",
+        "finetune",
+        "intervene",
+        "migrate",
+        "predict",
+        "steer",
+        "train",
+    ]
     for name in VERBS:
         assert name in zoo.__all__
         assert getattr(zoo, name) is getattr(recipe(name), name)
