@@ -49,7 +49,7 @@ class Registry:
         Raises:
             ValueError: if another class has that name.
         """
-        name = cls.__dict__.get("name") or cls.__module__.rsplit(".", 1)[-1]
+        name = cls.__dict__.get("name") or self._entry_name(cls) or cls.__module__.rsplit(".", 1)[-1]
         other = self._classes.get(name, cls)
         if other.__qualname__ != cls.__qualname__:
             raise ValueError(f"two {self.kind} classes are registered as {name!r}: {other} and {cls}")
@@ -65,6 +65,13 @@ class Registry:
     @cached_property
     def _entry_points(self) -> dict[str, EntryPoint]:
         return {e.name: e for e in entry_points(group=self.group)}
+
+    def _entry_name(self, cls: type) -> str | None:
+        """Return the name of the entry point of a class of another package; None if it has none."""
+        if cls.__module__.startswith("zoo."):
+            return None
+        value = f"{cls.__module__}:{cls.__qualname__}"
+        return next((name for name, entry in self._entry_points.items() if entry.value == value), None)
 
     def names(self, pattern: str = "*") -> list[str]:
         """Return the names that match a glob, sorted; nothing is imported."""
@@ -132,8 +139,9 @@ class Registry:
             message = f"plug-in {name!r} ({entry.value}) cannot be loaded: {reason}"
             warnings.warn_explicit(message, UserWarning, self.group, 0)  # no source line after it
             return
-        if "name" not in vars(cls):
-            cls.name = name
+        for former in [key for key, known in self._classes.items() if known is cls]:
+            del self._classes[former]  # the entry point decides the name, and a class is listed once
+        cls.name = name
         self._classes[name] = cls
 
     def all(self) -> dict[str, Any]:
@@ -143,7 +151,7 @@ class Registry:
             try:
                 classes[name] = self.get(name)
             except ValueError:
-                if name not in self._broken:
+                if name in self.names():  # neither broken nor listed under another name by now
                     raise
         return classes
 

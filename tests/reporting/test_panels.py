@@ -94,6 +94,21 @@ def test_a_panel_by_entry_point_and_one_that_is_broken(tmp_path, clean):
     PANELS._broken.discard("broken")
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_decorated_panel_is_drawn_once_under_the_name_of_its_entry_point(tmp_path, clean, early):
+    """Also where the class names itself otherwise, and where it was registered before its entry point is known."""
+    name = None if early else "something_else"
+    members = {} if name is None else {"name": name}
+    decorated = type("Decorated", (Greeting,), {"__module__": __name__, "name": name, **members})
+    globals()["Decorated"] = decorated
+    PANELS.__dict__["_entry_points"] = {"salute": EntryPoint("salute", f"{__name__}:Decorated", "zoo.panels")}
+    register(decorated)
+    html = page(tmp_path / "p.html", context(lead="you")).read_text()
+    assert html.count("Hello you") == 1
+    assert decorated.name == "salute"
+    assert [key for key, cls in PANELS._classes.items() if cls is decorated] == ["salute"]
+
+
 def test_mistakes_of_a_context():
     with pytest.raises(ValueError, match="there is no explanation"):
         PageContext("t", [], [])
