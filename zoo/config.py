@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union
+from typing import Any, Literal, Optional, Union
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -67,6 +67,30 @@ class Finetune:
 
 
 @dataclass
+class TaskArgs:
+    """What is declared about the task; its kind follows from the target of the data.
+
+    Attributes:
+        loss: of a regression, ``squared`` or ``huber``; null for squared.
+        delta: of the Huber loss, in standard deviations of y.
+        class_weights: of the loss: ``balanced``, a weight by class name, or a list; null for equal ones.
+        smoothing: of the labels of a classification.
+        calibrate: fit a temperature on validation samples.
+        cost: of errors, ``{false_positive: 1, false_negative: 10}``; the threshold of least cost is chosen on
+            validation samples. Null for the largest logit.
+        max_risk: error rate that answers may have on validation samples; the model abstains from less confident ones.
+    """
+
+    loss: str | None = None
+    delta: float = 1.0
+    class_weights: Any = None
+    smoothing: float = 0.0
+    calibrate: bool = True
+    cost: dict[str, float] | None = None
+    max_risk: float | None = None
+
+
+@dataclass
 class Config:
     """A run.
 
@@ -74,6 +98,7 @@ class Config:
         model: ``name`` and the arguments of that model.
         data: ``name`` and the arguments of that data module.
         phases: stages by name, in order.
+        task: loss, class weights, costs of errors; the kind of task follows from the data.
         finetune: where to start, if not from scratch.
         reference: config (or run folder) of the black box whose accuracy is printed beside this run's.
         suite: config of the scores, under ``configs/evaluate``.
@@ -85,6 +110,7 @@ class Config:
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
+    task: TaskArgs = field(default_factory=TaskArgs)
     finetune: Finetune | None = None
     reference: str | None = None
     suite: str = "quick"
@@ -327,7 +353,9 @@ def _plain(hint: Any) -> Any:
     """The part of a type that OmegaConf checks; a union of containers is left to the class itself."""
     if typing.get_origin(hint) in (Union, UnionType):
         arms = typing.get_args(hint)
-        rest = [a for a in arms if a is not NoneType]
+        rest = [a for a in arms if a is not NoneType and getattr(a, "__module__", "").split(".")[0] != "torch"]
+        if len(rest) == 1 and len(rest) < len(arms):  # a module of the user is no value of a config
+            return Optional[rest[0]] if NoneType in arms else rest[0]  # noqa: UP045
         if len(rest) > 1 and any(typing.get_origin(a) in (list, dict, tuple) for a in rest):
             return Any
     return hint

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cached_property
 from importlib import import_module
@@ -21,6 +21,7 @@ from zoo import paths
 
 if TYPE_CHECKING:
     from zoo.model import SelfExplaining
+    from zoo.task import Task
 
 C = TypeVar("C", bound=type)
 
@@ -211,30 +212,80 @@ def model_class(name: str) -> type[SelfExplaining]:
     return MODELS.get(name)
 
 
-def create_model(name: str, **args: Any) -> SelfExplaining:
+def create_model(name: str, *, task: Task | Mapping[str, Any] | str | None = None, **args: Any) -> SelfExplaining:
     """Build a model by name from its flat arguments, with untrained heads.
 
+    Args:
+        name: of the model.
+        task: what it answers: a ``Task``, its plain values, or ``regression`` or ``multilabel``; None for a
+            classification.
+        args: arguments of the model; ``backbone`` may be a module of your own.
+
     Raises:
-        ValueError: unknown name or argument (with the nearest), missing or ill-typed argument.
+        ValueError: unknown name or argument (with the nearest), missing or ill-typed argument, or a task that the model
+            cannot do.
 
     Example:
         >>> import zoo
         >>> zoo.create_model("blackbox", num_classes=2, backbone="mlp", input_shape=[4]).name
         'blackbox'
+        >>> zoo.create_model("blackbox", task="regression", backbone="mlp", input_shape=[4]).task.outputs
+        1
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from torch import nn
 
     from zoo.config import schema
 
     cls = model_class(name)
+    answered = _task_of(cls, task, args)
+    if answered is not None and args.get("num_classes") is None:
+        args["num_classes"] = answered.outputs
+    modules = {key: value for key, value in args.items() if key == "backbone" and isinstance(value, nn.Module)}
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), args)
+        plain = {key: value for key, value in args.items() if key not in modules}
+        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), plain)
+        for key in modules:
+            OmegaConf.update(typed, key, "")  # raises if the model has no such argument
     except OmegaConfBaseException as error:
         raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
     values = OmegaConf.to_container(typed)
     assert isinstance(values, dict)
-    missing = [str(k) for k, v in values.items() if v == "???"]
+    missing = [str(k) for k, v in values.items() if v == "???" or (k == "num_classes" and v is None)]
     if missing:
         raise ValueError(f"{name} needs {', '.join(missing)}")
-    return cls(**values)  # pyright: ignore[reportCallIssue]
+    model = cls(**values | modules)  # pyright: ignore[reportCallIssue]
+    if answered is not None:
+        model.task = answered
+    return model
+
+
+def _task_of(
+    cls: type[SelfExplaining], task: Task | Mapping[str, Any] | str | None, args: Mapping[str, Any]
+) -> Task | None:
+    """Return the task of a model to be built; None for the classification that its arguments imply.
+
+    Raises:
+        ValueError: if the model cannot do it; the message says which models can.
+    """
+    from zoo.task import TASKS, Classification, MultiLabel, Regression, Task, task_from
+
+    if task is None:
+        return None
+    kind = task if isinstance(task, str) else task.kind if isinstance(task, Task) else task.get("kind")
+    if kind not in TASKS:
+        raise ValueError(f"task is {kind!r}{paths.did_you_mean(str(kind), list(TASKS))}; expected {', '.join(TASKS)}")
+    if kind not in cls.tasks:
+        able = [name for name, model in MODELS.all().items() if kind in model.tasks]
+        raise ValueError(f"{cls.name} cannot do {kind}; {', '.join(able)} can")
+    if isinstance(task, Task):
+        return task
+    if not isinstance(task, str):
+        return task_from(task)
+    if kind == "regression":
+        return Regression()
+    classes = args.get("num_classes")
+    if classes is None:
+        raise ValueError(f"num_classes is missing; a {kind} needs the number of its outputs")
+    return Classification(classes) if kind == "classification" else MultiLabel(classes)

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from zoo import paths
 
 
+OWN = "own:"  # prefix of the name of a module of the user, in hyperparameters and configs
+
+
 class Backbone(nn.Module):
     """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model, or a small MLP for other inputs than images.
 
@@ -30,6 +33,9 @@ class Backbone(nn.Module):
             tensor of the file in the full architecture.
         args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
         input_shape: of one input; only the MLP needs it.
+
+    ``name`` may also be a module of your own, which maps inputs to ``(b, d, h, w)``, or to ``(b, d)`` for a map of 1 x
+    1; d is tried out on a zero input, or given in ``args`` as ``{"channels": 64}``.
 
     Attributes:
         channels: d.
@@ -48,7 +54,7 @@ class Backbone(nn.Module):
 
     def __init__(
         self,
-        name: str,
+        name: str | nn.Module,
         *,
         level: int = -1,
         pretrained: bool = False,
@@ -58,6 +64,17 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.bypass = False
+        self.is_flat = name == "mlp"
+        if isinstance(name, nn.Module):
+            if pretrained or weights:
+                raise ValueError("the backbone is a module of your own; expected neither pretrained nor weights for it")
+            self.net = name
+            self.channels, self.is_flat = _own(name, input_shape, **(args or {}))
+            return
+        if name.startswith(OWN):
+            raise ValueError(
+                f"the backbone is a module of your own ({name.removeprefix(OWN)}); pass it: zoo.load(..., backbone=...)"
+            )
         if name == "mlp":
             if pretrained or weights:
                 raise ValueError(
@@ -87,7 +104,10 @@ class Backbone(nn.Module):
         """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``."""
         if self.bypass:
             return x
-        return self.net(x)[..., None, None] if isinstance(self.net, nn.Sequential) else self.net(x)[0]
+        features = self.net(x)
+        if isinstance(features, list):  # timm: one map for each level
+            return features[0]
+        return features[..., None, None] if self.is_flat else features
 
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
         import timm
@@ -113,6 +133,36 @@ class Backbone(nn.Module):
                 raise ValueError(f"backbone_weights {file} {what} {name}: {', '.join(keys[:4])} ({len(keys)} in all)")
         state = {k: loaded[o].to(own[k].dtype) if o in loaded else own[k] for k, o in origin.items()}
         self.net.load_state_dict(state)
+
+
+@torch.no_grad()
+def _own(
+    net: nn.Module, input_shape: Sequence[int] | None, channels: int | None = None, **unknown: Any
+) -> tuple[int, bool]:
+    """Return the channels of a module's features, and whether they are vectors instead of maps."""
+    if unknown:
+        raise ValueError(f"backbone_args is {unknown}; a module of your own takes channels only")
+    parameter = next(net.parameters(), torch.zeros(()))
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    shapes = [tuple(input_shape)] if input_shape else [(3, side, side) for side in (64, 224, 32)]
+    reason = ""
+    for shape in shapes:
+        try:
+            features = net(torch.zeros(1, *shape, dtype=parameter.dtype, device=parameter.device))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            reason = f"an input of {shape}: {str(error).splitlines()[0]}"
+            continue
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        if not isinstance(features, Tensor) or features.ndim not in (2, 4):
+            what = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise ValueError(f"the backbone of your own gives {what}; expected maps (b, d, h, w) or vectors (b, d)")
+        return features.shape[1], features.ndim == 2
+    if channels is None:
+        raise ValueError(f"the backbone of your own cannot be tried on {reason}; give backbone_args={{'channels': d}}")
+    return channels, False
 
 
 def _mlp(

@@ -79,7 +79,7 @@ class TransformerProgram(ProgramTraining):
     def __init__(
         self,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
         sequence: dict[str, Any] | None = None,
         width: int | None = None,
         variables: int = 0,
@@ -103,6 +103,8 @@ class TransformerProgram(ProgramTraining):
         super().__init__()
         if not sequence:
             raise ValueError("the data have no token sequences; expected labeled sequences of tokens, such as rasp")
+        if num_classes is None:
+            raise ValueError("num_classes is None; expected at least 1")
         if restarts < 1 or anneal <= 0 or not 0 < cold <= hot:
             given = f"restarts is {restarts}, anneal {anneal}, cold {cold}, hot {hot}"
             raise ValueError(f"{given}; expected 1 or more, above 0, and 0 < cold <= hot")

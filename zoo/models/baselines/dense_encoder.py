@@ -48,7 +48,7 @@ class DenseEncoder(UnitlessModel):
     def __init__(
         self,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
         sequence: dict[str, Any] | None = None,
         width: int = 128,
         depth: int = 3,
@@ -61,7 +61,7 @@ class DenseEncoder(UnitlessModel):
         super().__init__()
         if not sequence:
             raise ValueError("the data have no token sequences; expected labeled sequences of tokens, such as rasp")
-        if num_classes < 1:
+        if num_classes is None or num_classes < 1:
             raise ValueError(f"num_classes is {num_classes}; expected at least 1")
         spec = {key: value for key, value in sequence.items() if key != "classes"}
         self.frame = Frame.from_config(spec)
