@@ -22,6 +22,7 @@ GROUND = {
     "phase",
     "model",
     "capabilities",
+    "task",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
@@ -34,9 +35,9 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "task": set(),
     "capabilities": {"batch"},
     "config": {"paths", "phase"},
-    "registry": {"paths", "config"},
-    "model": {"batch", "capabilities", "explanation", "phase", "paths", "prediction"},
-    "inputs": GROUND | {"task"},
+    "registry": {"paths", "config", "task"},
+    "model": {"batch", "capabilities", "explanation", "phase", "paths", "prediction", "task"},
+    "inputs": GROUND,
     "data": GROUND | {"registry", "inputs"},
     **dict.fromkeys(("metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
     "programs": GROUND,
@@ -45,7 +46,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "checkpoint": GROUND | {"_version", "registry", "models", "inputs"},
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
-    "prediction": set(),
+    "prediction": {"task"},
     "verbs": {"paths"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "verbs", "inputs", "training", "evaluation"},

@@ -57,7 +57,7 @@ class Batch:
 
     @classmethod
     def of(cls, batch: Any) -> Batch:
-        """Return what a loader yields as a ``Batch``: a batch as it is, ``(x, y)``, ``{"x": x, "y": y}`` or ``x`` alone.
+        """Return what a loader yields as a ``Batch``: a batch as it is, ``(x, y)``, ``{"x": x, "y": y}`` or ``x``.
 
         Raises:
             ValueError: if it is something else.

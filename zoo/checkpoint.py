@@ -1,7 +1,8 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
 ``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` the
-preprocessing and the class names, ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
+preprocessing and the class names, ``task.yaml`` what the model answers, with what was chosen on validation samples
+(temperature, threshold), ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
 names and pictures of the units.
 """
 
@@ -27,10 +28,14 @@ from zoo._version import __version__
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import nn
 
     from zoo.model import SelfExplaining
+    from zoo.task import Task
 
 WEIGHTS = "model.safetensors"
+TASK = "task.yaml"
+TASK_FORMAT = 1
 UNITS = "units.yaml"
 
 
@@ -88,11 +93,12 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return configs.migrate(config), metrics
 
 
-def load(name: str) -> SelfExplaining:
+def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
     """A trained model, in eval mode on the CPU.
 
     Args:
         name: as in ``find``.
+        backbone: a module like that which the model was created with, if that was one of your own.
 
     Returns:
         The model; ``model.config`` is the config of its run.
@@ -108,7 +114,8 @@ def load(name: str) -> SelfExplaining:
 
     folder = find(name)
     config, _ = read(folder)
-    model = create_model(**config["model"])
+    own = {} if backbone is None else {"backbone": backbone}
+    model = create_model(**config["model"] | own, task=read_task(folder))
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, RuntimeError) as error:
@@ -117,6 +124,36 @@ def load(name: str) -> SelfExplaining:
     if (folder / model_inputs.FILE).is_file():
         model.inputs = model_inputs.load(folder)
     return model.eval()
+
+
+def read_task(folder: Path) -> Task | None:
+    """Return the task of a checkpoint; None for one of an earlier version, which is a classification.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    from zoo.inputs.base import from_yaml
+    from zoo.task import task_from
+
+    file = folder / TASK
+    if not file.is_file():
+        return None
+    try:
+        config = from_yaml(file.read_text(encoding="utf-8"), str(file))
+        if not isinstance(config, dict) or config.pop("format", None) != TASK_FORMAT:
+            raise ValueError(f"expected a task of format {TASK_FORMAT}")
+        return task_from(config)
+    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def save_task(folder: Path, task: Task) -> None:
+    """Write the task of a model into a folder, whole or not at all."""
+    from zoo.inputs.base import to_yaml
+
+    part = folder / f".{TASK}.part"
+    part.write_text(to_yaml({"format": TASK_FORMAT, **task.to_config()}), encoding="utf-8")
+    os.replace(part, folder / TASK)
 
 
 def save(
@@ -157,6 +194,7 @@ def save(
         (part / "config.yaml").write_text(text)
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
+            save_task(part, model.task)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (part / "README.md").write_text(card)
         if example is not None:

@@ -11,9 +11,11 @@ import json
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal, Union
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -353,9 +355,9 @@ def _plain(hint: Any) -> Any:
     """The part of a type that OmegaConf checks; a union of containers is left to the class itself."""
     if typing.get_origin(hint) in (Union, UnionType):
         arms = typing.get_args(hint)
-        rest = [a for a in arms if a is not NoneType and getattr(a, "__module__", "").split(".")[0] != "torch"]
-        if len(rest) == 1 and len(rest) < len(arms):  # a module of the user is no value of a config
-            return Optional[rest[0]] if NoneType in arms else rest[0]  # noqa: UP045
+        if own := [a for a in arms if getattr(a, "__module__", "").startswith("torch.")]:
+            return _plain(reduce(or_, [a for a in arms if a not in own]))  # a module is no value of a config
+        rest = [a for a in arms if a is not NoneType]
         if len(rest) > 1 and any(typing.get_origin(a) in (list, dict, tuple) for a in rest):
             return Any
     return hint

@@ -252,7 +252,9 @@ def create_model(name: str, *, task: Task | Mapping[str, Any] | str | None = Non
         raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
     values = OmegaConf.to_container(typed)
     assert isinstance(values, dict)
-    missing = [str(k) for k, v in values.items() if v == "???" or (k == "num_classes" and v is None)]
+    missing = [str(k) for k, v in values.items() if v == "???"]
+    if cls.input_kind == "numbers" and "num_classes" in values and values["num_classes"] is None:
+        missing.append("num_classes")
     if missing:
         raise ValueError(f"{name} needs {', '.join(missing)}")
     model = cls(**values | modules)  # pyright: ignore[reportCallIssue]

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from zoo import paths
 
-
 OWN = "own:"  # prefix of the name of a module of the user, in hyperparameters and configs
 
 

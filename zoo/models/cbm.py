@@ -176,7 +176,7 @@ class CBM(ConceptModel):
         return self.explained_in_units_of_y(ablation)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """``task``: the loss of the task; ``concept``: mean over known concepts; ``l1``: absolute weights of a linear head.
+        """``task``: the loss of the task; ``concept``: mean over known concepts; ``l1``: sum of absolute head weights.
 
         Raises:
             ValueError: if needed concepts are missing, odds are not measured, or ``l1`` is used with an MLP head.

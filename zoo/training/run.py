@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import nn
 
 from zoo import checkpoint
 from zoo import config as configs
@@ -19,8 +21,10 @@ from zoo.concept_schema import ConceptSchema
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
+from zoo.layers.backbone import OWN
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
+from zoo.task import Classification, MultiLabel, Regression, Task, TaskOptions
 from zoo.training.check import check_run
 
 
@@ -53,7 +57,9 @@ PLACEHOLDERS = {
 }
 
 
-def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
+def build(
+    config: DictConfig, *, dry: bool = False, data: Data | None = None, backbone: nn.Module | None = None
+) -> tuple[SelfExplaining, Data]:
     """Return model and data of a config, the model initialized from the seed.
 
     Arguments of the model that depend on the data (``FROM_DATA``) and are not set are filled in, in ``config`` too; so
@@ -62,17 +68,21 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     Args:
         config: the run.
         dry: read neither data nor weights from disk or hub; placeholders take their place.
+        data: the source; None for that of the config.
+        backbone: a module of the user instead of the backbone of the config.
 
     Raises:
-        ValueError: if model and data do not fit each other.
+        ValueError: if model and data do not fit each other, or the model cannot do the task of the data.
     """
     _keep_vocabulary(config)
     args = configs.plain(config)
-    data = create_data(**args["data"])
-    if not dry and args["model"]["num_classes"] not in (None, data.num_classes):
+    data = create_data(**args["data"]) if data is None else data
+    task = None if dry else declared_task(data, config)
+    if task is not None and args["model"]["num_classes"] not in (None, task.outputs):
+        what = {"classification": "classes", "multilabel": "labels"}.get(task.kind, "output, a number")
         raise ValueError(
             f"model.num_classes is {args['model']['num_classes']};"
-            f" {args['data']['name']} has {data.num_classes} classes: set model.num_classes={data.num_classes}"
+            f" {args['data']['name']} has {task.outputs} {what}: set model.num_classes={task.outputs}"
         )
     for key, value in ({} if dry else data.resolved_args()).items():
         OmegaConf.update(config.data, key, value, force_add=True)
@@ -84,12 +94,49 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
             if not dry:
                 OmegaConf.update(config.model, key, args["model"][key], force_add=True)
     pl.seed_everything(config.seed, verbose=False)
-    model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
+    arguments = checkpoint.standalone(args["model"]) if dry else args["model"]
+    if backbone is not None:
+        config.model.backbone = OWN + type(backbone).__qualname__
+        arguments = arguments | {"backbone": backbone}
+    model = create_model(**arguments, task=task)
     if config.finetune is not None and config.finetune.source:
         checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
     if not dry:
         model.inputs = data.inputs
     return model, data
+
+
+def declared_task(data: Data, config: DictConfig) -> Task:
+    """Return the task of the data with what the config declares about it: loss, class weights, smoothing.
+
+    Raises:
+        ValueError: if an option means nothing for this task, or a class weight does not fit.
+    """
+    options = task_options(config)
+    task = data.task
+    if isinstance(task, Regression):
+        options.only("number", "loss", "delta")
+        loss: Any = options.loss or "squared"
+        return replace(task, loss_name=loss, delta=options.delta)
+    names = list(data.output_names)
+    if isinstance(task, MultiLabel):
+        options.only("set of labels", "class_weights", "cost", "max_risk")
+        counts = task.counts or ()
+        balanced = tuple((task.rows - n) / n for n in counts) if options.class_weights == "balanced" else None
+        return replace(task, weights=balanced or options.weights_of(names, counts))
+    assert isinstance(task, Classification)
+    allowed = ("class_weights", "smoothing", "max_risk", *(("cost",) if task.classes == 2 else ()))
+    options.only("class of " + str(task.classes), *allowed)
+    return replace(task, weights=options.weights_of(names, task.counts or ()), smoothing=options.smoothing)
+
+
+def task_options(config: DictConfig) -> TaskOptions:
+    """Return the section ``task`` of a config.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+    return TaskOptions(**configs.to_dict(config.task))
 
 
 def _keep_vocabulary(config: DictConfig) -> None:
@@ -112,7 +159,7 @@ def _placeholder(config: DictConfig, key: str) -> Any:
 
 def _from_data(data: Data, key: str) -> Any:
     if key == "num_classes":
-        return data.num_classes
+        return data.task.outputs
     if key == "input_shape":
         return list(data.input_shape)
     if key == "sequence":
@@ -120,7 +167,18 @@ def _from_data(data: Data, key: str) -> Any:
     return None if data.concepts is None else data.concepts.to_config()
 
 
-RUN = ("config.yaml", "inputs.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
+RUN = (
+    "config.yaml",
+    "inputs.yaml",
+    "task.yaml",
+    "log.csv",
+    "phases",
+    "checkpoint",
+    "report.html",
+    "tensorboard",
+    "wandb",
+    "mlruns",
+)
 LATER = ("suite", "reference")  # keys that only matter after training
 
 
@@ -147,7 +205,9 @@ def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool)
     if names and not file.is_file():
         raise ValueError(f"{out} is not a run folder (it has no config.yaml) and is not changed; choose another --out")
     if names and resume:
-        differences = _different(OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file)))), config)
+        old = OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file))))
+        old = OmegaConf.merge({"task": OmegaConf.structured(configs.TaskArgs)}, old)  # unknown to earlier versions
+        differences = _different(old, config)
         if differences:
             raise ValueError(
                 f"{out} was started with another config ({', '.join(differences)}); --overwrite replaces it"
