@@ -22,10 +22,12 @@ from zoo.reporting.contact_sheet import contact_sheet
 from zoo.reporting.example_figure import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
+from zoo.task import TaskOptions
 from zoo.training.check import check_run
+from zoo.training.fit_task import fit_task
 from zoo.training.phases import run_phases
 from zoo.training.quiet import quiet
-from zoo.training.run import build, is_first_process, load_config, open_folder, save_inputs
+from zoo.training.run import build, is_first_process, load_config, open_folder, save_inputs, task_options
 from zoo.verbs.results import TrainResult
 
 
@@ -84,10 +86,11 @@ def train(
 def finish(
     model: SelfExplaining, data: Data, config: DictConfig, folder: Path, *, command: str, progress: bool
 ) -> Evaluation:
-    """Evaluate a trained model on the test split, then write its checkpoint and its page."""
+    """Fit the task on the validation split, evaluate on the test split, then write the checkpoint and its page."""
     model.eval()
     settings = plain(config)
-    facts = run_facts(config, data, command, log=folder / "log.csv")
+    chosen = fit_task(model, data, task_options(config))
+    facts = run_facts(config, data, command, log=folder / "log.csv", chosen=chosen)
     options = {"accelerator": config.trainer.accelerator, "progress": progress}
     reference = reference_rows(config, folder)
     evaluation = evaluate(model, data, config.suite, title=folder.name, facts=facts, more_rows=reference, **options)
@@ -116,5 +119,6 @@ def _dry_run(config: DictConfig) -> TrainResult:
     check_run(model, data, config)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
+    fit_task(model, data, TaskOptions())
     scores = score(model, data, config.suite, limit=1, progress=False)
     return TrainResult(model, scores, table(scores), None)

@@ -170,7 +170,9 @@ SCORES = Registry(
     "zoo.scores",
     [
         f"metrics/{d}"
-        for d in ("attribution_maps", "concepts", "faithfulness", "parts", "positions", "sparsity", "task")
+        for d in (
+            *("attribution_maps", "concepts", "faithfulness", "parts", "positions", "regression", "sparsity", "task"),
+        )
     ],
 )
 PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])

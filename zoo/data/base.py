@@ -118,8 +118,8 @@ class Data(pl.LightningDataModule):
         return self.class_names
 
     @cached_property
-    def task(self) -> Task:
-        """What is to be predicted, with the numbers of the training split that a model keeps."""
+    def model_task(self) -> Task:
+        """Task of a model of these data, with the numbers of the training split that it keeps."""
         counts = torch.bincount(self.splits["train"].y, minlength=self.num_classes).tolist()
         return Classification(self.num_classes, counts=tuple(counts))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from zoo.task.options import TaskOptions
     from zoo.task.risk import RiskCoverage
+
+
+MANY = 12  # classes from which only the most and least frequent ones are listed
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,14 @@ class Task(ABC):
             ValueError: if there is no sample, a logit is not finite, or an option cannot be fulfilled.
         """
 
+    def describe_data(self, names: Sequence[str]) -> str:
+        """Return how the training samples are balanced, in a few words; empty if unknown.
+
+        Args:
+            names: of the outputs.
+        """
+        return ""
+
     def describe_fit(self) -> list[str]:
         """Return lines on what was chosen on validation samples."""
         return []
@@ -139,6 +151,19 @@ class Task(ABC):
             if value != field.default:
                 config[field.name] = list(value) if isinstance(value, tuple) else value
         return config
+
+
+def describe_counts(counts: Sequence[int], names: Sequence[str], total: int) -> str:
+    """Return counts with their shares of a total; of many classes the most and the least frequent ones.
+
+    >>> describe_counts([97, 3], ["well", "ill"], 100)
+    'well 97 (97 %), ill 3 (3 %)'
+    """
+    order = sorted(range(len(counts)), key=lambda i: -counts[i]) if len(counts) > MANY else range(len(counts))
+    shares = [f"{names[i]} {counts[i]} ({100 * counts[i] / max(1, total):.3g} %)" for i in order]
+    if len(shares) > MANY:
+        shares = [*shares[: MANY // 2], "...", *shares[-MANY // 2 :]]
+    return ", ".join(shares)
 
 
 def check_validation(logits: Tensor) -> None:

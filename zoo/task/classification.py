@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo.task.base import Answers, Task, check_validation
+from zoo.task.base import Answers, Task, check_validation, describe_counts
 from zoo.task.options import TaskOptions
 from zoo.task.risk import RiskCoverage, risk_coverage_of
 from zoo.task.temperature import fit_temperature
@@ -165,6 +165,10 @@ class Classification(Task):
         if options.max_risk is not None:
             task = task.choose_abstention(logits, y, max_risk=options.max_risk)
         return task
+
+    def describe_data(self, names: Sequence[str]) -> str:
+        """Return the training samples of each class and their shares."""
+        return "" if self.counts is None else describe_counts(self.counts, names, sum(self.counts))
 
     def describe_fit(self) -> list[str]:
         """Return lines on what was chosen on validation samples."""

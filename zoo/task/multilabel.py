@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo.task.base import Answers, Task, check_validation
+from zoo.task.base import Answers, Task, check_validation, describe_counts
 from zoo.task.options import TaskOptions
 from zoo.task.risk import RiskCoverage, risk_coverage_of
 from zoo.task.temperature import fit_temperature
@@ -129,6 +130,10 @@ class MultiLabel(Task):
         if options.max_risk is not None:
             task = replace(task, abstain_below=task.risk_coverage(logits, y).at_most(options.max_risk))
         return task
+
+    def describe_data(self, names: Sequence[str]) -> str:
+        """Return the training samples with each label and their shares."""
+        return "" if self.counts is None else describe_counts(self.counts, names, self.rows)
 
     def describe_fit(self) -> list[str]:
         """Return lines on what was chosen on validation samples."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -74,6 +75,10 @@ class Regression(Task):
     def answer(self, logits: Tensor) -> Answers:
         """Return the number."""
         return Answers(logits[:, 0])
+
+    def describe_data(self, names: Sequence[str]) -> str:
+        """Return mean and standard deviation of y."""
+        return f"{names[0]}: mean {self.mean:.5g}, standard deviation {self.std:.5g}"
 
     def fitted(self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions) -> Regression:
         """Return the task itself: nothing is chosen on validation samples."""

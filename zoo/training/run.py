@@ -113,7 +113,7 @@ def declared_task(data: Data, config: DictConfig) -> Task:
         ValueError: if an option means nothing for this task, or a class weight does not fit.
     """
     options = task_options(config)
-    task = data.task
+    task = data.model_task
     if isinstance(task, Regression):
         options.only("number", "loss", "delta")
         loss: Any = options.loss or "squared"
@@ -159,7 +159,7 @@ def _placeholder(config: DictConfig, key: str) -> Any:
 
 def _from_data(data: Data, key: str) -> Any:
     if key == "num_classes":
-        return data.task.outputs
+        return data.model_task.outputs
     if key == "input_shape":
         return list(data.input_shape)
     if key == "sequence":

@@ -241,8 +241,8 @@ class Table(TableData):
         return self.class_names or tuple(self.targets)
 
     @cached_property
-    def task(self) -> Task:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What is to be predicted, as fitted on the training split."""
+    def model_task(self) -> Task:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Task of a model of these data, as fitted on the training split."""
         target = self.inputs.schema.target
         assert target is not None
         if target.kind == "number":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Record, Score, expect
+from zoo.metrics.base import ANY_TASK, Record, Score, expect
 from zoo.registry import register
 
 
@@ -29,6 +29,7 @@ class Completeness(Score):
     title = "Completeness"
     meaning = "gap between a logit and the sum of its explanation, relative to the logit; 0 is exact"
     requires = frozenset({"units"})
+    tasks = ANY_TASK
     protocol = "zoo-completeness-v1"
     higher_is_better = False
     total: Tensor
