@@ -78,8 +78,9 @@ class TaskArgs:
         class_weights: of the loss: ``balanced``, a weight by class name, or a list; null for equal ones.
         smoothing: of the labels of a classification.
         calibrate: fit a temperature on validation samples.
-        cost: of errors, ``{false_positive: 1, false_negative: 10}``; the threshold of least cost is chosen on
-            validation samples. Null for the largest logit.
+        cost: of a wrong answer to an input of a class, ``{ill: 10, well: 1}``; or ``{false_positive: 1,
+            false_negative: 10}``, the second class or the presence of a label being positive. The threshold of least
+            cost is chosen on validation samples. Null for the largest logit.
         max_risk: error rate that answers may have on validation samples; the model abstains from less confident ones.
     """
 

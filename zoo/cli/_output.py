@@ -38,7 +38,8 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     table = plain_table(title)
     for column in ("score", "value", "protocol", "note"):
         table.add_column(column, overflow="fold")
-    from zoo.evaluation.score_table import applicable
+    from zoo.evaluation.score_table import applicable, warnings_of
+    from zoo.inputs.base import printable
 
     hints = [row for row in rows if not row.applies and not row.protocol]  # what to do to get a further row
     kept, note = applicable([row for row in rows if row not in hints])
@@ -47,11 +48,19 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     print_table(table)
     if note and not all_rows:
         say(f"{note}; --all lists them")
+    for line in warnings_of(rows):
+        say(f"WARNING: {printable(line)}")
 
 
 def print_inputs(model: SelfExplaining) -> None:
     """Print the preprocessing that a model keeps, one line for each fact; names from data cannot steer the terminal."""
     from zoo.inputs.base import printable
 
-    for line in () if model.inputs is None else model.inputs.describe():
+    if model.inputs is None:
+        return
+    for line in model.inputs.describe():
         say(printable(line))
+    if model.inputs.kind != "table" and (balance := model.task.describe_data(model.class_names)):
+        say(printable(f"classes: {balance}"))  # a table describes its target itself
+    for line in model.task.describe_fit(model.class_names):
+        say(printable(f"chosen on validation samples: {line}"))

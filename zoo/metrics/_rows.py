@@ -78,7 +78,7 @@ class Facts:
         if self.task is None:
             return "the classes are tokens, or the task is unknown" if "answers" in requires else ""
         if self.task.kind not in tasks:
-            return f"the task is {self.task.kind}; this score is of {' and '.join(sorted(tasks))}"
+            return f"the task is {self.task.kind}"
         if "answers" in requires and self.task.outputs > MOST_OUTPUTS:
             return f"there are {self.task.outputs} classes; this score is of at most {MOST_OUTPUTS}"
         return ""

@@ -109,7 +109,8 @@ class BilinearMLP(SelfExplaining):
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         over_input = {"unit_templates"} if len(self.layers) == 1 else set()
-        return frozenset({"directions", "features", "extra_metrics"} | over_input)
+        of_classes = {"extra_metrics"} if self.task.kind == "classification" else set()
+        return frozenset({"directions", "features"} | over_input | of_classes)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``layers``, ``head``."""
@@ -241,7 +242,7 @@ class BilinearMLP(SelfExplaining):
         input's projection; the result is the mean over masks. The control shuffles the entries of the masks.
         """
         self.eval()
-        x, y = (torch.cat(t).to(self.device) for t in zip(*((b.x.flatten(1), b.y) for b in loader), strict=True))
+        x, y = (torch.cat(t).to(self.device) for t in zip(*((b.x.flatten(1), b.targets) for b in loader), strict=True))
         state = self.encode(x)
         spectrum = self._decomposed().spectrum
         predictions = {n: truncate(state, spectrum, n).outputs.argmax(1) for n in TOP}

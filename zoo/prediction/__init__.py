@@ -131,13 +131,8 @@ class Prediction:
     @property
     def labels(self) -> list[str]:
         """Name of the predicted class of each input; several labels with ``; `` between them; or the number."""
-        predicted = self.answers.prediction
-        if self.answers.probabilities is None:
-            return [f"{value:.6g}" for value in predicted.tolist()]
-        if predicted.ndim == 1:
-            return [self.class_names[i] for i in predicted.tolist()]
-        rows = predicted.tolist()
-        return ["; ".join(name for name, on in zip(self.class_names, row, strict=True) if on) for row in rows]
+        task = Classification(self.logits.shape[1]) if self.task is None else self.task
+        return task.texts(self.answers.prediction, self.class_names)
 
     def columns(self) -> dict[str, Any]:
         """Return ``row``, ``prediction``, ``p_<class>``..., ``unit_1``, ``contribution_1``, ...; n values each.

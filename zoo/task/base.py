@@ -80,7 +80,9 @@ class Task(ABC):
         """Return the answers that logits ``(n, outputs)`` mean."""
 
     @abstractmethod
-    def fitted(self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions) -> Task:
+    def fitted(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions, names: Sequence[str] = ()
+    ) -> Task:
         """Return the task with all that is chosen on validation samples: temperature, thresholds, abstention.
 
         Args:
@@ -88,9 +90,19 @@ class Task(ABC):
             y: ``(n, *y_shape)``.
             weight: ``(n,)`` of the samples; None for equal ones.
             options: what the user declared, such as the costs of errors.
+            names: of the classes or labels.
 
         Raises:
             ValueError: if there is no sample, a logit is not finite, or an option cannot be fulfilled.
+        """
+
+    @abstractmethod
+    def texts(self, prediction: Tensor, names: Sequence[str]) -> list[str]:
+        """Return predictions, or targets ``(n, ...)``, as people read them.
+
+        Args:
+            prediction: as in ``Answers``, or ``y``.
+            names: of the outputs.
         """
 
     def describe_data(self, names: Sequence[str]) -> str:
@@ -101,7 +113,7 @@ class Task(ABC):
         """
         return ""
 
-    def describe_fit(self) -> list[str]:
+    def describe_fit(self, names: Sequence[str]) -> list[str]:
         """Return lines on what was chosen on validation samples."""
         return []
 

@@ -155,26 +155,32 @@ class Classification(Task):
         correction = -torch.tensor(self.weights or (1.0,) * self.classes, dtype=torch.float64).log()
         return correction - correction.mean()
 
-    def fitted(self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions) -> Classification:
+    def fitted(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions, names: Sequence[str] = ()
+    ) -> Classification:
         """Return the task with temperature, threshold of least cost and confidence of abstention."""
         task = replace(self, temperature=1.0, offset=None, threshold=None, abstain_below=0.0)
         if options.calibrate:
             task = task.calibrate(logits, y, weight)
         if options.cost is not None:
-            task = task.choose_threshold(logits, y, weight, **options.costs)
+            task = task.choose_threshold(logits, y, weight, **options.costs(names))
         if options.max_risk is not None:
             task = task.choose_abstention(logits, y, max_risk=options.max_risk)
         return task
+
+    def texts(self, prediction: Tensor, names: Sequence[str]) -> list[str]:
+        """Return the names of classes ``(n,)``."""
+        return [names[k] for k in prediction.tolist()]
 
     def describe_data(self, names: Sequence[str]) -> str:
         """Return the training samples of each class and their shares."""
         return "" if self.counts is None else describe_counts(self.counts, names, sum(self.counts))
 
-    def describe_fit(self) -> list[str]:
+    def describe_fit(self, names: Sequence[str]) -> list[str]:
         """Return lines on what was chosen on validation samples."""
         lines = [f"temperature {self.temperature:.4g}"]
         if self.threshold is not None:
-            lines.append(f"the second class is predicted from a probability of {self.threshold:.4g}")
+            lines.append(f"{names[1]!r} is predicted from a probability of {self.threshold:.4g}")
         if self.abstain_below:
             lines.append(f"the model abstains below a confidence of {self.abstain_below:.4g}")
         return lines

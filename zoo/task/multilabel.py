@@ -120,26 +120,33 @@ class MultiLabel(Task):
         """Return the lowest probability ``(n,)`` of any label's prediction ``(n, l)``."""
         return torch.where(prediction, probabilities, 1 - probabilities).min(1).values
 
-    def fitted(self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions) -> MultiLabel:
+    def fitted(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions, names: Sequence[str] = ()
+    ) -> MultiLabel:
         """Return the task with temperature, one threshold of least cost a label, and confidence of abstention."""
         task = replace(self, temperature=1.0, offset=None, thresholds=None, abstain_below=0.0)
         if options.calibrate:
             task = task.calibrate(logits, y, weight)
         if options.cost is not None:
-            task = task.choose_thresholds(logits, y, weight, **options.costs)
+            task = task.choose_thresholds(logits, y, weight, **options.costs())
         if options.max_risk is not None:
             task = replace(task, abstain_below=task.risk_coverage(logits, y).at_most(options.max_risk))
         return task
+
+    def texts(self, prediction: Tensor, names: Sequence[str]) -> list[str]:
+        """Return the labels ``(n, l)`` that are present, with ``; `` between them; empty for none."""
+        rows = (prediction == 1).tolist()
+        return ["; ".join(name for name, on in zip(names, row, strict=True) if on) for row in rows]
 
     def describe_data(self, names: Sequence[str]) -> str:
         """Return the training samples with each label and their shares."""
         return "" if self.counts is None else describe_counts(self.counts, names, self.rows)
 
-    def describe_fit(self) -> list[str]:
+    def describe_fit(self, names: Sequence[str]) -> list[str]:
         """Return lines on what was chosen on validation samples."""
         lines = [f"temperature {self.temperature:.4g}"]
         if self.thresholds is not None:
-            lines.append(f"labels are predicted from probabilities of {', '.join(f'{t:.4g}' for t in self.thresholds)}")
+            lines += [f"{n!r} is predicted from a probability of {t:.4g}" for n, t in zip(names, self.thresholds)]
         if self.abstain_below:
             lines.append(f"the model abstains below a confidence of {self.abstain_below:.4g}")
         return lines

@@ -19,15 +19,16 @@ class TaskOptions:
         class_weights: of the loss: ``balanced``, a weight by class name, or a list; None for equal ones.
         smoothing: of the labels of a classification.
         calibrate: fit a temperature on validation samples.
-        cost: of errors, ``false_positive`` and ``false_negative``; the threshold of least cost is chosen on validation
-            samples. None for a threshold of one half.
+        cost: of a wrong answer to an input of a class, by class name; or ``false_positive`` and ``false_negative``, the
+            second class (or the presence of a label) being positive. The threshold of least cost is chosen on
+            validation samples. None for the largest logit.
         max_risk: error rate that answers may have on validation samples; the model abstains from less confident ones.
 
     Raises:
-        ValueError: if a cost has another name.
+        ValueError: if an option is out of range.
 
-    >>> TaskOptions(cost={"false_negative": 10}).costs
-    {'false_positive': 1.0, 'false_negative': 10.0}
+    >>> TaskOptions(cost={"ill": 10}).costs(["ill", "well"])
+    {'false_positive': 10.0, 'false_negative': 1.0}
     """
 
     loss: str | None = None
@@ -39,16 +40,26 @@ class TaskOptions:
     max_risk: float | None = None
 
     def __post_init__(self) -> None:
-        for name in self.cost or ():
-            if name not in COSTS:
-                raise ValueError(f"task.cost has {name!r}; expected false_positive and false_negative")
         if self.max_risk is not None and not 0 <= self.max_risk < 1:
             raise ValueError(f"task.max_risk is {self.max_risk}; expected an error rate, 0 or more and below 1")
 
-    @property
-    def costs(self) -> dict[str, float]:
-        """Both costs; one that is not given is 1."""
-        return {name: float((self.cost or {}).get(name, 1.0)) for name in COSTS}
+    def costs(self, names: Sequence[str] = ()) -> dict[str, float]:
+        """Return both costs; one that is not given is 1.
+
+        Args:
+            names: of two classes, whose costs may be given by name; empty where they may not.
+
+        Raises:
+            ValueError: if a cost has another name.
+        """
+        keys = dict(zip(names, COSTS, strict=False)) if len(names) == 2 else {}  # the second class is positive
+        costs = dict.fromkeys(COSTS, 1.0)
+        for name, cost in (self.cost or {}).items():
+            key = keys.get(name, name)
+            if key not in COSTS:
+                raise ValueError(f"task.cost has {name!r}; expected {' and '.join((*names, *COSTS)[:4])}")
+            costs[key] = float(cost)
+        return costs
 
     def only(self, kind: str, *allowed: str) -> None:
         """Refuse options that mean nothing for a kind of task.

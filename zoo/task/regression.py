@@ -76,10 +76,16 @@ class Regression(Task):
         """Return the number."""
         return Answers(logits[:, 0])
 
+    def texts(self, prediction: Tensor, names: Sequence[str]) -> list[str]:
+        """Return numbers ``(n,)`` with six significant digits."""
+        return [f"{value:.6g}" for value in prediction.tolist()]
+
     def describe_data(self, names: Sequence[str]) -> str:
         """Return mean and standard deviation of y."""
         return f"{names[0]}: mean {self.mean:.5g}, standard deviation {self.std:.5g}"
 
-    def fitted(self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions) -> Regression:
+    def fitted(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions, names: Sequence[str] = ()
+    ) -> Regression:
         """Return the task itself: nothing is chosen on validation samples."""
         return self

@@ -35,8 +35,8 @@ def fit_task(model: SelfExplaining, data: Data, options: TaskOptions) -> list[st
     if model.inputs is None or capability(model, LanguageModel) is not None:
         return []
     logits, y, weight = split_logits(model, data.loader("val"))
-    model.task = model.task.fitted(logits, y, weight, options)
-    return [f"chosen on {len(y)} validation samples: {line}" for line in model.task.describe_fit()]
+    model.task = model.task.fitted(logits, y, weight, options, data.output_names)
+    return [f"chosen on {len(y)} validation samples: {line}" for line in model.task.describe_fit(data.output_names)]
 
 
 @torch.no_grad()

@@ -121,12 +121,14 @@ def declared_task(data: Data, config: DictConfig) -> Task:
     names = list(data.output_names)
     if isinstance(task, MultiLabel):
         options.only("set of labels", "class_weights", "cost", "max_risk")
+        options.costs()
         counts = task.counts or ()
         balanced = tuple((task.rows - n) / n for n in counts) if options.class_weights == "balanced" else None
         return replace(task, weights=balanced or options.weights_of(names, counts))
     assert isinstance(task, Classification)
     allowed = ("class_weights", "smoothing", "max_risk", *(("cost",) if task.classes == 2 else ()))
     options.only("class of " + str(task.classes), *allowed)
+    options.costs(names)
     return replace(task, weights=options.weights_of(names, task.counts or ()), smoothing=options.smoothing)
 
 

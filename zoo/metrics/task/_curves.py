@@ -45,6 +45,8 @@ class RankingScore(TaskScore):
         self._rows("scores")
         self._rows("truth")
         self._rows("ids")
+        if self.is_binary:
+            self.meaning = f"{type(self).meaning}: {self.output_names[1]!r}"
 
     def update(self, logits: Tensor, y: Tensor, index: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Add a batch.
