@@ -54,7 +54,7 @@ class TableSchema:
         id: column that names the records; empty for none.
         notes: remarks about the training data.
 
-    >>> from zoo.inputs.tables.cells import read_cells
+    >>> from zoo.inputs.tables.table_reader import read_cells
     >>> data = {"age": [30, 41, 52], "sex": ["F", "M", "F"], "state": ["ill", "well", "ill"]}
     >>> schema = TableSchema.fit(next(read_cells(data)), target="state")
     >>> [column.kind for column in schema.columns], schema.target.class_names
