@@ -139,6 +139,7 @@ def test_files_of_a_run(finished):
     assert {p.name for p in finished.iterdir()} == {
         "config.yaml",
         "inputs.yaml",
+        "data.json",
         "log.csv",
         "phases",
         "checkpoint",

@@ -22,6 +22,9 @@ GROUND = {
     "phase",
     "model",
     "capabilities",
+    "terminal",
+    "signals",
+    "tensors",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
@@ -30,6 +33,9 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "sequence_spec": {"paths"},
     "paths": set(),
     "_version": set(),
+    "terminal": set(),
+    "signals": set(),
+    "tensors": set(),
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},

@@ -104,8 +104,18 @@ class Registry:
         return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "").split("\n")[0]
 
     def docstring(self, name: str) -> str:
-        """Return the module docstring of a shipped file; empty for classes of other packages."""
-        return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "") if name in self._files else ""
+        """Return the docstrings of a shipped file and of its registered class; empty for classes of other packages.
+
+        The class's docstring lists its arguments. Nothing is imported.
+        """
+        if name not in self._files:
+            return ""
+        module = ast.parse(self._files[name].read_text())
+        texts = [ast.get_docstring(module)]
+        for node in module.body:
+            if isinstance(node, ast.ClassDef) and any(_is_register(d) for d in node.decorator_list):
+                texts.append(f"{node.name}: {ast.get_docstring(node) or ''}")
+        return "\n\n".join(text for text in texts if text)
 
     def get(self, name: str) -> Any:
         """Return the class registered as ``name``; its file is imported when first asked for.
@@ -174,6 +184,10 @@ SCORES = Registry(
 )
 PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
 _BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
+
+
+def _is_register(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Name) and decorator.id == "register"
 
 
 def register(cls: C) -> C:
