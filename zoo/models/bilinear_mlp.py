@@ -244,12 +244,11 @@ class BilinearMLP(SelfExplaining):
         predictions = {n: truncate(state, spectrum, n).outputs.argmax(1) for n in TOP}
         metrics = {f"top {n} accuracy": float((p == y).double().mean()) for n, p in predictions.items()}
         metrics["effective rank"] = float(effective_rank(spectrum.values).mean())
-        layer = self._layers()[0]
         if len(self.layers) == 1 and self.embed.in_features > 1:
             strength = MASK * float(x.std(correction=0))
             adversarial = masks(spectrum, self.embed.weight, state.mean(0), strength=strength).to(state)
             for name, added in (("masked", adversarial), ("shuffled mask", shuffled(adversarial, SHUFFLES))):
-                metrics[f"{name} accuracy"] = accuracy_beside(self.embed(added), layer, self.head, state, y)
+                metrics[f"{name} accuracy"] = accuracy_beside(self.embed(added), self.decide, state, y)
         return metrics
 
     def _layers(self) -> list[Bilinear]:

@@ -114,8 +114,8 @@ def landmarks(scans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, height, width = scans.shape
     each = np.arange(n)
     ink = np.where(scans >= INK, scans, 0)
-    in_row = ink.any(2)
-    in_column = ink.any(1)
+    in_row = (ink > 0).max(2)
+    in_column = (ink > 0).max(1)
     top = in_row.argmax(1)
     bottom = height - 1 - in_row[:, ::-1].argmax(1)
     left = in_column.argmax(1)
@@ -139,8 +139,8 @@ def _holes(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ink: ``(n, h, w)``, 0 where there is none.
     """
     padded = np.pad(ink == 0, ((0, 0), (1, 1), (1, 1)), constant_values=True)
-    in_plane = ndimage.generate_binary_structure(3, 1)
-    in_plane[[0, 2]] = False  # scans are not connected with each other
+    in_plane = np.zeros((3, 3, 3), bool)  # scans are not connected with each other
+    in_plane[1] = ndimage.generate_binary_structure(2, 1)
     labeled: Any = ndimage.label(padded, in_plane)
     areas, count = labeled
     scan, y, x = areas.nonzero()

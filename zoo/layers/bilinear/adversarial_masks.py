@@ -5,11 +5,12 @@ Pearce, Dooms, Rigg, Oramas, Sharkey, Bilinear MLPs enable weight-based mechanis
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from collections.abc import Callable
 
-from zoo.layers.bilinear.bilinear import Bilinear, Spectrum
+import torch
+from torch import Tensor
+
+from zoo.layers.bilinear.bilinear import Spectrum
 
 
 def selective(of: Spectrum, embed: Tensor, top: int) -> Tensor:
@@ -60,27 +61,9 @@ def shuffled(rows: Tensor, times: int) -> Tensor:
     return rows[:, orders.to(rows.device)].flatten(0, 1)
 
 
-def accuracy_beside(added: Tensor, layer: Bilinear, head: nn.Linear, state: Tensor, y: Tensor) -> float:
-    """Return the mean accuracy of ``head(layer(z + a))`` over all pairs of a state z and a mask a.
-
-    The product ``(L(z + a)) * (R(z + a))`` is expanded: what depends on both z and a is linear in ``(L z, R z)``, so that
-    one matrix product takes the place of a pass for each mask.
-
-    Args:
-        added: ``(n, d)`` embedded masks.
-        layer: from d numbers to m products.
-        head: from m products to c logits.
-        state: ``(b, d)``
-        y: ``(b,)`` classes.
-    """
-    left, right = F.linear(added, layer.weight).chunk(2, dim=-1)
-    of_masks = F.linear(left * right, head.weight)
-    across = torch.cat([right, left], dim=1)[:, None] * head.weight.repeat(1, 2)  # (n, c, 2m)
+def accuracy_beside(added: Tensor, decide: Callable[[Tensor], Tensor], state: Tensor, y: Tensor) -> float:
+    """Return the mean accuracy of ``decide`` on states ``(b, d)`` of classes ``y`` + each of ``added`` ``(n, d)``."""
     correct = 0
-    for states, classes in zip(state.split(1024), y.split(1024), strict=True):
-        both = F.linear(states, layer.weight, layer.bias)
-        left, right = both.chunk(2, dim=-1)
-        mixed = F.linear(both, across.flatten(0, 1)).unflatten(1, of_masks.shape)
-        logits = head(left * right)[:, None] + mixed + of_masks
-        correct += int((logits.argmax(2) == classes[:, None]).sum())
+    for states, classes in zip(state.split(128), y.split(128), strict=True):
+        correct += int((decide(states + added[:, None]).argmax(2) == classes).sum())
     return correct / (len(added) * len(y))
