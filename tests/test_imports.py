@@ -13,6 +13,7 @@ FILES = sorted(paths.PACKAGE.rglob("*.py"))
 NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("/", ".") for f in FILES}
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
 GROUND = {
+    "denormals",
     "explanation",
     "batch",
     "concept_schema",
@@ -29,6 +30,7 @@ GROUND = {
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
     "batch": set(),
+    "denormals": set(),
     "concept_schema": {"paths"},
     "sequence_spec": {"paths"},
     "paths": set(),
@@ -41,7 +43,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "capabilities": {"batch"},
     "config": {"paths", "phase"},
     "registry": {"paths", "config"},
-    "model": {"batch", "capabilities", "explanation", "phase", "paths", "prediction"},
+    "model": {"batch", "capabilities", "denormals", "explanation", "phase", "paths", "prediction"},
     "inputs": GROUND | {"task"},
     "data": GROUND | {"registry", "inputs"},
     **dict.fromkeys(("metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
