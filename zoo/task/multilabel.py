@@ -146,7 +146,8 @@ class MultiLabel(Task):
         """Return lines on what was chosen on validation samples."""
         lines = [f"temperature {self.temperature:.4g}"]
         if self.thresholds is not None:
-            lines += [f"{n!r} is predicted from a probability of {t:.4g}" for n, t in zip(names, self.thresholds)]
+            pairs = zip(names, self.thresholds, strict=True)
+            lines += [f"{name!r} is predicted from a probability of {threshold:.4g}" for name, threshold in pairs]
         if self.abstain_below:
             lines.append(f"the model abstains below a confidence of {self.abstain_below:.4g}")
         return lines

@@ -1,17 +1,59 @@
-"""What is chosen on validation samples after training: temperature, threshold of least cost, abstention."""
+"""The task of a run: as its config declares it, and with what is chosen on validation samples after training."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
+from zoo import config as configs
 from zoo.batch import Batch
 from zoo.capabilities import LanguageModel, capability
 from zoo.data.base import Data
 from zoo.model import SelfExplaining, in_order
-from zoo.task import TaskOptions
+from zoo.task import Classification, MultiLabel, Regression, Task, TaskOptions
+
+log = logging.getLogger("zoo")
+
+
+def declared_task(data: Data, config: DictConfig) -> Task:
+    """Return the task of the data with what the config declares about it: loss, class weights, smoothing.
+
+    Raises:
+        ValueError: if an option means nothing for this task, or a class weight does not fit.
+    """
+    options = task_options(config)
+    task = data.model_task
+    if isinstance(task, Regression):
+        options.only("number", "loss", "delta")
+        loss: Any = options.loss or "squared"
+        return replace(task, loss_name=loss, delta=options.delta)
+    names = list(data.output_names)
+    if isinstance(task, MultiLabel):
+        options.only("set of labels", "class_weights", "cost", "max_risk")
+        options.costs()
+        counts = task.counts or ()
+        balanced = tuple((task.rows - n) / n for n in counts) if options.class_weights == "balanced" else None
+        return replace(task, weights=balanced or options.weights_of(names, counts))
+    assert isinstance(task, Classification)
+    allowed = ("class_weights", "smoothing", "max_risk", *(("cost",) if task.classes == 2 else ()))
+    options.only("class of " + str(task.classes), *allowed)
+    options.costs(names)
+    return replace(task, weights=options.weights_of(names, task.counts or ()), smoothing=options.smoothing)
+
+
+def task_options(config: DictConfig) -> TaskOptions:
+    """Return the section ``task`` of a config.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+    return TaskOptions(**configs.to_dict(config.task))
 
 
 def fit_task(model: SelfExplaining, data: Data, options: TaskOptions) -> list[str]:
@@ -36,7 +78,10 @@ def fit_task(model: SelfExplaining, data: Data, options: TaskOptions) -> list[st
         return []
     logits, y, weight = split_logits(model, data.loader("val"))
     model.task = model.task.fitted(logits, y, weight, options, data.output_names)
-    return [f"chosen on {len(y)} validation samples: {line}" for line in model.task.describe_fit(data.output_names)]
+    lines = [f"{line} (chosen on {len(y)} validation samples)" for line in model.task.describe_fit(data.output_names)]
+    for line in lines:
+        log.info("%s", line)
+    return lines
 
 
 @torch.no_grad()

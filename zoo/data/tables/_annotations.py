@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.inputs.tables.cells import Cells, as_text
-from zoo.inputs.tables.columns import Declared, LeftOut, fit_column
+from zoo.inputs.tables.column_fitting import Declared, LeftOut, fit_column
 
 
 def read_groups(cells: Cells, name: str, markers: frozenset[str]) -> Tensor:

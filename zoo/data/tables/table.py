@@ -17,17 +17,18 @@ from zoo.data.concepts._concepts_file import read_columns
 from zoo.data.split import Split
 from zoo.data.tables._annotations import read_groups, read_times, read_weights
 from zoo.data.tables._column_roles import division, sample_names
-from zoo.data.tables._csv_file import Csv
 from zoo.data.tables._table_data import RowDataset, TableData
 from zoo.inputs.base import Inputs
 from zoo.inputs.labels import order_by_name
 from zoo.inputs.table import TableInputs
-from zoo.inputs.tables.cells import Cells, as_text, concatenate_cells, read_cells
+from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import MARKERS
+from zoo.inputs.tables.table_reader import read_table
 from zoo.inputs.tables.target import Target, TargetKind, fit_target
 from zoo.registry import register
 from zoo.task import Classification, MultiLabel, Regression, Task
 
+ANNOTATIONS = ("group", "time", "weight")  # arguments that name columns of annotations
 TARGETS: dict[str, TargetKind] = {"classification": "classes", "regression": "number", "multilabel": "labels"}
 
 
@@ -165,18 +166,12 @@ class Table(TableData):
         text = self._text
         if self._trained is not None:
             text = {"separator": self._trained.separator, "encoding": self._trained.text_encoding}
-        return concatenate_cells(list(read_cells(self.file, argument="data.file", **text)))
-
-    @cached_property
-    def _csv(self) -> Csv:
-        cells = self._cells
+        cells = read_table(self.file, argument="data.file", **text)
         roles = {
             "data.target": self.targets,
             "data.id": [self.id] if self.id else [],
             "data.split": [self.split] if self.split else [],
-            "data.group": self._annotation("group"),
-            "data.time": self._annotation("time"),
-            "data.weight": self._annotation("weight"),
+            **{f"data.{argument}": self._annotation(argument, cells) for argument in ANNOTATIONS},
             "data.concept_columns": self.concept_columns or [],
             "data.features": self.features or [] if self._trained is None else [],
         }
@@ -186,22 +181,17 @@ class Table(TableData):
             if name in use:
                 raise ValueError(f"{self.file}: column {name!r} is in {use[name]} and in {argument}; give it one role")
             use[name] = argument
-        columns = {
-            name: ["" if cell is None else cell for cell in as_text(column)] for name, column in cells.columns.items()
-        }
-        return Csv(self.file, columns, cells.lines.tolist())
+        return cells
 
-    def _annotation(self, argument: Literal["group", "time", "weight"]) -> list[str]:
+    def _annotation(self, argument: str, cells: Cells) -> list[str]:
         """The column of an annotation as a list; other data of a trained model need not have it."""
         name: str | None = getattr(self, argument)
-        known = name and (self._trained is None or name in self._cells.columns)
-        return [name] if name and known else []
+        return [name] if name and (self._trained is None or name in cells.columns) else []
 
     @cached_property
     def _target(self) -> Target:
         if self._trained is not None and self._trained.schema.target is not None:
             return self._trained.schema.target
-        _ = self._csv
         kind = None if self.task_kind is None else TARGETS[self.task_kind]
         return fit_target(self._cells, self.targets, kind, self._markers)[0]
 
@@ -253,9 +243,9 @@ class Table(TableData):
 
     @cached_property
     def _labels(self) -> Labels | None:
-        file = self._csv
+        file = self._cells
         columns = [
-            Column(name, ["" if cell in self._markers else cell for cell in file.columns[name]], file.rows, file.path)
+            Column(name, ["" if cell in self._markers else cell for cell in file.text(name)], file.lines.tolist(), file)
             for name in self.concept_columns or []
         ]
         if self.concepts_file:
@@ -284,16 +274,18 @@ class Table(TableData):
         cells, markers = self._cells, self._markers
         date_format = (self._typing["dates"] or {}).get(self.time, "")
         samples = Split(
-            sample_names(self._csv, self.id),
+            sample_names(self._cells, self.id),
             y,
             x=places,
             concepts=concepts,
-            weight=next((read_weights(cells, name, markers) for name in self._annotation("weight")), None),
-            group=next((read_groups(cells, name, markers) for name in self._annotation("group")), None),
-            time=next((read_times(cells, name, markers, date_format) for name in self._annotation("time")), None),
+            weight=next((read_weights(cells, name, markers) for name in self._annotation("weight", cells)), None),
+            group=next((read_groups(cells, name, markers) for name in self._annotation("group", cells)), None),
+            time=next(
+                (read_times(cells, name, markers, date_format) for name in self._annotation("time", cells)), None
+            ),
         )
         rows = division(
-            self._csv,
+            self._cells,
             y,
             column=self.split,
             target=self.targets[0],
