@@ -69,6 +69,7 @@ class Batch:
         if isinstance(batch, Batch):
             return batch
         names = {"x", "y", "index", "concepts", "weight"}
+        given: dict[str, Tensor]
         if isinstance(batch, Mapping) and "x" in batch and names.issuperset(batch):
             given = dict(batch)
         elif isinstance(batch, Tensor):

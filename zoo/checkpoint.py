@@ -194,6 +194,7 @@ def save(
         (part / "config.yaml").write_text(text)
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
+        if model.inputs is not None or model.input_kind == "numbers":
             save_task(part, model.task)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (part / "README.md").write_text(card)

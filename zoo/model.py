@@ -82,9 +82,11 @@ class SelfExplaining(pl.LightningModule, ABC):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
             super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
+        saved: tuple[Any, Any] = self.hparams, self._hparams_initial
         for key, value in list(self.hparams.items()):
             if isinstance(value, nn.Module):
-                self.hparams[key] = self._hparams_initial[key] = f"own:{type(value).__qualname__}"
+                for arguments in saved:
+                    arguments[key] = f"own:{type(value).__qualname__}"
 
     @property
     def task(self) -> Task:

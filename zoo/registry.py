@@ -180,7 +180,7 @@ DATA = Registry(
     "data",
     "data sources",
     "zoo.data",
-    [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")],
+    [f"data/{d}" for d in ("concepts", "games", "images", "own", "sequences", "tables", "text")],
 )
 SCORES = Registry(
     "score",

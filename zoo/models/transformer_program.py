@@ -201,7 +201,7 @@ class TransformerProgram(ProgramTraining):
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return accuracy of whole sequences and by length, all restarts' accuracy, and the size of the program."""
-        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
+        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.targets) for b in loader]
         x, correct = (torch.cat(column) for column in zip(*rows, strict=True))
         metrics = shares(self.frame, *self.sequences(x), correct, pooled=self.pooled)
         metrics |= restart_metrics(unpack(self.restart_programs), self._questions(loader))

@@ -210,10 +210,11 @@ class PageContext:
         logits = self.explanation.logits.double()
         task = Classification(logits.shape[1]) if self.task is None else self.task
         answers = task.answer(logits)
-        names, targets = task.texts(answers.prediction, self.class_names), task.explained(logits)
+        names = task.texts(answers.prediction, self.class_names)
+        targets: list[int] = task.explained(logits).tolist()
         true_names = [None] * len(logits) if self.truth is None else task.texts(self.truth, self.class_names)
         rows = []
-        for i, (name, truth, target) in enumerate(zip(names, true_names, targets.tolist(), strict=True)):
+        for i, (name, truth, target) in enumerate(zip(names, true_names, targets, strict=True)):
             p = None if answers.probabilities is None else answers.probabilities[i].tolist()
             alone = p is not None and task.kind == "classification"
             rows.append(

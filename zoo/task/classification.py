@@ -170,7 +170,8 @@ class Classification(Task):
 
     def texts(self, prediction: Tensor, names: Sequence[str]) -> list[str]:
         """Return the names of classes ``(n,)``."""
-        return [names[k] for k in prediction.tolist()]
+        indices: list[int] = prediction.tolist()
+        return [names[k] for k in indices]
 
     def describe_data(self, names: Sequence[str]) -> str:
         """Return the training samples of each class and their shares."""

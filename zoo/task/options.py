@@ -52,8 +52,10 @@ class TaskOptions:
         Raises:
             ValueError: if a cost has another name.
         """
-        keys = dict(zip(names, COSTS, strict=False)) if len(names) == 2 else {}  # the second class is positive
-        costs = dict.fromkeys(COSTS, 1.0)
+        keys: dict[str, str] = (
+            dict(zip(names, COSTS, strict=False)) if len(names) == 2 else {}
+        )  # the second class is positive
+        costs: dict[str, float] = dict.fromkeys(COSTS, 1.0)
         for name, cost in (self.cost or {}).items():
             key = keys.get(name, name)
             if key not in COSTS:

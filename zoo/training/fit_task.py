@@ -59,7 +59,7 @@ def task_options(config: DictConfig) -> TaskOptions:
 def fit_task(model: SelfExplaining, data: Data, options: TaskOptions) -> list[str]:
     """Fit the task of a trained model on the validation split, in place; return lines on what was chosen.
 
-    A model without inputs, such as a language model, keeps its task; so does any model without validation samples.
+    A model of tokens, such as a language model, keeps its task; so does any model without validation samples.
 
     Args:
         model: trained, in eval mode.
@@ -74,7 +74,7 @@ def fit_task(model: SelfExplaining, data: Data, options: TaskOptions) -> list[st
         if options.cost is not None or options.max_risk is not None:
             raise ValueError("task.cost and task.max_risk need validation samples; hold out a share with data.val=0.1")
         return []
-    if model.inputs is None or capability(model, LanguageModel) is not None:
+    if capability(model, LanguageModel) is not None or (model.inputs is None and model.input_kind == "tokens"):
         return []
     logits, y, weight = split_logits(model, data.loader("val"))
     model.task = model.task.fitted(logits, y, weight, options, data.output_names)

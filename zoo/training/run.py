@@ -92,7 +92,7 @@ def build(
             if not dry:
                 OmegaConf.update(config.model, key, args["model"][key], force_add=True)
     pl.seed_everything(config.seed, verbose=False)
-    arguments = checkpoint.standalone(args["model"]) if dry else args["model"]
+    arguments: dict[str, Any] = checkpoint.standalone(args["model"]) if dry else args["model"]
     if backbone is not None:
         config.model.backbone = OWN + type(backbone).__qualname__
         arguments = arguments | {"backbone": backbone}

@@ -62,7 +62,7 @@ def division(
     """
     classes = not y.is_floating_point()
     if column is None:
-        single = (torch.bincount(y)[y] == 1).nonzero() if classes else ()
+        single = (torch.bincount(y)[y] == 1).nonzero() if classes else y[:0]
         if len(single) and not trained:
             i = int(single[0])
             where, name = file.at(i, target), class_names[int(y[i])]

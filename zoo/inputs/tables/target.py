@@ -157,7 +157,9 @@ def _kind_of(cells: Cells, name: str, labels: Sequence[str], share: np.ndarray) 
     fractional = np.array([not notation.parse(label).is_integer() for label in labels])
     if fractional.any():
         if len(labels) - fractional.sum() <= MAX_WHOLE and share[fractional].sum() < FEW:
-            i = next(i for i, cell in enumerate(as_text(cells.columns[name])) if cell == labels[fractional.argmax()])
+            i = next(
+                i for i, cell in enumerate(as_text(cells.columns[name])) if cell == labels[int(fractional.argmax())]
+            )
             raise ValueError(
                 f"{cells.at(i, name)}: {cells.columns[name][i]!r} is no class; expected words or whole numbers;"
                 " declare data.task=regression if the target is a quantity"

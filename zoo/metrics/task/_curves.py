@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -45,8 +45,6 @@ class RankingScore(TaskScore):
         self._rows("scores")
         self._rows("truth")
         self._rows("ids")
-        if self.is_binary:
-            self.meaning = f"{type(self).meaning}: {self.output_names[1]!r}"
 
     def update(self, logits: Tensor, y: Tensor, index: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Add a batch.
@@ -72,6 +70,11 @@ class RankingScore(TaskScore):
         self.scores.append(answered.probabilities[:, first:])
         known = torch.where(answered.known, answered.truth.double(), torch.nan)
         self.truth.append(known[:, first:])
+
+    def describe(self, readouts: Mapping[str, float]) -> str:
+        """Return the meaning with the class that is ranked, and the value of a constant score."""
+        ranked = f"; of {self.output_names[1]!r}" if self.is_binary else ""
+        return super().describe(readouts) + ranked
 
     @abstractmethod
     def _exact(self, ranks: Tensor, truth: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class Accuracy(Score):
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count the samples of a record."""
-        self.update(record.explanation.logits, record.batch.y)
+        self.update(record.explanation.logits, record.batch.targets)
 
     def compute(self) -> dict[str, Tensor]:
         """Accuracy and cross-entropy."""

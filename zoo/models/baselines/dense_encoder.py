@@ -118,6 +118,6 @@ class DenseEncoder(UnitlessModel):
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return accuracy of whole sequences and accuracy by length."""
-        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
+        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.targets) for b in loader]
         x, correct = (torch.cat(column) for column in zip(*rows, strict=True))
         return shares(self.frame, *read_rows(self.frame, x, pooled=self.pooled), correct, pooled=self.pooled)
