@@ -124,7 +124,9 @@ class CBM(ConceptModel):
         """Convert concept logits ``(b, u)`` to what the head reads, see ``bottleneck``."""
         if self.bottleneck == "logit":
             return logits
-        return self.space.values(logits) if self.bottleneck == "probability" else self.space.hard(logits)
+        soft = self.bottleneck == "probability"
+        strengths = self.space.values(logits) if soft else self.space.hard(logits)
+        return strengths.to(self.concepts.weight.dtype)  # of a model in half precision; they are computed in single
 
     def encode_concepts(self, concepts: Tensor) -> Tensor:
         """Return the strengths ``(b, u)`` of concept values ``(b, u)``: the same but for a logit bottleneck.

@@ -94,7 +94,7 @@ class CEM(ConceptModel):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities ``(b, u)`` and contexts ``(b, u, 2 * width)``."""
         logits, context = self.embeddings(self.features(x))
-        return self.space.values(logits), context
+        return self.space.values(logits).to(self.head.weight.dtype), context
 
     def decide(self, state: tuple[Tensor, Tensor], mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply the head to the mixed embeddings, some of the mixing weights set.
@@ -132,7 +132,7 @@ class CEM(ConceptModel):
         """
         truth = self.annotations(batch)
         logits, context = self.embeddings(self.features(batch.x))
-        p = self.space.values(logits)
+        p = self.space.values(logits).to(self.head.weight.dtype)
         mask = None
         if self.training and self.randint:
             mask = truth.isfinite() & self.space.random_groups(len(p), self.randint)
