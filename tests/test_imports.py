@@ -22,6 +22,7 @@ GROUND = {
     "phase",
     "model",
     "capabilities",
+    "plain_yaml",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
@@ -33,7 +34,8 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
-    "config": {"paths", "phase"},
+    "plain_yaml": set(),
+    "config": {"paths", "phase", "plain_yaml"},
     "registry": {"paths", "config"},
     "model": {"batch", "capabilities", "explanation", "phase", "paths", "prediction"},
     "inputs": GROUND | {"task"},

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
+from zoo.plain_yaml import to_config_yaml
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,7 +79,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError: if one is missing or unreadable.
     """
     try:
-        config: Any = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
+        config: Any = configs.read_yaml(folder / "config.yaml")
         metrics = json.loads((folder / "metrics.json").read_text())
     except (OSError, ValueError, YAMLError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
@@ -147,14 +147,14 @@ def save(
     from zoo.inputs import base as model_inputs
 
     config = {**config, "model": standalone(config["model"])}
-    text = OmegaConf.to_yaml(OmegaConf.create(config))
+    text = to_config_yaml(configs.plain(config))
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     part.chmod(0o755)
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
     try:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata=meta)
-        (part / "config.yaml").write_text(text)
+        (part / "config.yaml").write_text(text, encoding="utf-8")
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 
 from zoo import __version__
+from zoo.config import Settings
 from zoo.data.base import Data
 from zoo.training.loggers import read_log
 
 
-def run_facts(config: DictConfig, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
+def run_facts(config: Settings, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
     """Return the facts of a run by name.
 
     Args:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-import yaml
 from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.paths import did_you_mean
+from zoo.plain_yaml import from_yaml, to_yaml
 
 FILE = "inputs.yaml"
 FORMAT = 1
 MAX_BYTES = 64 << 20  # of an inputs.yaml
-ESCAPED = re.compile("[^\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]|[\\u2028\\u2029\\ufeff]")
 MODULES = {
     "table": "zoo.inputs.table",
     "image": "zoo.inputs.image",
@@ -253,72 +251,3 @@ def printable(text: str) -> str:
     age\t[31m
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def to_yaml(config: Mapping[str, Any]) -> str:
-    """Return plain values as YAML. Any text survives: nothing is interpolated or evaluated.
-
-    >>> print(to_yaml({"name": "${HOME}", "other": "???"}), end="")
-    name: ${HOME}
-    other: ???
-    """
-    return yaml.dump(dict(config), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1 << 30)
-
-
-def from_yaml(text: str, where: str) -> Any:
-    """Return the plain values of a YAML text; aliases, tags and keys given twice are refused.
-
-    Args:
-        text: the YAML.
-        where: its file, for errors.
-
-    Raises:
-        ValueError: if it is not valid.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise ValueError(f"{where} is nested too deeply; expected the file that zoo wrote") from error
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes every list of plain values on one line, and never an alias."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write equal objects in full."""
-        return True
-
-    def represent_list(self, data: Iterable[Any]) -> yaml.SequenceNode:
-        """A list of numbers or texts in flow style, any other in block style."""
-        data = list(data)
-        flow = all(isinstance(value, str | int | float | None) for value in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
-
-    def represent_text(self, data: str) -> yaml.Node:
-        """A text, with escapes where it holds a line break or a character that is not printable."""
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if ESCAPED.search(data) else None)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
-_Dumper.add_representer(list, _Dumper.represent_list)
-_Dumper.add_representer(tuple, _Dumper.represent_list)
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses aliases, which can make a small file large, and keys that are given twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose a node that is no alias."""
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed here", mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        """Return a mapping whose keys are given once."""
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) < len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a key is given twice", node.start_mark)
-        return mapping

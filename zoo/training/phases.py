@@ -16,14 +16,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from zoo.config import TrainerArgs
+from zoo.config import Settings, TrainerArgs
 from zoo.data.base import Data
 from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
@@ -36,7 +35,7 @@ from zoo.training.loggers import CsvLog, trackers
 def run_phases(
     model: SelfExplaining,
     data: Data,
-    config: DictConfig,
+    config: Settings,
     out: Path,
     *,
     resume: bool = False,
@@ -68,8 +67,7 @@ def run_phases(
     if config.trainer.compile:
         backbone_of(model).compile()
     for i, (name, raw) in enumerate(config.phases.items()):
-        phase = OmegaConf.to_object(raw)
-        assert isinstance(phase, Phase)
+        phase = Phase(**raw)
         done = folder / f"{i}-{name}.safetensors"
         running = folder / f"{i}-{name}.ckpt"
         if resume and done.exists():
