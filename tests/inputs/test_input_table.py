@@ -7,9 +7,10 @@ import torch
 
 from zoo.inputs import base
 from zoo.inputs.table import TableInputs
-from zoo.inputs.tables.cells import Cells, concatenate_cells, read_cells
+from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import Column
 from zoo.inputs.tables.schema import TableSchema
+from zoo.inputs.tables.table_reader import read_cells, read_table
 
 
 def fit(data, target="y", **arguments):
@@ -127,7 +128,7 @@ def test_cells_that_once_vanished(cases, name, column, kind, first):
     place = inputs.schema.names.index(column)
     fitted = inputs.schema.columns[place]
     assert fitted.kind == kind
-    value = inputs.schema.read(concatenate_cells(list(read_cells(file)))).values[0, place]
+    value = inputs.schema.read(read_table(file)).values[0, place]
     assert (fitted.levels[int(value)] if kind != "number" else value) == first
     assert len(inputs.schema.names) == 2
     assert not inputs.schema.left_out
@@ -250,9 +251,11 @@ def test_identifiers_texts_and_constants_are_left_out_and_named():
     }
     for name, reason in reasons.items():
         assert f"{name}: left out, {reason}" in inputs.describe()
-    some = [i for i in range(n) if i % 4]  # the training rows of a counter have gaps
+    training_rows = [i for i in range(n) if i % 4]  # the training rows of a counter have gaps
     assert (
-        fit({key: [column[i] for i in some] for key, column in data.items()}).schema.notes[0].startswith("row may be")
+        fit({key: [column[i] for i in training_rows] for key, column in data.items()})
+        .schema.notes[0]
+        .startswith("row may be")
     )
     shuffled = [str(i) for i in rng.permutation(n)]  # a quantity that happens to have no gaps
     assert not fit({**data, "row": shuffled}).schema.notes

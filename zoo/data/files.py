@@ -1,10 +1,8 @@
-"""Reading of files that several sources share: npz arrays, UTF-8 text, CSV cells, compressed lines."""
+"""Reading of files that several sources share: npz arrays, UTF-8 text, compressed lines."""
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import lzma
 import zipfile
 import zlib
@@ -55,27 +53,3 @@ def read_lines(path: Path) -> Iterator[str]:
         raise not_utf8(path, error) from error
     except DAMAGED as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-
-
-def read_cells(path: Path, *, argument: str) -> list[tuple[int, list[str]]]:
-    """Return line number and stripped cells of each row of a CSV file in UTF-8; rows of empty cells are skipped.
-
-    Args:
-        path: the file.
-        argument: the argument that named the file, for error messages.
-
-    Raises:
-        ValueError: if the file is missing, not UTF-8 or not CSV; file and row are named.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path} is missing; it was given as {argument}")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}, row {row}: not UTF-8 text ({error.reason}); save the file as CSV UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
-    except csv.Error as error:
-        raise ValueError(f"{path}, row {reader.line_num}: {error}") from error

@@ -30,11 +30,11 @@ def test_digits_know_their_shape():
     data = create_data("digits", size=64)
     assert (data.num_classes, len(data.splits["test"])) == (10, 359)
     every = [data.splits[s] for s in ("train", "val", "test")]
-    y, seen, facts = (torch.cat([getattr(s, f) for s in every]) for f in ("y", "visible", "concepts"))
-    share = {d: seen[y == d][:, 5].float().mean().item() for d in range(10)}
+    y, visible, facts = (torch.cat([getattr(s, f) for s in every]) for f in ("y", "visible", "concepts"))
+    share = {d: visible[y == d][:, 5].float().mean().item() for d in range(10)}
     assert share[0] > 0.9
     assert share[1] < 0.05
-    assert torch.equal(facts[:, data.concept_names.index("has_hole")], seen[:, 5].float())
+    assert torch.equal(facts[:, data.concept_names.index("has_hole")], visible[:, 5].float())
     assert torch.equal(facts[:, data.concept_names.index("is_even")], (y % 2 == 0).float())
     known = facts[:, :9].unique(dim=0)
     assert len(known) == 10  # the numeral's concepts tell all digits apart

@@ -175,7 +175,7 @@ class Folder(ImageData):
         sides: dict[str, tuple[int, int]] = {}
         for point in self._keypoints:
             name = name_key(point.file)
-            where = f"{self.keypoints}, row {point.row}"
+            where = f"{self.keypoints}, line {point.line}"
             if name not in place:
                 if name not in known:
                     raise ValueError(f"{where}: there is no image {self.root / name}")

@@ -10,8 +10,9 @@ from torch import Tensor
 from zoo.explanation import Explanation
 from zoo.registry import register
 from zoo.reporting import heatmap
+from zoo.reporting.bars import Bar, draw_bars
 from zoo.reporting.context import PageContext
-from zoo.reporting.numbers import Bar, input_digits, show, spread, whole
+from zoo.reporting.numbers import input_digits, show, whole
 from zoo.reporting.panel import Panel
 from zoo.reporting.token_spans import Span, spans
 
@@ -117,7 +118,7 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
 
     rows = [
         _row(context, explanation, slot, u, show(amount, digits, sign=True), bar)
-        for (slot, u), amount, bar in zip(slots, amounts, spread(shown), strict=True)
+        for (slot, u), amount, bar in zip(slots, amounts, draw_bars(shown), strict=True)
     ]
     return Case(
         target=context.class_names[target],
