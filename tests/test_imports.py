@@ -46,7 +46,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "estimators": {"layers"},
     "checkpoint": GROUND | {"_version", "registry", "models", "inputs"},
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
-    "evaluation": GROUND | {"registry", "models", "data", "metrics", "reporting", "checkpoint", "training"},
+    "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": set(),
     "verbs": {"paths"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},

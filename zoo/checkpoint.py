@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 UNITS = "units.yaml"
+SHEET = "units.png"
 
 
 def list_checkpoints(pattern: str = "*") -> list[str]:
@@ -164,7 +165,7 @@ def save(
         if unit_lines:
             (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
         if unit_sheet is not None:
-            unit_sheet.save(part / "units.png", optimize=True)
+            unit_sheet.save(part / SHEET, optimize=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

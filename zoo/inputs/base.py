@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.inputs.texts.tokenizers import merges_of
 from zoo.paths import did_you_mean
 from zoo.plain_yaml import from_yaml, to_yaml
 
 FILE = "inputs.yaml"
+TOKENIZER = "tokenizer.json"  # of byte pairs, in the format of the package tokenizers
 FORMAT = 1
 MAX_BYTES = 64 << 20  # of an inputs.yaml
 MODULES = {
@@ -194,12 +196,19 @@ def concatenate(readings: Sequence[Reading]) -> Reading:
 
 
 def save(inputs: Inputs, folder: Path) -> Path:
-    """Write ``inputs.yaml`` into a folder, whole or not at all."""
-    path = folder / FILE
-    part = path.with_name(f".{FILE}.part")
-    part.write_text(to_yaml({"format": FORMAT, "kind": inputs.kind, **inputs.to_config()}), encoding="utf-8")
-    os.replace(part, path)
-    return path
+    """Write ``inputs.yaml`` into a folder, whole or not at all; byte pairs beside it as ``tokenizer.json``."""
+    files = {}
+    config = inputs.to_config()
+    tokenizer = getattr(inputs, "tokenizer", None)
+    if isinstance(config.get("tokenizer"), dict) and "merges" in config["tokenizer"] and tokenizer is not None:
+        files[TOKENIZER] = tokenizer.to_json()
+        config["tokenizer"] = {"name": config["tokenizer"]["name"], "file": TOKENIZER}
+    files[FILE] = to_yaml({"format": FORMAT, "kind": inputs.kind, **config})
+    for name, text in files.items():  # inputs.yaml last: it names the others
+        part = folder / f".{name}.part"
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, folder / name)
+    return folder / FILE
 
 
 def load(folder: Path) -> Inputs:
@@ -209,18 +218,28 @@ def load(folder: Path) -> Inputs:
         ValueError: if the file is missing, damaged, of another format or of an unknown kind.
     """
     path = folder / FILE
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
-        config = from_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); the checkpoint is not complete") from error
+    config = from_yaml(_text(path), str(path))
     if not isinstance(config, dict) or config.pop("format", None) != FORMAT:
         raise ValueError(f"{path} is not an inputs file of format {FORMAT}; complete the checkpoint with `zoo migrate`")
     try:
+        tokenizer = config.get("tokenizer")
+        if isinstance(tokenizer, dict) and "file" in tokenizer:
+            if tokenizer["file"] != TOKENIZER:
+                raise ValueError(f"the tokenizer is in {tokenizer['file']!r}; expected {TOKENIZER!r}, beside this file")
+            merges = merges_of(_text(folder / TOKENIZER), str(folder / TOKENIZER))
+            config["tokenizer"] = {"name": tokenizer.get("name"), "merges": merges}
         return from_config(config)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); the checkpoint is not complete") from error
 
 
 def from_config(config: Mapping[str, Any]) -> Inputs:

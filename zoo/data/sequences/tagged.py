@@ -77,6 +77,11 @@ class Tagged(LabeledSequenceData):
         self.alike = alike
         self._trained: tuple[Frame, tuple[str, ...]] | None = None
 
+    @property
+    def is_available(self) -> bool:
+        """Whether the training file exists; a trained model answers for sentences without it."""
+        return any((self.folder / f"train.bio{suffix}").is_file() for suffix in ("", ".gz"))
+
     def check_compatible_with(self, sequence: Mapping[str, Any]) -> None:
         """Read sentences with the words and tags of a trained model."""
         frame = {key: value for key, value in sequence.items() if key != "classes"}
