@@ -16,6 +16,7 @@ from zoo.data.sequence_sampler import SequenceSampler
 from zoo.data.split import BatchDataset, Split
 from zoo.data.tables._table_data import RowDataset
 from zoo.inputs.base import Inputs
+from zoo.inputs.texts.tokenizers import split_words
 from zoo.inputs.tokens import TokenInputs
 from zoo.sequence_spec import NOTHING, Frame
 
@@ -101,7 +102,7 @@ class LabeledSequenceData(Data):
             ValueError: if there are no words, too many, or an unknown one.
         """
         assert self.sequence is not None
-        words = text.split()
+        words = split_words(text)
         codes = self.sequence.pad([self.sequence.encode(words)])
         return codes[0] if self.whole else questions(codes, self.sequence, [len(words)])
 

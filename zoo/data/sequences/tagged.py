@@ -30,7 +30,8 @@ class Tagged(LabeledSequenceData):
 
     ``folder`` has ``train.bio``, ``test.bio`` and optionally ``valid.bio``, plain or with ``.gz``; without
     ``valid.bio``, a share of the training sentences is the validation split. A line is a word and its tag: ``O``, or
-    ``B-`` or ``I-`` and a kind; an empty line ends a sentence. IOB1 is converted to IOB2. The vocabulary is the most
+    ``B-`` or ``I-`` and a kind, with any columns between them (CoNLL); an empty line ends a sentence. IOB1, BIOES and
+    BILOU are converted to IOB2. The vocabulary is the most
     frequent words of training; others are ``<unk>``.
 
     Metrics cover the tags and the spans, by exact match (see ``zoo.data.sequences._spans``), over whole sentences.
