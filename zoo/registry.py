@@ -88,6 +88,10 @@ class Registry:
         """Return the names that come from other packages, sorted."""
         return sorted({*self._entry_points} - {*self._files} - self._broken)
 
+    def file(self, name: str) -> Path | None:
+        """Return the file of a shipped class; None if there is none."""
+        return self._files.get(name)
+
     def check_name(self, name: str) -> None:
         """Check that there is a class of that name; nothing is imported.
 
