@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.metrics._arguments import claims, count, expect, fraction
+from zoo.metrics._arguments import Kind, check_kind, claims, count, expect, fraction
 from zoo.metrics._batch_record import Record
-from zoo.metrics._checks import check_finite
 from zoo.metrics._states import States
 
 __all__ = ["Perturbation", "Record", "Score", "claims", "count", "expect", "fraction"]
@@ -38,6 +37,8 @@ class Score(States):
         unit_pass_rate: the per-unit vector that is the share of inputs on which a unit passes the test of the score, by
             which pages rank units; empty for none.
         chance_readouts: read-outs that hold the chance level of the headline.
+        inputs: kind of the values of each tensor argument of ``update``, by name; see ``check_kind``. ``update`` passes
+            them to ``_check``, and ``zoo.testing.check_score`` tests that it does.
         details: whether each further read-out deserves a table row of its own.
         protocol: id of the exact definition, printed with every number. An argument that changes the definition and is
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
@@ -64,6 +65,7 @@ class Score(States):
     unit_readouts: ClassVar[Mapping[str, str]] = {}
     unit_pass_rate: ClassVar[str] = ""
     chance_readouts: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[Mapping[str, Kind]] = {}
     details: ClassVar[bool] = False
     random_weights: ClassVar[bool] = False
     higher_is_better: bool | None = True
@@ -82,15 +84,15 @@ class Score(States):
         known = inspect.signature(type(self)).parameters
         return protocol + "".join(f"/{key}{value}" for key, value in arguments.items() if value != known[key].default)
 
-    def _finite(self, **fields: Tensor | None) -> None:
-        """Check that arguments of ``update`` are finite; None is not checked.
+    def _check(self, **fields: Tensor | None) -> None:
+        """Check that the values of arguments of ``update`` are of the kinds in ``inputs``; None is not checked.
 
         Raises:
-            ValueError: naming the score, the argument and the input.
+            ValueError: naming the score, the argument, the input and the number.
         """
         for field, value in fields.items():
             if value is not None:
-                check_finite(self._field(field), value)
+                check_kind(self._field(field), value, self.inputs[field])
 
     @property
     def _name(self) -> str:

@@ -50,6 +50,7 @@ class Dissection(Score):
     meaning = "share of units whose map overlaps an annotated part (network dissection)"
     unit_readouts = {"iou": "best overlap with a part"}
     requires = frozenset({"units", "maps", "points"})
+    inputs = {"maps": "finite", "masks": "binary"}
     protocol = "bau2017-v1"
     maps: list[Tensor]
     masks: list[Tensor]
@@ -76,8 +77,7 @@ class Dissection(Score):
         """
         expect("maps", maps, None, self.num_units, None, None)
         expect("masks", masks, len(maps), self.part_count, None, None)
-        if not bool(maps.isfinite().all()):
-            raise ValueError("maps holds a value that is not finite; mend the map or leave the sample out")
+        self._check(maps=maps, masks=masks)
         if not len(maps):
             return
         self.maps.append(maps.detach().to(self.device).clone())

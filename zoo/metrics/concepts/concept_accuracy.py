@@ -46,6 +46,7 @@ class ConceptAccuracy(Score):
     unit_pass_rate = "accuracy"
     details = True
     requires = frozenset({"units", "concepts"})
+    inputs = {"predicted": "share", "truth": "share or nan"}  # continuous concepts: finite, or NaN
     protocol = "zoo-concepts-v1"
     right: Tensor
     known: Tensor

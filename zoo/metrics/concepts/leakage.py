@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics._checks import check_classes, check_distinct
+from zoo.metrics._checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.metrics.concepts._leakage_readouts import Splits
@@ -74,6 +74,18 @@ class Leakage(Score):
     unit_readouts = {"label auroc": "AUROC of its own label", "class auroc": "AUROC of the best class"}
     details = True
     requires = frozenset({"units", "concepts"})
+    inputs = {
+        "strength": "finite",
+        "predicted": "share",
+        "truth": "share or nan",
+        "y": "class",
+        "index": "ids",
+        "low": "finite",
+        "high": "finite",
+        "logits": "finite",
+        "contribution": "finite",
+        "features": "finite",
+    }
     protocol = "zoo-leakage-v2"
     fit_splits = ("train",)
 
@@ -130,9 +142,10 @@ class Leakage(Score):
         check_concepts(self._name, self.schema, predicted, truth)
         expect("logits", logits, len(strength), None)
         expect("y", y, len(strength))
-        self._finite(strength=strength, low=low, high=high, logits=logits, contribution=contribution, features=features)
+        expect("index", index, len(strength))
+        self._check(strength=strength, low=low, high=high, logits=logits, y=y, index=index)
+        self._check(contribution=contribution, features=features)
         check_classes(self._field("y"), y, logits.shape[1])
-        check_distinct(self._field("index"), index)
         known = truth.isfinite()
         value = torch.where(known, low + truth.nan_to_num() * (high - low), strength)
         rows = {

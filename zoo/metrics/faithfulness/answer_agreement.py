@@ -43,6 +43,7 @@ class AnswerAgreement(Score):
     meaning = "share of inputs with the same shown units that have the same predicted class"
     chance_readouts = ("chance",)
     requires = frozenset({"units", "decide"})
+    inputs = {"contribution": "finite", "answer": "class"}
     protocol = "zoo-same-answer-v1"
     rows: list[Tensor]
 
@@ -64,7 +65,7 @@ class AnswerAgreement(Score):
         """
         expect("contribution", contribution, None, self.num_units)
         expect("answer", answer, len(contribution))
-        self._finite(contribution=contribution)
+        self._check(contribution=contribution, answer=answer)
         size = contribution.detach().abs()
         order = size.argsort(dim=1, descending=True, stable=True)[:, : self.shown]
         mark = random_bits(order, draw=0, count=1)[..., 0]  # 64 random bits for each unit; their sum stands for a set

@@ -29,6 +29,7 @@ class Completeness(Score):
     title = "Completeness"
     meaning = "gap between a logit and the sum of its explanation, relative to the logit; 0 is exact"
     requires = frozenset({"units"})
+    inputs = {"answer": "finite", "base": "finite", "contribution": "finite"}
     protocol = "zoo-completeness-v1"
     higher_is_better = False
     total: Tensor
@@ -58,7 +59,7 @@ class Completeness(Score):
         expect("contribution", contribution, None, None)
         expect("answer", answer, len(contribution))
         expect("base", base, len(contribution))
-        self._finite(answer=answer, base=base, contribution=contribution)
+        self._check(answer=answer, base=base, contribution=contribution)
         answer, base, contribution = (x.detach().to(self.device).double() for x in (answer, base, contribution))
         gap = (answer - base - contribution.sum(1)).abs()
         relative = torch.where(gap == 0, 0, gap / answer.abs())

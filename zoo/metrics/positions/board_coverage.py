@@ -44,6 +44,13 @@ class BoardCoverage(PositionScore):
     title = "Board coverage"
     meaning = f"F1 of the best unit on held-out games, mean over properties seen {OFTEN} times or more"
     details = True
+    inputs = {
+        "chosen": "share",
+        "judged": "share or nan",
+        "member": "binary",
+        "possible": "binary",
+        "often": "binary",
+    }
     protocol = "karvonen2024-coverage-v2"
     random_weights = True
     chosen: Tensor
@@ -76,8 +83,8 @@ class BoardCoverage(PositionScore):
         expect("judged", judged, p, steps)
         expect("member", member, p, None)
         expect("possible", possible, p, member.shape[1])
-        self._finite(chosen=chosen)
         expect("often", often, p)
+        self._check(chosen=chosen, judged=judged, member=member, possible=possible, often=often)
         chosen, judged, each = (t.double().to(self.device) for t in (chosen, judged, member))
         each = pad(each, (0, GROUPS - each.shape[1]))[..., None]
         frequent = each * often.to(self.device)[:, None, None]

@@ -48,6 +48,7 @@ class Detectors(PositionScore):
     meaning = "precision of the best unit for each property of a position, mean over properties"
     details = True
     requires = PositionScore.requires | {"hidden_neurons"}
+    inputs = {"precisions": "share or nan"}
     protocol = "zoo-detectors-v1"
     total: Tensor
     known: Tensor
@@ -71,6 +72,7 @@ class Detectors(PositionScore):
             ValueError: if the shape does not fit.
         """
         expect("precisions", precisions, None, len(FULL))
+        self._check(precisions=precisions)
         precisions = precisions.double().to(self.device)
         self._add("total", precisions.nan_to_num())
         self._add("known", ~precisions.isnan())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.capabilities import HasActivity, capability
-from zoo.metrics._checks import check_binary, check_finite
+from zoo.metrics._checks import check_finite
 from zoo.metrics.base import Record, Score, count, expect
 from zoo.registry import register
 
@@ -40,6 +40,7 @@ class DeadUnits(Score):
     meaning = "share of units that are never active"
     unit_readouts = {"rate": "share of inputs on which the unit is active"}
     requires = frozenset({"units"})
+    inputs = {"fired": "binary"}
     higher_is_better = False
     protocol = "zoo-dead-v1"
     fired: Tensor
@@ -59,7 +60,7 @@ class DeadUnits(Score):
             ValueError: if the shape does not fit or a value is neither 0 nor 1.
         """
         expect("fired", fired, None, self.num_units)
-        check_binary(self._field("fired"), fired)
+        self._check(fired=fired)
         self._add("fired", fired.to(self.device).bool())
         self.samples = self.samples + len(fired)
 

@@ -43,6 +43,7 @@ class Redundancy(Score):
     meaning = "share of units whose contributions duplicate those of an earlier unit"
     unit_readouts = {"repeats": "first unit that it duplicates"}
     requires = frozenset({"units"})
+    inputs = {"contribution": "finite"}
     protocol = "zoo-duplicates-v1"
     higher_is_better = False
     TOLERANCE = 1e-6  # of the root mean squares
@@ -73,7 +74,7 @@ class Redundancy(Score):
             ValueError: if the shape does not fit or a number is not finite.
         """
         expect("contribution", contribution, None, self.num_units)
-        self._finite(contribution=contribution)
+        self._check(contribution=contribution)
         if self.num_units > self.LARGEST:
             return
         rows = contribution.detach().to(self.device).double()
