@@ -52,7 +52,11 @@ class Score(States):
         fit_splits: names of splits that must be passed to ``fit`` before the first ``update``.
         intervals: read-outs that can have an interval, the most informative first: each with the per-unit read-out that
             it is the mean of, in 0..1 (empty for none), and its lowest and highest value. A promise: they are made of
-            nothing but sums to which ``_add`` adds.
+            nothing but sums to which ``_add`` adds, or ``resample`` returns their replicates.
+        no_interval: why no read-out can have an interval; empty if one can.
+        population: what an interval is for; empty for inputs like these, and units like these where the read-out is a
+            mean over units.
+        resampled: whether an interval varies the inputs; if not, it varies the units alone.
         why: why nothing could be scored; empty if something was.
     """
 
@@ -67,6 +71,9 @@ class Score(States):
     chance_readouts: ClassVar[tuple[str, ...]] = ()
     inputs: ClassVar[Mapping[str, Kind]] = {}
     details: ClassVar[bool] = False
+    no_interval: ClassVar[str] = ""
+    population: ClassVar[str] = ""
+    resampled: ClassVar[bool] = True
     random_weights: ClassVar[bool] = False
     higher_is_better: bool | None = True
     protocol: str = ""
@@ -118,6 +125,24 @@ class Score(States):
 
     def evaluate_positions(self, evaluator: Any) -> None:
         """Score whole sequences; for scores that require "position_labels"."""
+
+    def interval_readouts(self) -> dict[str, Tensor]:
+        """Return at least the read-outs of ``intervals``, for each bootstrap replicate; a cheaper ``compute``."""
+        return type(self).compute(self)  # past the cache of torchmetrics
+
+    def interval_support(self, name: str, samples: int) -> int:
+        """Return the number of independent samples behind a read-out of ``intervals``, at most ``samples``."""
+        return samples
+
+    def resample(self, weights: Tensor) -> dict[str, Tensor]:
+        """Return bootstrap replicates ``(r,)`` of the read-outs of ``intervals``, for scores that keep rows of samples.
+
+        Called after ``compute``.
+
+        Args:
+            weights: ``(n, r)`` int64, how often each of the n kept rows counts in each replicate.
+        """
+        return {}
 
     def describe(self, readouts: Mapping[str, float]) -> str:
         """Return the line that a table prints beside the value: the meaning, and the chance level if there is one.

@@ -72,6 +72,12 @@ class Interventions(Score):
         "high": "finite",
     }
     protocol = "zoo-interventions-v1"
+    intervals = {
+        "area": ("", 0, 1),
+        "none": ("", 0, 1),
+        "all": ("", 0, 1),
+    }
+    population = "inputs like these, and these concepts"
     right: Tensor
 
     def __init__(

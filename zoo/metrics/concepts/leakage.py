@@ -88,6 +88,13 @@ class Leakage(Score):
     }
     protocol = "zoo-leakage-v2"
     fit_splits = ("train",)
+    intervals = {
+        "oracle gap": ("", -1, 1),
+        "correction gain": ("", -1, 1),
+    }
+    population = "inputs like these, and these heads"
+
+    judged_index: list[Tensor]
 
     def __init__(self, concepts: ConceptSchema, *, l2: float = 1e-3) -> None:
         super().__init__()
@@ -96,6 +103,7 @@ class Leakage(Score):
         self.l2 = float(l2)
         self.schema = concepts
         self.remarks: list[str] = []
+        self._differences: dict[str, np.ndarray] = {}  # (n,) of each sample, in the order of ids; NaN where unknown
         self.protocol = self._variant(type(self).protocol, l2=l2)
         for part in PARTS:
             self._rows(f"learnt_{part}")
@@ -161,7 +169,8 @@ class Leakage(Score):
         }
         for part in PARTS:
             getattr(self, f"{'learnt' if learn else 'judged'}_{part}").append(rows[part].detach().cpu())
-        self.samples = self.samples + (0 if learn else len(y))
+        if not learn:
+            self._add("samples", torch.ones(len(y), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
@@ -206,9 +215,25 @@ class Leakage(Score):
         if self.why:
             return {"oracle gap": torch.tensor(torch.nan), "support": torch.zeros_like(self.samples)}
         values, per_unit, self.remarks = split.readouts()
+        self._differences = split.differences
         numbers = {key: torch.tensor(float(value), dtype=torch.float64) for key, value in values.items()}
         vectors = {f"unit/{key}": torch.from_numpy(vector) for key, vector in per_unit.items()}
         return numbers | {"support": self.samples} | vectors
+
+    def interval_support(self, name: str, samples: int) -> int:
+        """The samples whose concepts are all known."""
+        return int(np.isfinite(self._differences[name]).sum())
+
+    def resample(self, weights: Tensor) -> dict[str, Tensor]:
+        """Replicates of the paired differences, for the heads as they were fitted."""
+        order = dim_zero_cat(self.judged_index).argsort(stable=True)
+        w = weights.cpu()[order].double()
+        replicates = {}
+        for name, difference in self._differences.items():
+            known = torch.from_numpy(np.isfinite(difference))
+            each = torch.from_numpy(difference)[known, None]
+            replicates[name] = (w[known] * each).sum(0) / w[known].sum(0)
+        return replicates
 
     def remark(self, value: float, more: dict[str, float]) -> str:
         """Return the mark of a leaking model and of concepts and corrections that mislead; empty for others."""

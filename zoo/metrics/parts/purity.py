@@ -67,6 +67,8 @@ class Purity(Score):
         "used": "binary",
     }
     protocol = "pipnet2023-purity"
+    resampled = False  # the strongest of all images are no sum over samples
+    population = "units like these on these inputs"
     intervals = {"purity": ("unit/used_purity", 0, 1)}
     used: Tensor
     best: Tensor

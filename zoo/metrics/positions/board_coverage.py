@@ -53,6 +53,8 @@ class BoardCoverage(PositionScore):
     }
     protocol = "karvonen2024-coverage-v2"
     random_weights = True
+    intervals = {"coverage": ("", 0, 1)}
+    population = "properties like these on these games"
     chosen: Tensor
     judged: Tensor
     members: Tensor
@@ -95,7 +97,7 @@ class BoardCoverage(PositionScore):
             self._add(name, frequent * row)
         self._add("total", each * chosen)
         self._add("possible", pad(possible.to(self.device).long(), (0, GROUPS - possible.shape[1])))
-        self.samples = self.samples + (member.any(1) & often).sum().to(self.device)
+        self._add("samples", (member.any(1) & often).long().to(self.device))
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Choose on ``val``, measure on ``test``."""

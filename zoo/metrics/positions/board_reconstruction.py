@@ -40,6 +40,7 @@ class BoardReconstruction(PositionScore):
     meaning = "F1 of the board properties predicted by all high-precision active units"
     details = True
     inputs = {"counts": "count"}
+    population = "games like these"
     protocol = "karvonen2024-reconstruction-v2"
     intervals = {"reconstruction": ("", 0, 1)}
     random_weights = True
@@ -63,7 +64,7 @@ class BoardReconstruction(PositionScore):
         self._check(counts=counts)
         counts = torch.cat([counts, counts[:, :, -1:].expand(-1, -1, STEPS + 1 - counts.shape[2], -1)], 2)
         self._add("counts", pad(counts, (0, 0, 0, 0, 0, GROUPS - counts.shape[1])).to(self.device))
-        self.samples = self.samples + len(counts)
+        self._add("samples", torch.ones(len(counts), dtype=torch.int64, device=self.device))
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Label units on ``val``, measure on ``test``."""
