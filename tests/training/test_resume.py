@@ -70,7 +70,10 @@ def test_killed_and_resumed_is_bit_equal(lives, finished):
     for phase in ("0-warm", "1-joint", "2-project", "3-last"):
         mine, theirs = (load_file(run / "phases" / f"{phase}.safetensors") for run in (out, finished))
         same(mine, theirs)
-    steps = {s for _, some, _ in result for s in some} | {("warm", 8), ("joint", 11)}  # finished after a signal, unnoted
+    steps = {s for _, some, _ in result for s in some} | {
+        ("warm", 8),
+        ("joint", 11),
+    }  # finished after a signal, unnoted
     assert steps == {(p, s) for p, n in STEPS.items() for s in range(1, n + 1)}
 
 
