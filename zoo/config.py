@@ -282,8 +282,9 @@ def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32, or '~key' to delete it")
     try:
         parsed = to_dict(read_yaml(f"v: {value}" if value else "v: null"))["v"]
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise ValueError(f"override {text!r}: {' '.join(str(error).split())}") from error
+    except (YAMLError, OmegaConfBaseException, ValueError, AttributeError, TypeError) as error:
+        shown = text if len(text) <= 100 else f"{text[:100]}..."
+        raise ValueError(f"override {shown!r}: {' '.join(str(error).split())}") from error
     key = "finetune.source" if key == "finetune.from" else key
     if key == "finetune" and isinstance(parsed, dict) and "from" in parsed:
         parsed["source"] = parsed.pop("from")
