@@ -25,12 +25,13 @@ from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.training.run import build, load_config, report_inputs
 from zoo.training.run_folder import RunFolder, is_first_process
 from zoo.verbs.results import TrainResult
 
 
+@prepared
 def train(
     config: str | Path,
     *,
@@ -64,7 +65,6 @@ def train(
         >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
         >>> result.scores["accuracy"].value  # doctest: +SKIP
     """
-    quiet()
     all_overrides = [*keyword_overrides(keys), *overrides]
     resolved = load_config(str(config), all_overrides)
     if dry_run:

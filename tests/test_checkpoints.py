@@ -278,15 +278,15 @@ def test_standalone():
 
 
 def test_load_from_the_hub(monkeypatch):
-    asked = []
+    requests = []
 
     def fetched(repo, revision=None):
-        asked.append((repo, revision))
+        requests.append((repo, revision))
         return str(paths.home() / "checkpoints" / "protopnet-digits")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
     assert len(zoo.load("hub:org/name@v1").units) == len(zoo.load("protopnet-digits").units)
-    assert asked == [("org/name", "v1")]
+    assert requests == [("org/name", "v1")]
 
     def unreachable(repo, revision=None):
         raise OSError("no network\nand a long story")

@@ -11,7 +11,7 @@ from zoo.cli import main
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def work_dir(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -68,12 +68,12 @@ def test_show(capsys, finished):
     assert "did you mean protopnet/digits" in err
 
 
-def test_cp(here, capsys):
+def test_cp(work_dir, capsys):
     assert main(["cp", "protopnet/digits", "mine.yaml"]) == 0
     assert main(["cp", "train", "deep/er/train.py"]) == 0
-    assert (here / "deep/er/train.py").read_text() == (paths.recipes() / "train.py").read_text()
+    assert (work_dir / "deep/er/train.py").read_text() == (paths.recipes() / "train.py").read_text()
     assert main(["cp", "train", "."]) == 0
-    assert (here / "train.py").is_file()
+    assert (work_dir / "train.py").is_file()
     capsys.readouterr()
     assert main(["cp", "protopnet/digits", "mine.yaml"]) == 2
     one_line(capsys.readouterr().err, "cp")
@@ -81,7 +81,7 @@ def test_cp(here, capsys):
     assert main(["validate", "mine.yaml", "model.per_class=3"]) == 0
 
 
-def test_validate(capsys, here):
+def test_validate(capsys, work_dir):
     assert main(["validate", "protopnet/digits", "seed=3"]) == 0
     assert "is valid" in capsys.readouterr().out
     for argv in (
@@ -91,7 +91,7 @@ def test_validate(capsys, here):
     ):
         assert main(["validate", *argv]) == 2
         one_line(capsys.readouterr().err, "validate")
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []
 
 
 def test_debug_shows_the_trace():
@@ -99,18 +99,18 @@ def test_debug_shows_the_trace():
         main(["validate", "protopnet/nowhere", "--debug"])
 
 
-def test_options_may_stand_before_overrides(tiny, here, capsys):
+def test_options_may_stand_before_overrides(tiny, work_dir, capsys):
     assert main(["train", str(tiny), "seed=1", "--dry-run", "data.limit=20"]) == 0
     capsys.readouterr()
 
 
-def test_dry_run_writes_nothing(tiny, here, capsys):
+def test_dry_run_writes_nothing(tiny, work_dir, capsys):
     assert main(["train", str(tiny), "--dry-run"]) == 0
     assert "dry run" in capsys.readouterr().out
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []
 
 
-def test_dry_run_finds_mistakes(tiny, here, capsys):
+def test_dry_run_finds_mistakes(tiny, work_dir, capsys):
     assert main(["train", str(tiny), "phases.joint.lr.adon=1", "--dry-run"]) == 2
     one_line(capsys.readouterr().err, "train")
 
@@ -126,13 +126,13 @@ def test_a_folder_in_use_is_refused(tiny, finished, capsys):
     assert (finished / "checkpoint").is_dir()
 
 
-def test_a_folder_that_is_not_a_run_is_not_overwritten(tiny, here, capsys):
+def test_a_folder_that_is_not_a_run_is_not_overwritten(tiny, work_dir, capsys):
     """``--overwrite`` replaces an older run, not whatever else stands there."""
-    (here / "thesis").mkdir()
-    (here / "thesis" / "chapter1.txt").write_text("years of work")
+    (work_dir / "thesis").mkdir()
+    (work_dir / "thesis" / "chapter1.txt").write_text("years of work")
     assert main(["train", str(tiny), "--out", "thesis", "--overwrite"]) == 2
     assert "thesis" in capsys.readouterr().err
-    assert (here / "thesis" / "chapter1.txt").is_file()
+    assert (work_dir / "thesis" / "chapter1.txt").is_file()
 
 
 def test_files_of_a_run(finished):
@@ -148,19 +148,19 @@ def test_files_of_a_run(finished):
     assert "<img" in (finished / "report.html").read_text()
 
 
-def test_evaluate(finished, here, capsys):
+def test_evaluate(finished, work_dir, capsys):
     argv = ["evaluate", str(finished), "--out", "scores", "data.limit=20"]
     assert main(argv) == 0
     assert "accuracy" in capsys.readouterr().out.lower()
-    assert {p.name for p in (here / "scores").iterdir()} >= {"metrics.json", "report.html"}
-    found = json.loads((here / "scores" / "metrics.json").read_text())
-    assert {"seed", "data", "versions", "command", "units"} <= found.keys()
-    assert all(one["protocol"] and "support" in one for one in found["scores"].values())
+    assert {p.name for p in (work_dir / "scores").iterdir()} >= {"metrics.json", "report.html"}
+    result = json.loads((work_dir / "scores" / "metrics.json").read_text())
+    assert {"seed", "data", "versions", "command", "units"} <= result.keys()
+    assert all(one["protocol"] and "support" in one for one in result["scores"].values())
     assert main(argv) == 2
     one_line(capsys.readouterr().err, "evaluate")
 
 
-def test_sources_are_shown_only_if_the_data_have_them(finished, here):
+def test_sources_are_shown_only_if_the_data_have_them(finished, work_dir):
     import zoo
     from zoo.evaluation.units import gallery
 
@@ -172,9 +172,9 @@ def test_sources_are_shown_only_if_the_data_have_them(finished, here):
     assert len(other) < len(units)
 
 
-def test_explain(finished, here, capsys):
+def test_explain(finished, work_dir, capsys):
     assert main(["explain", str(finished), "3"]) == 0
-    assert len(list((here / "runs" / "explain").glob("*.html"))) == 1
+    assert len(list((work_dir / "runs" / "explain").glob("*.html"))) == 1
     for wrong, words in (("60", "samples 0 to 59"), ("nowhere.png", "nowhere.png")):
         assert main(["explain", str(finished), wrong]) == 2
         err = capsys.readouterr().err
@@ -182,38 +182,38 @@ def test_explain(finished, here, capsys):
         assert words in err
 
 
-def test_explain_a_picture(finished, here, capsys):
+def test_explain_a_picture(finished, work_dir, capsys):
     from PIL import Image
 
-    Image.new("RGB", (20, 10), "white").save(here / "mine.png")
+    Image.new("RGB", (20, 10), "white").save(work_dir / "mine.png")
     assert main(["explain", str(finished), "mine.png", "--shown", "3"]) == 0
     assert "mine.png" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "explain"])
-def test_unknown_checkpoint(verb, here, capsys):
+def test_unknown_checkpoint(verb, work_dir, capsys):
     assert main([verb, "protopnet-nothing", *(["0"] if verb == "explain" else [])]) == 2
     one_line(capsys.readouterr().err, verb)
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []
 
 
-def test_finetune(finished, tiny, here, capsys):
+def test_finetune(finished, tiny, work_dir, capsys):
     assert main(["finetune", str(tiny)]) == 2
     one_line(capsys.readouterr().err, "finetune")
     start = [f"finetune.from={finished}", "finetune.replace=[head]"]
     assert main(["finetune", str(tiny), *start, "--dry-run"]) == 0
     assert main(["finetune", str(tiny), f"finetune.from={finished}", "finetune.replace=[hed]", "--dry-run"]) == 2
     assert "did you mean head" in capsys.readouterr().err
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []
 
 
-def test_mixed_precision(tiny, here, capsys):
+def test_mixed_precision(tiny, work_dir, capsys):
     assert main(["train", str(tiny), "trainer.precision=bf16-mixed", "--dry-run"]) == 0
     assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.slow
-def test_compile(tiny, here):
+def test_compile(tiny, work_dir):
     assert main(["train", str(tiny), "trainer.compile=true", "--dry-run"]) == 0
 
 

@@ -145,13 +145,13 @@ def test_slips_in_a_file(tiny, tmp_path, old, new, words):
 def test_files_that_are_no_config(tmp_path):
     empty = tmp_path / "empty.yaml"
     empty.write_text("")
-    some = tmp_path / "list.yaml"
-    some.write_text("- a\n- b\n")
+    path = tmp_path / "list.yaml"
+    path.write_text("- a\n- b\n")
     for name, words in (
         ("protopnet/digit", "no config 'protopnet/digit', did you mean protopnet/digits"),
         (str(tmp_path / "none.yaml"), "no config"),
         (str(empty), "model.name is missing"),
-        (str(some), "a config is a mapping"),
+        (str(path), "a config is a mapping"),
     ):
         with pytest.raises(ValueError, match=words):
             load(name)

@@ -148,8 +148,8 @@ def test_steers_by_topic(run, capsys):
     """Codes are listed, held on, and judged; those listed can be stated instead."""
     code, result = say(capsys, "steer", "codes", "--topic", "dog", "--codes", "2")
     assert code == 0, result
-    found = re.findall(r"^ *(L0\.\w+\.\d+) ", result, re.MULTILINE)
-    assert len(found) == 2
+    matches = re.findall(r"^ *(L0\.\w+\.\d+) ", result, re.MULTILINE)
+    assert len(matches) == 2
     code, result = say(capsys, "steer", "codes", "said the ", "--topic", "dog", "--codes", "2", "--new", "9")
     assert "steered:   said the |" in result
     argv = ["steer", "codes", "said the ", "--topic", "dog", "--new", "9", "--judge", "dense", "--samples", "6"]
@@ -159,7 +159,7 @@ def test_steers_by_topic(run, capsys):
     rows = [line.split() for line in result.splitlines() if line.strip()][-2:]
     assert [row[:-3] for row in rows] == [["unsteered"], ["steered"]]
     assert all(0 <= float(row[-3]) <= 1 < float(row[-2]) for row in rows)
-    code, stated = say(capsys, *argv, *(f"{name}=on" for name in found))
+    code, stated = say(capsys, *argv, *(f"{name}=on" for name in matches))
     assert stated.rstrip().splitlines()[-2:] == result.rstrip().splitlines()[-2:]
 
 

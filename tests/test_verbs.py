@@ -15,7 +15,7 @@ VERBS = sorted(file.stem for file in paths.recipes().glob("*.py"))
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def work_dir(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -48,11 +48,11 @@ def test_a_recipe_is_short_typed_and_parses_no_command_line(name):
     assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
 
 
-def test_train_evaluate_and_explain_in_python(tiny, here, capsys):
+def test_train_evaluate_and_explain_in_python(tiny, work_dir, capsys):
     small = {"limit": 20}
     trained = zoo.train(tiny, seed=4, data=small, phases={"joint": {"epochs": 1}}, overrides=["model.dim=8"], out="run")
     assert isinstance(trained, TrainResult)
-    assert trained.folder.resolve() == here / "run"
+    assert trained.folder.resolve() == work_dir / "run"
     assert trained.page.is_file()
     assert 0 <= trained.scores["accuracy"].value <= 1
     config = zoo.load("run").config
@@ -77,12 +77,12 @@ def test_train_evaluate_and_explain_in_python(tiny, here, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_compare_in_python(finished, here, capsys):
+def test_compare_in_python(finished, work_dir, capsys):
     with pytest.raises(ValueError, match="2 or more|two or more"):
         zoo.compare(finished)
     with pytest.raises(ValueError, match="by is 'colors'; expected activations"):
         zoo.compare(finished, finished, by="colors")
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []
     assert capsys.readouterr() == ("", "")
 
 
@@ -96,10 +96,10 @@ def test_compare_in_python(finished, here, capsys):
         ({"phases": {"jint": {"epochs": 1}}}, "jint"),
     ],
 )
-def test_mistakes_in_keywords(tiny, here, keys, words):
+def test_mistakes_in_keywords(tiny, work_dir, keys, words):
     with pytest.raises(ValueError, match=words):
         zoo.train(tiny, **keys)
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []
 
 
 def test_keywords_are_overrides(tiny, tmp_path):

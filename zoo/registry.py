@@ -8,6 +8,8 @@ Helper modules begin with ``_``. Other packages add theirs with an entry point o
 from __future__ import annotations
 
 import ast
+import inspect
+import sys
 import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -104,17 +106,23 @@ class Registry:
         return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "").split("\n")[0]
 
     def docstring(self, name: str) -> str:
-        """Return the docstrings of a shipped file and of its registered class; empty for classes of other packages.
+        """Return the docstrings of a registered class and of its file.
 
-        The class's docstring lists its arguments. Nothing is imported.
+        The class's docstring lists its arguments. A shipped file is only read; a class of another package is imported.
+
+        Raises:
+            ValueError: if there is no such class, or it cannot be imported.
         """
-        if name not in self._files:
-            return ""
-        module = ast.parse(self._files[name].read_text())
-        texts = [ast.get_docstring(module)]
-        for node in module.body:
-            if isinstance(node, ast.ClassDef) and any(_is_register(d) for d in node.decorator_list):
-                texts.append(f"{node.name}: {ast.get_docstring(node) or ''}")
+        if name in self._files:
+            module = ast.parse(self._files[name].read_text())
+            texts = [ast.get_docstring(module)]
+            for node in module.body:
+                if isinstance(node, ast.ClassDef) and any(_is_register(d) for d in node.decorator_list):
+                    texts.append(f"{node.name}: {ast.get_docstring(node) or ''}")
+        else:
+            cls = self.get(name)
+            file = inspect.getdoc(sys.modules[cls.__module__])
+            texts = [file, f"{cls.__module__}.{cls.__qualname__}: {inspect.getdoc(cls) or ''}"]
         return "\n\n".join(text for text in texts if text)
 
     def get(self, name: str) -> Any:

@@ -48,10 +48,10 @@ def test_decomposition_of_all_classes(case):
         "together": lambda: spectrum(forms(layer, head.weight, embed=embed)),
         "loop": lambda: one_by_one(layer, head, embed),
     }
-    found = {name: way() for name, way in ways.items()}  # warm, and the same
-    for c, (values, vectors) in enumerate(found["loop"]):
-        torch.testing.assert_close(found["together"].values[c], values, rtol=1e-8, atol=1e-10)
-        first = (found["together"].vectors[c, 0] @ vectors[:, 0]).abs()
+    result = {name: way() for name, way in ways.items()}  # warm, and the same
+    for c, (values, vectors) in enumerate(result["loop"]):
+        torch.testing.assert_close(result["together"].values[c], values, rtol=1e-8, atol=1e-10)
+        first = (result["together"].vectors[c, 0] @ vectors[:, 0]).abs()
         assert float(first) == pytest.approx(1, abs=1e-6)
     seconds = {name: [] for name in ways}
     for _ in range(ROUNDS):

@@ -12,12 +12,12 @@ SEQUENCES, PLACES, SQUARES, PIECES, STEPS = 10, 60, 64, 13, 10
 
 
 def best(function, times=3):
-    found = []
+    results = []
     for _ in range(times):
         start = time.perf_counter()
         out = function()
-        found.append(time.perf_counter() - start)
-    return min(found), out
+        results.append(time.perf_counter() - start)
+    return min(results), out
 
 
 def test_counts():
@@ -28,9 +28,9 @@ def test_counts():
 
     def naive():  # every unit and threshold with every property at every position, then summed
         rows = board.float()
-        return torch.stack([(some.float()[:, :, None] * rows).sum(1) for some in on.flatten(0, 1).split(8)], 0).flatten(
-            0, 1
-        )
+        return torch.stack(
+            [(chunk.float()[:, :, None] * rows).sum(1) for chunk in on.flatten(0, 1).split(8)], 0
+        ).flatten(0, 1)
 
     def fast():
         return product(on.flatten(0, 1), board)

@@ -65,16 +65,16 @@ def unit_rates(units, shape, g):
 def draw_images(n, shape, g):
     """Hits ``(2, n, 10, PARTS)`` and visible parts ``(2, n, PARTS)`` of both classes."""
     rates = unit_rates(UNITS, shape, g).view(2, 1, UNITS // 2, PARTS)
-    met = torch.rand(2, n, UNITS // 2, PARTS, generator=g, dtype=torch.float64) < rates
+    part_hits = torch.rand(2, n, UNITS // 2, PARTS, generator=g, dtype=torch.float64) < rates
     visible = torch.rand(2, n, PARTS, generator=g) < 0.85
-    return met & visible[:, :, None], visible
+    return part_hits & visible[:, :, None], visible
 
 
-def consistency_interval(name, met, visible):
-    n = met.shape[1]
+def consistency_interval(name, part_hits, visible):
+    n = part_hits.shape[1]
     weight = poisson(torch.arange(2 * n), REPLICATES).double().view(2, n, -1)
     weight = torch.cat([torch.ones(2, n, 1, dtype=torch.float64), weight], 2)  # the first column is the score itself
-    hit = torch.einsum("cnr,cnup->rcup", weight, met.double())
+    hit = torch.einsum("cnr,cnup->rcup", weight, part_hits.double())
     shown = torch.einsum("cnr,cnp->rcp", weight, visible.double())[:, :, None]
     best = (hit / shown.clamp_min(1)).amax(3).flatten(1)
     highest = 1 if name == "soft" else 100
@@ -93,14 +93,14 @@ def consistency_interval(name, met, visible):
 
 def test_the_interval_is_that_of_the_wrapper():
     g = torch.Generator().manual_seed(0)
-    met, visible = draw_images(15, CASES["consistency", "middle"], g)
+    part_hits, visible = draw_images(15, CASES["consistency", "middle"], g)
     score = BootstrapInterval(Consistency(UNITS, PARTS, tau=TAU), replicates=REPLICATES)
     ids = torch.arange(UNITS).view(2, -1).repeat_interleave(15, 0)
-    score.update(met.flatten(0, 1), visible.flatten(0, 1), ids, sample_ids=torch.arange(30))
-    found = score.compute()
+    score.update(part_hits.flatten(0, 1), visible.flatten(0, 1), ids, sample_ids=torch.arange(30))
+    readouts = score.compute()
     for name in ("soft", "consistency"):
-        ends = [float(found[f"{name} {end}"]) for end in ("low", "high")]
-        assert consistency_interval(name, met, visible) == pytest.approx(ends)
+        ends = [float(readouts[f"{name} {end}"]) for end in ("low", "high")]
+        assert consistency_interval(name, part_hits, visible) == pytest.approx(ends)
 
 
 @pytest.mark.parametrize("truth", [0.5, 0.98])

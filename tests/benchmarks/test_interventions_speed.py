@@ -33,11 +33,11 @@ def world(name):
 
 
 def score(model, x, truth, y, ids, policies):
-    found = Interventions(ConceptSchema.from_config({"columns": COLUMNS}), policies=policies, seeds=SEEDS)
+    scorer = Interventions(ConceptSchema.from_config({"columns": COLUMNS}), policies=policies, seeds=SEEDS)
     for rows in ids.split(BATCH):
         state, strength = model.encode(x[rows]), model.explain(x[rows]).strength
         ends = torch.zeros_like(strength), torch.ones_like(strength)
-        found.update(
+        scorer.update(
             strength,
             strength,
             truth[rows],
@@ -46,7 +46,7 @@ def score(model, x, truth, y, ids, policies):
             *ends,
             decide=lambda m, v, state=state: model.decide(state, m, v),
         )
-    return found.compute()
+    return scorer.compute()
 
 
 def plain(model, x, truth, y, ids, policy):
@@ -75,10 +75,10 @@ def plain(model, x, truth, y, ids, policy):
 @pytest.mark.parametrize("name", ["cbm", "cem"])
 def test_curves_of_1000_samples(name):
     model, x, truth, y = world(name)
-    policies, some = ("random", "uncertainty"), torch.arange(SOME)
-    few = score(model, x, truth, y, some, policies)
+    policies, rows = ("random", "uncertainty"), torch.arange(SOME)
+    few = score(model, x, truth, y, rows, policies)
     start = time.perf_counter()
-    curves = {policy: plain(model, x, truth, y, some, policy) for policy in policies}
+    curves = {policy: plain(model, x, truth, y, rows, policy) for policy in policies}
     slow = (time.perf_counter() - start) * SAMPLES / SOME
     torch.testing.assert_close(few["curve/uncertainty"], curves["uncertainty"], rtol=0, atol=1e-12)
     for end in (0, -1):  # in any order, nothing set and everything set

@@ -44,13 +44,13 @@ def _threads(_one_thread):
 
 def race(ours, theirs, rounds=3):
     """Best time of each in turn, and what each found."""
-    best, found = [float("inf")] * 2, [None] * 2
+    best, outputs = [float("inf")] * 2, [None] * 2
     for _ in range(rounds):
         for side, work in enumerate((ours, theirs)):
             start = time.perf_counter()
-            found[side] = work()
+            outputs[side] = work()
             best[side] = min(best[side], time.perf_counter() - start)
-    return best, found
+    return best, outputs
 
 
 def say(name, best):
@@ -131,9 +131,9 @@ def test_complexity(name, side):
     ours, kind = {"gini": (gini, quantus.Sparseness), "entropy": (entropy, quantus.Complexity)}[name]
     score = kind(abs=True, normalise=True, **QUIET)
     given = {"model": None, "x_batch": a[:, None].numpy(), "y_batch": np.zeros(len(a), dtype=int)}
-    best, found = race(lambda: ours(a), lambda: score(**given, a_batch=a[:, None].numpy().copy()))
+    best, outputs = race(lambda: ours(a), lambda: score(**given, a_batch=a[:, None].numpy().copy()))
     # quantus adds 1e-7 to each value (Gini), 1e-12 inside the logarithm, after a division by the batch's maximum.
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
+    np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-4)
     assert say(f"{name}, {len(a)} maps of {side} x {side}", best) >= 4
     flat = a[:, None].abs().numpy()
     best, _ = race(lambda: ours(a), lambda: inner(score, x_batch=flat, a_batch=flat))
@@ -142,15 +142,15 @@ def test_complexity(name, side):
 
 def test_other_maps_of_the_batch_move_the_score_of_quantus():
     a = noise(28)[:8]
-    loud = torch.cat([a[:1], a[1:] * 1e6])
+    enlarged = torch.cat([a[:1], a[1:] * 1e6])
     x, y = a[:, None].numpy(), np.zeros(8, dtype=int)
     score = quantus.Sparseness(abs=True, normalise=True, **QUIET)
-    quiet, other = (float(score(None, x, y, b[:, None].numpy().copy())[0]) for b in (a, loud))
+    quiet, other = (float(score(None, x, y, b[:, None].numpy().copy())[0]) for b in (a, enlarged))
     print(
         f"\nGini of one map: quantus {quiet:.4f}, beside louder maps {other:.4f}; zoo {float(gini(a)[0]):.4f}", end=""
     )
     assert abs(quiet - other) > 1e-3
-    assert float(gini(a)[0]) == float(gini(loud)[0])
+    assert float(gini(a)[0]) == float(gini(enlarged)[0])
 
 
 @SIDES
@@ -168,8 +168,8 @@ def test_localisation(name, side):
         "pointing": (pointing, quantus.PointingGame),
     }[name]
     score = kind(abs=False, normalise=True, **QUIET)
-    best, found = race(lambda: ours(a, mask), lambda: score(**given, a_batch=a[:, None].numpy().copy()))
-    np.testing.assert_allclose(found[0], np.asarray(found[1], dtype=float), rtol=1e-4)
+    best, outputs = race(lambda: ours(a, mask), lambda: score(**given, a_batch=a[:, None].numpy().copy()))
+    np.testing.assert_allclose(outputs[0], np.asarray(outputs[1], dtype=float), rtol=1e-4)
     assert say(f"{name}, {len(a)} maps of {side} x {side}", best) >= 4
     flat = {"a_batch": a[:, None].numpy(), "s_batch": given["s_batch"]}
     best, _ = race(lambda: ours(a, mask), lambda: inner(score, **flat))
@@ -191,12 +191,12 @@ def test_infidelity(world):
     net, x, y, a = world
     score = quantus.Infidelity(perturb_baseline=0.0, **QUIET)  # n_perturb_samples = 10: ten times the same changes
     given, draws = arrays(x, y, a), (SIDE // 4) ** 2
-    best, found = race(
+    best, outputs = race(
         lambda: infidelity(net, x, a, y, change=blocks(), draws=draws)["infidelity"],
         lambda: score(net, **given, channel_first=True, softmax=False),
         2,
     )
-    np.testing.assert_allclose(found[0], np.asarray(found[1]), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(outputs[0], np.asarray(outputs[1]), rtol=1e-3, atol=1e-4)
     assert say(f"infidelity, the same {draws} changes", best) >= 10
     once = quantus.Infidelity(perturb_baseline=0.0, n_perturb_samples=1, **QUIET)
     best, _ = race(
@@ -214,13 +214,13 @@ def test_road(world):
     given = arrays(x, y, a)
     # A user of quantus asks twice: for the most relevant pixels, and with the map negated for the least relevant ones.
     turned = given | {"a_batch": -given["a_batch"]}
-    best, found = race(
+    best, outputs = race(
         lambda: road(net, x, a, y, percentages=percentages, noise=0, chance=False),
         lambda: [score(net, **g, channel_first=True, softmax=False) for g in (given, turned)],
         2,
     )
-    for name, result in zip(("morf", "lerf"), found[1], strict=True):
-        mine, theirs = found[0][f"{name}_curve"].mean(0), np.array([result[p] for p in percentages])
+    for name, result in zip(("morf", "lerf"), outputs[1], strict=True):
+        mine, theirs = outputs[0][f"{name}_curve"].mean(0), np.array([result[p] for p in percentages])
         print(f"\n{name} accuracy: zoo {mine.numpy().round(3)}, quantus {theirs.round(3)}", end="")
         # An answer on the edge may fall either way, and pixels that tie may go in another order.
         np.testing.assert_allclose(mine, theirs, atol=2.5 / len(x))
@@ -234,10 +234,10 @@ def test_imputation(side, images, share):
     x = torch.nn.functional.interpolate(torch.randn(images, 3, 8, 8, generator=g), side, mode="bicubic")
     missing = torch.rand(images, side, side, generator=g) < share
     pairs = [(i.numpy(), m.flatten().nonzero()[:, 0].numpy()) for i, m in zip(x, missing, strict=True)]
-    best, found = race(
+    best, outputs = race(
         lambda: fill(x, missing), lambda: np.stack([noisy_linear_imputation(i, at, noise=0.0) for i, at in pairs]), 2
     )
-    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-4)
     say(f"imputation, {images} RGB images of {side}, {share:.0%} gone", best)
 
 

@@ -17,9 +17,9 @@ def seconds(work, times=3):
     best = float("inf")
     for _ in range(times):
         start = time.perf_counter()
-        found = work()
+        result = work()
         best = min(best, time.perf_counter() - start)
-    return best, found
+    return best, result
 
 
 def runs(noise, seed=0):
@@ -35,9 +35,9 @@ def runs(noise, seed=0):
 @pytest.mark.parametrize("noise", [0.5, 2.0, float("inf")], ids=["alike", "hardly alike", "random"])
 def test_2000_by_2000(noise):
     a, b = runs(noise)
-    fast, found = seconds(lambda: match(a @ b.T))
+    fast, result = seconds(lambda: match(a @ b.T))
     whole, _ = seconds(lambda: directions(a, b), times=1)
-    print(f"\n{UNITS} x {UNITS}, noise {noise}: matched {fast:.2f} s, with chance {whole:.2f} s; {found.summary()}")
+    print(f"\n{UNITS} x {UNITS}, noise {noise}: matched {fast:.2f} s, with chance {whole:.2f} s; {result.summary()}")
     assert fast < 1
 
 

@@ -14,7 +14,7 @@ UNITS, OWN, IMAGES, PARTS, SIDE, CELLS = 2000, 10, 5800, 15, 224, 7
 
 def plain(where, points, visible):
     """One image, one prototype and one part at a time."""
-    met = torch.zeros(len(where), where.shape[1], PARTS, dtype=torch.bool)
+    part_hits = torch.zeros(len(where), where.shape[1], PARTS, dtype=torch.bool)
     points, visible = points.tolist(), visible.tolist()
     for image, maps in enumerate(where.numpy()):
         for unit, activation in enumerate(maps):
@@ -23,8 +23,8 @@ def plain(where, points, visible):
                 inside = max(0, x - 36) <= int(px) <= min(SIDE, x + 36) and max(0, y - 36) <= int(py) <= min(
                     SIDE, y + 36
                 )
-                met[image, unit, part] = visible[image][part] and inside
-    return met
+                part_hits[image, unit, part] = visible[image][part] and inside
+    return part_hits
 
 
 @pytest.mark.benchmark
@@ -38,16 +38,18 @@ def test_consistency_of_2000_prototypes_on_5800_images():
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     score, start = Consistency(UNITS, PARTS), time.perf_counter()
     for rows in torch.arange(IMAGES).split(64):
-        met = hits(peak(where[rows], SIDE), points[rows], visible[rows], size=SIDE)
-        score.update(met, visible[rows], ids[rows])
-    found = float(score.compute()["consistency"])
+        part_hits = hits(peak(where[rows], SIDE), points[rows], visible[rows], size=SIDE)
+        score.update(part_hits, visible[rows], ids[rows])
+    readouts = float(score.compute()["consistency"])
     fast = time.perf_counter() - start
-    some, start = 300, time.perf_counter()
-    slow_met = plain(where[:some], points[:some], visible[:some])
-    slow = (time.perf_counter() - start) * IMAGES / some
-    assert torch.equal(hits(peak(where[:some], SIDE), points[:some], visible[:some], size=SIDE), slow_met)
+    images, start = 300, time.perf_counter()
+    slow_met = plain(where[:images], points[:images], visible[:images])
+    slow = (time.perf_counter() - start) * IMAGES / images
+    assert torch.equal(hits(peak(where[:images], SIDE), points[:images], visible[:images], size=SIDE), slow_met)
     torch.set_num_threads(threads)
-    print(f"\nconsistency {found:.2f}: zoo {fast:.1f} s, plain loop {slow:.1f} s (from {some}): {slow / fast:.1f} x")
+    print(
+        f"\nconsistency {readouts:.2f}: zoo {fast:.1f} s, plain loop {slow:.1f} s (from {images}): {slow / fast:.1f} x"
+    )
     assert fast < 120
 
 
@@ -60,18 +62,18 @@ def test_interval_and_chance_of_2000_prototypes_on_5800_images():
     points = torch.rand(IMAGES, PARTS, 2, generator=g, dtype=torch.float64) * SIDE
     visible = torch.rand(IMAGES, PARTS, generator=g) > 0.2
     ids = torch.arange(IMAGES)[:, None] % (UNITS // OWN) * OWN + torch.arange(OWN)
-    met = hits(places, points, visible, size=SIDE)
+    part_hits = hits(places, points, visible, size=SIDE)
     threads = torch.get_num_threads()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     score, start = BootstrapInterval(Consistency(UNITS, PARTS)), time.perf_counter()
     for rows in torch.arange(IMAGES).split(64):
-        score.update(met[rows], visible[rows], ids[rows], sample_ids=rows)
+        score.update(part_hits[rows], visible[rows], ids[rows], sample_ids=rows)
     score.compute()
     fast = time.perf_counter() - start
-    some, plain, start = 100, Consistency(UNITS, PARTS), time.perf_counter()
-    for row in torch.arange(some).split(1):
-        plain.update(met[row], visible[row], ids[row])
-    slow = (time.perf_counter() - start) * IMAGES / some * 200
+    images, plain, start = 100, Consistency(UNITS, PARTS), time.perf_counter()
+    for row in torch.arange(images).split(1):
+        plain.update(part_hits[row], visible[row], ids[row])
+    slow = (time.perf_counter() - start) * IMAGES / images * 200
     chance, start = ChanceAdjusted(Consistency(UNITS, PARTS)), time.perf_counter()
     chance.update(places, points, visible, ids, sample_ids=torch.arange(IMAGES), size=(SIDE, SIDE))
     chance.compute()

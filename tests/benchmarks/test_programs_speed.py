@@ -35,13 +35,13 @@ class Plain:
         s, gate, number = net.shape, 0, 0
         self.layers = []
         for layer in range(s.layers):
-            attend, seen = s.heads + s.counters, s.categories(layer)
+            attend, readable = s.heads + s.counters, s.categories(layer)
             take = lambda n, v, at=None: [net.gates[0, gate + i, :v] for i in range(n)]  # noqa: B023, E731
-            query = take(attend, seen)
+            query = take(attend, readable)
             gate += attend
-            key = take(attend, seen)
+            key = take(attend, readable)
             gate += attend
-            value = take(s.heads, seen)
+            value = take(s.heads, readable)
             gate += s.heads
             table = take(2 * s.tables, s.categories(layer, after_heads=True))
             gate += 2 * s.tables
@@ -171,8 +171,8 @@ def test_training(case):
         ("epoch", our_epoch, their_epoch, least_epoch),
     ):
         one(), two()
-        found = [(seconds(one), seconds(two)) for _ in range(ROUNDS)]
-        ours, other = (min(f[i] for f in found) for i in (0, 1))
+        times = [(seconds(one), seconds(two)) for _ in range(ROUNDS)]
+        ours, other = (min(f[i] for f in times) for i in (0, 1))
         print(f"{case}, {what}: {1000 * ours:.1f} ms, plain {1000 * other:.1f} ms, {other / ours:.2f}x")
         assert other / ours > least
 

@@ -67,12 +67,12 @@ def test_projection_and_pruning_of_2000_prototypes_on_6000_images():
     prototypes = model.prototypes.detach().clone()
     numbers = model.prune(loader, k=6, least=3)
     prune = time.perf_counter() - start
-    some = range(0, CLASSES * PER_CLASS, 400)
+    subset = range(0, CLASSES * PER_CLASS, 400)
     for name, value in before.items():
         setattr(model, name, value)
     model.prototypes = torch.nn.Parameter(prototypes, requires_grad=False)
-    slow = [t * CLASSES * PER_CLASS / len(some) for t in plain(model.addon(x), y, model, some)]
-    print(f"\n{numbers}; plain loops timed on {len(some)} prototypes")
+    slow = [t * CLASSES * PER_CLASS / len(subset) for t in plain(model.addon(x), y, model, subset)]
+    print(f"\n{numbers}; plain loops timed on {len(subset)} prototypes")
     for name, ours, theirs in (
         ("project", project, slow[0]),
         ("prune", prune, slow[1]),

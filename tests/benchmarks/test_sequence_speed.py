@@ -43,17 +43,17 @@ def seconds(*runs, repeat=5):
     return best
 
 
-def plain(books, x):
+def plain(codebooks, x):
     """Heads one by one: all scores, the k codes of every vector side by side."""
-    said, loss = [], 0.0
-    for i, book in enumerate(books):
+    outputs, loss = [], 0.0
+    for i, book in enumerate(codebooks):
         h, codes = book.normed(x[:, i : i + 1])[:, 0], book.codes[0]
         score = h @ codes.T / codes.norm(dim=1)
         ids = score.topk(book.k, dim=1).indices if book.k > 1 else score.argmax(1, keepdim=True)
         value = codes[ids].mean(1)
         loss = loss + (value - h.detach()).square().sum(1).mean()
-        said.append(value + (h - h.detach()))
-    return torch.stack(said, 1), loss / len(books)
+        outputs.append(value + (h - h.detach()))
+    return torch.stack(outputs, 1), loss / len(codebooks)
 
 
 class Published(torch.autograd.Function):
@@ -79,10 +79,10 @@ class Published(torch.autograd.Function):
             return gradient, task + torch.autograd.grad(distance, leaf)[0], None
 
 
-def published(books, x):
+def published(codebooks, x):
     """Heads one by one."""
     return torch.stack(
-        [Published.apply(b.normed(x[:, i : i + 1])[:, 0], b.codes[0], b.k) for i, b in enumerate(books)], 1
+        [Published.apply(b.normed(x[:, i : i + 1])[:, 0], b.codes[0], b.k) for i, b in enumerate(codebooks)], 1
     )
 
 
@@ -90,30 +90,30 @@ def compare(heads, codes, width, k, vectors, *, repeat):
     """Times of ours, plain and published, and how often ours and plain choose alike."""
     torch.manual_seed(0)
     book, x = Codebook(heads, codes, width, k).eval(), torch.randn(vectors, heads, width)
-    books = [Codebook(1, codes, width, k).eval() for _ in range(heads)]
-    for i, one in enumerate(books):
+    codebooks = [Codebook(1, codes, width, k).eval() for _ in range(heads)]
+    for i, one in enumerate(codebooks):
         one.codes.data.copy_(book.codes[i : i + 1])
 
     def ours():
         book.zero_grad()
-        found = book(x[:, None])
-        (found.value.sum() + matched(found)).backward()
+        actual = book(x[:, None])
+        (actual.value.sum() + matched(actual)).backward()
 
     def loop(form):
         def run():
-            for one in books:
+            for one in codebooks:
                 one.zero_grad()
-            said = form(books, x)
-            (said[0].sum() + said[1] if isinstance(said, tuple) else said.sum()).backward()
+            expected = form(codebooks, x)
+            (expected[0].sum() + expected[1] if isinstance(expected, tuple) else expected.sum()).backward()
 
         return run
 
     ours()
     loop(plain)()
-    near = (book(x[:, None]).value[:, 0] - plain(books, x)[0]).abs().amax((1, 2)) < 1e-4
+    near = (book(x[:, None]).value[:, 0] - plain(codebooks, x)[0]).abs().amax((1, 2)) < 1e-4
     assert near.float().mean() > 0.98  # rounding may make the last code another one
     if near.all():
-        whole = torch.cat([one.codes.grad for one in books])
+        whole = torch.cat([one.codes.grad for one in codebooks])
         ratio = torch.ones(heads)  # the distance is a mean over heads in both
         torch.testing.assert_close(book.codes.grad * ratio[:, None, None], whole, rtol=1e-3, atol=1e-4)
     result = seconds(ours, loop(plain), loop(published), repeat=repeat)

@@ -22,7 +22,7 @@ def test_arrays_by_name(file):
         read_npz(file, "x", "z")
 
 
-def said(file):
+def error_of(file):
     try:
         assert read_npz(file, "x")[0].tolist() == list(range(1000))
     except ValueError as error:
@@ -42,7 +42,7 @@ def test_every_damage_names_the_file(file):
         content = bytearray(whole)
         content[place] ^= 0x55
         file.write_bytes(content)
-        assert said(file) == "" or str(file) in said(file)
+        assert error_of(file) == "" or str(file) in error_of(file)
 
 
 def test_pickled_objects_are_refused(file):

@@ -41,12 +41,12 @@ def test_ranks_share_the_samples(monkeypatch, n, world, shuffle):
         sampler = EpochSampler(n, 4, shuffle=shuffle, seed=0)
         assert len(sampler) == len(list(sampler))
         shares.append(flat(sampler))
-    seen = sorted(i for share in shares for i in share)
-    assert set(seen) == set(range(n))
+    drawn = sorted(i for share in shares for i in share)
+    assert set(drawn) == set(range(n))
     if shuffle:
         assert len({len(share) for share in shares}) == 1
     else:
-        assert seen == list(range(n))
+        assert drawn == list(range(n))
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -63,10 +63,10 @@ class Recorder(pl.LightningModule):
     def __init__(self):
         super().__init__()
         self.w = torch.nn.Parameter(torch.zeros(()))
-        self.seen = []
+        self.batches = []
 
     def training_step(self, batch, _):
-        self.seen.append((self.current_epoch, batch.index.tolist(), float(batch.x.sum())))
+        self.batches.append((self.current_epoch, batch.index.tolist(), float(batch.x.sum())))
         return self.w * batch.x.mean()
 
     def validation_step(self, batch, _):
@@ -90,7 +90,7 @@ def fit(data, tmp_path, ckpt=None, epochs=3):
         default_root_dir=tmp_path,
     )
     trainer.fit(model, datamodule=data, ckpt_path=ckpt)
-    return model.seen
+    return model.batches
 
 
 @pytest.mark.parametrize("workers", [0, 1])

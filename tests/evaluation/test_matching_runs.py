@@ -73,20 +73,20 @@ def desk(finished, tmp_path_factory):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def work_dir(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def compared(here, argv):
+def compared(work_dir, argv):
     assert main(["compare", *argv, "--out", "out"]) == 0
-    (page,) = (here / "out").glob("*.html")
+    (page,) = (work_dir / "out").glob("*.html")
     return page.read_text(encoding="utf-8"), json.loads(page.with_suffix(".json").read_text())
 
 
 @pytest.mark.parametrize("by", ["activations", "directions", "parts"])
-def test_a_twin_in_another_order_is_found(desk, here, by, capsys):
-    html, figures = compared(here, [desk["first"], desk["twin"], "--by", by])
+def test_a_twin_in_another_order_is_found(desk, work_dir, by, capsys):
+    html, figures = compared(work_dir, [desk["first"], desk["twin"], "--by", by])
     (pair,) = figures["pairs"]
     assert pair["runs"] == ["tiny", "twin"]
     assert pair["similarity"] == pytest.approx(1 - pair["dead"])  # a prototype that looks at no part is like none
@@ -104,8 +104,10 @@ def test_a_twin_in_another_order_is_found(desk, here, by, capsys):
     assert re.search(r"page +out/tiny-twin-by-", out)
 
 
-def test_three_runs_and_their_mean(desk, here):
-    html, figures = compared(here, [desk["first"], desk["twin"], desk["drawn"], "--by", "directions", "--shown", "4"])
+def test_three_runs_and_their_mean(desk, work_dir):
+    html, figures = compared(
+        work_dir, [desk["first"], desk["twin"], desk["drawn"], "--by", "directions", "--shown", "4"]
+    )
     assert [p["runs"] for p in figures["pairs"]] == [["tiny", "twin"], ["tiny", "drawn"], ["twin", "drawn"]]
     for key in ("similarity", "chance", "strict_chance", "same answer"):
         assert figures["mean"][key] == pytest.approx(sum(p[key] for p in figures["pairs"]) / 3)
@@ -140,12 +142,12 @@ def test_by_parts_against_loops(desk):
     for run in runs:
         batch, owner = run.data.samples("test", range(60)), run.model.owner.tolist()
         maps = run.model.maps(batch.x).numpy()
-        met, seen = np.zeros((len(owner), 7)), np.zeros((len(owner), 7))
+        touched, visible = np.zeros((len(owner), 7)), np.zeros((len(owner), 7))
         for u, c in enumerate(owner):
             for i in (batch.y == c).nonzero()[:, 0].tolist():
-                met[u] += parts_met(maps[i, u], batch.points[i], batch.visible[i], 16, np.float32)
-                seen[u] += batch.visible[i].numpy()
-        rate = met / np.maximum(1, seen)
+                touched[u] += parts_met(maps[i, u], batch.points[i], batch.visible[i], 16, np.float32)
+                visible[u] += batch.visible[i].numpy()
+        rate = touched / np.maximum(1, visible)
         profiles.append(rate / np.maximum(1e-12, np.linalg.norm(rate, axis=1, keepdims=True)))
     expected = (profiles[0][match.left] * profiles[1][match.right]).sum(1)
     np.testing.assert_allclose(match.similarity, expected, atol=1e-9)
@@ -153,8 +155,8 @@ def test_by_parts_against_loops(desk):
 
 def test_what_units_add_and_who_is_right(desk):
     runs = load_runs([desk["first"], desk["drawn"]])
-    found = probe(runs, "activations")
-    for run, amounts, accuracy in zip(runs, found.amounts, found.accuracy, strict=True):
+    actual = probe(runs, "activations")
+    for run, amounts, accuracy in zip(runs, actual.amounts, actual.accuracy, strict=True):
         batch = run.data.samples("test", range(60))
         with torch.no_grad():
             result = run.model.explain(batch.x, target=batch.y)
@@ -162,7 +164,7 @@ def test_what_units_add_and_who_is_right(desk):
         assert accuracy == pytest.approx(float((result.logits.argmax(1) == batch.y).double().mean()))
 
 
-def test_patterns_without_a_sign_are_shown_in_the_same_colours(desk, here):
+def test_patterns_without_a_sign_are_shown_in_the_same_colours(desk, work_dir):
     """Of a twin whose patterns are all turned round."""
     runs = load_runs([desk["bilinear"], desk["first"]])
     card = unit_cards(runs[0], torch.zeros(30), {0})[0]
@@ -191,22 +193,22 @@ def test_patterns_without_a_sign_are_shown_in_the_same_colours(desk, here):
         (["first", "twin"], ["--shown", "-1"], "--shown is -1"),
     ],
 )
-def test_mistakes(desk, here, names, more, words, capsys):
+def test_mistakes(desk, work_dir, names, more, words, capsys):
     assert main(["compare", *(desk.get(name, name) for name in names), *more]) == 2
     err = capsys.readouterr().err
     assert err.startswith("zoo compare: ")
     assert err.count("\n") == 1
     assert words in err
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []
 
 
-def test_rows_with_the_same_samples_by_an_override(desk, here):
-    html, figures = compared(here, [desk["rows"], desk["rows1"], "data.seed=0"])
+def test_rows_with_the_same_samples_by_an_override(desk, work_dir):
+    html, figures = compared(work_dir, [desk["rows"], desk["rows1"], "data.seed=0"])
     assert figures["support"] == 40
     assert "eigenvector" in html
 
 
-def test_dry_run_writes_nothing(desk, here, capsys):
+def test_dry_run_writes_nothing(desk, work_dir, capsys):
     assert main(["compare", desk["first"], desk["twin"], "--dry-run"]) == 0
     assert "page" not in capsys.readouterr().out
-    assert list(here.iterdir()) == []
+    assert list(work_dir.iterdir()) == []

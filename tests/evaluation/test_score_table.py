@@ -15,17 +15,17 @@ def lines(*results):
 
 def test_intervals_are_in_brackets_and_of_readouts_in_rows_of_their_own():
     more = {"soft": 0.45, "coverage": 0.1, "soft low": 0.36, "soft high": 0.555, "consistency low": 10.1}
-    found = lines(Result("consistency", 22.4, "huang2023-v2", 359, more=more | {"consistency high": 36.8}))
-    assert found["consistency"].value == "22.4 [10.1, 36.8]"
-    assert found["· soft"].value == "0.45 [0.36, 0.555]"
-    assert list(found) == ["consistency", "· soft"]
+    result = lines(Result("consistency", 22.4, "huang2023-v2", 359, more=more | {"consistency high": 36.8}))
+    assert result["consistency"].value == "22.4 [10.1, 36.8]"
+    assert result["· soft"].value == "0.45 [0.36, 0.555]"
+    assert list(result) == ["consistency", "· soft"]
 
 
 def test_title_meaning_and_unit_are_those_of_the_result():
-    found = lines(
+    result = lines(
         Result("stability_shift", 80.0, "p", 9, title="Stability shift", meaning="share of matches", unit="%")
     )
-    row = found["Stability shift"]
+    row = result["Stability shift"]
     assert (row.value, row.note) == ("80 %", "share of matches")
     assert lines(Result("own_metric", 1.0, "p"))["own metric"].note == ""
     assert lines(Result("a", 1.0, "p", note="not finite", meaning="m"))["a"].note == "not finite"
@@ -65,8 +65,8 @@ def test_curves_are_drawn_over_the_axes_of_their_result():
     mine = Result("mine", 1.0, "p", curves=two)
     mixed = Result("mixed", 1.0, "p", curves=two, axes={"morf": ("x", "y"), "lerf": ("s", "t")})
     broken = Result("interventions", 1.0, "zoo-interventions-v1", curves={"a": [math.nan, 1.0], "b": [1.0]})
-    found = charts({r.name: r for r in (road, mine, mixed, broken)})
-    assert [(c.title, c.x, len(c.lines)) for c in found] == [
+    result = charts({r.name: r for r in (road, mine, mixed, broken)})
+    assert [(c.title, c.x, len(c.lines)) for c in result] == [
         ("ROAD: accuracy", "steps", 2),
         ("mine: value", "step", 2),
         ("mixed: y", "x", 1),

@@ -19,12 +19,12 @@ def test_by_hand():
             [1, 1, 3],
         ]
     )  # unit 3: one a of three, one b of four
-    found = token_triggers(texts, where, 4)
-    assert set(found) == {0, 2, 3}
-    assert (found[0].words, found[0].precision, found[0].recall, found[0].active) == ("b", 1, 1, 4)
-    assert (found[2].words, found[2].precision, found[2].recall) == ("ab", 1, 1)
-    assert found[3].words == "bb"  # precision 1/2, recall 1: F1 2/3
-    assert str(found[2]) == "after “ab” (precision 1.00, recall 1.00, 2 times)"
+    result = token_triggers(texts, where, 4)
+    assert set(result) == {0, 2, 3}
+    assert (result[0].words, result[0].precision, result[0].recall, result[0].active) == ("b", 1, 1, 4)
+    assert (result[2].words, result[2].precision, result[2].recall) == ("ab", 1, 1)
+    assert result[3].words == "bb"  # precision 1/2, recall 1: F1 2/3
+    assert str(result[2]) == "after “ab” (precision 1.00, recall 1.00, 2 times)"
 
 
 def test_by_trying_all():
@@ -33,7 +33,7 @@ def test_by_trying_all():
     texts = [row[: 20 - 3 * i] for i, row in enumerate(texts)]  # they need not be equally long
     real = torch.arange(20) < torch.tensor([[len(row)] for row in texts])
     on = (torch.rand(6, 20, 5, generator=g) < 0.3) & real[..., None]
-    found = token_triggers(texts, on.nonzero(), 5)
+    result = token_triggers(texts, on.nonzero(), 5)
     for unit in range(5):
         best = 0.0
         endings = {tuple(r[i - n + 1 : i + 1]) for r in texts for n in range(1, 5) for i in range(n - 1, len(r))}
@@ -44,5 +44,5 @@ def test_by_trying_all():
             )
             both = int((has & on[:, :, unit]).sum())
             best = max(best, 2 * both / int(has.sum() + on[:, :, unit].sum()))
-        p, r = found[unit].precision, found[unit].recall
+        p, r = result[unit].precision, result[unit].recall
         assert abs(2 * p * r / (p + r) - best) < 1e-9

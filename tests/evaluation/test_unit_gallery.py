@@ -37,13 +37,13 @@ def test_truth_on_concepts(shapes, bottleneck):
     with torch.no_grad():
         explanation = model.explain(batch.x, shown=18)
         logits = model.encode(batch.x)
-    found = unit_notes(model, shapes, truth, [explanation])
+    result = unit_notes(model, shapes, truth, [explanation])
     groups = shapes.concepts.group_ids
-    for i, row in enumerate(found):
+    for i, row in enumerate(result):
         for u in range(18):
             best = max((j for j in range(18) if groups[j] == groups[u]), key=lambda j: float(logits[i, j]))
-            said, true = float(best == u), float(truth[i, u])
-            words = f"{'✓' if said == true else '✗'} truth: {'yes' if true else 'no'}"
+            detected, true = float(best == u), float(truth[i, u])
+            words = f"{'✓' if detected == true else '✗'} truth: {'yes' if true else 'no'}"
             assert row[u] == ("truth unknown" if math.isnan(true) else words)
 
 
@@ -55,12 +55,12 @@ def test_no_truth_where_units_are_no_concepts(shapes):
 
 def test_portraits_stand_for_units_that_were_not_taken_from_samples(shapes):
     model = BilinearMLP(num_classes=8, input_shape=[3, 32, 32], width=8, patterns=3).eval()
-    found = sources(model, shapes, [5, 2, -1])
-    assert list(found) == [2, 5]
-    assert found[5].is_template
-    assert torch.equal(found[5].picture, model.unit_templates(torch.tensor([5]))[0].sum(0))
-    assert found[5].whole().width >= 192
-    assert unit_lines(model, shapes, found)[5].endswith(f", for {shapes.class_names[1]}")
+    result = sources(model, shapes, [5, 2, -1])
+    assert list(result) == [2, 5]
+    assert result[5].is_template
+    assert torch.equal(result[5].picture, model.unit_templates(torch.tensor([5]))[0].sum(0))
+    assert result[5].whole().width >= 192
+    assert unit_lines(model, shapes, result)[5].endswith(f", for {shapes.class_names[1]}")
 
 
 def test_a_table_in_words(table):

@@ -34,9 +34,9 @@ def test_classes_and_junk(tmp_path):
     (tmp_path / "wren" / "desktop.ini").write_bytes(b"x")
     (tmp_path / "robin" / "notes.txt").write_text("x")
     (tmp_path / "readme.txt").write_text("x")
-    found = read_class_folders(tmp_path)
-    assert found.class_names == ("robin", "wren")
-    assert [(p.name, p.label) for p in found.splits["all"]] == [
+    result = read_class_folders(tmp_path)
+    assert result.class_names == ("robin", "wren")
+    assert [(p.name, p.label) for p in result.splits["all"]] == [
         ("robin/0.png", 0),
         ("robin/1.png", 0),
         ("robin/2.png", 0),
@@ -44,7 +44,7 @@ def test_classes_and_junk(tmp_path):
         ("wren/deeper/1.png", 1),
         ("wren/deeper/2.png", 1),
     ]
-    assert found.notes == (f"{tmp_path}: 1 files that are no images were ignored: notes.txt",)
+    assert result.notes == (f"{tmp_path}: 1 files that are no images were ignored: notes.txt",)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_classes_and_junk(tmp_path):
 def test_names_of_splits(tmp_path, names):
     for name in names:
         make(tmp_path / name, "robin", "wren")
-    found = read_class_folders(tmp_path)
-    assert found.class_names == ("robin", "wren")
+    result = read_class_folders(tmp_path)
+    assert result.class_names == ("robin", "wren")
     assert (
-        set(found.splits) == {split_of(name) for name in names} == {"train", "test", "val"}
+        set(result.splits) == {split_of(name) for name in names} == {"train", "test", "val"}
         if names[2:]
         else {"train", "test"}
     )
-    assert all(len(pictures) == 6 for pictures in found.splits.values())
+    assert all(len(pictures) == 6 for pictures in result.splits.values())
 
 
 def test_names_that_are_no_splits(tmp_path):
@@ -166,9 +166,9 @@ def test_links(tmp_path):
     make(root, "wren")
     os.symlink(tmp_path / "elsewhere" / "r", root / "robin")
     os.symlink(root, root / "wren" / "loop")
-    found = read_class_folders(root)
-    assert found.class_names == ("robin", "wren")
-    assert sum(p.label == 0 for p in found.splits["all"]) == 3
+    result = read_class_folders(root)
+    assert result.class_names == ("robin", "wren")
+    assert sum(p.label == 0 for p in result.splits["all"]) == 3
 
 
 def test_hidden_names():

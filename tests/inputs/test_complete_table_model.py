@@ -71,8 +71,8 @@ def test_rows_are_answered_without_the_training_file(trained, cases, capsys):
 def test_evaluate_on_other_files(trained, cases, tmp_path, capsys, name, least):
     split = ["data.split=split"] if name == "ext" else []
     zoo_command("evaluate", trained, f"data.file={cases / 'table' / f'{name}.csv'}", *split, "--out", tmp_path / "out")
-    found = re.search(r"(?i)accuracy\s+(\d[\d.]*)", capsys.readouterr().out)
-    assert float(found[1]) > least
+    match = re.search(r"(?i)accuracy\s+(\d[\d.]*)", capsys.readouterr().out)
+    assert float(match[1]) > least
 
 
 def test_a_renamed_class_is_refused(trained, cases, tmp_path, capsys):

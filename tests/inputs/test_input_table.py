@@ -251,9 +251,11 @@ def test_identifiers_texts_and_constants_are_left_out_and_named():
     }
     for name, reason in reasons.items():
         assert f"{name}: left out, {reason}" in inputs.describe()
-    some = [i for i in range(n) if i % 4]  # the training rows of a counter have gaps
+    training_rows = [i for i in range(n) if i % 4]  # the training rows of a counter have gaps
     assert (
-        fit({key: [column[i] for i in some] for key, column in data.items()}).schema.notes[0].startswith("row may be")
+        fit({key: [column[i] for i in training_rows] for key, column in data.items()})
+        .schema.notes[0]
+        .startswith("row may be")
     )
     shuffled = [str(i) for i in rng.permutation(n)]  # a quantity that happens to have no gaps
     assert not fit({**data, "row": shuffled}).schema.notes

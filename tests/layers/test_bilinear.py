@@ -171,15 +171,15 @@ def test_selective():
     """Each mask excites its own eigenvector by 1 and no other one of the stack."""
     layer, head, _ = network(width=12, inputs=12)
     whole = spectrum(as_forms(layer, head, None))
-    found = selective(whole, torch.eye(12).double(), top=2)
-    assert found.shape == (3, 12)
+    result = selective(whole, torch.eye(12).double(), top=2)
+    assert result.shape == (3, 12)
     for c in range(3):
         for other in range(3):
             first = whole.vectors[other][whole.values[other] > 0][:2]  # by |value|, so by value among the positive
             expected = torch.tensor([float(c == other), 0.0]).double()
-            torch.testing.assert_close(first @ found[c], expected, rtol=0, atol=1e-10)
+            torch.testing.assert_close(first @ result[c], expected, rtol=0, atol=1e-10)
     embed = torch.randn(12, 20, dtype=torch.float64)
-    torch.testing.assert_close(selective(whole, embed, top=2), found @ embed)
+    torch.testing.assert_close(selective(whole, embed, top=2), result @ embed)
     none = whole._replace(values=-whole.values.abs())
     assert selective(none, embed, top=2).shape == (0, 20)
 
@@ -196,21 +196,21 @@ def test_masks_have_their_strength_and_sign():
     layer, head, embed = network(width=12, inputs=20, embedded=True)
     whole = spectrum(forms(layer, head.weight))
     mean = torch.randn(12, dtype=torch.float64)
-    found, plain = masks(whole, embed.weight, mean, strength=0.3, top=2), selective(whole, embed.weight, 2)
-    torch.testing.assert_close(found.std(1, correction=0), torch.full((3,), 0.3).double())
-    for mask, direction in zip(found, plain, strict=True):
+    result, plain = masks(whole, embed.weight, mean, strength=0.3, top=2), selective(whole, embed.weight, 2)
+    torch.testing.assert_close(result.std(1, correction=0), torch.full((3,), 0.3).double())
+    for mask, direction in zip(result, plain, strict=True):
         assert (embed.weight @ mask) @ mean > 0
         assert abs(float(torch.cosine_similarity(mask, direction, dim=0))) == pytest.approx(1)
 
 
 def test_shuffled():
     rows = torch.arange(12.0).reshape(2, 6)
-    found = shuffled(rows, 3)
-    assert found.shape == (6, 6)
-    assert torch.equal(found, shuffled(rows, 3))
-    assert torch.equal(found.sort().values, rows.repeat_interleave(3, 0))
-    assert torch.equal(found[:3] + 6, found[3:])  # the same orders for every row
-    assert len({tuple(row) for row in found[:3].tolist()}) == 3
+    result = shuffled(rows, 3)
+    assert result.shape == (6, 6)
+    assert torch.equal(result, shuffled(rows, 3))
+    assert torch.equal(result.sort().values, rows.repeat_interleave(3, 0))
+    assert torch.equal(result[:3] + 6, result[3:])  # the same orders for every row
+    assert len({tuple(row) for row in result[:3].tolist()}) == 3
 
 
 def test_accuracy_beside():

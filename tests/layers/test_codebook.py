@@ -46,10 +46,10 @@ def test_by_the_formula(x, k, budget, monkeypatch):
     monkeypatch.setattr(nearest_codes, "MIN_ROWS", 1)
     book = build(k)
     with torch.no_grad():
-        found, (value, ids, wanted) = book(x), oracle(book, x)
-    torch.testing.assert_close(found.value, value)
-    torch.testing.assert_close(found.normalized, wanted)
-    assert torch.equal(found.ids, ids)
+        result, (value, ids, wanted) = book(x), oracle(book, x)
+    torch.testing.assert_close(result.value, value)
+    torch.testing.assert_close(result.normalized, wanted)
+    assert torch.equal(result.ids, ids)
     versions = torch.stack([x, -x])  # more leading dimensions
     with torch.no_grad():
         assert torch.equal(book(versions).ids[0], ids)
@@ -58,12 +58,12 @@ def test_by_the_formula(x, k, budget, monkeypatch):
 def test_gradients(x):
     """Straight through to the input, and to each code what its positions received, over k."""
     book, x = build(2), x.requires_grad_()
-    found = book(x)
-    way = torch.randn_like(found.value)
-    (found.value * way).sum().backward()
+    result = book(x)
+    way = torch.randn_like(result.value)
+    (result.value * way).sum().backward()
     expected = torch.zeros_like(book.codes)
     for place in torch.cartesian_prod(*map(torch.arange, x.shape[:-1])).tolist():
-        for code in found.ids[tuple(place)]:
+        for code in result.ids[tuple(place)]:
             expected[place[-1], code] += way[tuple(place)] / 2
     torch.testing.assert_close(book.codes.grad, expected)
     plain = x.detach().clone().requires_grad_()
@@ -76,8 +76,8 @@ def test_loss_terms(x):
     real = torch.rand(2, 5, generator=torch.Generator().manual_seed(2)) < 0.6
     for term, learns in ((matched, "codes"), (committed, "gain")):
         book = build(2)
-        found = book(x)
-        loss = term(found, real)
+        result = book(x)
+        loss = term(result, real)
         distance = (oracle(book, x)[0] - oracle(book, x)[2]).square().sum(-1)[real].mean()
         torch.testing.assert_close(loss, distance)
         loss.backward()
@@ -102,17 +102,17 @@ def test_only_training_is_noted(x):
     assert book.noted is None
     before = copy.deepcopy(book.state_dict())
     book.train()
-    found = book(x)
+    result = book(x)
     assert book.noted is None
-    expected = torch.stack([torch.bincount(found.ids[:, :, g][real].flatten(), minlength=C) for g in range(G)])
-    book.note(found, real)
-    book.note(found, real)
+    expected = torch.stack([torch.bincount(result.ids[:, :, g][real].flatten(), minlength=C) for g in range(G)])
+    book.note(result, real)
+    book.note(result, real)
     assert torch.equal(book.noted.hits, 2 * expected)
-    assert torch.equal(book.noted.vectors, found.normalized[real])
+    assert torch.equal(book.noted.vectors, result.normalized[real])
     assert all(torch.equal(v, before[name]) for name, v in book.state_dict().items())
     [wanted] = count([book])
     assert torch.equal(book.hits, 2 * expected)
-    assert torch.equal(wanted, found.normalized[real])
+    assert torch.equal(wanted, result.normalized[real])
     assert book.noted is None
 
 
@@ -131,19 +131,19 @@ def test_precision(x):
     half = x.bfloat16()
     expected = book(half.float())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = book(half)
-    assert torch.equal(found.ids, expected.ids)
-    assert torch.equal(found.value, expected.value)
-    assert found.value.dtype == torch.float32
+        result = book(half)
+    assert torch.equal(result.ids, expected.ids)
+    assert torch.equal(result.value, expected.value)
+    assert result.value.dtype == torch.float32
 
 
 def test_halves_of_a_batch(x):
     """Gradients of the loss terms over a batch are the means of those over its halves, as accumulation takes them."""
 
-    def gradient(some):
+    def gradient(half):
         book = build(2)
-        found = book(some)
-        (matched(found) + committed(found) + found.value.square().mean()).backward()
+        result = book(half)
+        (matched(result) + committed(result) + result.value.square().mean()).backward()
         return [p.grad for p in book.parameters()]
 
     for whole, one, two in zip(gradient(x), gradient(x[:1]), gradient(x[1:]), strict=True):
@@ -175,9 +175,9 @@ def test_spread_out():
     centres = 100 * torch.randn(2, 30, E, dtype=torch.float64, generator=g)
     pick = torch.cat([torch.zeros(600, dtype=torch.int64), torch.arange(30).repeat(2)])  # nearly all in one cluster
     x = centres[:, pick].transpose(0, 1) + 0.01 * torch.randn(660, 2, E, dtype=torch.float64, generator=g)
-    found = kmeans.spread_out(x, 30, seed=0)
+    result = kmeans.spread_out(x, 30, seed=0)
     for group in range(2):
-        near = torch.cdist(found[group], centres[group]).argmin(1)
+        near = torch.cdist(result[group], centres[group]).argmin(1)
         assert near.unique().numel() >= 29
     few = torch.arange(4.0).view(4, 1, 1)
     assert sorted(kmeans.spread_out(few, 4, seed=1).flatten().tolist()) == [0, 1, 2, 3]
@@ -190,9 +190,9 @@ def test_dead_code_reset():
     x = torch.randn(6, G, E, dtype=torch.float64)
     for _ in range(2):
         optimizer.zero_grad()
-        found = book(x[:, None])
-        book.note(found, torch.ones(6, 1, dtype=torch.bool))
-        found.value.square().sum().backward()
+        result = book(x[:, None])
+        book.note(result, torch.ones(6, 1, dtype=torch.bool))
+        result.value.square().sum().backward()
         [wanted] = count([book])
         optimizer.step()
     dead, before = book.hits == 0, copy.deepcopy(book.state_dict())

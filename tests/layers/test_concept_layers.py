@@ -105,11 +105,11 @@ def test_values_and_decisions_against_loops():
 def test_a_tie_goes_to_the_first_and_a_half_is_a_yes():
     logits = torch.zeros(1, M)
     logits[0, 4] = logits[0, 8] = 5.0  # w: y and w: z
-    found = SPACE.hard(logits)[0]
-    assert found[MEMBERS["w"]].tolist() == [0, 1, 0]
-    assert found[MEMBERS["v"]].tolist() == [1, 0]
-    assert found[[0, 5, 7]].tolist() == [1, 1, 1]
-    assert float(found[2]) == 3.0  # a continuous concept is not decided
+    result = SPACE.hard(logits)[0]
+    assert result[MEMBERS["w"]].tolist() == [0, 1, 0]
+    assert result[MEMBERS["v"]].tolist() == [1, 0]
+    assert result[[0, 5, 7]].tolist() == [1, 1, 1]
+    assert float(result[2]) == 3.0  # a continuous concept is not decided
     assert SPACE.hard(torch.tensor(slow_hard(torch.randn(M).tolist()))).shape == (M,)
 
 
@@ -133,8 +133,8 @@ def test_loss_against_a_loop(weighted):
     logits, truth = world(20)
     odds = torch.where(SPACE.kind == 0, torch.tensor([2.0, 1, 1, 1, 1, 0.3, 1, 5, 1]), 1.0).double()
     expected = slow_loss(logits.tolist(), truth.tolist(), odds.tolist() if weighted else [1.0] * M)
-    found = wide().loss(logits, truth, odds=odds if weighted else None)
-    assert float(found) == pytest.approx(expected, rel=1e-12)
+    result = wide().loss(logits, truth, odds=odds if weighted else None)
+    assert float(result) == pytest.approx(expected, rel=1e-12)
     single = SPACE.loss(logits.float(), truth.float(), odds=odds.float() if weighted else None)
     assert float(single) == pytest.approx(expected, rel=1e-5)
 
@@ -169,8 +169,8 @@ def test_a_group_counts_as_one_concept_however_many_values_it_has(size):
     space = ConceptSpace(ConceptSchema((Concept("a"), *values)))
     truth = torch.zeros(3, 1 + size)
     truth[:, 1] = 1
-    found = space.loss(torch.zeros(3, 1 + size), truth)
-    assert float(found) == pytest.approx((math.log(2) + math.log(size)) / 2, rel=1e-6)
+    result = space.loss(torch.zeros(3, 1 + size), truth)
+    assert float(result) == pytest.approx((math.log(2) + math.log(size)) / 2, rel=1e-6)
 
 
 def test_large_logits_and_half_precision():

@@ -26,13 +26,13 @@ def test_a_space_is_told_by_every_weight_and_running_statistic():
     layers[1].num_batches_tracked += 7  # how long it was trained changes nothing that it computes
     assert space_of(layers) == first
     assert space_of(layers[1]) != first
-    seen = {first}
+    fingerprints = {first}
     for value in layers.state_dict().values():
         if value.is_floating_point():
             value.view(-1)[-1] += 1e-4
-            seen.add(space_of(layers))
-    assert len(seen) == 1 + 6
-    assert space_of(layers.half()) not in seen
+            fingerprints.add(space_of(layers))
+    assert len(fingerprints) == 1 + 6
+    assert space_of(layers.half()) not in fingerprints
     assert space_of() == space_of(nn.ReLU())
 
 

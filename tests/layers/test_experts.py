@@ -26,14 +26,14 @@ def score_of(one, x):
     """Scores of one vector, from the words of the paper."""
     if isinstance(one.router, SwitchRouter):
         return [(x * row).sum() for row in one.router.linear.weight]
-    found = []
+    results = []
     for weight in one.inner:  # (d, m)
         mean = torch.stack([row.sum() / len(row) for row in weight])
         variance = torch.stack([((row - m) ** 2).sum() / len(row) for row, m in zip(weight, mean, strict=True)])
         chance = 0.5 * (1 + torch.erf((x * mean).sum() / (x**2 * variance).sum().sqrt() / math.sqrt(2)))
         score = -chance if one.router.form == "neg_phi" else 1 - 2 * chance
-        found.append(score / one.router.temperature)
-    return found
+        results.append(score / one.router.temperature)
+    return results
 
 
 def oracle(one, x):
@@ -86,10 +86,10 @@ def test_values_and_gradients(case, dtype, tolerance):
 @pytest.mark.parametrize("case", [*CASES, {"hidden": 1}], ids=str)
 def test_is_one_wide_mlp(case):
     """Input weights side by side, hidden units times their expert's gate, output weights below one another."""
-    one, seen = build(**case), []
+    one, recorded = build(**case), []
     x = draw(2, 3, one.inner.shape[1])
-    y = one(x, lambda layer, place, value: seen.append((layer, place, value)) or value, 5)
-    (_, first, score), (layer, place, hidden) = seen
+    y = one(x, lambda layer, place, value: recorded.append((layer, place, value)) or value, 5)
+    (_, first, score), (layer, place, hidden) = recorded
     assert (first, layer, place) == ("route", 5, "hidden")
     ids, gate = choose(score, one.k, whole=one.k == 1 and case.get("learnt", False))
     every = torch.zeros_like(score).scatter(2, ids, gate)
@@ -110,8 +110,8 @@ def test_units_as_set():
     wide, y = [], one(x)
     assert torch.equal(one(x, lambda i, p, v: (wide.append(v), v.clone())[1]), y)
     new = draw(*wide[1].shape, seed=3)
-    found = one(x, lambda i, p, v: new if p == "hidden" else v)
-    torch.testing.assert_close(found, new @ one.out.flatten(0, 1), rtol=1e-10, atol=1e-10)
+    result = one(x, lambda i, p, v: new if p == "hidden" else v)
+    torch.testing.assert_close(result, new @ one.out.flatten(0, 1), rtol=1e-10, atol=1e-10)
     forced = torch.full((5, 4), -1.0, dtype=x.dtype)
     forced[:, 2] = forced[:, 3] = 1
     y = one(x, lambda i, p, v: forced if p == "route" else v)
@@ -195,15 +195,15 @@ def test_no_spread_is_no_harm(dtype):
 def test_gate_in_single_precision():
     """Under autocast the experts compute in bfloat16; the gate chooses to the bit what it chose before."""
     one, x = build(dtype=torch.float32), draw(40, 16, dtype=torch.float32)
-    seen = []
-    watch = lambda i, p, v: seen.append(v) or v  # noqa: E731
-    y = one(x, watch)
+    recorded = []
+    record = lambda i, p, v: recorded.append(v) or v  # noqa: E731
+    y = one(x, record)
     with torch.autocast("cpu", torch.bfloat16):
-        low = one(x, watch)
+        low = one(x, record)
         assert one.router(x.bfloat16(), one.inner).dtype == torch.float32
     low.float().sum().backward()
-    assert torch.equal(seen[0], seen[2])
-    assert (seen[1].dtype, seen[3].dtype, low.dtype) == (torch.float32, torch.bfloat16, torch.bfloat16)
+    assert torch.equal(recorded[0], recorded[2])
+    assert (recorded[1].dtype, recorded[3].dtype, low.dtype) == (torch.float32, torch.bfloat16, torch.bfloat16)
     torch.testing.assert_close(low.float(), y, rtol=0.05, atol=0.05)
     assert one.inner.grad.dtype == torch.float32
 
@@ -236,9 +236,9 @@ def test_moments_are_kept_until_weights_change(how):
     assert one.router.moments(one.inner) is kept
     CHANGES[how](one)
     fresh = one.router.moments(one.inner)
-    for found, expected, old in zip(fresh, moments(one.inner), kept, strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
-        assert found.dtype != old.dtype or not torch.equal(found, old)
+    for actual, expected, old in zip(fresh, moments(one.inner), kept, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+        assert actual.dtype != old.dtype or not torch.equal(actual, old)
     assert one.router.moments(one.inner) is fresh
 
 

@@ -31,13 +31,13 @@ SLOW_SIMILARITY = {
 def test_distances_against_a_loop(similarity, size):
     torch.manual_seed(0)
     z, p = torch.rand(2, 3, 4, 5), torch.rand(3, 3, *size)
-    found = distances(z, p, similarity)
-    assert found.shape == (2, 3, 4 - size[0] + 1, 5 - size[1] + 1)
-    for b, u, row, col in torch.ones_like(found).nonzero().tolist():
+    result = distances(z, p, similarity)
+    assert result.shape == (2, 3, 4 - size[0] + 1, 5 - size[1] + 1)
+    for b, u, row, col in torch.ones_like(result).nonzero().tolist():
         slow = slow_distance(z[b, :, row : row + size[0], col : col + size[1]], p[u], similarity)
-        assert float(found[b, u, row, col]) == pytest.approx(slow, abs=2e-6)
-        fast = similarities(found[b, u, row, col].double(), similarity)
-        assert float(fast) == pytest.approx(SLOW_SIMILARITY[similarity](float(found[b, u, row, col])), abs=1e-6)
+        assert float(result[b, u, row, col]) == pytest.approx(slow, abs=2e-6)
+        fast = similarities(result[b, u, row, col].double(), similarity)
+        assert float(fast) == pytest.approx(SLOW_SIMILARITY[similarity](float(result[b, u, row, col])), abs=1e-6)
 
 
 @pytest.mark.parametrize("similarity", KINDS)
@@ -117,20 +117,20 @@ def test_nearest_patches_against_a_loop(size, similarity, ties):
     z, y, p, owner = world(size, ties=ties)
     slow = slow_nearest(z, y, p, owner, similarity)
     for batch in (1, 5, 12):
-        found = nearest_patches(fed(z, y, batch), p, owner, similarity)
+        result = nearest_patches(fed(z, y, batch), p, owner, similarity)
         for u, (d, n, row, col) in enumerate(slow):
-            assert (int(found.index[u]) - 100, int(found.row[u]), int(found.col[u])) == (n, row, col)
-            assert float(found.distance[u]) == pytest.approx(d, abs=1e-12)
-            assert torch.equal(found.patch[u], z[n, :, row : row + size, col : col + size])
-            assert int(found.content[u]) == n * 7
+            assert (int(result.index[u]) - 100, int(result.row[u]), int(result.col[u])) == (n, row, col)
+            assert float(result.distance[u]) == pytest.approx(d, abs=1e-12)
+            assert torch.equal(result.patch[u], z[n, :, row : row + size, col : col + size])
+            assert int(result.content[u]) == n * 7
 
 
 def test_an_exact_match_has_distance_0():
     z, y, p, owner = world(1, ties=False)
     p[0], p[1] = z[4, :, 1:2, 2:3], z[5, :, 0:1, 0:1]
-    found = nearest_patches(fed(z, y, 5), p, owner, "log_l2")
-    assert found.distance[:2].tolist() == [0.0, 0.0]
-    assert found.index[:2].tolist() == [104, 105]
+    result = nearest_patches(fed(z, y, 5), p, owner, "log_l2")
+    assert result.distance[:2].tolist() == [0.0, 0.0]
+    assert result.index[:2].tolist() == [104, 105]
 
 
 def test_the_order_of_batches_does_not_matter():
@@ -141,8 +141,8 @@ def test_the_order_of_batches_does_not_matter():
 
 def test_without_owners_all_samples_are_searched():
     z, y, p, _ = world(1, ties=False)
-    found = nearest_patches(fed(z, y, 4), p, None, "l2")
-    assert found.distance.tolist() == pytest.approx(
+    result = nearest_patches(fed(z, y, 4), p, None, "l2")
+    assert result.distance.tolist() == pytest.approx(
         [min(r[0] for r in (slow_nearest(z, y, p[u : u + 1], [c], "l2")[0] for c in (0, 1))) for u in range(6)]
     )
 
@@ -194,8 +194,8 @@ def test_content_hash():
 )
 def test_addon_layers(kind, channels, dim, convolutions):
     layers = addon_layers(kind, channels, dim, sigmoid=True)
-    found = [(m.in_channels, m.out_channels) for m in layers if isinstance(m, torch.nn.Conv2d)]
-    assert found == convolutions
+    result = [(m.in_channels, m.out_channels) for m in layers if isinstance(m, torch.nn.Conv2d)]
+    assert result == convolutions
     out = layers(torch.randn(2, channels, 3, 3))
     assert out.shape == (2, dim, 3, 3)
     assert out.min() >= 0

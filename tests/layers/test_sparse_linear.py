@@ -118,8 +118,8 @@ def test_however_strong_the_penalty_the_intercepts_are_the_shares_of_the_classes
         assert residual < 1e-5
         assert w[:, :-1].abs().max() < 1e-3
         torch.testing.assert_close(w[:, -1].softmax(0), share, rtol=0, atol=1e-3)
-    held, _ = fit_sparse_linear(scores, y, start, everywhere, l1=10.0, l2=1e-3)
-    assert not held.any()  # without bias=True the last column is one like the others
+    weight, _ = fit_sparse_linear(scores, y, start, everywhere, l1=10.0, l2=1e-3)
+    assert not weight.any()  # without bias=True the last column is one like the others
 
 
 def test_the_mask_of_the_caller_stays_as_it_is():

@@ -98,35 +98,35 @@ def test_the_future_is_not_seen(tokens):
 def test_a_step_is_the_pass(tokens):
     """Every position of every sequence at once: of different lengths, with what stands behind them scrambled."""
     decoder, whole = build(), build()(tokens)
-    _, seen = decoder.run(tokens, keep=True)
+    _, state = decoder.run(tokens, keep=True)
     at = torch.tensor([6, 0, 3])
     behind = torch.arange(T) >= at[:, None]
-    past = Cache(*(part.masked_fill(behind[:, None, None, :, None], 1e6) for part in seen))
+    past = Cache(*(part.masked_fill(behind[:, None, None, :, None], 1e6) for part in state))
     stream, own = decoder.step(tokens[torch.arange(B), at], at, past)
     torch.testing.assert_close(decoder.read(stream)[0], whole[torch.arange(B), at], rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(own.keys[:, :, :, 0], seen.keys[torch.arange(B), :, :, at], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(own.keys[:, :, :, 0], state.keys[torch.arange(B), :, :, at], rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()
 def test_versions_are_for_themselves(tokens):
     """A visit may make versions differ; each is what it would be alone."""
     decoder, at = build(), torch.full((B,), T - 1)
-    _, seen = decoder.run(tokens, keep=True)
+    _, state = decoder.run(tokens, keep=True)
     factor = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
     every, _ = decoder.step(
-        tokens[:, -1], at, seen, lambda i, p, v: v * factor[:, None, None] if p == "hidden" else v, versions=3
+        tokens[:, -1], at, state, lambda i, p, v: v * factor[:, None, None] if p == "hidden" else v, versions=3
     )
     for n in range(3):
-        alone, _ = decoder.step(tokens[:, -1], at, seen, lambda i, p, v, n=n: v * factor[n] if p == "hidden" else v)
+        alone, _ = decoder.step(tokens[:, -1], at, state, lambda i, p, v, n=n: v * factor[n] if p == "hidden" else v)
         torch.testing.assert_close(every[n], alone[0], rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()
 def test_places_are_seen_in_order(tokens):
-    seen = []
-    build().run(tokens, lambda i, place, v: (seen.append((i, place, tuple(v.shape))), v)[1])
+    places = []
+    build().run(tokens, lambda i, place, v: (places.append((i, place, tuple(v.shape))), v)[1])
     shapes = {"mix": (B, T, 2, D // 2), "attention": (B, T, D), "hidden": (B, T, 4 * D), "mlp": (B, T, D)}
-    assert seen == [(i, place, shape) for i in range(2) for place, shape in shapes.items()]
+    assert places == [(i, place, shape) for i in range(2) for place, shape in shapes.items()]
 
 
 @torch.no_grad()
@@ -165,7 +165,7 @@ def test_generation_ends_at_the_context(tokens):
 def test_choose():
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(20000, -1)
     share = lambda **a: torch.bincount(choose(logits, generator=torch.Generator().manual_seed(0), **a), minlength=4)  # noqa: E731
-    near = lambda found, *wanted: (found / 20000 - torch.tensor(wanted)).abs().max() < 0.015  # noqa: E731
+    near = lambda counts, *wanted: (counts / 20000 - torch.tensor(wanted)).abs().max() < 0.015  # noqa: E731
     assert near(share(), 0.5, 0.3, 0.15, 0.05)
     assert near(share(temperature=0), 1, 0, 0, 0)
     assert near(share(top_k=2), 0.625, 0.375, 0, 0)

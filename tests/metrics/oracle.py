@@ -28,14 +28,14 @@ def consistency(maps, points, visible, labels, owner, side, tau=0.8, dtype=np.fl
     """Per cent of prototypes with a part that is met in a share of at least tau of its visible occurrences."""
     verdicts = []
     for unit, cls in enumerate(owner):
-        met, seen = [0] * visible.shape[1], [0] * visible.shape[1]
+        times_hit, times_visible = [0] * visible.shape[1], [0] * visible.shape[1]
         for image, label in enumerate(labels):
             if label != cls:
                 continue
-            found = parts_met(maps[image][unit], points[image], visible[image], side, dtype)
-            met = [m + f for m, f in zip(met, found, strict=True)]
-            seen = [s + int(v) for s, v in zip(seen, visible[image], strict=True)]
-        verdicts.append(any(s > 0 and m / s >= tau for m, s in zip(met, seen, strict=True)))
+            part_hits = parts_met(maps[image][unit], points[image], visible[image], side, dtype)
+            times_hit = [m + f for m, f in zip(times_hit, part_hits, strict=True)]
+            times_visible = [s + int(v) for s, v in zip(times_visible, visible[image], strict=True)]
+        verdicts.append(any(s > 0 and m / s >= tau for m, s in zip(times_hit, times_visible, strict=True)))
     return 100 * sum(verdicts) / len(verdicts)
 
 

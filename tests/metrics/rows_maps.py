@@ -38,8 +38,8 @@ class Net(torch.nn.Module):
 
 def relevance(net, x, target):
     """A map in which both layers have a say."""
-    seen = x.double().flatten(1) * net.first * net.second.weight[target].repeat_interleave(SIDE * SIDE, 1)
-    return seen.unflatten(1, (2, SIDE, SIDE)).sum(1)
+    products = x.double().flatten(1) * net.first * net.second.weight[target].repeat_interleave(SIDE * SIDE, 1)
+    return products.unflatten(1, (2, SIDE, SIDE)).sum(1)
 
 
 def _maps(seed=0):

@@ -25,14 +25,14 @@ def _coverage():
 
 
 def _reconstruction():
-    told = torch.randint(0, 9, (B, 2, 11, 2), generator=torch.Generator().manual_seed(1))
-    return {"counts": torch.cat([told.amin(-1, keepdim=True), told], -1)}
+    counts = torch.randint(0, 9, (B, 2, 11, 2), generator=torch.Generator().manual_seed(1))
+    return {"counts": torch.cat([counts.amin(-1, keepdim=True), counts], -1)}
 
 
 def _detectors():
-    found = torch.rand(B, 6, generator=torch.Generator().manual_seed(2))
-    found[::7] = torch.nan
-    return {"precisions": found}
+    values = torch.rand(B, 6, generator=torch.Generator().manual_seed(2))
+    values[::7] = torch.nan
+    return {"precisions": values}
 
 
 ROWS = {

@@ -71,14 +71,14 @@ def _parts():
 
 
 def _duplicates():
-    found = _whole()["contribution"].clone()
-    found[:, 3] = found[:, 1]
-    return {"contribution": found}
+    contribution = _whole()["contribution"].clone()
+    contribution[:, 3] = contribution[:, 1]
+    return {"contribution": contribution}
 
 
 def _answers():
-    found = _whole()
-    return {"contribution": found["contribution"].round(), "answer": found["target"]}
+    rows = _whole()
+    return {"contribution": rows["contribution"].round(), "answer": rows["target"]}
 
 
 ABLATING = ("unit_correlation", "insertion_deletion", "sufficiency", "inherent_interpretability")

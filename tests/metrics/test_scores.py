@@ -39,7 +39,7 @@ def samples(seed=0):
     g = torch.Generator().manual_seed(seed)
     ids = torch.rand(B, U, generator=g).argsort(1)[:, :K]
     ids[::5, 2] = -1
-    met, after = (torch.rand(B, K, P, generator=g) > 0.4 for _ in range(2))
+    part_hits, after = (torch.rand(B, K, P, generator=g) > 0.4 for _ in range(2))
     gate = torch.rand(B, K, generator=g) > 0.2
     contribution = torch.randn(B, U, generator=g) * (torch.rand(B, U, generator=g) > 0.3)
     visible = torch.rand(B, P, generator=g) > 0.3
@@ -59,9 +59,15 @@ def samples(seed=0):
         "concept_accuracy": concepts,
         "interventions": fixed,
         "leakage": fixed | {"contribution": contribution, "features": torch.randn(B, 3, generator=g)},
-        "consistency": {"hits": met, "visible": visible, "unit_ids": ids, "gate": gate, "sample_ids": torch.arange(B)},
+        "consistency": {
+            "hits": part_hits,
+            "visible": visible,
+            "unit_ids": ids,
+            "gate": gate,
+            "sample_ids": torch.arange(B),
+        },
         "stability": {
-            "before": met,
+            "before": part_hits,
             "after": after,
             "unit_ids": ids,
             "gate": gate,
@@ -172,8 +178,8 @@ class Broken(Accuracy):
             logits.mul_(2)
 
     def compute(self):
-        found = super().compute()
-        return found | ({"curve/accuracy": torch.ones(3)} if self.fault == "axes" else {})
+        readouts = super().compute()
+        return readouts | ({"curve/accuracy": torch.ones(3)} if self.fault == "axes" else {})
 
 
 @pytest.mark.parametrize(
@@ -231,9 +237,9 @@ def test_inference_mode_half_precision_and_strides(name):
 def test_completeness_of_known_gaps():
     score = Completeness()
     score.update(torch.tensor([2.0, 0.0]), torch.tensor([0.5, 0.0]), torch.tensor([[1.0, 0.25], [1.0, -1.0]]))
-    found = score.compute()
-    assert [float(found[k]) for k in ("gap", "max", "absolute")] == [0.0625, 0.125, 0.25]
-    assert float(found["pooled"]) == 0.125
+    readouts = score.compute()
+    assert [float(readouts[k]) for k in ("gap", "max", "absolute")] == [0.0625, 0.125, 0.25]
+    assert float(readouts["pooled"]) == 0.125
     score.update(torch.tensor([0.0]), torch.tensor([0.0]), torch.tensor([[1.0, 0.0]]))
     assert float(score.compute()["gap"]) == torch.inf
 
@@ -241,10 +247,10 @@ def test_completeness_of_known_gaps():
 def test_an_answer_near_zero_spoils_the_mean_gap_but_neither_the_pooled_nor_the_absolute_one():
     score = Completeness()
     score.update(torch.tensor([1.0, 1.0, 1e-30]).double(), torch.zeros(3), torch.tensor([[1.0], [1.0], [1e-6]]))
-    found = score.compute()
-    assert float(found["gap"]) > 1e20
-    assert float(found["pooled"]) == pytest.approx(5e-7)
-    assert float(found["absolute"]) == pytest.approx(1e-6)
+    readouts = score.compute()
+    assert float(readouts["gap"]) > 1e20
+    assert float(readouts["pooled"]) == pytest.approx(5e-7)
+    assert float(readouts["absolute"]) == pytest.approx(1e-6)
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.1, "abc", None, float("nan")])
@@ -263,11 +269,11 @@ def test_effective_units_of_known_shares():
     score.update(torch.eye(10)[:1])
     score.update(-torch.ones(1, 10) * 0.1)  # nine of ten carry exactly 90 %
     score.update(torch.zeros(1, 10))
-    found = score.compute()
-    assert float(found["effective_units"]) == pytest.approx(10 / 3)
-    assert float(found["gini"]) == pytest.approx(0.45)
-    assert float(found["dead"]) == 0
-    assert found["unit/used"].tolist() == [2] + [1] * 9
+    readouts = score.compute()
+    assert float(readouts["effective_units"]) == pytest.approx(10 / 3)
+    assert float(readouts["gini"]) == pytest.approx(0.45)
+    assert float(readouts["dead"]) == 0
+    assert readouts["unit/used"].tolist() == [2] + [1] * 9
 
 
 def test_effective_units_agree_with_a_loop():
@@ -297,7 +303,7 @@ def test_accuracy_counts_and_refuses_unknown_classes():
         score.update(torch.tensor([[0.0, 1.0], [torch.nan, torch.nan]]), torch.tensor([0, 0]))
 
 
-def told(suite):
+def as_numbers(suite):
     return {name: result.to_json() for name, result in suite.compute().items()}
 
 
@@ -306,12 +312,12 @@ def _worker(rank, port, path):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=2)
     mine = torch.arange(17) if rank == 0 else torch.arange(17, B)  # unequal shares
-    found = {name: feed(name, make(name), rows, mine).compute() for name, rows in samples().items()}
+    readouts = {name: feed(name, make(name), rows, mine).compute() for name, rows in samples().items()}
     suite = Suite("evaluate/quick", Toy().units, list("abcde"), control=True)
     if rank == 0:  # the other process has no data at all
         suite.update(Toy(), batch())
-    found["suite"] = told(suite)
-    torch.save(found, f"{path}/{rank}.pt")
+    readouts["suite"] = as_numbers(suite)
+    torch.save(readouts, f"{path}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -324,10 +330,10 @@ def test_two_processes_agree_with_one(tmp_path):
     suite = Suite("evaluate/quick", Toy().units, list("abcde"), control=True)
     suite.update(Toy(), batch())
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt")
-        assert found["suite"] == told(suite)
+        loaded = torch.load(tmp_path / f"{rank}.pt")
+        assert loaded["suite"] == as_numbers(suite)
         for name, rows in samples().items():
-            agree(feed(name, make(name), rows, torch.arange(B)).compute(), found[name])
+            agree(feed(name, make(name), rows, torch.arange(B)).compute(), loaded[name])
 
 
 def test_public_classes_are_the_suite_s():

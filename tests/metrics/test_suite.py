@@ -55,12 +55,12 @@ def test_quick_scores_all_apply_to_prototypes():
 def test_equals_the_scores_fed_by_hand():
     model, samples = Toy().eval(), batch()
     results = run(model, samples).compute()
-    told = model.explain(samples.x, target=samples.y, shown=model.units.of_class(samples.y))
-    noisy = model.explain(Noise()(samples, 0).x, target=samples.y, shown=told.shown)
-    met, after = (hits(peak(e.where, 32), samples.points, samples.visible, size=32) for e in (told, noisy))
+    explanation = model.explain(samples.x, target=samples.y, shown=model.units.of_class(samples.y))
+    noisy = model.explain(Noise()(samples, 0).x, target=samples.y, shown=explanation.shown)
+    part_hits, after = (hits(peak(e.where, 32), samples.points, samples.visible, size=32) for e in (explanation, noisy))
     consistency, stability = Consistency(6, 5), Stability(6, 5)
-    consistency.update(met, samples.visible, told.shown)
-    stability.update(met, after, told.shown)
+    consistency.update(part_hits, samples.visible, explanation.shown)
+    stability.update(part_hits, after, explanation.shown)
     assert results["consistency"].value == float(consistency.compute()["consistency"])
     assert results["consistency"].more["soft"] == float(consistency.compute()["soft"])
     assert results["stability"].value == float(stability.compute()["stability"])
@@ -159,15 +159,15 @@ def test_black_box_is_scored_for_its_task_alone():
 def test_results_are_plain_json():
     suite = run(parts=None)
     results = suite.compute()
-    told = json.loads(json.dumps({name: r.to_json() for name, r in results.items()}, allow_nan=False))
-    assert told["consistency"] == {
+    saved = json.loads(json.dumps({name: r.to_json() for name, r in results.items()}, allow_nan=False))
+    assert saved["consistency"] == {
         "value": None,
         "protocol": "huang2023-v2",
         "support": 0,
         "note": "n/a: the data have no part annotations",
     }
-    assert list(told["accuracy"]) == ["value", "protocol", "support", "more"]
-    assert told["accuracy"]["value"] == results["accuracy"].value
+    assert list(saved["accuracy"]) == ["value", "protocol", "support", "more"]
+    assert saved["accuracy"]["value"] == results["accuracy"].value
     suite.reset()
     assert suite.compute()["accuracy"].note == "n/a: nothing was scored"
 
@@ -204,9 +204,11 @@ def test_departures_from_a_definition_show_in_every_id():
 def test_a_unit_that_follows_a_part_is_far_above_the_random_control():
     class Follower(Toy):
         def explain(self, x, target=None, shown=10):
-            told = super().explain(x, target, shown)
-            where = (x[:, :1, ::8, ::8] > 5).to(x.dtype).expand(told.where.shape).clone()
-            return type(told)(**{k: where if k == "where" else getattr(told, k) for k in told.__dataclass_fields__})
+            explanation = super().explain(x, target, shown)
+            where = (x[:, :1, ::8, ::8] > 5).to(x.dtype).expand(explanation.where.shape).clone()
+            return type(explanation)(
+                **{k: where if k == "where" else getattr(explanation, k) for k in explanation.__dataclass_fields__}
+            )
 
     samples = batch(60, p=2, side=32)
     cell = torch.randint(0, 16, (60,), generator=torch.Generator().manual_seed(5))
@@ -263,10 +265,10 @@ def test_mistakes_in_the_list_are_named(scores, words):
 def test_mistakes_in_a_file_are_found_before_there_is_a_model(tmp_path, text, words):
     path = tmp_path / "scores.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError, match=words) as found:
+    with pytest.raises(ValueError, match=words) as error:
         check(str(path))
-    assert str(path) in str(found.value)
-    assert "\n" not in str(found.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["quick", "units", "full", "evaluate/quick"])

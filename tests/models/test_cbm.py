@@ -140,8 +140,8 @@ def test_only_a_joint_head_teaches_the_concepts(mode, unknown, bottleneck):
     terms = model.loss(batch, {"task": 1.0, "concept": 1.0, "l1": 1.0})
     assert tuple(terms) == model.terms
     below = [*model.backbone.parameters(), *model.concepts.parameters()]
-    asked = [*model.head.parameters(), *below]
-    grads = torch.autograd.grad(terms["task"], asked, retain_graph=True, allow_unused=True)
+    parameters = [*model.head.parameters(), *below]
+    grads = torch.autograd.grad(terms["task"], parameters, retain_graph=True, allow_unused=True)
     assert bool(grads[0].any())
     assert [g is not None and bool(g.any()) for g in grads[2:]] == [mode == "joint"] * len(below)
     assert all(g.any() for g in torch.autograd.grad(terms["concept"], below))
@@ -169,8 +169,8 @@ def test_randint_sets_groups_of_each_sample_in_training_only():
     mask = model.space.random_groups(30, 0.5) & batch.concepts.isfinite()
     read = torch.where(mask, batch.concepts, model.strengths(model.encode(batch.x)))
     torch.manual_seed(5)
-    found = model.loss(batch, {})["task"]
-    assert float(found) == pytest.approx(float(F.cross_entropy(model.head(standard(read)), batch.y)), rel=1e-6)
+    result = model.loss(batch, {})["task"]
+    assert float(result) == pytest.approx(float(F.cross_entropy(model.head(standard(read)), batch.y)), rel=1e-6)
     assert len(mask.unique(dim=0)) > 8
     plain = F.cross_entropy(model(batch.x), batch.y)
     assert float(model.eval().loss(batch, {})["task"]) == pytest.approx(float(plain), rel=1e-6)
@@ -186,9 +186,9 @@ def test_a_logit_bottleneck_ends_at_percentiles_of_the_training_split():
     model.eval()
     model(test.x + 7), model.explain(test.x), model.loss(test, {"concept": 1.0})
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
-    said, ends = model.encode_concepts(torch.tensor([[0.0, 1, 1, 0, 7, 0]]))[0], torch.from_numpy(ends).float()
+    encoded, ends = model.encode_concepts(torch.tensor([[0.0, 1, 1, 0, 7, 0]]))[0], torch.from_numpy(ends).float()
     by_hand = [ends[0, 0], ends[1, 1], ends[1, 2], ends[0, 3], torch.tensor(2.0), ends[0, 5]]  # (7 - 3) / 2
-    torch.testing.assert_close(said, torch.stack(by_hand), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(encoded, torch.stack(by_hand), rtol=1e-5, atol=1e-6)
     assert model.encode_concepts(test.concepts.fill_(torch.nan)).isnan().all()
 
 
@@ -305,9 +305,9 @@ def test_bad_arguments(args, words):
 
 def test_missing_concepts():
     batch = world(8)
-    for concepts, found in ((None, "none"), (batch.concepts[:, :2], "2")):
+    for concepts, width in ((None, "none"), (batch.concepts[:, :2], "2")):
         bare = Batch(batch.x, batch.y, batch.index, concepts=concepts)
-        words = f"the data have {found} concepts; expected the 6 of the model"
+        words = f"the data have {width} concepts; expected the 6 of the model"
         assert build(mode="joint").loss(bare, {"task": 1.0})["task"].requires_grad  # needs none of them
         for model, weights in ((build(), {"task": 1.0}), (build(mode="sequential"), {"task": 0.0, "concept": 1.0})):
             with pytest.raises(ValueError, match=words):
@@ -333,8 +333,8 @@ def test_a_logit_bottleneck_is_judged_by_its_probabilities():
     raw.low.fill_(-9.0)
     raw.high.fill_(1.0)
     for model in (soft, raw):
-        found = model.decode_concepts(model.explain(batch.x).strength)
-        torch.testing.assert_close(found, soft.space.values(soft.encode(batch.x)))
+        actual = model.decode_concepts(model.explain(batch.x).strength)
+        torch.testing.assert_close(actual, soft.space.values(soft.encode(batch.x)))
     result = []
     for model in (soft, raw):
         suite = Suite([{"score": "concept_accuracy"}], model.units, concepts=model.schema)

@@ -210,6 +210,6 @@ def test_bad_arguments(args, words):
 
 def test_missing_concepts():
     batch = world(8)
-    for concepts, found in ((None, "none"), (batch.concepts[:, :2], "2")):
-        with pytest.raises(ValueError, match=f"the data have {found} concepts; expected the 5 of the model"):
+    for concepts, width in ((None, "none"), (batch.concepts[:, :2], "2")):
+        with pytest.raises(ValueError, match=f"the data have {width} concepts; expected the 5 of the model"):
             build().loss(Batch(batch.x, batch.y, batch.index, concepts=concepts), {})

@@ -39,27 +39,27 @@ def test_codes_are_all_that_is_said(x, sites, k):
     """The logit rebuilt from the chosen codes alone: embedding, codes through their matrices, MLPs that are free."""
     model, target = build(sites=sites, k=k), torch.tensor([1, 2, 3, 4])
     e = model.explain(x, target)
-    books = 2 * sum(2 if site == "mix" else 1 for site in sites)
-    assert (e.strength.sum(1) == books * k).all()
+    codebooks = 2 * sum(2 if site == "mix" else 1 for site in sites)
+    assert (e.strength.sum(1) == codebooks * k).all()
     assert set(e.strength.unique().tolist()) == {0, 1}
     adds = {"mix": [], "attention": [], "mlp": []}
-    seen = model.codebooks.visit()
+    recorder = model.codebooks.visit()
 
-    def watch(layer, place, value):
-        value = seen(layer, place, value)
+    def record(layer, place, value):
+        value = recorder(layer, place, value)
         if place in adds:
             adds[place].append(value)
         return value
 
     state = model.encode(x)
-    stream = model.finish_at(state, watch)[0]
+    stream = model.finish_at(state, record)[0]
     direction = model.decoder.readout(stream, target)
-    said = torch.zeros(4, dtype=torch.float64)
+    total = torch.zeros(4, dtype=torch.float64)
     for site in sites:
         for i, value in enumerate(adds[site]):
             value = model.decoder.blocks[i].attention.out(value[0].flatten(1)) if site == "mix" else value[0]
-            said += (value * direction).sum(1)
-    torch.testing.assert_close(e.contribution.sum(1), said, rtol=1e-9, atol=1e-10)
+            total += (value * direction).sum(1)
+    torch.testing.assert_close(e.contribution.sum(1), total, rtol=1e-9, atol=1e-10)
 
 
 @torch.no_grad()
@@ -75,8 +75,8 @@ def test_where_is_where_it_fired(x):
     every = model.activity(x)
     real = x >= 0
     assert torch.equal(every[real].double(), e.where.mT[real])
-    some = torch.tensor([3, 20])
-    assert torch.equal(model.activity(x, some)[real], every[..., some][real])
+    codes = torch.tensor([3, 20])
+    assert torch.equal(model.activity(x, codes)[real], every[..., codes][real])
 
 
 @torch.no_grad()
@@ -97,8 +97,8 @@ def test_interventions(x):
             return out
 
         expected = model.decoder(tokens, visit)[0, -1]
-        found = model.intervene(tokens, {int(on): 0.0, int(other): 1.0})[0]
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+        result = model.intervene(tokens, {int(on): 0.0, int(other): 1.0})[0]
+        torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()
@@ -115,7 +115,7 @@ def test_the_cache_is_no_cache(x):
 def test_steering(x):
     """Each token as from a whole pass whose books, from the prompt's last position on, are set by hand."""
     model = build(sites=["mix", "mlp"], k=2)
-    held = {3: True, CODES + 1: False, 2 * CODES: True, 2 * CODES + 1: True, 2 * CODES + 5: False}
+    overrides = {3: True, CODES + 1: False, 2 * CODES: True, 2 * CODES + 1: True, 2 * CODES + 5: False}
     places = {"mix": {0: ([3], []), 1: ([], [1])}, "mlp": {0: ([0, 1], [5])}}
 
     def by_hand(layer, place, value):
@@ -126,15 +126,15 @@ def test_steering(x):
         ids = book(value if place == "mix" else value[..., None, :]).ids
         for at in range(3, value.shape[1]):
             for group, (on, off) in places[place].items():
-                said = {*ids[0, at, group].tolist(), *on} - {*off}
+                expected = {*ids[0, at, group].tolist(), *on} - {*off}
                 total = torch.zeros(book.codes.shape[2], dtype=torch.float64)
-                for code in said:
+                for code in expected:
                     total += book.codes[group, code] / 2
                 (out[0, at, group] if place == "mix" else out[0, at]).copy_(total)
         return out
 
     row = x[2][:4].tolist()
-    for token in model.steer(x[2:3], 6, held, temperature=0)[0].tolist():
+    for token in model.steer(x[2:3], 6, overrides, temperature=0)[0].tolist():
         assert token == int(model.decoder(torch.tensor([row]), by_hand)[0, -1].argmax())
         row.append(token)
     assert torch.equal(model.steer(x, 1, {}, seed=1), model.generate(x, 1, seed=1))
@@ -145,10 +145,10 @@ def test_steering(x):
 @torch.no_grad()
 def test_holding_is_setting(x):
     """At one position, a code held on or off has strength 1 or 0."""
-    model, held = build(sites=["mix", "attention"], k=3), {3: True, 8: True, 20: False, 30: False, 33: True}
-    expected = model.intervene(x, {unit: float(on) for unit, on in held.items()})
-    found = model.decoder.read(model.finish_at(model.encode(x), model.holding(held)))[0]
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+    model, overrides = build(sites=["mix", "attention"], k=3), {3: True, 8: True, 20: False, 30: False, 33: True}
+    expected = model.intervene(x, {unit: float(on) for unit, on in overrides.items()})
+    result = model.decoder.read(model.finish_at(model.encode(x), model.holding(overrides)))[0]
+    torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-10)
 
 
 def test_starts_from_a_dense_model(x):

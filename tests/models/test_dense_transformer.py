@@ -73,7 +73,7 @@ def test_setting_a_neuron_moves_what_follows(x):
     """An activation that is set acts as if the network had found it: a whole pass with that one number replaced."""
     model = build(depth=2)
     unit, value = 5, 2.5
-    found = model.intervene(x, {unit: value})
+    result = model.intervene(x, {unit: value})
     for i in range(4):
         tokens = x[i][x[i] >= 0][None]
         pin = torch.tensor(value, dtype=torch.float64)
@@ -85,7 +85,7 @@ def test_setting_a_neuron_moves_what_follows(x):
             return v
 
         logits = model.decoder(tokens, visit)[0, -1]
-        torch.testing.assert_close(found[i], logits, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(result[i], logits, rtol=1e-9, atol=1e-9)
 
 
 def test_learns_what_follows():

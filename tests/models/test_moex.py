@@ -62,16 +62,16 @@ def test_neurons_and_the_rest_sum_to_the_logit(x, name):
 @BOTH
 def test_strength_is_activation_times_gate(x, name):
     """By hand from what each MLP reads: what is not routed is 0, the rest its expert's hidden units times its gate."""
-    model, seen = build(name), PlaceRecorder("route", "mlp")
+    model, recorder = build(name), PlaceRecorder("route", "mlp")
     state, read = model.encode(x), []
     hooks = [b.mlp.register_forward_pre_hook(lambda _, args: read.append(args[0][0])) for b in model.decoder.blocks]
-    model.finish_at(state, seen)
+    model.finish_at(state, recorder)
     for hook in hooks:
         hook.remove()
     e = model.explain(x, shown=2 * M * H)
     activate = torch.relu if name == "moex" else torch.nn.functional.gelu
     for layer, block in enumerate(model.decoder.blocks):
-        ids, gate = choose(seen.values["route"][layer][0], 2)
+        ids, gate = choose(recorder.values["route"][layer][0], 2)
         strength = e.strength[:, layer * M * H : (layer + 1) * M * H].unflatten(1, (M, H))
         for row in range(4):
             for expert in range(M):
@@ -80,7 +80,7 @@ def test_strength_is_activation_times_gate(x, name):
                 torch.testing.assert_close(strength[row, expert], expected, rtol=1e-9, atol=1e-10)
                 assert (expert in ids[row].tolist()) == bool(strength[row, expert].any())
         mlp = torch.einsum("bem,emd->bd", strength, block.mlp.out)
-        torch.testing.assert_close(mlp, seen.values["mlp"][layer][0], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(mlp, recorder.values["mlp"][layer][0], rtol=1e-10, atol=1e-10)
     last = e.where.gather(2, state[1][:, None, None].expand(-1, 2 * M * H, 1))[:, :, 0]
     torch.testing.assert_close(last, e.strength.gather(1, e.shown), rtol=1e-8, atol=1e-9)
 
@@ -91,7 +91,7 @@ def test_setting_a_neuron_moves_what_follows(x, name):
     """As if the network had found it, whether its expert was chosen or not: a whole pass with that one number set."""
     model = build(name)
     for unit, value in ((5, 2.5), (3 * H + 1, 1.5), (M * H + 2, 0.0)):
-        found = model.intervene(x, {unit: value})
+        result = model.intervene(x, {unit: value})
         for i in range(4):
             tokens = x[i][x[i] >= 0][None]
 
@@ -101,15 +101,15 @@ def test_setting_a_neuron_moves_what_follows(x, name):
                     v[:, -1, unit % (M * H)] = value
                 return v
 
-            torch.testing.assert_close(found[i], model.decoder(tokens, visit)[0, -1], rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(result[i], model.decoder(tokens, visit)[0, -1], rtol=1e-9, atol=1e-9)
         if value:
-            assert not torch.allclose(found, model(x))
+            assert not torch.allclose(result, model(x))
 
 
 @torch.no_grad()
 def test_steering(x):
     """Held from the last position of the prompt on, each token as from a whole pass with the same numbers set."""
-    model, held, row = build(), {2: 3.0, M * H + 7: 2.0}, x[2][:4].tolist()
+    model, overrides, row = build(), {2: 3.0, M * H + 7: 2.0}, x[2][:4].tolist()
 
     def visit(layer, place, v):
         if place == "hidden":
@@ -117,7 +117,7 @@ def test_steering(x):
             v[:, 3:, {0: 2, 1: 7}[layer]] = {0: 3.0, 1: 2.0}[layer]
         return v
 
-    for token in model.steer(x[2:3], 6, held, temperature=0)[0].tolist():
+    for token in model.steer(x[2:3], 6, overrides, temperature=0)[0].tolist():
         assert token == int(model.decoder(torch.tensor([row]), visit)[0, -1].argmax())
         row.append(token)
     assert torch.equal(model.steer(x[2:3], 2, {}, seed=1), model.generate(x[2:3], 2, seed=1))
@@ -138,15 +138,15 @@ def test_starts_as_the_dense_model(batch, name, k):
     wanted, real = dense.position_logits(batch.x), batch.x >= 0
     torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
     if name == "moex":
-        seen = PlaceRecorder("route")
-        model.decoder(batch.x.clamp_min(0), seen)
-        assert all((score - score[..., :1]).abs().max() < 1e-12 for score in seen.values["route"])  # they tie
+        recorder = PlaceRecorder("route")
+        model.decoder(batch.x.clamp_min(0), recorder)
+        assert all((score - score[..., :1]).abs().max() < 1e-12 for score in recorder.values["route"])  # they tie
         result = model.diverge([batch], spread=0.5)
         assert 0 <= result["least"] <= 1 / M <= result["most"] <= 1
         torch.testing.assert_close(model.position_logits(batch.x)[real], wanted[real], rtol=1e-10, atol=1e-10)
-        seen = PlaceRecorder("route")
-        model.decoder(batch.x.clamp_min(0), seen)
-        assert all(score[real].argmax(-1).unique().numel() > 1 for score in seen.values["route"])
+        recorder = PlaceRecorder("route")
+        model.decoder(batch.x.clamp_min(0), recorder)
+        assert all(score[real].argmax(-1).unique().numel() > 1 for score in recorder.values["route"])
 
 
 def test_refuses_another_start():
@@ -171,10 +171,10 @@ def test_refuses_another_start():
 def test_loss_counts_real_positions_only(batch):
     model, x = build(), batch.x
     terms = model.loss(batch, {})
-    seen = PlaceRecorder("route")
-    model.decoder(x.clamp_min(0), seen)
+    recorder = PlaceRecorder("route")
+    model.decoder(x.clamp_min(0), recorder)
     each = []
-    for score in seen.values["route"]:
+    for score in recorder.values["route"]:
         rows = [score[i, t].softmax(-1) for i in range(4) for t in range(T) if x[i, t] >= 0]
         used = torch.zeros(M, dtype=torch.float64)
         for row in rows:

@@ -52,12 +52,12 @@ def test_trained_to_the_end(run):
     for i in range(3):
         at = int(result.shown[i, 0])
         assert result.where[i, 0].any() == bool(result.strength[i, at]), names[at]
-    found = model.extra_metrics(data.loader("test"))
-    assert 0.8 < found["sequence accuracy"] <= 1
-    assert found["lines of the program"] > 20
-    assert found["best of raw programs"] >= found["median of raw programs"] > 0.25
-    assert found["raw program chosen"] in [found["raw program of restart 1"], found["raw program of restart 2"]]
-    assert -1 < found["soft less hard"] < 1
+    actual = model.extra_metrics(data.loader("test"))
+    assert 0.8 < actual["sequence accuracy"] <= 1
+    assert actual["lines of the program"] > 20
+    assert actual["best of raw programs"] >= actual["median of raw programs"] > 0.25
+    assert actual["raw program chosen"] in [actual["raw program of restart 1"], actual["raw program of restart 2"]]
+    assert -1 < actual["soft less hard"] < 1
     log = (run / "log.csv").read_text()
     assert "race/kept,2.0" in log
     assert "val/accuracy" in log
@@ -87,14 +87,14 @@ def test_trained_network_is_the_program(run):
     codes = torch.randint(0, len(model.frame.tokens), (10_000, model.frame.length), generator=g)
     size = 1 + torch.arange(len(codes)) % model.frame.length
     codes[torch.arange(model.frame.length) >= size[:, None]] = -1
-    asked = (codes >= 0).nonzero()
+    positions = (codes >= 0).nonzero()
     out = read_out(model.readout.weight, model.readout.bias, *model.network(codes, 0.01, hard=True))
     out = out.unflatten(2, codes.shape)
     assert model.network.restarts == 2
     for restart in range(2):
         model.accuracy.zero_()[restart] = 1.0
-        theirs = out[restart][:, asked[:, 0], asked[:, 1]].T
-        mine = logits(model.program, codes, asked)
+        theirs = out[restart][:, positions[:, 0], positions[:, 1]].T
+        mine = logits(model.program, codes, positions)
         assert torch.equal(mine.argmax(1), theirs.argmax(1))
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9)
 
@@ -229,8 +229,8 @@ def test_loss_by_hand(monkeypatch):
     x = torch.cat([torch.tensor([[1], [2], [1]]), codes[[0, 0, 1]]], 1)
     y = torch.tensor([0, 3, 1])
     each = torch.nn.functional.cross_entropy(model(x), y, reduction="none")
-    found = model.loss(zoo.batch.Batch(x, y, torch.arange(3)), {})["task"]
-    torch.testing.assert_close(found, (each[:2].mean() + each[2]) / 2, rtol=1e-3, atol=1e-3)
+    result = model.loss(zoo.batch.Batch(x, y, torch.arange(3)), {})["task"]
+    torch.testing.assert_close(result, (each[:2].mean() + each[2]) / 2, rtol=1e-3, atol=1e-3)
 
 
 def test_temperature():
@@ -292,8 +292,8 @@ def test_a_shape_that_cannot_be_read():
     )
     with torch.no_grad():
         model.network.number_gates.fill_(-5.0)[:, :, -1] = 5.0
-        for layer, seen in enumerate((1, 3, 5)):
-            model.network.number_gates[:, 6 * layer : 6 * layer + 2, seen - 1] = 9.0
+        for layer, categories in enumerate((1, 3, 5)):
+            model.network.number_gates[:, 6 * layer : 6 * layer + 2, categories - 1] = 9.0
     with pytest.raises(ValueError, match="entries; at most 4194304.*not chained"):
         _ = model.program
     assert Sizes(2, 16, 2, 16, layers=3, chained=True).numbers(2, after_heads=True) == 7

@@ -27,36 +27,36 @@ MODELS = 200
 
 def by_rule(program, code):
     """Return every variable of one sequence of codes, computed position by position from the rules."""
-    found, n = {}, len(code)
+    results, n = {}, len(code)
     for node in program.nodes:
         if isinstance(node, Input):
-            found[node.name] = [node.table[c] for c in code] if node.table else list(range(n))
+            results[node.name] = [node.table[c] for c in code] if node.table else list(range(n))
         elif isinstance(node, Table):
             values = []
             for i in range(n):
                 index = 0
                 for name in node.reads:
-                    index = index * program.domains[name].size + found[name][i]
+                    index = index * program.domains[name].size + results[name][i]
                 values.append(node.entries[index])
-            found[node.name] = values
+            results[node.name] = values
         else:
             values = []
             for i in range(n):
-                want = node.wanted[0] if node.query is None else node.wanted[found[node.query][i]]
-                seen = [j for j in range(n) if not program.causal or j <= i]
-                same = [j for j in seen if found[node.key][j] == want]
+                want = node.wanted[0] if node.query is None else node.wanted[results[node.query][i]]
+                visible = [j for j in range(n) if not program.causal or j <= i]
+                same = [j for j in visible if results[node.key][j] == want]
                 if isinstance(node, Select):
                     best = sorted(same, key=lambda j: (j == i, abs(j - i), j))
-                    values.append(found[node.value][best[0] if best else 0])
+                    values.append(results[node.value][best[0] if best else 0])
                 else:
-                    values.append(sum(1 if node.value is None else found[node.value][j] for j in same))
-            found[node.name] = values
-    return found
+                    values.append(sum(1 if node.value is None else results[node.value][j] for j in same))
+            results[node.name] = values
+    return results
 
 
 @torch.no_grad()
 def test_network_interpreter_and_file_agree(tmp_path):
-    jobs, expected, seen = [], [], set()
+    jobs, expected, features = [], [], set()
     for seed in range(MODELS):
         network, weight, bias, program, words = random_model(seed)
         codes = program.frame.pad(map(program.frame.encode, words))
@@ -69,27 +69,27 @@ def test_network_interpreter_and_file_agree(tmp_path):
             at = real.nonzero()
             theirs, mine = out[:, at[:, 0], at[:, 1]].T, logits(program, codes, at)
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9, msg=lambda m, s=seed: f"model {s}: {m}")
-        found = run(program, codes)
+        result = run(program, codes)
         for row in (0, 1):
             size = int(real[row].sum())
             rule = by_rule(program, codes[row, :size].tolist())
-            assert {k: v[row, :size].tolist() for k, v in found.items()} == rule, f"model {seed}"
+            assert {k: v[row, :size].tolist() for k, v in result.items()} == rule, f"model {seed}"
         file = tmp_path / f"m{seed}.py"
         file.write_text(print_program(simplify(program) if seed % 2 else program, name=file.stem, codes=codes))
         jobs.append((str(file), words))
         expected.append((program, words, mine))
         s = network.shape
-        seen |= {k for k in ("chained", "causal", "pooled", "direct", "variables") if getattr(s, k)}
-        seen |= {"one head"} if s.heads == 1 and s.layers else set()
-        seen |= {"chain"} if any(isinstance(n, Count) and n.value for n in program.nodes) else set()
-    assert seen == {"chained", "causal", "pooled", "direct", "variables", "one head", "chain"}
+        features |= {k for k in ("chained", "causal", "pooled", "direct", "variables") if getattr(s, k)}
+        features |= {"one head"} if s.heads == 1 and s.layers else set()
+        features |= {"chain"} if any(isinstance(n, Count) and n.value for n in program.nodes) else set()
+    assert features == {"chained", "causal", "pooled", "direct", "variables", "one head", "chain"}
     for (program, words, mine), results in zip(expected, exported(jobs, tmp_path), strict=True):
         assert [answers for answers, _ in results] == answer(program, words)
         start = len(program.frame.before)
         rows = [s for _, s in results] if program.pooled else [s for _, scores in results for s in scores]
         if not program.pooled:
-            asked = [(i, start + p) for i, w in enumerate(words) for p in range(len(w))]
-            mine = logits(program, program.frame.pad(map(program.frame.encode, words)), torch.tensor(asked))
+            positions = [(i, start + p) for i, w in enumerate(words) for p in range(len(w))]
+            mine = logits(program, program.frame.pad(map(program.frame.encode, words)), torch.tensor(positions))
         torch.testing.assert_close(torch.tensor(rows, dtype=torch.float64), mine, rtol=0, atol=1e-9)
 
 
@@ -135,18 +135,18 @@ def test_shipped_programs_agree(folder, tmp_path):
 
 def columns(frame):
     """Return the tokens of each column of a table."""
-    found = {}
+    results = {}
     for token in frame.tokens:
-        found.setdefault(token.partition("=")[0], []).append(token)
-    return list(found.values())
+        results.setdefault(token.partition("=")[0], []).append(token)
+    return list(results.values())
 
 
 def test_by_hand():
     assert answer(hist(), [list("abaa"), ["b"]]) == [["3", "1", "3", "3"], ["1"]]
-    found = run(flip(), flip().frame.pad([[0, 1, 1], [1, 0, 0, 0, 1]]))
+    result = run(flip(), flip().frame.pad([[0, 1, 1], [1, 0, 0, 0, 1]]))
     # With three words, position 0 wants position 4, which does not exist: the first position is copied.
-    assert found["other"][0, :3].tolist() == [0, 0, 1]
-    assert found["other"][1].tolist() == [1, 0, 0, 0, 1]
+    assert result["other"][0, :3].tolist() == [0, 0, 1]
+    assert result["other"][1].tolist() == [1, 0, 0, 0, 1]
     assert answer(flip(), [list("baaab")]) == [["BB", "A", "A", "A", "BB"]]
 
 

@@ -132,10 +132,10 @@ def check_export(program, inputs, **header):
         assert module["run"](words) == expected
         codes = program.frame.pad([program.frame.encode(words)])
         start = len(program.frame.before)
-        asked = None if program.pooled else torch.tensor([(0, start + i) for i in range(len(words))])
+        positions = None if program.pooled else torch.tensor([(0, start + i) for i in range(len(words))])
         scores = module["scores"](words)
         scores = torch.tensor([scores] if program.pooled else scores, dtype=torch.float64)
-        torch.testing.assert_close(scores, logits(program, codes, asked), rtol=0, atol=1e-9)
+        torch.testing.assert_close(scores, logits(program, codes, positions), rtol=0, atol=1e-9)
     return source
 
 

@@ -75,9 +75,9 @@ def test_simplify_changes_nothing(seed):
         columns = [program.weight[:, program.columns(name)] for name in reads]
         program = replace(program, reads=reads, weight=torch.cat([program.weight[:, :0], *columns], 1))
     codes = program.frame.pad(map(program.frame.encode, words))
-    asked = None if program.pooled else (codes >= 0).nonzero()
+    positions = None if program.pooled else (codes >= 0).nonzero()
     small = simplify(program)
-    torch.testing.assert_close(logits(small, codes, asked), logits(program, codes, asked), rtol=0, atol=1e-9)
+    torch.testing.assert_close(logits(small, codes, positions), logits(program, codes, positions), rtol=0, atol=1e-9)
     assert len(small.nodes) <= len(program.nodes)
     assert simplify(small).nodes == small.nodes
     known = reachable(program)
@@ -105,9 +105,9 @@ def labeled_by(program, count=400, seed=0):
     ]
     codes = program.frame.pad(map(program.frame.encode, words))
     start = len(program.frame.before)
-    asked = torch.tensor([(i, start + p) for i, w in enumerate(words) for p in range(len(w))])
-    y = logits(program, codes, asked).argmax(1)
-    return LabeledPositions(codes, asked, y)
+    positions = torch.tensor([(i, start + p) for i, w in enumerate(words) for p in range(len(w))])
+    y = logits(program, codes, positions).argmax(1)
+    return LabeledPositions(codes, positions, y)
 
 
 def test_prune_finds_what_matters():
@@ -133,9 +133,9 @@ def test_labels_are_divided_by_sequence():
 def test_rows_of_a_batch():
     frame = hist().frame
     x = torch.tensor([[1, 2, 0, 1, -1, -1], [2, 2, 0, 1, -1, -1], [1, 2, 1, -1, -1, -1]])
-    codes, asked = read_rows(frame, x, pooled=False)
+    codes, positions = read_rows(frame, x, pooled=False)
     assert codes.tolist() == [[2, 0, 1, -1, -1], [2, 1, -1, -1, -1]]
-    assert asked.tolist() == [[0, 1], [0, 2], [1, 1]]
+    assert positions.tolist() == [[0, 1], [0, 2], [1, 1]]
     assert read_rows(frame, x[:, 1:], pooled=True)[1].tolist() == [[0, 0], [0, 0], [1, 0]]
     for bad, pooled, reason in ((x, True, "pooled program"), (x[:, 1:], False, "position of the label in front")):
         with pytest.raises(ValueError, match=reason):
@@ -190,9 +190,9 @@ def test_verify():
     verdict = check_all_inputs(hist(), count, "ab", length=4)
     assert (verdict.checked, verdict.proven, verdict.counterexample) == (2 + 4 + 8 + 16, 4, None)
     wrong = lambda words: ["4"] * len(words) if words[:2] == ["a", "a"] and len(words) > 2 else count(words)  # noqa: E731
-    found = check_random_inputs(hist(), wrong, "ab", tries=200).counterexample
-    assert len(found.words) == 3
-    assert found.words[:2] == ["a", "a"]
+    result = check_random_inputs(hist(), wrong, "ab", tries=200).counterexample
+    assert len(result.words) == 3
+    assert result.words[:2] == ["a", "a"]
     verdict = check_all_inputs(hist(), wrong, "ab", length=4)
     assert verdict.proven == 2
     assert verdict.counterexample.words == ["a", "a", "a"]
@@ -272,6 +272,6 @@ def test_incremental_search_equals_a_full_run(seed):
 
 def labels_of(program, words):
     codes = program.frame.pad(map(program.frame.encode, words))
-    asked = None if program.pooled else (codes >= 0).nonzero()
-    y = torch.randint(0, len(program.classes), (len(codes if asked is None else asked),))
-    return LabeledPositions(codes, asked, y)
+    positions = None if program.pooled else (codes >= 0).nonzero()
+    y = torch.randint(0, len(program.classes), (len(codes if positions is None else positions),))
+    return LabeledPositions(codes, positions, y)

@@ -31,8 +31,8 @@ def labeled_by(program, count=400, seed=0):
     n = program.frame.length
     codes = torch.randint(0, len(program.frame.tokens), (count, n), generator=g)
     codes[torch.arange(n) >= 1 + torch.arange(count)[:, None] % n] = -1
-    asked = None if program.pooled else (codes >= 0).nonzero()
-    return LabeledPositions(codes, asked, logits(program, codes, asked).argmax(1))
+    positions = None if program.pooled else (codes >= 0).nonzero()
+    return LabeledPositions(codes, positions, logits(program, codes, positions).argmax(1))
 
 
 def test_a_wordy_program():
@@ -94,6 +94,6 @@ def test_a_counter_instead_of_another():
     nodes = (token, Count("one", None, "token", None, (0,)), Count("two", "token", "token", None, (0, 0)))
     program = Program(frame, nodes, ("one", "two"), ("x", "y"), torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.zeros(2))
     given = labeled_by(program)
-    found = [change(program) for change in changes(program, given)]
-    merged = [p for p in found if p.reads == ("one",) and bool((p.weight[0] == 3).all())]
+    result = [change(program) for change in changes(program, given)]
+    merged = [p for p in result if p.reads == ("one",) and bool((p.weight[0] == 3).all())]
     assert len(merged) == 1, "the scores of both are added"

@@ -52,9 +52,9 @@ def test_printed_sum_is_the_printed_logit(tmp_path, scale, method):
     e = explained(b=6, method=method)
     values = {f: getattr(e, f) * scale for f in ("logits", "contribution", "base")}
     e = replace(e, **values)
-    found = list(sums(written(tmp_path, e)))
-    assert len(found) == 6
-    for i, (lines, total) in enumerate(found):
+    result = list(sums(written(tmp_path, e)))
+    assert len(result) == 6
+    for i, (lines, total) in enumerate(result):
         assert sum(lines) == total
         assert total / 1e6 == pytest.approx(e.logits[i, e.target[i]].item(), abs=0.0051 if scale >= 1 else 1e-5)
 

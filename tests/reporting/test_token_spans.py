@@ -13,10 +13,15 @@ from zoo.reporting.token_spans import Span, spans
 
 
 def test_spans():
-    found = spans(["a", "b ", "c", "\n", "d"], torch.tensor([0.0, 0.001, -2.0, 1.0, 0.0, 9.0]))
-    assert [s.text for s in found] == ["ab ", "c", "⏎\n", "d"]
-    assert [(s.level, s.side) for s in found] == [(0, "for"), (1.0, "against"), (round(0.5**0.7, 3), "for"), (0, "for")]
-    assert found[1].amount == "−2"
+    result = spans(["a", "b ", "c", "\n", "d"], torch.tensor([0.0, 0.001, -2.0, 1.0, 0.0, 9.0]))
+    assert [s.text for s in result] == ["ab ", "c", "⏎\n", "d"]
+    assert [(s.level, s.side) for s in result] == [
+        (0, "for"),
+        (1.0, "against"),
+        (round(0.5**0.7, 3), "for"),
+        (0, "for"),
+    ]
+    assert result[1].amount == "−2"
     assert spans(["a", "b"]) == [Span("ab")]
     assert spans(["a", "b"], torch.zeros(2)) == [Span("ab")]
     for bad in (torch.zeros(1), torch.zeros(2, 2)):
@@ -65,9 +70,9 @@ def test_figure():
         where,
     )
     drawn = text_figure(explanation, 0, ["a"] * 200, class_names=["x", "y"], notes={0: "after “a”"})
-    found = {c: n for n, c in drawn.getcolors(1 << 16)}
+    result = {c: n for n, c in drawn.getcolors(1 << 16)}
     tint = lambda full: tuple(round(255 + 0.62 * (c - 255)) for c in full)  # noqa: E731
-    assert found[tint(FOR)] > 50  # once: the other one is beyond the line
-    assert abs(found[tint(FOR)] / found[tint(AGAINST)] - 1) < 0.2
+    assert result[tint(FOR)] > 50  # once: the other one is beyond the line
+    assert abs(result[tint(FOR)] / result[tint(AGAINST)] - 1) < 0.2
     plain = text_figure(explanation, 0, ["a"] * 20, class_names=["x", "y"], count=0)
     assert plain.height < drawn.height

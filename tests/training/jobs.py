@@ -59,11 +59,11 @@ def cli(argv, how):
     ``bare`` leaves scores and page out.
     """
     steps = Path(how.get("steps") or os.devnull)
-    watch = Watch(steps, how.get("phase"), how.get("step"), how.get("signal", signal.SIGKILL), how.get("rank"))
+    killer = Watch(steps, how.get("phase"), how.get("step"), how.get("signal", signal.SIGKILL), how.get("rank"))
     trainer, save = phases._trainer, phases._save
 
     def watched_trainer(*args):
-        return trainer(*args[:-1], [*args[-1], watch])
+        return trainer(*args[:-1], [*args[-1], killer])
 
     def watched_save(model, done, running):
         if "dump" in how:
@@ -103,8 +103,8 @@ def uneven(folder):
     world_ = load_file(folder / "world.safetensors")
     mine = slice(rank, None, world)
     batch = tuple(world_[k][mine] for k in ("z", "y", "index", "content"))
-    found = nearest_patches([batch], world_["prototypes"], world_["owner"], "l2")
-    save_file({"rows": rows, **vars(found)}, folder / f"found.{rank}")
+    result = nearest_patches([batch], world_["prototypes"], world_["owner"], "l2")
+    save_file({"rows": rows, **vars(result)}, folder / f"found.{rank}")
     dist.destroy_process_group()
 
 
@@ -127,9 +127,9 @@ def revived(folder):
     known, state = load_file(folder / "x.safetensors"), {}
     for step in range(2):
         for x in known[f"{step}.{rank}"]:
-            found = book(x)
-            found.value.sum().backward()
-            book.module.note(found, torch.ones(x.shape[:2], dtype=torch.bool))
+            result = book(x)
+            result.value.sum().backward()
+            book.module.note(result, torch.ones(x.shape[:2], dtype=torch.bool))
         [wanted] = count([book.module])
         state[f"hits.{step}"] = book.module.hits.clone()
     reset_dead_codes(book.module, wanted, [], seed=0)

@@ -109,9 +109,9 @@ def test_search_and_gathering_over_uneven_ranks(processes, tmp_path):
     whole = [tuple(world[k] for k in ("z", "y", "index", "content"))]
     alone = nearest_patches(whole, world["prototypes"], world["owner"], "l2")
     for rank in range(2):
-        found = load_file(tmp_path / f"found.{rank}")
-        assert found.pop("rows").tolist() == list(range(5))
-        assert [k for k, v in vars(alone).items() if not torch.equal(v, found[k])] == []
+        result = load_file(tmp_path / f"found.{rank}")
+        assert result.pop("rows").tolist() == list(range(5))
+        assert [k for k, v in vars(alone).items() if not torch.equal(v, result[k])] == []
 
 
 @pytest.mark.slow

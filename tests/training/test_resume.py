@@ -70,10 +70,8 @@ def test_killed_and_resumed_is_bit_equal(lives, finished):
     for phase in ("0-warm", "1-joint", "2-project", "3-last"):
         mine, theirs = (load_file(run / "phases" / f"{phase}.safetensors") for run in (out, finished))
         same(mine, theirs)
-    steps = {s for _, some, _ in result for s in some} | {
-        ("warm", 8),
-        ("joint", 11),
-    }  # finished after a signal, unnoted
+    unnoted = {("warm", 8), ("joint", 11)}  # finished after a signal
+    steps = {s for _, state, _ in result for s in state} | unnoted
     assert steps == {(p, s) for p, n in STEPS.items() for s in range(1, n + 1)}
 
 

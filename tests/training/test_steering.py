@@ -45,12 +45,12 @@ def test_marked(pattern):
             tokens.append(text[:n])
             text = text[n:]
         texts.append(tokens)
-    found = marked(texts, re.compile(pattern))
+    result = marked(texts, re.compile(pattern))
     for row, tokens in enumerate(texts):
         whole, at = "".join(tokens), 0
         letters = {i for m in re.finditer(pattern, whole) for i in range(m.start(), m.end())}
         for i, token in enumerate(tokens):
-            assert found[row, i] == any(at + j in letters for j in range(len(token)))
+            assert result[row, i] == any(at + j in letters for j in range(len(token)))
             at += len(token)
 
 
@@ -60,16 +60,16 @@ def test_measure(model, data, most, monkeypatch):
     monkeypatch.setattr(code_search, "TEXTS", most)
     windows, g = data.windows("val")[:9], torch.Generator().manual_seed(0)
     marks = (torch.rand(9, 20, generator=g) < 0.3) & (torch.arange(9) % 2 == 0)[:, None]
-    found = measure(model, windows[:, :-1], marks)
+    result = measure(model, windows[:, :-1], marks)
     weight = torch.ones(9) if most == 1000 else torch.tensor([5 / 2, 2, 0, 0, 0, 2, 5 / 2, 0, 0])
     fired, hits, total = torch.zeros(len(model.units)), torch.zeros(len(model.units)), 0.0
     for row, w in enumerate(weight.tolist()):
         on = model.activity(windows[row : row + 1, :-1])[0] > 0
         fired, hits = fired + w * on.sum(0), hits + w * (on & marks[row, :, None]).sum(0)
         total += w * int(marks[row].sum())
-    torch.testing.assert_close(found[0].float(), fired)
-    torch.testing.assert_close(found[1].float(), hits)
-    assert found[2] == pytest.approx(total)
+    torch.testing.assert_close(result[0].float(), fired)
+    torch.testing.assert_close(result[1].float(), hits)
+    assert result[2] == pytest.approx(total)
 
 
 def test_search(model, data):
@@ -97,9 +97,9 @@ def test_search(model, data):
 
 @torch.no_grad()
 def test_figures(model, data):
-    held = {3: True, 9: False}
+    overrides = {3: True, 9: False}
     x = data.read_input("the ")[None, :4].repeat(3, 1)
-    new = model.steer(x, 6, held, seed=1)
+    new = model.steer(x, 6, overrides, seed=1)
     whole = torch.cat([x, new], 1)
     nats = [
         -float(model.decoder(row[None, :n], model.codebooks.visit())[0, -1].log_softmax(0)[row[n]])
@@ -110,5 +110,7 @@ def test_figures(model, data):
     texts = ["".join(data.class_names[i] for i in row) for row in new.tolist()]
     assert share(data, new, topic("[aeiou]")) == sum(bool(set(t) & set("aeiou")) for t in texts) / 3
     windows = data.windows("test")
-    plain, same, other = (data.nats(m, windows)[0].mean() for m in (model, Steered(model, {}), Steered(model, held)))
+    plain, same, other = (
+        data.nats(m, windows)[0].mean() for m in (model, Steered(model, {}), Steered(model, overrides))
+    )
     assert plain == same != other

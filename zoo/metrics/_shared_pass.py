@@ -8,6 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from zoo.capabilities import HasFeatures, capability
+from zoo.model import SelfExplaining
+
 
 class SharedPass:
     """A view of a model that computes ``encode`` and ``features`` once per tensor.
@@ -18,15 +21,12 @@ class SharedPass:
 
     Example:
         >>> import torch
-        >>> class Model:
-        ...     passes = 0
-        ...     def encode(self, x):
-        ...         self.passes += 1
-        ...         return 2 * x
-        >>> model, x = Model(), torch.ones(1)
+        >>> import zoo
+        >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[4], width=8).eval()
+        >>> x = torch.ones(1, 4)
         >>> shared = SharedPass.of(model)
-        >>> shared.encode(x) is shared.encode(x), model.passes
-        (True, 1)
+        >>> shared.encode(x) is shared.encode(x), model.encode(x) is model.encode(x)
+        (True, False)
     """
 
     __slots__ = ("_memory", "_model")
@@ -35,10 +35,11 @@ class SharedPass:
 
     @staticmethod
     def of(model: Any) -> Any:
-        """Return a view of a model; a view as it is."""
-        if isinstance(model, SharedPass) or not hasattr(model, "__dict__"):
+        """Return a view of a model; a view, and what is not a ``SelfExplaining`` model, as it is."""
+        if isinstance(model, SharedPass) or not isinstance(model, SelfExplaining):
             return model
-        view = object.__new__(_view_class(type(model)))
+        methods = ("encode",) if capability(model, HasFeatures) is None else ("encode", "features")
+        view = object.__new__(_view_class(type(model), methods))
         object.__setattr__(view, "__dict__", model.__dict__)
         object.__setattr__(view, "_memory", {})
         object.__setattr__(view, "_model", model)
@@ -49,8 +50,8 @@ class SharedPass:
 
 
 @lru_cache(maxsize=64)
-def _view_class(cls: type) -> type:
-    methods = {name: _remembering(cls, name) for name in ("encode", "features") if hasattr(cls, name)}
+def _view_class(cls: type, names: tuple[str, ...]) -> type:
+    methods = {name: _remembering(cls, name) for name in names}
     return type(cls.__name__, (SharedPass, cls), {"__slots__": (), "__module__": cls.__module__, **methods})
 
 

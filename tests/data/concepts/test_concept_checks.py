@@ -71,7 +71,7 @@ def test_every_source_is_checked(monkeypatch):
 
 def result(y, concepts, schema):
     """By the definition, sample by sample: an oracle."""
-    found = set()
+    leaking = set()
     for group in schema.group_names:
         own = [j for j, c in enumerate(schema.concepts) if c.group == group]
         kind = schema.concepts[own[0]].kind
@@ -79,18 +79,18 @@ def result(y, concepts, schema):
             if kind == "continuous":
                 continue
             name = group if kind == "categorical" else schema.names[columns[0]]
-            seen = [
+            pairs = [
                 (c, tuple(r[columns].tolist()))
                 for c, r in zip(y.tolist(), concepts, strict=True)
                 if not r[columns].isnan().any()
             ]
-            often = {v for _, v in seen if sum(v == w for _, w in seen) >= 2}
-            seen = [(c, v) for c, v in seen if v in often]
+            often = {v for _, v in pairs if sum(v == w for _, w in pairs) >= 2}
+            pairs = [(c, v) for c, v in pairs if v in often]
             for c in set(y.tolist()):
-                inside, outside = ([v for k, v in seen if (k == c) is here] for here in (True, False))
+                inside, outside = ([v for k, v in pairs if (k == c) is same_class] for same_class in (True, False))
                 if min(len(inside), len(outside)) >= 2 and not set(inside) & set(outside):
-                    found.add((name, c))
-    return found
+                    leaking.add((name, c))
+    return leaking
 
 
 def test_disguises_against_the_definition():
@@ -106,9 +106,9 @@ def test_disguises_against_the_definition():
         concepts[torch.rand(n, generator=g) < 0.2, 0] = math.nan
         concepts[torch.rand(n, generator=g) < 0.2, 2:] = math.nan
         expected = result(y, concepts, SCHEMA)
-        found = leaking_concepts(y, concepts, SCHEMA)
-        assert len(found) == len(set(found))
-        assert set(found) == expected
+        actual = leaking_concepts(y, concepts, SCHEMA)
+        assert len(actual) == len(set(actual))
+        assert set(actual) == expected
         hits += len(expected)
     assert hits > 50
 

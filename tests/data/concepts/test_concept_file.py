@@ -70,8 +70,8 @@ def test_scale_is_of_the_training_split(read):
     assert (size.mean, size.std) == (2, 1)
     assert (age.mean, age.std) == (5, 1)  # does not vary there
     assert (rare.mean, rare.std) == (0, 1)  # unknown there
-    some = torch.tensor([[0.1, 1, 1], [math.nan, 2, 1], [0.4, 3, 1]])
-    assert labels.schema(some).concepts[0].std == pytest.approx(0.15)
+    values = torch.tensor([[0.1, 1, 1], [math.nan, 2, 1], [0.4, 3, 1]])
+    assert labels.schema(values).concepts[0].std == pytest.approx(0.15)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_files_that_cannot_be_read(tmp_path):
 # Beside a folder of images: twenty of them, ten of each class.
 
 
-def folder(root, said, **args):
-    return create_data("folder", root=str(root), concepts_file=str(said), size=8, **args)
+def folder(root, concept_csv, **args):
+    return create_data("folder", root=str(root), concepts_file=str(concept_csv), size=8, **args)
 
 
 @pytest.fixture
-def said(tmp_path):
+def concept_csv(tmp_path):
     lines = [f"{key},{i % 2},{i},{'red' if i % 3 else 'blue'}" for i, key in enumerate(KEYS)]
     del lines[5]  # cat/5.png
     file = tmp_path / "said.csv"
@@ -156,17 +156,17 @@ def said(tmp_path):
     return file
 
 
-def test_concepts_of_a_folder(user_folder, said):
-    data = folder(user_folder[0], said)
+def test_concepts_of_a_folder(user_folder, concept_csv):
+    data = folder(user_folder[0], concept_csv)
     assert data.concept_names == ("odd", "place", "colour: blue", "colour: red")
-    seen = {}
+    by_name = {}
     for name, split in data.splits.items():
         assert torch.equal(torch.cat([b.concepts for b in data.loader(name)]).isnan(), split.concepts.isnan())
-        seen |= dict(zip(split.names, split.concepts, strict=True))
-    assert sorted(seen) == KEYS
+        by_name |= dict(zip(split.names, split.concepts, strict=True))
+    assert sorted(by_name) == KEYS
     for i, key in enumerate(KEYS):
         expected = [i % 2, i, i % 3 == 0, i % 3 > 0] if i != 5 else [math.nan] * 4
-        torch.testing.assert_close(seen[key], torch.tensor(expected, dtype=torch.float32), equal_nan=True)
+        torch.testing.assert_close(by_name[key], torch.tensor(expected, dtype=torch.float32), equal_nan=True)
     place, train = data.concepts.concepts[1], data.splits["train"].concepts[:, 1]
     known = [v for v in train.tolist() if not math.isnan(v)]
     mean = sum(known) / len(known)
@@ -174,7 +174,7 @@ def test_concepts_of_a_folder(user_folder, said):
     assert place.std == pytest.approx((sum((v - mean) ** 2 for v in known) / len(known)) ** 0.5)
     assert data.fingerprint() != create_data("folder", root=str(user_folder[0]), size=8).fingerprint()
     assert create_data("folder", root=str(user_folder[0]), size=8).concepts is None
-    chosen = folder(user_folder[0], said, concept_kinds={"place": "categorical"})
+    chosen = folder(user_folder[0], concept_csv, concept_kinds={"place": "categorical"})
     assert len(chosen.concepts) == 3 + 19
 
 
@@ -191,13 +191,13 @@ def test_concepts_of_a_divided_folder(user_folder, tmp_path):
     assert int((~data.splits["train"].concepts.isnan()).sum()) == 2
 
 
-def test_slips_of_a_folder(user_folder, said):
+def test_slips_of_a_folder(user_folder, concept_csv):
     root, _ = user_folder
-    said.write_text(said.read_text() + "cat/77.png,1,3,red\n")
+    concept_csv.write_text(concept_csv.read_text() + "cat/77.png,1,3,red\n")
     with pytest.raises(
         ValueError, match="said.csv, line 21, column 'file': no sample 'cat/77.png', did you mean cat/7.png"
     ):
-        folder(root, said).setup()
+        folder(root, concept_csv).setup()
     with pytest.raises(ValueError, match="data.concept_kinds is given without data.concepts_file"):
         create_data("folder", root=str(root), concept_kinds={"a": "binary"})
     with pytest.raises(ValueError, match="gone.csv is missing; it was given as data.concepts_file"):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def random_games(n=40, plies=30):
     """Moves (UCI) and moves (SAN) of random games."""
-    found = []
+    results = []
     for seed in range(n):
         g, board, game = np.random.default_rng(seed), chess.Board(), []
         for _ in range(plies - seed % 7):
@@ -28,8 +28,8 @@ def random_games(n=40, plies=30):
             move = free[g.integers(len(free))]
             game.append((move.uci(), board.san(move)))
             board.push(move)
-        found.append(tuple(zip(*game, strict=True)))
-    return found
+        results.append(tuple(zip(*game, strict=True)))
+    return results
 
 
 GAMES = random_games()
@@ -125,7 +125,7 @@ def test_properties_are_the_boards(file, tokens):
     data = make(file, tokens=tokens, context=40 if tokens == "moves" else 120)
     result, of = data.position_labels("test", 6), {" ".join(uci): san for uci, san in GAMES}
     pieces, facts = result.families
-    seen = 0
+    compared = 0
     for i, game in enumerate(data.games(data.windows("test")[:6])):
         (whole,) = [uci.split() for uci in of if uci.startswith(" ".join(game))]
         places = result.look[i].nonzero()[:, 0].tolist()
@@ -134,7 +134,7 @@ def test_properties_are_the_boards(file, tokens):
             board = chess.Board()
             for move in whole[: 2 * (nth + first)]:
                 board.push_uci(move)
-            seen += 1
+            compared += 1
             assert board.turn == chess.WHITE
             for square in chess.SQUARES:
                 piece = board.piece_at(square)
@@ -160,7 +160,7 @@ def test_properties_are_the_boards(file, tokens):
             assert places == list(range(2, min(len(whole) + 1, 40), 2))
         else:
             assert [data.class_names[j] for j in result.x[i][places].tolist()] == ["."] * len(places)
-    assert seen > 40
+    assert compared > 40
 
 
 class Knowing:

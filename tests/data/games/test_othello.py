@@ -17,15 +17,15 @@ WAYS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]
 
 def turned(board, square, player):
     """Squares that a move turns, by walking; board maps square -> 1 or -1."""
-    found = []
+    results = []
     for dr, dc in WAYS if square not in board else ():
         row, column, line = square // 8 + dr, square % 8 + dc, []
         while 0 <= row < 8 and 0 <= column < 8 and board.get(row * 8 + column) == -player:
             line.append(row * 8 + column)
             row, column = row + dr, column + dc
         if line and 0 <= row < 8 and 0 <= column < 8 and board.get(row * 8 + column) == player:
-            found += line
-    return found
+            results += line
+    return results
 
 
 def can(board, player):
@@ -38,14 +38,14 @@ SHORTEST = "e6 f4 e3 f6 g5 d6 e7 f5 c5"  # all white discs are gone
 @cache
 def random_game(seed, given=()):
     """Moves, and board, player and legal moves before each and at the end; first those ``given``."""
-    g, board, player, moves, seen = np.random.default_rng(seed), {27: -1, 36: -1, 28: 1, 35: 1}, 1, [], []
+    g, board, player, moves, boards = np.random.default_rng(seed), {27: -1, 36: -1, 28: 1, 35: 1}, 1, [], []
     while True:
         if not can(board, player):
             player = -player
         free = can(board, player)
-        seen.append((dict(board), player if free else 0, free))
+        boards.append((dict(board), player if free else 0, free))
         if not free:
-            return moves, seen
+            return moves, boards
         moves.append(given[len(moves)] if len(moves) < len(given) else int(g.choice(free)))
         for square in [moves[-1], *turned(board, moves[-1], player)]:
             board[square] = player
@@ -63,14 +63,14 @@ def test_rules_against_a_slow_game():
     games = [random_game(seed) for seed in range(30)]
     games.append(random_game(0, tuple(map(SQUARES.index, SHORTEST.split()))))
     result = list(play(table([moves for moves, _ in games])))
-    for i, (_, seen) in enumerate(games):
-        for ply, (board, player, free) in enumerate(seen):
+    for i, (_, boards) in enumerate(games):
+        for ply, (board, player, free) in enumerate(boards):
             now = result[ply]
             assert squares(now.black[i]).nonzero()[0].tolist() == sorted(s for s in board if board[s] == 1)
             assert squares(now.white[i]).nonzero()[0].tolist() == sorted(s for s in board if board[s] == -1)
             assert (int(now.player[i]), squares(now.legal[i]).nonzero()[0].tolist()) == (player, free)
     assert len(games[-1][0]) == 9
-    assert any(a[1] == b[1] for _, seen in games for a, b in zip(seen, seen[1:], strict=False))
+    assert any(a[1] == b[1] for _, boards in games for a, b in zip(boards, boards[1:], strict=False))
     assert (first_illegal(table([moves for moves, _ in games])) == -1).all()
 
 
@@ -108,14 +108,14 @@ def make(file, **args):
 def test_one_game_is_one_row(games):
     data = make(games)
     written = {tuple(line.split()) for line in games.read_text().splitlines()}
-    seen = {}
+    row_of_game = {}
     for split in ("train", "val", "test"):
         for row in data.windows(split):
             names = [data.class_names[i] for i in row.tolist() if i >= 0]
             assert names[0] == "<begin>"
-            seen[tuple(names[1:])] = seen.get(tuple(names[1:]), 0) + 1
-    assert set(seen) == written
-    assert set(seen.values()) == {1}
+            row_of_game[tuple(names[1:])] = row_of_game.get(tuple(names[1:]), 0) + 1
+    assert set(row_of_game) == written
+    assert set(row_of_game.values()) == {1}
     assert [len(data.splits[s]) for s in ("train", "val", "test")] == [30, 10, 20]
     batch = data.samples("train", range(30))
     for x, y, row in zip(batch.x, batch.y, data.windows("train"), strict=True):

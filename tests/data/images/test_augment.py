@@ -20,13 +20,13 @@ def test_a_dot_and_its_keypoint_move_together(name):
         point = torch.rand(1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) * 28 + 18
         image, where = augment(transform, dot(point[0]), point, key=(0, 0, i))
         empty, _ = augment(transform, torch.zeros(3, SIZE, SIZE, dtype=torch.uint8), point, key=(0, 0, i))
-        seen = (image.double() - empty.double()).abs().sum(0)
-        seen = seen * (seen > 0.4 * seen.max())
+        difference = (image.double() - empty.double()).abs().sum(0)
+        difference = difference * (difference > 0.4 * difference.max())
         at = torch.arange(SIZE) + 0.5
-        found = torch.stack([(seen.sum(0) * at).sum(), (seen.sum(1) * at).sum()]) / seen.sum()
+        center = torch.stack([(difference.sum(0) * at).sum(), (difference.sum(1) * at).sum()]) / difference.sum()
         inside = bool(((where[0] > 6) & (where[0] < SIZE - 6)).all())
         if inside:
-            assert torch.allclose(found, where[0], atol=0.25), (i, found, where)
+            assert torch.allclose(center, where[0], atol=0.25), (i, center, where)
             moved += not torch.allclose(where, point, atol=1)
         assert where.dtype == torch.float64
         assert image.shape == (3, SIZE, SIZE)

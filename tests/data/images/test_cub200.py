@@ -115,13 +115,13 @@ def test_packed_form(packed_cub):
     batch = next(iter(data.loader("test", batch_size=8)))
     assert batch.x.abs().max() <= 1
     with np.load(packed_cub) as file:
-        names, seen, boxes = file["filename"], file["visible"], file["bbox"].astype(np.float64)
+        names, visible, boxes = file["filename"], file["visible"], file["bbox"].astype(np.float64)
         shares, concepts = file["keypoints"].astype(np.float64), file["cbm112"]
         assert data.concept_names == tuple(file["attribute_names"][concepts])
         assert tuple(p for p in data.part_names) == tuple(file["part_names"])
     row = names.tolist().index(data.name_of("test", 5).encode())
     whole = (shares[row] * boxes[row, 2:]).round()  # the protocol: whole pixels of the box, then int(size * ratio)
     expected = (224 * (whole / boxes[row, 2:])).astype(int)
-    assert batch.points[5].long()[batch.visible[5]].tolist() == expected[seen[row]].tolist()
+    assert batch.points[5].long()[batch.visible[5]].tolist() == expected[visible[row]].tolist()
     with pytest.raises(ValueError, match="holds box crops only"):
         create_data("cub200", source="packed", crop="full").setup()

@@ -42,9 +42,9 @@ def test_keypoints_are_on_their_parts(data):
     for i in range(30):
         scene = data.render("test", i)
         x, y = scene.points.long().unbind(-1)
-        seen = scene.visible
-        assert seen.sum() >= 5
-        assert scene.masks[torch.arange(len(x))[seen], y[seen], x[seen]].all()
+        visible = scene.visible
+        assert visible.sum() >= 5
+        assert scene.masks[torch.arange(len(x))[visible], y[visible], x[visible]].all()
 
 
 def test_scenes_are_a_function_of_seed_split_and_index(data):

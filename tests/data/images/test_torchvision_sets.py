@@ -25,8 +25,8 @@ def test_packed_form(tmp_path, name):
     assert [len(data.splits[s]) for s in ("train", "val", "test")] == [90, 10, 20]
     batch = next(iter(data.loader("test")))
     assert batch.x.shape == (20, 3, 28, 28)
-    seen = (data.to_image(batch.x)[:, 1] * 255).round().byte()
-    assert torch.equal(seen, torch.from_numpy(arrays["x_test"]))
+    pixels = (data.to_image(batch.x)[:, 1] * 255).round().byte()
+    assert torch.equal(pixels, torch.from_numpy(arrays["x_test"]))
 
 
 def idx(array):

@@ -125,15 +125,15 @@ def test_whole_sequences_are_served(drawn):
     data = drawn("hist")
     loader = data.loader("train", shuffle=True, batch_size=10)
     loader.batch_sampler.set_epoch(3)
-    seen = Counter()
+    counts = Counter()
     for batch in loader:
         groups = [tuple(x[1:]) for x in batch.x.tolist()]
         assert len(set(groups)) <= 10
         counted = Counter(groups)
         assert all(counted[g] == sum(c >= 0 for c in g) - 1 for g in counted)
-        seen.update(batch.index.tolist())
-    assert set(seen.values()) == {1}
-    assert len(seen) == len(data.splits["train"])
+        counts.update(batch.index.tolist())
+    assert set(counts.values()) == {1}
+    assert len(counts) == len(data.splits["train"])
 
 
 def test_even_lengths():

@@ -12,24 +12,24 @@ TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 def walk(tags):
     """The spans of one sentence, strictly: ``{(first, behind, kind)}``."""
-    found, i = set(), 0
+    results, i = set(), 0
     while i < len(tags):
         if tags[i].startswith("B-"):
             j = i + 1
             while j < len(tags) and tags[j] == f"I-{tags[i][2:]}":
                 j += 1
-            found.add((i, j, tags[i][2:]))
+            results.add((i, j, tags[i][2:]))
             i = j
         else:
             i += 1
-    return found
+    return results
 
 
 def sentences(seed, n=60):
     draw = random.Random(seed)
     truth = [[draw.choice(TAGS) for _ in range(draw.randint(1, 9))] for _ in range(n)]
-    said = [[t if draw.random() < 0.7 else draw.choice(TAGS) for t in row] for row in truth]
-    return [as_iob2(row) for row in truth], said
+    predicted = [[t if draw.random() < 0.7 else draw.choice(TAGS) for t in row] for row in truth]
+    return [as_iob2(row) for row in truth], predicted
 
 
 def flat(rows):
@@ -40,30 +40,31 @@ def begins(rows):
     return torch.tensor([i == 0 for row in rows for i in range(len(row))])
 
 
-def measured(truth, said, **how):
+def measured(truth, predicted, **how):
     first = begins(truth)
-    return compare(find_spans(flat(truth), TAGS, first), find_spans(flat(said), TAGS, first), **how)
+    return compare(find_spans(flat(truth), TAGS, first), find_spans(flat(predicted), TAGS, first), **how)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_as_one_walks_along(seed):
-    truth, said = sentences(seed)
-    at, first = 0, begins(said)
-    found = find_spans(flat(said), TAGS, first)
-    for row in said:
-        here = {
-            (i, i + int(found.size[at + i]), ["LOC", "PER"][int(found.kind[at + i]) - 1])
+    truth, predicted = sentences(seed)
+    at, first = 0, begins(predicted)
+    actual = find_spans(flat(predicted), TAGS, first)
+    for row in predicted:
+        spans = {
+            (i, i + int(actual.size[at + i]), ["LOC", "PER"][int(actual.kind[at + i]) - 1])
             for i in range(len(row))
-            if found.kind[at + i]
+            if actual.kind[at + i]
         }
-        assert here == walk(row)
+        assert spans == walk(row)
         at += len(row)
     for kind, name in ((None, None), (1, "LOC"), (2, "PER")):
         true, given = (
-            {(n, *s) for n, row in enumerate(rows) for s in walk(row) if name in (None, s[2])} for rows in (truth, said)
+            {(n, *s) for n, row in enumerate(rows) for s in walk(row) if name in (None, s[2])}
+            for rows in (truth, predicted)
         )
         right = len(true & given)
-        result = measured(truth, said, kind=kind)
+        result = measured(truth, predicted, kind=kind)
         assert result.precision == pytest.approx(right / len(given))
         assert result.recall == pytest.approx(right / len(true))
         assert result.f1 == pytest.approx(2 * right / (len(given) + len(true)))
@@ -73,20 +74,20 @@ def test_as_one_walks_along(seed):
 def test_as_seqeval(seed):
     metrics = pytest.importorskip("seqeval.metrics", reason="seqeval is not installed")
     scheme = pytest.importorskip("seqeval.scheme")
-    truth, said = sentences(seed)
+    truth, predicted = sentences(seed)
     strict = {"mode": "strict", "scheme": scheme.IOB2}
-    result = measured(truth, said)
-    assert result.precision == pytest.approx(metrics.precision_score(truth, said, **strict))
-    assert result.recall == pytest.approx(metrics.recall_score(truth, said, **strict))
-    assert result.f1 == pytest.approx(metrics.f1_score(truth, said, **strict))
+    result = measured(truth, predicted)
+    assert result.precision == pytest.approx(metrics.precision_score(truth, predicted, **strict))
+    assert result.recall == pytest.approx(metrics.recall_score(truth, predicted, **strict))
+    assert result.f1 == pytest.approx(metrics.f1_score(truth, predicted, **strict))
 
 
 def test_what_is_no_span():
     truth = [["B-LOC", "I-LOC", "O"], ["I-LOC", "B-PER", "B-PER"]]
     first = begins(truth)
-    found = find_spans(flat(truth), TAGS, first)
-    assert found.size.tolist() == [2, 0, 0, 0, 1, 1]  # an I- at the beginning of a sentence goes on with nothing
-    assert found.kind.tolist() == [1, 0, 0, 0, 2, 2]
+    result = find_spans(flat(truth), TAGS, first)
+    assert result.size.tolist() == [2, 0, 0, 0, 1, 1]  # an I- at the beginning of a sentence goes on with nothing
+    assert result.kind.tolist() == [1, 0, 0, 0, 2, 2]
     assert find_spans(flat([["B-LOC", "I-PER", "I-PER"]]), TAGS, torch.tensor([True, False, False])).size.tolist() == [
         1,
         0,
@@ -99,9 +100,9 @@ def test_what_is_no_span():
 
 
 def test_some_sentences_only():
-    truth, said = [["B-LOC"], ["B-PER"]], [["B-LOC"], ["O"]]
-    assert measured(truth, said).recall == 0.5
-    assert measured(truth, said, among=torch.tensor([True, False])).recall == 1
+    truth, predicted = [["B-LOC"], ["B-PER"]], [["B-LOC"], ["O"]]
+    assert measured(truth, predicted).recall == 0.5
+    assert measured(truth, predicted, among=torch.tensor([True, False])).recall == 1
 
 
 def test_iob1_becomes_iob2():

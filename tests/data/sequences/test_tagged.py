@@ -40,12 +40,12 @@ class Model:
 
     device = "cpu"
 
-    def __init__(self, said, classes=5):
-        self.said, self.at, self.classes = said, 0, classes
+    def __init__(self, predicted, classes=5):
+        self.predicted, self.at, self.classes = predicted, 0, classes
 
     def __call__(self, x):
         self.at += len(x)
-        return torch.nn.functional.one_hot(self.said[self.at - len(x) : self.at], self.classes).float()
+        return torch.nn.functional.one_hot(self.predicted[self.at - len(x) : self.at], self.classes).float()
 
 
 def test_sentences(folder):
@@ -60,9 +60,9 @@ def test_sentences(folder):
     assert split.x[2, 0] == 3
     assert split.names[2] == "val/00000, word 3"
     assert data.input_shape == (8,)
-    asked = data.read_input("Rome 1999")
-    assert asked.shape == (2, 8)
-    assert asked[1, 3] == data.sequence.codes["@"]
+    batch = data.read_input("Rome 1999")
+    assert batch.shape == (2, 8)
+    assert batch[1, 3] == data.sequence.codes["@"]
 
 
 def test_long_sentences(folder):
@@ -186,9 +186,9 @@ def data_by_word(data):
     order = data.class_names
     best = {w: max(order, key=lambda tag: (len(t.get(tag, [])), -order.index(tag))) for w, t in tags.items()}
     test = [c for piece in data.pieces_of["test"] for c in data.sequence.encode(piece.words)[1:-1]]
-    said = torch.tensor([order.index(best.get(c, "O")) for c in test])
+    predicted = torch.tensor([order.index(best.get(c, "O")) for c in test])
 
-    return Model(said, 9)
+    return Model(predicted, 9)
 
 
 def test_other_sentences_are_read_with_the_words_and_tags_of_the_model(folder, tmp_path):

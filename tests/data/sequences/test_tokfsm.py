@@ -78,11 +78,11 @@ def test_floor_by_enumeration(context):
     assert data.floor == pytest.approx((loss / context, best / context), abs=1e-12)
     windows = data.windows("test")
     result = data.next_digit_probabilities(windows[:, :-1])
-    for row, found in zip(windows.tolist(), result, strict=True):
+    for row, actual in zip(windows.tolist(), result, strict=True):
         text = "".join(map(str, row[1:]))
         for n in range(context):
             wanted = [chance.get(text[:n] + str(d), 0) / chance[text[:n]] for d in range(10)]
-            torch.testing.assert_close(found[n], torch.tensor(wanted, dtype=torch.float64))
+            torch.testing.assert_close(actual[n], torch.tensor(wanted, dtype=torch.float64))
 
 
 def test_the_published_size_has_the_published_floor():

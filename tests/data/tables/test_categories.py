@@ -69,8 +69,8 @@ def test_concepts_as_words():
     truth, x = source.splits["test"].concepts, data.splits["test"].x
     assert data.input_shape == (len(source.concepts.group_names),)
     for column, name in enumerate(source.concept_names):
-        said = [data.sequence.tokens[c] for c in x[:, column].tolist()]
-        assert said == [f"{name}={'yes' if v else 'no'}" for v in truth[:, column].tolist()]
+        words = [data.sequence.tokens[c] for c in x[:, column].tolist()]
+        assert words == [f"{name}={'yes' if v else 'no'}" for v in truth[:, column].tolist()]
     assert torch.equal(data.splits["test"].y, source.splits["test"].y)
     with pytest.raises(ValueError, match="digits has no concepts|has no concepts"):
         create_data("concept_words", source="rasp").setup()
@@ -94,9 +94,9 @@ def test_groups_of_concepts(table):
     assert set(data._columns) == {"smell", "colour"}
     rows = data.feature_values(data.splits["train"].x)
     for row, label in zip(rows, data.splits["train"].y.tolist(), strict=True):
-        found = dict(row)
-        assert found["colour"] in ("red", "brown", "?")
-        assert found["smell"] in ("foul", "none", "yes", "no")
+        result = dict(row)
+        assert result["colour"] in ("red", "brown", "?")
+        assert result["smell"] in ("foul", "none", "yes", "no")
         assert label in (0, 1)
 
 

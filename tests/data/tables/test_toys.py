@@ -66,8 +66,8 @@ def test_drawn_from_the_seed(kind):
     assert one.fingerprint() == again.fingerprint()
     others = {every(kind, seed=seed)[0].fingerprint() for seed in range(5)}
     assert len(others) == 5
-    seen = torch.cat([every(kind, seed=seed)[1] for seed in range(3)])
-    assert len(seen.unique(dim=0)) == len(seen), "no split of any seed shares a point"
+    labels = torch.cat([every(kind, seed=seed)[1] for seed in range(3)])
+    assert len(labels.unique(dim=0)) == len(labels), "no split of any seed shares a point"
     before = torch.get_rng_state()
     every(kind)
     assert torch.equal(torch.get_rng_state(), before)

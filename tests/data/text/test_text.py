@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.tokenizers import BytePairs, Characters
+from zoo.inputs.texts.tokenizers import BytePairs, Characters
 
 TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(400))
 
@@ -53,13 +53,13 @@ def test_windows_move_with_the_epoch(text):
     data = make(text)
     loader = data.train_dataloader()
 
-    def seen(epoch):
+    def windows(epoch):
         loader.batch_sampler.set_epoch(epoch)
         return {decoded(data, row) for batch in loader for row in batch.x}
 
-    first, second = seen(0), seen(1)
+    first, second = windows(0), windows(1)
     assert first != second
-    assert first == seen(0)
+    assert first == windows(0)
     train = TEXT[: int(len(TEXT) * 0.8)]
     for batch in loader:
         for x, y in zip(batch.x, batch.y, strict=True):
@@ -210,8 +210,8 @@ def test_byte_pairs_by_definition(text):
     for word in ("rained", "dogs", "zebra", "cat"):
         assert [of.names[i] for i in of.encode(word, "here")] == merged(word, merges)
     assert [of.names[i] for i in of.encode("ï", "here")] == ["<Ã>", "<¯>"]
-    some = "said the dog. it rained\n\n  and Rained"
-    assert "".join(of.names[i] for i in of.encode(some, "here")) == some
+    sentence = "said the dog. it rained\n\n  and Rained"
+    assert "".join(of.names[i] for i in of.encode(sentence, "here")) == sentence
 
 
 def test_byte_pairs_without_the_text(text):

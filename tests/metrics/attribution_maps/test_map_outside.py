@@ -62,13 +62,13 @@ def test_a_suite_scores_any_family_with_maps():
     kept = copy.deepcopy(model.state_dict())
     suite = Suite(LIST, model.units, PARTS)
     suite.update(model, samples)
-    found = suite.compute()
-    assert set(found) == {entry["score"] for entry in LIST} == set(MAP_SCORES) <= set(SCORES)
-    assert {r.support for r in found.values()} == {13}
-    assert all(r.value == r.value for r in found.values())
+    results = suite.compute()
+    assert set(results) == {entry["score"] for entry in LIST} == set(MAP_SCORES) <= set(SCORES)
+    assert {r.support for r in results.values()} == {13}
+    assert all(r.value == r.value for r in results.values())
     assert all(torch.equal(v, kept[k]) for k, v in model.state_dict().items())
-    told = model.eval().explain(samples.x, samples.y, model.units.of_class(samples.y)).detach()
-    assert found["map_complexity"].value == pytest.approx(float(gini(evidence(told, 32)).mean()))
+    explanation = model.eval().explain(samples.x, samples.y, model.units.of_class(samples.y)).detach()
+    assert results["map_complexity"].value == pytest.approx(float(gini(evidence(explanation, 32)).mean()))
 
 
 def test_a_suite_scores_a_family_whose_units_no_class_owns():
@@ -77,11 +77,11 @@ def test_a_suite_scores_a_family_whose_units_no_class_owns():
     samples = batch(9, side=12)
     suite = Suite(LIST, model.units, PARTS)
     suite.update(model, samples)
-    found = suite.compute()
-    assert {r.support for r in found.values()} == {9}
-    told = model.eval().explain(samples.x, samples.y).detach()
-    assert found["map_complexity"].value == pytest.approx(float(gini(evidence(told, 12)).mean()))
-    assert abs(found["mprt"].value) < 0.5
+    results = suite.compute()
+    assert {r.support for r in results.values()} == {9}
+    explanation = model.eval().explain(samples.x, samples.y).detach()
+    assert results["map_complexity"].value == pytest.approx(float(gini(evidence(explanation, 12)).mean()))
+    assert abs(results["mprt"].value) < 0.5
 
 
 def test_a_suite_in_parts_agrees_with_one():
@@ -103,9 +103,9 @@ def test_what_cannot_be_scored_stays_silent_and_says_why():
     ):
         suite = Suite(LIST, model.units, PARTS)
         suite.update(model, samples)
-        silent = {name for name, result in suite.compute().items() if result.value is None}
-        assert silent == ({"map_localization", "dissection"} if "part " in why else set(MAP_SCORES))
-        assert {suite.compute()[name].note for name in silent} == {f"n/a: {why}"}
+        not_applicable = {name for name, result in suite.compute().items() if result.value is None}
+        assert not_applicable == ({"map_localization", "dissection"} if "part " in why else set(MAP_SCORES))
+        assert {suite.compute()[name].note for name in not_applicable} == {f"n/a: {why}"}
 
 
 def test_a_share_of_the_samples_is_chosen_by_their_ids():
@@ -119,12 +119,12 @@ def test_a_share_of_the_samples_is_chosen_by_their_ids():
         suite.update(model, samples)
     for rows in torch.arange(40).split(1):
         suites[2].update(model, take(samples, rows))
-    every, some, again = (suite.compute()["infidelity"] for suite in suites)
+    every, share, again = (suite.compute()["infidelity"] for suite in suites)
     assert every.support == 40
-    assert 10 < some.support < 30
-    assert some.support == again.support
-    assert some.value == pytest.approx(again.value, rel=1e-9)
-    assert some.protocol == "yeh2019-infidelity-v1/draws1/share0.5"
+    assert 10 < share.support < 30
+    assert share.support == again.support
+    assert share.value == pytest.approx(again.value, rel=1e-9)
+    assert share.protocol == "yeh2019-infidelity-v1/draws1/share0.5"
 
 
 def test_intervals_of_a_share_of_the_samples():
@@ -162,9 +162,9 @@ def test_six_lines_score_a_map_of_one_s_own():
 
     scores = MetricCollection([MapComplexity(), Road(), Infidelity()], compute_groups=False)
     scores.update(attribution=saliency(x, y), forward=net, x=x, target=y)
-    found = scores.compute()
-    assert 0 < float(found["MapComplexity_gini"]) < 1
-    assert -1 <= float(found["Road_road"]) <= 1
+    readouts = scores.compute()
+    assert 0 < float(readouts["MapComplexity_gini"]) < 1
+    assert -1 <= float(readouts["Road_road"]) <= 1
     moved = MapSensitivity(draws=3)
     moved.update(saliency, x, y, net)
     assert float(moved.compute()["lipschitz"]) > 0
@@ -236,7 +236,7 @@ def test_other_samples_scale_does_not_reach_a_sample(name):
     alone = total({k: v[:1] for k, v in rows.items()})
     key = "attribution" if "attribution" in rows else "x"
     for scale in (1e-5, 1, 1e5):
-        loud = rows | {key: torch.cat([rows[key][:1], rows[key][1:] * scale])}
-        both, rest = total(loud), total({k: v[1:] for k, v in loud.items()})
+        enlarged = rows | {key: torch.cat([rows[key][:1], rows[key][1:] * scale])}
+        both, rest = total(enlarged), total({k: v[1:] for k, v in enlarged.items()})
         room = 1e-12 * both.abs().max() + 1e-12
         torch.testing.assert_close(both - rest, alone, rtol=1e-6, atol=float(room))

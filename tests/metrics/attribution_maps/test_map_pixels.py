@@ -38,7 +38,7 @@ def summed(x):
     return torch.stack([total, torch.zeros_like(total)], 1)
 
 
-def some(kind, n=6):
+def rows_of(kind, n=6):
     """Rows of random inputs, and the map of a kind."""
     rows = {k: v[:n] for k, v in _maps().items() if k != "mask"}
     return rows | ({} if kind == "random" else {"attribution": rows["attribution"].round()})
@@ -49,27 +49,27 @@ def some(kind, n=6):
 
 def test_deletion_of_a_known_image():
     """The logit is ln 3 with the first pixel and 0 without it: probabilities of 3/4 and 1/2."""
-    x, told = image([math.log(3), 0], [0, 0]), torch.tensor([[[4.0, 3], [2, 1]]])
-    found = deletion(summed, x, told, ZERO, steps=4)
-    assert found["deletion_curve"][0].tolist() == pytest.approx([0.75, 0.5, 0.5, 0.5, 0.5])
-    assert float(found["deletion"]) == pytest.approx(0.53125)
-    last = deletion(summed, x, -told, ZERO, steps=4)
+    x, attribution = image([math.log(3), 0], [0, 0]), torch.tensor([[[4.0, 3], [2, 1]]])
+    result = deletion(summed, x, attribution, ZERO, steps=4)
+    assert result["deletion_curve"][0].tolist() == pytest.approx([0.75, 0.5, 0.5, 0.5, 0.5])
+    assert float(result["deletion"]) == pytest.approx(0.53125)
+    last = deletion(summed, x, -attribution, ZERO, steps=4)
     assert last["deletion_curve"][0].tolist() == pytest.approx([0.75, 0.75, 0.75, 0.75, 0.5])
     assert float(last["deletion"]) == pytest.approx(0.71875)
-    filled = deletion(summed, x, told, ZERO, steps=4, baseline=math.log(3))
+    filled = deletion(summed, x, attribution, ZERO, steps=4, baseline=math.log(3))
     assert float(filled["deletion_curve"][0, -1]) == pytest.approx(81 / 82)
-    flat = deletion(summed, torch.full_like(x, 0.3), told, ZERO, steps=2)
+    flat = deletion(summed, torch.full_like(x, 0.3), attribution, ZERO, steps=2)
     assert flat["insertion_curve"][0].tolist() == pytest.approx([1 / (1 + math.exp(-1.2))] * 3)
 
 
 @pytest.mark.parametrize(("kind", "steps"), [("random", 5), ("ties", 36), ("ties", 50)])
 def test_deletion_and_insertion_agree_with_a_loop(kind, steps):
-    rows = some(kind)
-    x, told, target = rows["x"], rows["attribution"], rows["target"]
-    found = deletion(forward, x, told, target, steps=steps, baseline=0.2)
+    rows = rows_of(kind)
+    x, attribution, target = rows["x"], rows["attribution"], rows["target"]
+    result = deletion(forward, x, attribution, target, steps=steps, baseline=0.2)
     soft = blur(x)
     for i in range(len(x)):
-        order = sorted(range(36), key=lambda p, i=i: (-float(told[i].flatten()[p]), p))
+        order = sorted(range(36), key=lambda p, i=i: (-float(attribution[i].flatten()[p]), p))
         curves, at = {"deletion": [], "insertion": []}, []
         for step in range(steps + 1):
             n = math.floor(step * 36 / steps + 0.5)
@@ -80,13 +80,13 @@ def test_deletion_and_insertion_agree_with_a_loop(kind, steps):
                 curves[name].append(float(forward(one.reshape(1, 2, 6, 6)).softmax(1)[0, target[i]]))
             at.append(n / 36)
         for name, curve in curves.items():
-            assert found[f"{name}_curve"][i].tolist() == pytest.approx(curve)
-            assert float(found[name][i]) == pytest.approx(np.trapezoid(curve, at))
-    torch.testing.assert_close(found["gap"], found["insertion"] - found["deletion"])
+            assert result[f"{name}_curve"][i].tolist() == pytest.approx(curve)
+            assert float(result[name][i]) == pytest.approx(np.trapezoid(curve, at))
+    torch.testing.assert_close(result["gap"], result["insertion"] - result["deletion"])
 
 
 def test_blur_agrees_with_a_loop():
-    x = some("random", 2)["x"]
+    x = rows_of("random", 2)["x"]
     weight = [math.exp(-((i - 5) ** 2) / 50) for i in range(11)]
     total = sum(weight) ** 2
     for row, column in ((0, 0), (3, 2), (5, 5)):
@@ -104,9 +104,9 @@ def test_chance_is_a_random_order_and_a_good_map_is_better():
     good, score = MapDeletion(steps=12), MapDeletion(steps=12)
     good.update(summed, x, x[:, 0], target)
     score.update(summed, x, torch.rand(200, 6, 6, generator=torch.Generator().manual_seed(1)), target)
-    good, told = good.compute(), score.compute()
-    assert float(told["deletion"]) == pytest.approx(float(told["random_deletion"]), abs=0.005)
-    assert float(told["insertion"]) == pytest.approx(float(told["random_insertion"]), abs=0.005)
+    good, readouts = good.compute(), score.compute()
+    assert float(readouts["deletion"]) == pytest.approx(float(readouts["random_deletion"]), abs=0.005)
+    assert float(readouts["insertion"]) == pytest.approx(float(readouts["random_insertion"]), abs=0.005)
     assert good["deletion"] < good["random_deletion"] - 0.03
     assert good["insertion"] > good["random_insertion"] + 0.03
     alone = MapDeletion(chance=False, steps=3)
@@ -127,18 +127,18 @@ def test_chance_is_a_random_order_and_a_good_map_is_better():
 
 def test_infidelity_of_a_known_change():
     """The change takes the first pixel (1): the map foretells 3, the logit loses 1."""
-    x, told = image([1, 5], [0, 0]), torch.tensor([[[3.0, 8], [0, 0]]])
+    x, attribution = image([1, 5], [0, 0]), torch.tensor([[[3.0, 8], [0, 0]]])
 
     def change(x, ids, draw):
         return torch.cat([torch.zeros_like(x[..., :1, :1]), x.flatten(2)[..., None, 1:]], 3).reshape(x.shape)
 
-    found = infidelity(summed, x, told, ZERO, change=change, draws=2)
-    assert {k: float(v) for k, v in found.items()} == pytest.approx(
+    result = infidelity(summed, x, attribution, ZERO, change=change, draws=2)
+    assert {k: float(v) for k, v in result.items()} == pytest.approx(
         {"infidelity": 4, "scaled": 0, "zero": 1, "unexplained": 0}
     )
     flat = infidelity(summed, x, torch.zeros(1, 2, 2), ZERO, change=change, draws=1)
     assert {k: float(v) for k, v in flat.items()} == {"infidelity": 1, "scaled": 1, "zero": 1, "unexplained": 1}
-    same = infidelity(summed, x, told, ZERO, change=lambda x, *_: x, draws=1)
+    same = infidelity(summed, x, attribution, ZERO, change=lambda x, *_: x, draws=1)
     assert float(same["infidelity"]) == 0
     assert same["unexplained"].isnan().all()
 
@@ -153,9 +153,9 @@ def test_the_gradient_of_a_linear_model_has_no_infidelity_and_a_random_map_expla
 
     target, score = torch.zeros(30, dtype=torch.int64), Infidelity(change=kind)
     score.update(linear, x, weight[:, 0].expand(30, 8, 8), target)
-    found = score.compute()
-    assert float(found["infidelity"]) == pytest.approx(0, abs=1e-12)
-    assert float(found["unexplained"]) == pytest.approx(0, abs=1e-12)
+    readouts = score.compute()
+    assert float(readouts["infidelity"]) == pytest.approx(0, abs=1e-12)
+    assert float(readouts["unexplained"]) == pytest.approx(0, abs=1e-12)
     worse = Infidelity(change=kind)
     worse.update(linear, x, torch.randn(30, 8, 8, generator=g), target)
     assert float(worse.compute()["unexplained"]) > 0.8
@@ -166,23 +166,23 @@ def test_the_gradient_of_a_linear_model_has_no_infidelity_and_a_random_map_expla
 
 @pytest.mark.parametrize("change", [squares(0.4, 0.7), noise(0.3)], ids=["squares", "noise"])
 def test_infidelity_agrees_with_a_loop(change):
-    rows, draws = some("random"), 5
-    x, told, target, ids = rows["x"], rows["attribution"], rows["target"], rows["ids"]
-    found = infidelity(forward, x, told, target, change=change, draws=draws, ids=ids)
-    full = infidelity(forward, x, told[:, None].expand_as(x), target, change=change, draws=draws, ids=ids)
+    rows, draws = rows_of("random"), 5
+    x, attribution, target, ids = rows["x"], rows["attribution"], rows["target"], rows["ids"]
+    result = infidelity(forward, x, attribution, target, change=change, draws=draws, ids=ids)
+    full = infidelity(forward, x, attribution[:, None].expand_as(x), target, change=change, draws=draws, ids=ids)
     for i in range(len(x)):
         pairs = []
         for draw in range(draws):
             other = change(x[i : i + 1], ids[i : i + 1], draw)
             lost = forward(x[i : i + 1])[0, target[i]] - forward(other)[0, target[i]]
-            foretold = sum(float(((x[i, c] - other[0, c]) * told[i]).sum()) for c in range(2))
+            foretold = sum(float(((x[i, c] - other[0, c]) * attribution[i]).sum()) for c in range(2))
             pairs.append((foretold, float(lost)))
         known = {"infidelity": np.mean([(a - d) ** 2 for a, d in pairs]), "zero": np.mean([d * d for _, d in pairs])}
         best = sum(a * d for a, d in pairs) / (sum(a * a for a, _ in pairs) or 1)  # 0 for an empty map
         known["scaled"] = np.mean([(best * a - d) ** 2 for a, d in pairs])
         known["unexplained"] = known["scaled"] / known["zero"]
-        assert {k: float(v[i]) for k, v in found.items()} == pytest.approx(known)
-    for name, value in found.items():
+        assert {k: float(v[i]) for k, v in result.items()} == pytest.approx(known)
+    for name, value in result.items():
         torch.testing.assert_close(full[name], value)
 
 
@@ -201,19 +201,19 @@ def test_sensitivity_n_of_a_linear_model_is_that_of_its_map(sign):
     x = torch.randn(5, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     score = SensitivityN(subsets=20, shares=(0.1, 0.5, 1.0))
     score.update(summed, x, sign * x[:, 0], torch.zeros(5, dtype=torch.int64))
-    found = score.compute()
-    assert float(found["sensitivity_n"]) == pytest.approx(sign)
-    assert found["curve/correlation_curve"][:2].tolist() == pytest.approx([sign] * 2)
-    assert found["curve/correlation_curve"][2].isnan()  # all pixels: one set alone
+    readouts = score.compute()
+    assert float(readouts["sensitivity_n"]) == pytest.approx(sign)
+    assert readouts["curve/correlation_curve"][:2].tolist() == pytest.approx([sign] * 2)
+    assert readouts["curve/correlation_curve"][2].isnan()  # all pixels: one set alone
     other = torch.randn(5, 6, 6, generator=torch.Generator().manual_seed(1))
     chance = sensitivity_n(summed, x, other, torch.zeros(5, dtype=torch.int64))
     assert float(chance.mean()) == pytest.approx(0, abs=0.2)
 
 
 def test_sensitivity_n_agrees_with_a_loop():
-    rows, subsets = some("random", 3), 7
-    x, told, target, ids = rows["x"], rows["attribution"], rows["target"], rows["ids"]
-    found = sensitivity_n(forward, x, told, target, shares=(0.1, 0.5), subsets=subsets, baseline=0.3, ids=ids)
+    rows, subsets = rows_of("random", 3), 7
+    x, attribution, target, ids = rows["x"], rows["attribution"], rows["target"], rows["ids"]
+    result = sensitivity_n(forward, x, attribution, target, shares=(0.1, 0.5), subsets=subsets, baseline=0.3, ids=ids)
     for i in range(3):
         for column, n in enumerate((4, 18)):
             sums, drops = [], []
@@ -222,9 +222,9 @@ def test_sensitivity_n_agrees_with_a_loop():
                 gone = sorted(range(36), key=bits.__getitem__)[:n]
                 other = x[i].clone().flatten(1)
                 other[:, gone] = 0.3
-                sums.append(float(told[i].flatten()[gone].sum()))
+                sums.append(float(attribution[i].flatten()[gone].sum()))
                 drops.append(float((forward(x[i : i + 1]) - forward(other.reshape(1, 2, 6, 6)))[0, target[i]]))
-            assert float(found[i, column]) == pytest.approx(stats.pearsonr(sums, drops)[0])
+            assert float(result[i, column]) == pytest.approx(stats.pearsonr(sums, drops)[0])
 
 
 # All of them.
@@ -239,7 +239,7 @@ def test_a_module_is_asked_in_eval_mode_and_left_as_it_was(name):
     )
     net[1].eval()
     kept = {k: v.clone() for k, v in net.state_dict().items()}
-    rows = some("random")
+    rows = rows_of("random")
     how = {"x": rows["x"].float(), "attribution": rows["attribution"], "target": rows["target"]}
     one, two = ASK[name](net, **how), ASK[name](net, **how)
     for key, value in one.items() if isinstance(one, dict) else [(name, one)]:
@@ -252,12 +252,12 @@ def test_a_module_is_asked_in_eval_mode_and_left_as_it_was(name):
 
 @pytest.mark.parametrize("name", ASK)
 def test_half_precision_and_frozen_arguments(name):
-    rows = some("random")
+    rows = rows_of("random")
     rows = rows | {"x": rows["x"].bfloat16(), "attribution": rows["attribution"].bfloat16()}
     kept = {k: v.clone() for k, v in rows.items()}
-    found = ASK[name](forward, **rows)
+    result = ASK[name](forward, **rows)
     same = ASK[name](forward, **rows | {"x": rows["x"].double()})
-    for key, value in found.items() if isinstance(found, dict) else [(name, found)]:
+    for key, value in result.items() if isinstance(result, dict) else [(name, result)]:
         other = same[key] if isinstance(same, dict) else same
         torch.testing.assert_close(value, other, rtol=0.1, atol=0.4 if "curve" in key else 0.05, equal_nan=True)
     assert all(torch.equal(v, kept[k]) for k, v in rows.items())
@@ -265,7 +265,7 @@ def test_half_precision_and_frozen_arguments(name):
 
 @pytest.mark.parametrize("name", ASK)
 def test_what_is_wrong_is_named(name):
-    rows, ask = some("random"), ASK[name]
+    rows, ask = rows_of("random"), ASK[name]
     with pytest.raises(ValueError, match=r"target is \(2,\); expected \(6\)"):
         ask(forward, **rows | {"target": rows["target"][:2]})
     with pytest.raises(ValueError, match=r"target holds 3 to 3; forward\(x\) has classes 0 to 2"):

@@ -67,14 +67,14 @@ def test_imputation_agrees_with_a_dense_solution(share):
         missing[:] = False
         missing[:, 1:9, 2:] = True
     missing[:, 4, 0] = False
-    kept, found = x.clone(), fill(x, missing)
+    kept, result = x.clone(), fill(x, missing)
     for i in range(3):
         for c in range(2):
             expected = solved(x[i, c].double().numpy(), missing[i].numpy())
-            np.testing.assert_allclose(found[i, c], expected, atol=2e-5)
-    assert torch.equal(found[~missing[:, None].expand_as(x)], x[~missing[:, None].expand_as(x)])
+            np.testing.assert_allclose(result[i, c], expected, atol=2e-5)
+    assert torch.equal(result[~missing[:, None].expand_as(x)], x[~missing[:, None].expand_as(x)])
     assert torch.equal(x, kept)
-    torch.testing.assert_close(fill(x[:1], missing[:1]), found[:1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(fill(x[:1], missing[:1]), result[:1], rtol=0, atol=1e-6)
 
 
 def test_imputation_of_one_image_does_not_feel_another_and_knows_no_scale():
@@ -82,9 +82,9 @@ def test_imputation_of_one_image_does_not_feel_another_and_knows_no_scale():
     x, missing = torch.randn(4, 1, 9, 9, generator=g), torch.rand(4, 9, 9, generator=g) < 0.7
     quiet = fill(x, missing)
     for scale in (1e-6, 1e6):
-        loud = fill(torch.cat([x[:1], x[1:] * scale]), missing)
-        assert torch.equal(loud[:1], quiet[:1])
-        torch.testing.assert_close(loud[1:] / scale, quiet[1:], rtol=0, atol=1e-5)
+        enlarged = fill(torch.cat([x[:1], x[1:] * scale]), missing)
+        assert torch.equal(enlarged[:1], quiet[:1])
+        torch.testing.assert_close(enlarged[1:] / scale, quiet[1:], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("mean", [1000.0, -1e5])
@@ -93,36 +93,36 @@ def test_a_large_mean_costs_no_accuracy(mean):
     g = torch.Generator().manual_seed(3)
     x = torch.randn(2, 1, 16, 16, generator=g) + mean
     missing = torch.rand(2, 16, 16, generator=g) < 0.8
-    found = fill(x, missing)
+    result = fill(x, missing)
     for i in range(2):
         expected = solved(x[i, 0].double().numpy(), missing[i].numpy())
-        np.testing.assert_allclose(found[i, 0], expected, atol=1.01 * float(np.spacing(np.float32(abs(mean)))))
-    assert torch.equal(found[~missing[:, None]], x[~missing[:, None]])
+        np.testing.assert_allclose(result[i, 0], expected, atol=1.01 * float(np.spacing(np.float32(abs(mean)))))
+    assert torch.equal(result[~missing[:, None]], x[~missing[:, None]])
 
 
 def test_the_noise_of_imputation_is_on_what_was_filled():
     x, missing = torch.zeros(2, 3, 40, 40), torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.5
     missing[:, 0, 0] = False
-    found = _impute.impute(x, missing, noise=0.3, ids=torch.tensor([1, 2]))
+    result = _impute.impute(x, missing, noise=0.3, ids=torch.tensor([1, 2]))
     holes = missing[:, None].expand_as(x)
-    assert found[~holes].eq(0).all()
-    assert float(found[holes].std()) == pytest.approx(0.3, abs=0.01)
-    assert not torch.equal(found[0, 0], found[0, 1])
+    assert result[~holes].eq(0).all()
+    assert float(result[holes].std()) == pytest.approx(0.3, abs=0.01)
+    assert not torch.equal(result[0, 0], result[0, 1])
     assert _impute.impute(x.bfloat16(), missing).dtype == torch.bfloat16
     assert _impute.impute(x, missing, noise=0).eq(0).all()
 
 
 def test_road_of_a_known_image():
-    x, told = image([1, 0], [0, 0]), torch.tensor([[[4.0, 3], [2, 1]]])
+    x, attribution = image([1, 0], [0, 0]), torch.tensor([[[4.0, 3], [2, 1]]])
     score = Road(percentages=(25, 50), noise=0)
-    score.update(first, x, told, ZERO)
-    found = score.compute()
+    score.update(first, x, attribution, ZERO)
+    readouts = score.compute()
     # Most relevant first: the pixel that decides is imputed from zeros at once. Least relevant first: never.
-    assert {k: float(found[k]) for k in ("road", "morf", "lerf")} == {"road": 1, "morf": 0, "lerf": 1}
-    assert found["curve/morf_curve"].tolist() == [0, 0]
-    assert found["curve/lerf_curve"].tolist() == [1, 1]
+    assert {k: float(readouts[k]) for k in ("road", "morf", "lerf")} == {"road": 1, "morf": 0, "lerf": 1}
+    assert readouts["curve/morf_curve"].tolist() == [0, 0]
+    assert readouts["curve/lerf_curve"].tolist() == [1, 1]
     against = Road(percentages=(25, 50), noise=0)
-    against.update(first, x, -told, ZERO)
+    against.update(first, x, -attribution, ZERO)
     assert float(against.compute()["road"]) == -1
 
 
@@ -132,11 +132,11 @@ def test_road_of_a_constant_map_is_undefined():
     maps = torch.tensor([[[4.0, 3], [2, 1]], [[0.0, 0], [0, 0]]])
     score, alone = Road(percentages=(25, 50), noise=0), Road(percentages=(25, 50), noise=0)
     score.update(first, x, maps, torch.tensor([0, 0]))
-    found = score.compute()
-    assert {k: float(found[k]) for k in ("road", "morf", "lerf")} == {"road": 1, "morf": 0, "lerf": 1}
-    assert float(found["undefined"]) == 0.5
-    assert int(found["support"]) == 2
-    assert not found["curve/random_curve"].isnan().any()  # random pixels need no map
+    readouts = score.compute()
+    assert {k: float(readouts[k]) for k in ("road", "morf", "lerf")} == {"road": 1, "morf": 0, "lerf": 1}
+    assert float(readouts["undefined"]) == 0.5
+    assert int(readouts["support"]) == 2
+    assert not readouts["curve/random_curve"].isnan().any()  # random pixels need no map
     alone.update(first, x[1:], maps[1:], ZERO)
     assert torch.isnan(alone.compute()["road"])
     assert float(alone.compute()["undefined"]) == 1
@@ -144,18 +144,18 @@ def test_road_of_a_constant_map_is_undefined():
 
 def test_road_agrees_with_a_loop():
     rows = {k: v[:6] for k, v in _maps().items()}
-    x, told, target = rows["x"], rows["attribution"].round(), rows["target"]
-    found = road(forward, x, told, target, percentages=(10, 50, 90), noise=0)
+    x, attribution, target = rows["x"], rows["attribution"].round(), rows["target"]
+    result = road(forward, x, attribution, target, percentages=(10, 50, 90), noise=0)
     for i in range(len(x)):
-        order = sorted(range(36), key=lambda p, i=i: (-float(told[i].flatten()[p]), p))
+        order = sorted(range(36), key=lambda p, i=i: (-float(attribution[i].flatten()[p]), p))
         for column, n in enumerate((3, 18, 32)):
             for name, gone in (("morf", order[:n]), ("lerf", order[36 - n :])):
                 missing = np.zeros(36, dtype=bool)
                 missing[gone] = True
                 full = np.stack([solved(plane.numpy(), missing.reshape(6, 6)) for plane in x[i]])
                 right = float(forward(torch.from_numpy(full)[None]).argmax() == target[i])
-                value = float(found[f"{name}_curve"][i, column])
-                assert np.isnan(value) if len(told[i].unique()) == 1 else value == right
+                value = float(result[f"{name}_curve"][i, column])
+                assert np.isnan(value) if len(attribution[i].unique()) == 1 else value == right
 
 
 def test_road_is_zero_by_chance():
@@ -167,7 +167,7 @@ def test_road_is_zero_by_chance():
     corner = torch.zeros(400, 6, 6)
     corner[:, 0, 0] = 1
     good.update(first, x, corner, target)
-    told = score.compute()
-    assert float(told["road"]) == pytest.approx(0, abs=0.06)
-    assert float(told["random"]) == pytest.approx(float(told["morf"]), abs=0.06)
+    readouts = score.compute()
+    assert float(readouts["road"]) == pytest.approx(0, abs=0.06)
+    assert float(readouts["random"]) == pytest.approx(float(readouts["morf"]), abs=0.06)
     assert float(good.compute()["road"]) > 0.2

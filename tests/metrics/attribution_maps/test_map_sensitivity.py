@@ -27,8 +27,8 @@ def test_known_changes():
     def move(x, ids, *, draw, radius):
         return x + (draw + 1) * step
 
-    found = robustness(weighted, x, torch.tensor([0]), forward=logits, draws=2, move=move)
-    assert {k: float(v) for k, v in found.items()} == pytest.approx(
+    result = robustness(weighted, x, torch.tensor([0]), forward=logits, draws=2, move=move)
+    assert {k: float(v) for k, v in result.items()} == pytest.approx(
         {
             "max_sensitivity": 0.6,
             "avg_sensitivity": 0.45,
@@ -54,11 +54,11 @@ def test_neighbours_of_another_class_count_for_the_relative_stabilities_alone():
     def move(x, ids, *, draw, radius):
         return x + torch.tensor([0.01, 0.2])[draw]
 
-    found = robustness(weighted, x, torch.tensor([0]), forward=flips, draws=2, move=move)
+    result = robustness(weighted, x, torch.tensor([0]), forward=flips, draws=2, move=move)
     near = robustness(weighted, x, torch.tensor([0]), forward=flips, draws=1, move=move)
     for name in ("input_stability", "output_stability"):
-        assert torch.equal(found[name], near[name])
-    assert float(found["max_sensitivity"]) == pytest.approx(0.2 * 10**0.5)
+        assert torch.equal(result[name], near[name])
+    assert float(result["max_sensitivity"]) == pytest.approx(0.2 * 10**0.5)
     gone = robustness(weighted, x, torch.tensor([0]), forward=flips, draws=1, move=lambda x, *_, **__: x + 1)
     assert gone["input_stability"].isnan().all()
 
@@ -66,7 +66,7 @@ def test_neighbours_of_another_class_count_for_the_relative_stabilities_alone():
 def test_agrees_with_a_loop():
     rows, draws, radius = _maps(), 4, 0.2
     x, target, ids = rows["x"], rows["target"], rows["ids"]
-    found = robustness(attribute, x, target, forward=forward, draws=draws, radius=radius, ids=ids)
+    result = robustness(attribute, x, target, forward=forward, draws=draws, radius=radius, ids=ids)
     for i in range(len(x)):
         one, cls = x[i : i + 1], target[i : i + 1]
         e, h = attribute(one, cls).flatten(), forward(one)[0]
@@ -89,7 +89,7 @@ def test_agrees_with_a_loop():
             "input_stability": max(inward[1:], default=math.nan),
             "output_stability": max(outward[1:], default=math.nan),
         }
-        assert {k: float(v[i]) for k, v in found.items()} == pytest.approx(known, rel=1e-9, nan_ok=True)
+        assert {k: float(v[i]) for k, v in result.items()} == pytest.approx(known, rel=1e-9, nan_ok=True)
 
 
 def test_neighbours_fill_the_box_and_depend_on_id_and_draw_alone():
@@ -113,11 +113,11 @@ def test_many_neighbours_go_in_one_call_and_gradients_are_allowed():
         return torch.autograd.grad(forward(x).gather(1, target[:, None]).sum(), x)[0].sum(1)
 
     with torch.no_grad():
-        found = robustness(gradient, rows["x"], rows["target"], draws=6)
+        result = robustness(gradient, rows["x"], rows["target"], draws=6)
     assert max(sizes) <= ROWS
     assert sum(sizes) == 7 * len(rows["x"])
     assert len(sizes) == 4
-    assert not any(v.requires_grad for v in found.values())
+    assert not any(v.requires_grad for v in result.values())
 
 
 def test_a_map_that_does_not_move_and_one_that_is_empty():
@@ -150,9 +150,9 @@ def test_arguments_count():
 def test_half_precision_inputs():
     rows = _maps()
     x = rows["x"].bfloat16()
-    found = robustness(attribute, x, rows["target"], forward=forward, ids=rows["ids"])
+    result = robustness(attribute, x, rows["target"], forward=forward, ids=rows["ids"])
     same = robustness(attribute, x.double(), rows["target"], forward=forward, ids=rows["ids"])
-    torch.testing.assert_close(found["avg_sensitivity"], same["avg_sensitivity"], rtol=0.05, atol=0)
+    torch.testing.assert_close(result["avg_sensitivity"], same["avg_sensitivity"], rtol=0.05, atol=0)
     assert x.equal(rows["x"].bfloat16())
 
 

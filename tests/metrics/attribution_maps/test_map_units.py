@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from worlds import Toy, batch
 
+import zoo
 from zoo.explanation import Explanation, Units
 from zoo.metrics._shared_pass import SharedPass
 from zoo.metrics.attribution_maps import (
@@ -28,7 +29,7 @@ from zoo.metrics.attribution_maps._overlap import pack, unpack
 from zoo.metrics.record import record_batch
 
 
-def told(where, contribution, shown):
+def values(where, contribution, shown):
     b, u = contribution.shape
     zero = torch.zeros(b)
     units = Units("prototype", [str(i) for i in range(u)])
@@ -41,36 +42,36 @@ def told(where, contribution, shown):
 def test_evidence_of_known_units():
     """Unit 2 adds 3, three quarters of it above; unit 0 takes 2, all below; the last is padding."""
     where = torch.tensor([[[[3.0], [1.0]], [[0.0], [5.0]], [[0.0], [0.0]]]])
-    one = told(where, torch.tensor([[-2.0, 9.0, 3.0]]), torch.tensor([[2, 0, -1]]))
-    found = evidence(one, (2, 1))
-    assert found.shape == (1, 2, 1)
-    assert found.flatten().tolist() == pytest.approx([2.25, 0.75 - 2])
+    one = values(where, torch.tensor([[-2.0, 9.0, 3.0]]), torch.tensor([[2, 0, -1]]))
+    result = evidence(one, (2, 1))
+    assert result.shape == (1, 2, 1)
+    assert result.flatten().tolist() == pytest.approx([2.25, 0.75 - 2])
     assert evidence(one, 8).shape == (1, 8, 8)
 
 
 def test_evidence_sums_to_what_the_units_shown_add_and_is_stretched_as_pictures_are():
     g = torch.Generator().manual_seed(0)
     where, contribution = torch.rand(4, 2, 5, 5, generator=g), torch.randn(4, 3, generator=g)
-    one = told(where, contribution, torch.tensor([[0, 2]] * 4))
+    one = values(where, contribution, torch.tensor([[0, 2]] * 4))
     torch.testing.assert_close(evidence(one, 5).sum((1, 2)), contribution[:, 0] + contribution[:, 2])
     flat = contribution[:, [0, 2], None, None] * where / where.sum((2, 3), keepdim=True)
     wide = F.interpolate(flat, (10, 15), mode="bicubic", align_corners=False).sum(1)
     torch.testing.assert_close(evidence(one, (10, 15)), wide)
-    half = told(where.bfloat16(), contribution.bfloat16(), one.shown)
+    half = values(where.bfloat16(), contribution.bfloat16(), one.shown)
     assert evidence(half, 5).dtype == torch.float32
 
 
 def test_units_without_a_place_have_no_map():
     with pytest.raises(ValueError, match="a map over the input needs units with a place"):
-        evidence(told(None, torch.zeros(1, 3), torch.tensor([[0]])), 4)
+        evidence(values(None, torch.zeros(1, 3), torch.tensor([[0]])), 4)
 
 
 @pytest.mark.parametrize("owned", [True, False])
 def test_an_attributor_asks_as_the_suite_does(owned):
     model, samples = Toy(owned=owned).eval(), batch()
-    seen = record_batch(model, samples, model.units.of_class(samples.y) if owned else 2, owned=owned)
-    again = attributor(seen)(model, samples.x, samples.y)
-    torch.testing.assert_close(again, evidence(seen.explanation, (32, 32)).detach(), rtol=0, atol=0)
+    record = record_batch(model, samples, model.units.of_class(samples.y) if owned else 2, owned=owned)
+    again = attributor(record)(model, samples.x, samples.y)
+    torch.testing.assert_close(again, evidence(record.explanation, (32, 32)).detach(), rtol=0, atol=0)
 
 
 # Mprt.
@@ -98,10 +99,10 @@ X, Y = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1)), torc
 def test_layers_forget_from_the_last_to_the_first_and_the_model_does_not():
     model = Two()
     kept = {k: v.clone() for k, v in model.state_dict().items()}
-    found = mprt(of("first"), model, X, Y, stages=3)
-    assert found[:, 0].tolist() == [1] * 4  # the norm has nothing to forget, second goes first and is not asked
-    assert found[:, 1].abs().max() < 0.6
-    assert found[:, 2].isnan().all()
+    result = mprt(of("first"), model, X, Y, stages=3)
+    assert result[:, 0].tolist() == [1] * 4  # the norm has nothing to forget, second goes first and is not asked
+    assert result[:, 1].abs().max() < 0.6
+    assert result[:, 2].isnan().all()
     late = mprt(of("second"), model, X, Y, stages=3)
     assert torch.equal(late[:, 0], late[:, 1])
     assert late[:, 1].abs().max() < 0.6
@@ -114,13 +115,13 @@ def test_the_model_as_it_is_takes_no_part_in_the_mean():
     model = nn.Sequential(nn.Linear(36, 4, bias=False))
     score = Mprt(stages=5)
     score.update(lambda m, x, y: m[0].weight[y].unflatten(1, (6, 6)), model, X, Y)
-    found = score.compute()
+    readouts = score.compute()
     (twin,) = randomized(model, stages=5)
     old, new = model[0].weight.detach(), twin[0].weight.detach()
     known = np.mean([stats.spearmanr(a, b)[0] for a, b in zip(old, new, strict=True)])
-    assert float(found["mprt"]) == pytest.approx(float(known))
-    assert float(found["last"]) == pytest.approx(float(known))
-    assert found["curve/likeness_curve"][1:].isnan().all()  # one layer, one step
+    assert float(readouts["mprt"]) == pytest.approx(float(known))
+    assert float(readouts["last"]) == pytest.approx(float(known))
+    assert readouts["curve/likeness_curve"][1:].isnan().all()  # one layer, one step
     edges = Mprt()
     edges.update(lambda m, x, y: x[:, 0], model, X, Y)
     assert float(edges.compute()["mprt"]) == 1
@@ -151,22 +152,19 @@ def test_gradients_of_the_copies_do_not_reach_the_model():
         net(x).gather(1, target[:, None]).sum().backward()
         return x.grad[:, 0]
 
-    found = mprt(gradient, model, X, Y)
-    assert found.shape == (4, 5)
-    assert found[:, :2].isfinite().all()
+    result = mprt(gradient, model, X, Y)
+    assert result.shape == (4, 5)
+    assert result[:, :2].isfinite().all()
     assert all(p.grad is None for p in model.parameters())
 
 
 def test_a_copy_of_a_shared_pass_is_a_copy_of_the_model():
-    class Encoding(Toy):
-        def encode(self, x):
-            return self.weight.sum() * x
-
-    model, x = Encoding().eval(), batch().x
+    model = zoo.create_model("bilinear_mlp", num_classes=4, input_shape=list(X.shape[1:]), width=8).eval()
+    x = X.clone()
     shared = SharedPass.of(model)
     assert shared.encode(x) is shared.encode(x)
     (twin,) = randomized(shared, stages=1)
-    assert type(twin) is Encoding
+    assert type(twin) is type(model)
     assert twin.encode(x) is not twin.encode(x)
     assert not torch.equal(twin.encode(x), model.encode(x))
 
@@ -202,10 +200,10 @@ def test_dissection_of_known_maps():
     masks = torch.tensor([[[[1, 0], [1, 0]], [[1, 1], [0, 0]], [[0, 0], [0, 0]]]]).bool()
     score = Dissection(2, 3, quantile=0.5)
     score.update(maps, masks)
-    found = score.compute()
-    assert found["unit/iou"].tolist() == [1, 0]
-    assert found["unit/thing"].tolist() == [0, -1]
-    assert {k: float(found[k]) for k in ("detectors", "iou", "things", "support")} == pytest.approx(
+    readouts = score.compute()
+    assert readouts["unit/iou"].tolist() == [1, 0]
+    assert readouts["unit/thing"].tolist() == [0, -1]
+    assert {k: float(readouts[k]) for k in ("detectors", "iou", "things", "support")} == pytest.approx(
         {"detectors": 0.5, "iou": 0.5, "things": 1 / 3, "support": 1}
     )
     assert iou(*overlap(maps, masks, torch.tensor([1.0, 1])))[0].tolist() == pytest.approx([1, 1 / 3, 0])
@@ -215,9 +213,9 @@ def test_dissection_agrees_with_a_loop():
     rows = _dissection()
     maps, masks = rows["maps"], rows["masks"]
     score = Dissection(UNITS, 4, quantile=0.02)
-    for some in torch.arange(24).split(7):
-        score.update(maps[some], masks[some])
-    found = score.compute()
+    for chunk in torch.arange(24).split(7):
+        score.update(maps[chunk], masks[chunk])
+    readouts = score.compute()
     for k in range(UNITS):
         ranked = sorted(maps[:, k].flatten().tolist(), reverse=True)
         level = ranked[math.floor(0.02 * len(ranked))]
@@ -229,8 +227,8 @@ def test_dissection_agrees_with_a_loop():
                 both += int((wide & masks[i, p]).sum())
                 either += int((wide | masks[i, p]).sum())
             best.append(both / either)
-        assert float(found["unit/iou"][k]) == pytest.approx(max(best))
-        assert int(found["unit/thing"][k]) == (best.index(max(best)) if max(best) > 0.04 else -1)
+        assert float(readouts["unit/iou"][k]) == pytest.approx(max(best))
+        assert int(readouts["unit/thing"][k]) == (best.index(max(best)) if max(best) > 0.04 else -1)
 
 
 @pytest.mark.parametrize("p", [1, 7, 8, 9, 16])

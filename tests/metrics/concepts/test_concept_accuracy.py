@@ -37,8 +37,8 @@ def by_hand(strength, truth, low, high):
         good = []
         for name, column in (("a", 0), ("b", 2)):
             if not math.isnan(t[column]):
-                said = abs(s[column] - high) <= abs(s[column] - low)
-                good.append((name, said == (t[column] == 1)))
+                predicted = abs(s[column] - high) <= abs(s[column] - low)
+                good.append((name, predicted == (t[column] == 1)))
         if not math.isnan(t[1]):
             best = max(GROUP, key=lambda c: s[c])
             good.append(("w", t[best] == 1))
@@ -57,11 +57,11 @@ def test_equals_the_loop(low, high, size):
     for s, t in zip(strength.split(size), truth.split(size), strict=True):
         score.update(((s - low) / (high - low)).clamp(0, 1), t)
     accuracy, exact = by_hand(strength.clamp(low, high), truth, low, high)
-    found = score.compute()
-    assert float(found["concept_accuracy"]) == pytest.approx(accuracy)
-    assert float(found["exact_match"]) == pytest.approx(exact)
-    assert math.isnan(found["unit/accuracy"][5])
-    assert len({float(found["unit/accuracy"][c]) for c in GROUP}) == 1
+    readouts = score.compute()
+    assert float(readouts["concept_accuracy"]) == pytest.approx(accuracy)
+    assert float(readouts["exact_match"]) == pytest.approx(exact)
+    assert math.isnan(readouts["unit/accuracy"][5])
+    assert len({float(readouts["unit/accuracy"][c]) for c in GROUP}) == 1
 
 
 def test_majority_by_hand():
@@ -83,28 +83,28 @@ def test_quality_equals_scikit_learn_and_formulas():
     score = ConceptAccuracy(SCHEMA)
     for s, t in zip(strength.split(7), truth.split(7), strict=True):
         score.update(s, t)
-    found = score.compute()
-    said = SCHEMA.decided(strength)
+    readouts = score.compute()
+    decided = SCHEMA.decided(strength)
     columns = [c for c in (0, 1, 3, 4)]
     known = [~truth[:, c].isnan() for c in columns]
     area = [roc_auc_score(truth[k, c], strength[k, c]) for c, k in zip(columns, known, strict=True)]
-    f1 = [f1_score(truth[k, c], said[k, c]) for c, k in zip(columns, known, strict=True)]
-    assert float(found["one-sided"]) == 1
-    assert float(found["auroc"]) == pytest.approx(sum(area) / 4)
-    assert float(found["f1"]) == pytest.approx(sum(f1) / 4)
+    f1 = [f1_score(truth[k, c], decided[k, c]) for c, k in zip(columns, known, strict=True)]
+    assert float(readouts["one-sided"]) == 1
+    assert float(readouts["auroc"]) == pytest.approx(sum(area) / 4)
+    assert float(readouts["f1"]) == pytest.approx(sum(f1) / 4)
     pairs = [
         (p, t)
         for c, k in zip(columns, known, strict=True)
         for p, t in zip(strength[k, c].tolist(), truth[k, c].tolist(), strict=True)
     ]
-    assert float(found["brier"]) == pytest.approx(sum((p - t) ** 2 for p, t in pairs) / len(pairs))
+    assert float(readouts["brier"]) == pytest.approx(sum((p - t) ** 2 for p, t in pairs) / len(pairs))
     gap = 0.0
     for b in range(15):
         inside = [(p, t) for p, t in pairs if b / 15 < p <= (b + 1) / 15]
         if inside:
             mean = [sum(x) / len(inside) for x in zip(*inside, strict=True)]
             gap += len(inside) / len(pairs) * abs(mean[0] - mean[1])
-    assert float(found["ece"]) == pytest.approx(gap, abs=1e-6)
+    assert float(readouts["ece"]) == pytest.approx(gap, abs=1e-6)
 
 
 def test_auroc_is_of_strengths_and_not_of_decisions():

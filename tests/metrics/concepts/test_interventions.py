@@ -35,18 +35,20 @@ def world(n=40, *, low=0.0, high=1.0):
     return truth, low + share * (high - low), y
 
 
-def seen(truth, strength, y, ids, low=0.0, high=1.0):
+def record_of(truth, strength, y, ids, low=0.0, high=1.0):
     def decide(mask, value):
         return torch.where(mask, value, strength) @ WEIGHT.T
 
     b, none = len(ids), torch.zeros(len(ids), 5, dtype=torch.float64)
     units = Units("concept", SCHEMA.names, group=SCHEMA.groups)
-    told = Explanation(units, strength @ WEIGHT.T, y, strength, none, none[:, 0], torch.zeros(b, 0, dtype=torch.int64))
+    explanation = Explanation(
+        units, strength @ WEIGHT.T, y, strength, none, none[:, 0], torch.zeros(b, 0, dtype=torch.int64)
+    )
     batch = Batch(none, y, ids, concepts=truth)
     return Record(
         batch,
-        told,
-        told.shown >= 0,
+        explanation,
+        explanation.shown >= 0,
         ends=(none + low, none + high),
         predicted=(strength - low) / (high - low),
         decide=decide,
@@ -61,7 +63,7 @@ def feed(score, n=40, size=40, order=None, **ends):
     truth, strength, y = world(n, **ends)
     order = torch.arange(n) if order is None else order
     for ids in order.split(size):
-        score.update_from(seen(truth[ids], strength[ids], y[ids], ids, **ends))
+        score.update_from(record_of(truth[ids], strength[ids], y[ids], ids, **ends))
     return score
 
 
@@ -121,12 +123,12 @@ def test_greedy_equals_the_loop():
 
 def test_all_groups_set_is_the_truth_and_none_is_the_model():
     truth, strength, y = world()
-    told = feed(Interventions(SCHEMA, seeds=3)).compute()
+    readouts = feed(Interventions(SCHEMA, seeds=3)).compute()
     known = torch.where(truth.isnan(), strength, truth)
-    assert float(told["all"]) == pytest.approx(float(((known @ WEIGHT.T).argmax(1) == y).float().mean()))
-    assert float(told["none"]) == pytest.approx(float(((strength @ WEIGHT.T).argmax(1) == y).float().mean()))
-    assert float(told["random spread"]) > 0
-    assert float(told["random"]) == pytest.approx(float(torch.trapezoid(told["curve/random"]) / 4), abs=1e-6)
+    assert float(readouts["all"]) == pytest.approx(float(((known @ WEIGHT.T).argmax(1) == y).float().mean()))
+    assert float(readouts["none"]) == pytest.approx(float(((strength @ WEIGHT.T).argmax(1) == y).float().mean()))
+    assert float(readouts["random spread"]) > 0
+    assert float(readouts["random"]) == pytest.approx(float(torch.trapezoid(readouts["curve/random"]) / 4), abs=1e-6)
 
 
 @pytest.mark.parametrize("policies", [["random"], ["uncertainty", "greedy"]])
@@ -195,14 +197,14 @@ def adaptive(policy):
         return out if policy != "coop" else surprise + abs(moved)
 
     def order(i):
-        now, left, found = strength[i].clone(), {0, 1, 2, 3}, []
+        now, left, results = strength[i].clone(), {0, 1, 2, 3}, []
         while left:
             best = max(left, key=lambda g: rate(now, g, strength[i]))
             for j in GROUPS[best]:
                 now[j] = truth[i, j] if not truth[i, j].isnan() else now[j]
             left.remove(best)
-            found.append(best)
-        return found
+            results.append(best)
+        return results
 
     return by_hand(truth, strength, y, order)
 
@@ -219,7 +221,7 @@ def test_global_policies_learn_one_order_from_validation(policy):
     seen_once = (strength + torch.randn(40, 5, generator=torch.Generator().manual_seed(3)) * 0.4).clamp(0, 1)
     score = Interventions(SCHEMA, policies=[policy], seeds=1)
     for ids in rows.split(6):
-        score.fit(seen(truth[ids], seen_once[ids], y[ids], ids), "val")
+        score.fit(record_of(truth[ids], seen_once[ids], y[ids], ids), "val")
     assert score.fit_splits == ("val",)
 
     def worth(g):
@@ -244,9 +246,9 @@ def test_global_policies_learn_one_order_from_validation(policy):
 
 
 def test_gain_and_groups_by_hand():
-    told = feed(Interventions(SCHEMA, policies=["error"], seeds=2)).compute()
-    line = told["curve/error"].tolist()
+    readouts = feed(Interventions(SCHEMA, policies=["error"], seeds=2)).compute()
+    line = readouts["curve/error"].tolist()
     area = sum((a + b) / 2 for a, b in zip(line, line[1:], strict=False)) / 4
-    assert float(told["error gain"]) == pytest.approx((area - line[0]) / (line[-1] - line[0]))
+    assert float(readouts["error gain"]) == pytest.approx((area - line[0]) / (line[-1] - line[0]))
     enough = next(i for i, a in enumerate(line) if a >= line[0] + 0.95 * (line[-1] - line[0]))
-    assert float(told["error groups"]) == enough
+    assert float(readouts["error groups"]) == enough

@@ -79,14 +79,14 @@ def test_a_model_that_reads_amounts_is_marked_and_one_that_does_not_is_not():
     assert float(sound["oracle gap"]) < 0.03
     assert float(leaks["soft-hard gap"]) > 0.15
     assert abs(float(sound["soft-hard gap"])) < 0.05
-    for told, marked in ((leaks, True), (sound, False)):
-        more = {k: float(v) for k, v in told.items() if not k.startswith("unit/")}
+    for readouts, marked in ((leaks, True), (sound, False)):
+        more = {k: float(v) for k, v in readouts.items() if not k.startswith("unit/")}
         remark = Leakage(SCHEMA).remark(more.pop("oracle gap"), more)
         assert remark.startswith("LEAKING") == marked
 
 
 def test_ceiling_and_heads_equal_scikit_learn_by_hand():
-    found = fed(secret=False).compute()
+    readouts = fed(secret=False).compute()
     (truth, soft, y), (truth2, soft2, y2) = world(400, secret=False, seed=1), world(300, secret=False, seed=2)
 
     def refit(a, b):
@@ -95,21 +95,21 @@ def test_ceiling_and_heads_equal_scikit_learn_by_hand():
         return head.score((b.numpy() - mean) / std, y2)
 
     own = float((((truth2[:, :2].sum(1) > 0.5).long()) == y2).double().mean())
-    assert float(found["ceiling"]) == pytest.approx(max(own, refit(truth, truth2)))
-    assert float(found["soft"]) == pytest.approx(refit(soft, soft2))
-    assert float(found["hard"]) == pytest.approx(refit((soft > 0.5).double(), (soft2 > 0.5).double()))
-    assert float(found["majority class"]) == pytest.approx(float((y2 == 1).double().mean()))
-    assert float(found["non-zeros per class"]) == 4
-    assert float(found["linear head"]) == 1
-    assert "shuffled concepts" not in found
+    assert float(readouts["ceiling"]) == pytest.approx(max(own, refit(truth, truth2)))
+    assert float(readouts["soft"]) == pytest.approx(refit(soft, soft2))
+    assert float(readouts["hard"]) == pytest.approx(refit((soft > 0.5).double(), (soft2 > 0.5).double()))
+    assert float(readouts["majority class"]) == pytest.approx(float((y2 == 1).double().mean()))
+    assert float(readouts["non-zeros per class"]) == 4
+    assert float(readouts["linear head"]) == 1
+    assert "shuffled concepts" not in readouts
 
 
 def test_a_bent_head_is_held_to_what_any_function_of_the_concepts_can_do():
-    found = fed(secret=False, linear=False).compute()
+    readouts = fed(secret=False, linear=False).compute()
     (truth, _, y), (truth2, _, y2) = world(400, secret=False, seed=1), world(300, secret=False, seed=2)
     tree = DecisionTreeClassifier(random_state=0).fit(truth.numpy(), y)
-    assert float(found["linear head"]) == 0
-    assert float(found["ceiling"]) == pytest.approx(tree.score(truth2.numpy(), y2), abs=0.02)
+    assert float(readouts["linear head"]) == 0
+    assert float(readouts["ceiling"]) == pytest.approx(tree.score(truth2.numpy(), y2), abs=0.02)
 
 
 def test_shuffled_concepts_carry_what_the_features_carry():
@@ -290,6 +290,6 @@ def test_the_gate_on_trained_models():
 
 def test_families_whose_units_are_no_concepts_are_told_why():
     model, data = build(load_config("bilinear_mlp/digits", ["data.limit=40"]))
-    found = score(model, data, "quick", progress=False)
+    result = score(model, data, "quick", progress=False)
     for name in ("concept_accuracy", "interventions", "leakage"):
-        assert found[name].note == "n/a: eigenvectors are not the concepts of the data"
+        assert result[name].note == "n/a: eigenvectors are not the concepts of the data"

@@ -13,11 +13,11 @@ def test_pairs_by_hand():
     )
     score = AnswerAgreement(4)
     score.update(contribution, torch.tensor([0, 0, 1, 2, 2, 0]))
-    found = score.compute()
-    assert float(found["same"]) == pytest.approx((0.5 + 0.5 + 0 + 1 + 1) / 5)
-    assert float(found["covered"]) == pytest.approx(5 / 6)
-    assert int(found["sets"]) == 3
-    assert float(found["chance"]) == pytest.approx((3 * 2 + 2 * 1) / 30)  # three answered 0, two 2, one 1
+    readouts = score.compute()
+    assert float(readouts["same"]) == pytest.approx((0.5 + 0.5 + 0 + 1 + 1) / 5)
+    assert float(readouts["covered"]) == pytest.approx(5 / 6)
+    assert int(readouts["sets"]) == 3
+    assert float(readouts["chance"]) == pytest.approx((3 * 2 + 2 * 1) / 30)  # three answered 0, two 2, one 1
 
 
 def test_only_the_units_shown_are_compared_and_ties_go_to_the_lower_id():
@@ -42,17 +42,17 @@ def test_same_answers_agree_with_a_loop():
         sets.append(frozenset(k for k in best if row[k] != 0))
     shares, chances = [], []
     for i in range(60):
-        for of, found in ((sets, shares), ([0] * 60, chances)):
+        for of, readouts in ((sets, shares), ([0] * 60, chances)):
             others = [j for j in range(60) if j != i and of[j] == of[i]]
             if others:
-                found.append(sum(int(answer[j] == answer[i]) for j in others) / len(others))
+                readouts.append(sum(int(answer[j] == answer[i]) for j in others) / len(others))
     score = AnswerAgreement(6)
     score.update(contribution, answer)
-    found = score.compute()
-    assert float(found["same"]) == pytest.approx(sum(shares) / len(shares))
-    assert float(found["chance"]) == pytest.approx(sum(chances) / 60)
-    assert float(found["covered"]) == pytest.approx(len(shares) / 60)
-    assert int(found["sets"]) == len(set(sets))
+    readouts = score.compute()
+    assert float(readouts["same"]) == pytest.approx(sum(shares) / len(shares))
+    assert float(readouts["chance"]) == pytest.approx(sum(chances) / 60)
+    assert float(readouts["covered"]) == pytest.approx(len(shares) / 60)
+    assert int(readouts["sets"]) == len(set(sets))
 
 
 def test_duplicates_by_hand():
@@ -61,10 +61,10 @@ def test_duplicates_by_hand():
     columns = [base[:, 0], base[:, 1], base[:, 0], 2 * base[:, 1] + 1, torch.zeros(50), torch.zeros(50), base[:, 2]]
     score = Redundancy(7)
     score.update(torch.stack(columns, 1))
-    found = score.compute()
-    assert found["unit/repeats"].tolist() == [-1, -1, 0, 1, -1, -1, -1]
-    assert float(found["duplicate"]) == pytest.approx(2 / 7)
-    assert float(found["equal"]) == pytest.approx(1 / 7)
+    readouts = score.compute()
+    assert readouts["unit/repeats"].tolist() == [-1, -1, 0, 1, -1, -1, -1]
+    assert float(readouts["duplicate"]) == pytest.approx(2 / 7)
+    assert float(readouts["equal"]) == pytest.approx(1 / 7)
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
@@ -77,11 +77,11 @@ def test_what_is_equal_does_not_hang_on_the_scale_of_the_logits(scale):
 
 
 def test_few_inputs_are_no_correlation():
-    found = torch.zeros(30, 2)
-    found[:5] = torch.randn(5, 1) * torch.tensor([1.0, 2.0])
+    contribution = torch.zeros(30, 2)
+    contribution[:5] = torch.randn(5, 1) * torch.tensor([1.0, 2.0])
     for support, repeats in ((10, -1), (5, 0)):
         score = Redundancy(2, support=support)
-        score.update(found)
+        score.update(contribution)
         assert int(score.compute()["unit/repeats"][1]) == repeats
 
 
@@ -89,15 +89,17 @@ def test_duplicates_agree_with_a_loop():
     g = torch.Generator().manual_seed(2)
     base = torch.randn(80, 4, generator=g, dtype=torch.float64)
     noise = torch.randn(80, 12, generator=g, dtype=torch.float64)
-    found = base[:, torch.arange(12) % 4] * torch.linspace(1, 2, 12) + noise * torch.tensor([0, 1e-9, 0.02, 0.3] * 3)
+    contribution = base[:, torch.arange(12) % 4] * torch.linspace(1, 2, 12) + noise * torch.tensor(
+        [0, 1e-9, 0.02, 0.3] * 3
+    )
     expected = [-1] * 12
     for one, two in itertools.combinations(range(12), 2):
-        a, b = found[:, one], found[:, two]
+        a, b = contribution[:, one], contribution[:, two]
         near = float((a - b).norm()) <= 1e-6 * float((a.square().sum() + b.square().sum()).sqrt())
         if expected[two] < 0 and (near or float(torch.corrcoef(torch.stack([a, b]))[0, 1]) > 0.999):
             expected[two] = one
     score = Redundancy(12)
-    for rows in found.split(7):
+    for rows in contribution.split(7):
         score.update(rows)
     assert score.compute()["unit/repeats"].tolist() == expected
     assert 0 < sum(e >= 0 for e in expected) < 12

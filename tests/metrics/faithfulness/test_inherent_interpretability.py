@@ -19,13 +19,13 @@ def test_four_units_by_hand():
     claim = torch.tensor([[4.0, 3, 2, 1]]).repeat(4, 1)  # the same order for all: unit 3 goes first
     score = InherentInterpretability(4, ablation="zero", ratios=[0.0, 0.25, 0.5, 1.0])
     score.update(claim, y, y, decide=decide)
-    found = score.compute()
-    assert found["curve/retained"].tolist() == [1, 0.75, 0.5, 0]
+    readouts = score.compute()
+    assert readouts["curve/retained"].tolist() == [1, 0.75, 0.5, 0]
     raw = 0.25 * 0.875 + 0.25 * 0.625 + 0.5 * 0.25
-    assert float(found["raw"]) == pytest.approx(raw)
-    assert float(found["iis"]) == pytest.approx(raw)  # the range is 1
-    assert float(found["accuracy"]) == 1
-    assert float(found["none"]) == 0
+    assert float(readouts["raw"]) == pytest.approx(raw)
+    assert float(readouts["iis"]) == pytest.approx(raw)  # the range is 1
+    assert float(readouts["accuracy"]) == 1
+    assert float(readouts["none"]) == 0
     half = InherentInterpretability(4, ablation="zero", ratios=[0.0, 0.5])
     half.update(claim, y, y, decide=decide)
     assert float(half.compute()["raw"]) == pytest.approx(0.375)
@@ -43,10 +43,10 @@ def test_what_counts_is_being_right_not_staying_the_same():
 
     score = InherentInterpretability(1, ablation="zero", ratios=[0.0, 1.0])
     score.update(torch.ones(2, 1), torch.zeros(2).long(), torch.tensor([0, 1]), decide=decide)
-    found = score.compute()
-    assert float(found["accuracy"]) == 0.5
-    assert found["curve/retained"].tolist() == [1, 1]
-    assert float(found["none"]) == 1
+    readouts = score.compute()
+    assert float(readouts["accuracy"]) == 0.5
+    assert readouts["curve/retained"].tolist() == [1, 1]
+    assert float(readouts["none"]) == 1
 
 
 def test_agrees_with_a_loop():
@@ -63,11 +63,11 @@ def test_agrees_with_a_loop():
         retained.append(right / n / full)
     score = InherentInterpretability(u)
     score.update(claim, target, y, decide=decide, value=value)
-    found = score.compute()
-    assert found["curve/retained"].tolist() == pytest.approx(retained)
+    readouts = score.compute()
+    assert readouts["curve/retained"].tolist() == pytest.approx(retained)
     area = sum(0.1 * (a + b) / 2 for a, b in zip(retained, retained[1:], strict=False))
-    assert float(found["raw"]) == pytest.approx(area)
-    assert float(found["iis"]) == pytest.approx(area / 0.9)
+    assert float(readouts["raw"]) == pytest.approx(area)
+    assert float(readouts["iis"]) == pytest.approx(area / 0.9)
     assert score.protocol == "zoo-retention-v1"
 
 

@@ -19,12 +19,12 @@ def test_two_units_by_hand():
     strength, head = torch.ones(1, 2), torch.tensor([[2.0, 0.0], [0.0, 0.0]])
     curves = InsertionDeletion(2, ablation="zero")
     curves.update(torch.tensor([[2.0, 0.0]]), ZERO, None, ZERO, decide=lambda m, v: torch.where(m, v, strength) @ head)
-    found, p = curves.compute(), 1 / (1 + torch.tensor(-2.0).double().exp())
-    torch.testing.assert_close(found["curve/insertion"], torch.stack([p * 0 + 0.5, p, p]))
-    torch.testing.assert_close(found["curve/deletion"], torch.stack([p, p * 0 + 0.5, p * 0 + 0.5]))
-    assert float(found["insertion"]) == pytest.approx(float(0.25 * 0.5 + 0.75 * p))
-    assert float(found["gap"]) == pytest.approx(float(0.5 * (p - 0.5)))
-    assert abs(float(found["random gap"])) == pytest.approx(float(0.5 * (p - 0.5)))  # one of the two orders
+    readouts, p = curves.compute(), 1 / (1 + torch.tensor(-2.0).double().exp())
+    torch.testing.assert_close(readouts["curve/insertion"], torch.stack([p * 0 + 0.5, p, p]))
+    torch.testing.assert_close(readouts["curve/deletion"], torch.stack([p, p * 0 + 0.5, p * 0 + 0.5]))
+    assert float(readouts["insertion"]) == pytest.approx(float(0.25 * 0.5 + 0.75 * p))
+    assert float(readouts["gap"]) == pytest.approx(float(0.5 * (p - 0.5)))
+    assert abs(float(readouts["random gap"])) == pytest.approx(float(0.5 * (p - 0.5)))  # one of the two orders
 
 
 @pytest.mark.parametrize("steps", [50, 4])
@@ -36,13 +36,13 @@ def test_curves_agree_with_a_loop_over_inputs_and_sizes(steps):
     names = ("deletion", "insertion", "random deletion", "random insertion")
     expected = {name: [] for name in names}
     for k in sizes:
-        found = dict.fromkeys(names, 0.0)
+        totals = dict.fromkeys(names, 0.0)
         for kind, order in zip(("", "random "), orders(claim, index), strict=True):
             for i in range(n):
                 for name, taken in (("deletion", order[i][:k]), ("insertion", order[i][k:])):
-                    found[kind + name] += float(one(decide, n, u, i, taken, value).softmax(0)[target[i]]) / n
+                    totals[kind + name] += float(one(decide, n, u, i, taken, value).softmax(0)[target[i]]) / n
         for name in names:
-            expected[name].append(found[name])
+            expected[name].append(totals[name])
     score = InsertionDeletion(u, steps=steps)
     score.update(claim, target, None, index, decide=decide, value=value)
     result = score.compute()
@@ -60,9 +60,9 @@ def test_an_order_that_says_nothing_has_no_gap():
     claim = torch.rand(1000, 9, generator=torch.Generator().manual_seed(5))
     score = InsertionDeletion(9)
     score.update(claim, target, None, index.repeat(1)[torch.arange(1000)], decide=decide, value=strength.mean(0))
-    found = score.compute()
-    assert abs(float(found["gap"])) < 0.03
-    assert abs(float(found["random gap"])) < 0.03
+    readouts = score.compute()
+    assert abs(float(readouts["gap"])) < 0.03
+    assert abs(float(readouts["random gap"])) < 0.03
 
 
 def test_sufficiency_by_hand():
@@ -77,11 +77,11 @@ def test_sufficiency_by_hand():
     for claim, size in (([2.0, 1.0, 4.0, 0.0], 2), ([2.0, 1.0, 0.5, 3.0], 4), ([2.0, 1.0, 3.0, 4.0], 3)):
         score = Sufficiency(4, ablation="zero")
         score.update(torch.tensor([claim]), ZERO, None, ZERO, decide=decide)
-        found = score.compute()
-        assert float(found["units"]) == size
-        assert float(found["share"]) == size / 4
-        assert float(found["median"]) == size
-        assert float(found["none"]) == 0
+        readouts = score.compute()
+        assert float(readouts["units"]) == size
+        assert float(readouts["share"]) == size / 4
+        assert float(readouts["median"]) == size
+        assert float(readouts["none"]) == 0
     score.update(torch.tensor([claim]), ZERO + 1, None, ZERO, decide=decide)  # the answer of no unit at all
     assert float(score.compute()["units"]) == 1.5
     assert float(score.compute()["none"]) == 0.5
@@ -99,9 +99,9 @@ def test_sufficiency_agrees_with_a_loop():
         means.append(sum(sizes) / n)
     score = Sufficiency(u)
     score.update(claim, target, None, index, decide=decide, value=value)
-    found = score.compute()
-    assert float(found["units"]) == pytest.approx(means[0])
-    assert float(found["random"]) == pytest.approx(means[1])
+    readouts = score.compute()
+    assert float(readouts["units"]) == pytest.approx(means[0])
+    assert float(readouts["random"]) == pytest.approx(means[1])
 
 
 def test_many_units_are_tried_at_growing_numbers():
@@ -122,8 +122,8 @@ def test_many_units_are_tried_at_growing_numbers():
         ZERO,
         decide=lambda m, v: torch.cat([decide(m, v), torch.full((*m.shape[:-1], 1), 99.5)], -1),
     )
-    found = float(score.compute()["units"])
-    assert 100 <= found <= 120
+    readouts = float(score.compute()["units"])
+    assert 100 <= readouts <= 120
 
 
 @pytest.mark.parametrize(

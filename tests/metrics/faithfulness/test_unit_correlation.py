@@ -53,17 +53,17 @@ def test_three_units_by_hand():
     score = UnitCorrelation(3, ablation="zero")
     target = torch.zeros(1, dtype=torch.int64)
     score.update(torch.tensor([[3.0, 2.0, 1.0]]), target, decide=additive(strength, weight))
-    found = score.compute()
-    assert float(found["correctness"]) == -0.5  # ranks 3 2 1 against 1 3 2: 1 - 6 (4 + 1 + 1) / (3 * 8)
-    assert found["unit/effect"].tolist() == [1, 3, 2]
-    assert found["unit/claim"].tolist() == [3, 2, 1]
+    readouts = score.compute()
+    assert float(readouts["correctness"]) == -0.5  # ranks 3 2 1 against 1 3 2: 1 - 6 (4 + 1 + 1) / (3 * 8)
+    assert readouts["unit/effect"].tolist() == [1, 3, 2]
+    assert readouts["unit/claim"].tolist() == [3, 2, 1]
     score.update(torch.tensor([[1.0, 3.0, 2.0]]), target, decide=additive(strength, weight))  # exact: 1
     assert float(score.compute()["correctness"]) == 0.25
     score.update(torch.ones(1, 3), target, decide=additive(strength, weight))  # claims nothing
-    found = score.compute()
-    assert float(found["correctness"]) == 0.25
-    assert float(found["undefined"]) == pytest.approx(1 / 3)
-    assert float(found["tried"]) == 3
+    readouts = score.compute()
+    assert float(readouts["correctness"]) == 0.25
+    assert float(readouts["undefined"]) == pytest.approx(1 / 3)
+    assert float(readouts["tried"]) == 3
 
 
 def test_what_is_said_is_absent_by_its_value_not_by_zero():
@@ -90,14 +90,14 @@ def test_rank_correlation_is_scipy_s_with_ties():
 def test_agrees_with_a_loop_over_inputs_and_units():
     claim, strength, decide, target, _ = world()
     n, u = claim.shape
-    value, found = strength.mean(0), []
+    value, results = strength.mean(0), []
     for i in range(n):
         whole = one(decide, n, u, i, [], value)[target[i]]
         drop = [float(whole - one(decide, n, u, i, [k], value)[target[i]]) for k in range(u)]
-        found.append(spearmanr(rankdata(claim[i].tolist()), drop).statistic)
+        results.append(spearmanr(rankdata(claim[i].tolist()), drop).statistic)
     score = UnitCorrelation(u)
     score.update(claim, target, decide=decide, value=value)
-    assert float(score.compute()["correctness"]) == pytest.approx(sum(found) / n, abs=1e-9)
+    assert float(score.compute()["correctness"]) == pytest.approx(sum(results) / n, abs=1e-9)
 
 
 def test_claims_at_random_come_to_nothing():
@@ -137,10 +137,10 @@ def test_of_many_units_half_are_the_largest_and_half_are_spread_over_the_rest():
 
 def test_orders_break_ties_by_id_and_random_ones_are_orders():
     assert ranks(torch.tensor([[1.0, 2.0, 2.0, -5.0]]))[0].tolist() == [2, 0, 1, 3]
-    found = random_ranks(torch.tensor([3, 4, 3]), 6)
-    assert found.sort(1).values.tolist() == [list(range(6))] * 3
-    assert torch.equal(found[0], found[2])
-    assert not torch.equal(found[0], found[1])
+    drawn_ranks = random_ranks(torch.tensor([3, 4, 3]), 6)
+    assert drawn_ranks.sort(1).values.tolist() == [list(range(6))] * 3
+    assert torch.equal(drawn_ranks[0], drawn_ranks[2])
+    assert not torch.equal(drawn_ranks[0], drawn_ranks[1])
 
 
 @pytest.mark.parametrize(
@@ -168,10 +168,10 @@ def test_intervals_hold_the_score(cls):
     alone.update(claim, target, target, index, decide=decide)
     score, head = BootstrapInterval(cls(9, ablation="zero")), next(iter(alone.compute()))
     score.update(claim, target, target, index, decide=decide, sample_ids=index)
-    found = score.compute()
+    readouts = score.compute()
     value = float(alone.compute()[head])
-    assert float(found[head]) == value
-    assert float(found[f"{head} low"]) < value < float(found[f"{head} high"])
+    assert float(readouts[head]) == value
+    assert float(readouts[f"{head} low"]) < value < float(readouts[f"{head} high"])
 
 
 def samples(n=12, classes=4):
@@ -191,34 +191,34 @@ def model_of(name):
 @pytest.mark.parametrize("name", FAMILIES)
 @torch.no_grad()
 def test_any_family_through_the_contract(name):
-    model, seen = model_of(name), samples()
-    kept = {k: v.clone() for k, v in model.state_dict().items()}, seen.x.clone()
+    model, sample_batch = model_of(name), samples()
+    kept = {k: v.clone() for k, v in model.state_dict().items()}, sample_batch.x.clone()
     suite = Suite([{"score": s} for s in SCORES], model.units)
     assert suite.fit_splits == ("train",)
-    for rows in torch.arange(len(seen)).split(5):
-        suite.fit(model, Batch(seen.x[rows], seen.y[rows], seen.index[rows]), "train")
-    for rows in torch.arange(len(seen)).split(7):
-        suite.update(model, Batch(seen.x[rows], seen.y[rows], seen.index[rows]))
+    for rows in torch.arange(len(sample_batch)).split(5):
+        suite.fit(model, Batch(sample_batch.x[rows], sample_batch.y[rows], sample_batch.index[rows]), "train")
+    for rows in torch.arange(len(sample_batch)).split(7):
+        suite.update(model, Batch(sample_batch.x[rows], sample_batch.y[rows], sample_batch.index[rows]))
     results = suite.compute()
     assert [r.support for r in results.values()] == [12] * len(SCORES)
     assert all(torch.equal(v, kept[0][k]) for k, v in model.state_dict().items())
-    assert torch.equal(seen.x, kept[1])
+    assert torch.equal(sample_batch.x, kept[1])
 
-    told = model.explain(seen.x)  # the class answered, whatever the truth
-    mean, found = told.strength.double().mean(0).to(told.strength), []
+    explanation = model.explain(sample_batch.x)  # the class answered, whatever the truth
+    mean, rhos = explanation.strength.double().mean(0).to(explanation.strength), []
     for i in range(12):
-        x, at = seen.x[i : i + 1], told.target[i]
+        x, at = sample_batch.x[i : i + 1], explanation.target[i]
         left = [float(model.intervene(x, {k: float(mean[k])})[0, at]) for k in range(len(mean))]
-        found.append(spearmanr(told.contribution[i].tolist(), [-v for v in left]).statistic)
-    found = torch.tensor(found)
-    expected = float(found[found.isfinite()].mean())
+        rhos.append(spearmanr(explanation.contribution[i].tolist(), [-v for v in left]).statistic)
+    rhos = torch.tensor(rhos)
+    expected = float(rhos[rhos.isfinite()].mean())
     assert results["unit_correlation"].value == pytest.approx(expected, abs=0.05)  # but for ties within rounding
 
 
 def test_without_training_samples_or_an_answer_to_ask_for_there_is_no_score():
-    model, seen = model_of("cbm"), samples()
+    model, sample_batch = model_of("cbm"), samples()
     suite = Suite([{"score": "unit_correlation"}], model.units)
-    suite.update(model, seen)
+    suite.update(model, sample_batch)
     assert suite.compute()["unit_correlation"].note == "n/a: no samples of the train split to fit on"
     toy, samples_ = Toy(), batch()
     suite = Suite([{"score": s, "ablation": "zero"} for s in SCORES[:4]], toy.units, list("abcde"))
@@ -228,32 +228,34 @@ def test_without_training_samples_or_an_answer_to_ask_for_there_is_no_score():
 
 @torch.no_grad()
 def test_what_is_answered_otherwise_is_explained_once_for_all_scores():
-    model, seen = model_of("protopnet"), samples()
+    model, sample_batch = model_of("protopnet"), samples()
     calls, explain = [], model.explain
     model.explain = lambda *a, **k: calls.append(len(a[0])) or explain(*a, **k)
     suite = Suite([{"score": s, "ablation": "zero"} for s in SCORES[:4]], model.units)
-    suite.update(model, seen)
-    wrong = int((explain(seen.x).target != seen.y).sum())
+    suite.update(model, sample_batch)
+    wrong = int((explain(sample_batch.x).target != sample_batch.y).sum())
     assert calls == [12, wrong]
-    contribution, said = record_batch(model, seen, 3, owned=False).predicted_contribution
-    told = explain(seen.x)
-    assert torch.equal(said, told.target)
-    torch.testing.assert_close(contribution, told.contribution)
+    contribution, predicted = record_batch(model, sample_batch, 3, owned=False).predicted_contribution
+    explanation = explain(sample_batch.x)
+    assert torch.equal(predicted, explanation.target)
+    torch.testing.assert_close(contribution, explanation.contribution)
 
 
 def test_a_second_study_begins_anew():
-    model, seen = model_of("cbm"), samples()
+    model, sample_batch = model_of("cbm"), samples()
     score = UnitCorrelation(5)
-    told = record_batch(model, seen, 0, owned=False)
+    record = record_batch(model, sample_batch, 0, owned=False)
     for _ in range(2):
-        score.fit(told, "train")
-        score.update_from(told)
+        score.fit(record, "train")
+        score.update_from(record)
         first = score.compute()["correctness"]
         score.reset()
-    score.fit(record_batch(model, take_some(seen, 3), 0, owned=False), "train")
-    assert torch.equal(score.absent(torch.ones(1, 5)), model.explain(seen.x[:3]).strength.double().mean(0).float())
+    score.fit(record_batch(model, take_some(sample_batch, 3), 0, owned=False), "train")
+    assert torch.equal(
+        score.absent(torch.ones(1, 5)), model.explain(sample_batch.x[:3]).strength.double().mean(0).float()
+    )
     assert first.isfinite()
 
 
-def take_some(seen, n):
-    return Batch(seen.x[:n], seen.y[:n], seen.index[:n])
+def take_some(sample_batch, n):
+    return Batch(sample_batch.x[:n], sample_batch.y[:n], sample_batch.index[:n])

@@ -54,8 +54,8 @@ def test_correlations_against_numpy():
         if i == 0:
             expected[-1] = 0  # dead
         np.testing.assert_allclose(score.similarity(i, j).numpy(), expected, atol=1e-9)
-        found = score.matches()[i, j]
-        assert float(found.similarity.sum()) == pytest.approx(best_by_trying(expected.tolist()), abs=1e-9)
+        result = score.matches()[i, j]
+        assert float(result.similarity.sum()) == pytest.approx(best_by_trying(expected.tolist()), abs=1e-9)
 
 
 def test_a_unit_that_never_changes_is_dead():
@@ -96,10 +96,10 @@ def test_bf16_is_taken_at_its_value_and_nothing_of_the_caller_changes():
 def test_average_over_pairs_of_runs():
     rows, ids = strengths()
     score = fed(rows, ids)
-    found = score.matches()
-    assert list(found) == [(0, 1), (0, 2), (1, 2)]
-    summaries = [m.summary() for m in found.values()]
-    for key, value in average(found.values()).items():
+    result = score.matches()
+    assert list(result) == [(0, 1), (0, 2), (1, 2)]
+    summaries = [m.summary() for m in result.values()]
+    for key, value in average(result.values()).items():
         assert value == pytest.approx(sum(s[key] for s in summaries) / 3)
         assert float(score.compute()[key]) == pytest.approx(value)
 
@@ -127,9 +127,9 @@ def test_units_that_know_only_the_class_are_at_strict_chance():
     a, b, noise = torch.randn(3, 120, 12, generator=g)
     score = Activations([12, 12])
     score.update([tuned + a, tuned + b], torch.arange(120), labels)
-    found = score.compute()
-    assert found["similarity"] > found["chance"] + 0.2
-    assert found["similarity"] == pytest.approx(found["strict_chance"], abs=0.03)
+    readouts = score.compute()
+    assert readouts["similarity"] > readouts["chance"] + 0.2
+    assert readouts["similarity"] == pytest.approx(readouts["strict_chance"], abs=0.03)
     twins = Activations([12, 12])
     twins.update([tuned + a, tuned + a + 0.1 * noise], torch.arange(120), labels)
     assert twins.compute()["similarity"] > twins.compute()["strict_chance"] + 0.2
@@ -193,8 +193,8 @@ def _worker(rank, port, path):
     dist.init_process_group("gloo", rank=rank, world_size=2)
     rows, ids = strengths()
     shares = (ids[:0], ids), (ids[:13], ids[13:])  # the first time one process has seen nothing
-    found = [fed([r[s - 1000] for r in rows], s).compute() for s in (share[rank] for share in shares)]
-    torch.save(found, f"{path}/{rank}.pt")
+    readouts = [fed([r[s - 1000] for r in rows], s).compute() for s in (share[rank] for share in shares)]
+    torch.save(readouts, f"{path}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -206,5 +206,5 @@ def test_two_processes_agree_with_one(tmp_path):
     mp.spawn(_worker, (port, str(tmp_path)), nprocs=2)
     whole = fed(*strengths()).compute()
     for rank in range(2):
-        for found in torch.load(tmp_path / f"{rank}.pt"):
-            same(found, whole)
+        for loaded in torch.load(tmp_path / f"{rank}.pt"):
+            same(loaded, whole)

@@ -24,31 +24,31 @@ def best_by_trying(table):
 def test_by_hand():
     """Greedy takes .9 and is left with 0; the best takes .8 and .7."""
     table = torch.tensor([[0.9, 0.8, -1.0], [0.7, 0.0, -1.0]], dtype=torch.float64)
-    found = match(table, chance=0.25)
-    assert found.left.tolist() == [0, 1]
-    assert found.right.tolist() == [1, 0]
-    assert found.similarity.tolist() == pytest.approx([0.8, 0.7])
-    assert [ids.tolist() for ids in found.unmatched] == [[], [2]]
+    result = match(table, chance=0.25)
+    assert result.left.tolist() == [0, 1]
+    assert result.right.tolist() == [1, 0]
+    assert result.similarity.tolist() == pytest.approx([0.8, 0.7])
+    assert [ids.tolist() for ids in result.unmatched] == [[], [2]]
     expected = {"similarity": 0.75, "chance": 0.25, "strict_chance": float("nan")}
     expected |= {"highest": (0.9 + 0.7 + 0.9 + 0.8 - 1) / 5, "close": 1.0, "unmatched": 0.2, "dead": 0.0}
-    assert found.summary() == pytest.approx(expected, nan_ok=True)
+    assert result.summary() == pytest.approx(expected, nan_ok=True)
 
 
 def test_more_units_on_the_left():
-    found = match(torch.tensor([[0.1, 0.2], [0.9, 0.3], [0.95, 0.6]]))
-    assert found.left.tolist() == [1, 2]
-    assert found.right.tolist() == [0, 1]
-    assert [ids.tolist() for ids in found.unmatched] == [[0], []]
-    assert found.summary()["close"] == 0.5
+    result = match(torch.tensor([[0.1, 0.2], [0.9, 0.3], [0.95, 0.6]]))
+    assert result.left.tolist() == [1, 2]
+    assert result.right.tolist() == [0, 1]
+    assert [ids.tolist() for ids in result.unmatched] == [[0], []]
+    assert result.summary()["close"] == 0.5
 
 
 def test_the_dead_are_counted_and_bring_the_mean_down():
     left, right = torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     for how in (directions, parts):
-        found = how(left, right)
-        assert found.dead == (1, 2)
-        assert found.summary()["similarity"] == 0.5
-        assert found.summary()["dead"] == 3 / 5
+        result = how(left, right)
+        assert result.dead == (1, 2)
+        assert result.summary()["similarity"] == 0.5
+        assert result.summary()["dead"] == 3 / 5
 
 
 def test_where_every_row_has_a_favourite_of_its_own_scipy_is_not_asked(monkeypatch):
@@ -62,8 +62,8 @@ def test_where_every_row_has_a_favourite_of_its_own_scipy_is_not_asked(monkeypat
 
 
 def test_average_is_the_plain_mean_over_pairs():
-    found = [match(torch.tensor([[0.5]]), chance=0.2, strict_chance=0.4), match(torch.zeros(1, 3), chance=0.4)]
-    mean = average(found)
+    result = [match(torch.tensor([[0.5]]), chance=0.2, strict_chance=0.4), match(torch.zeros(1, 3), chance=0.4)]
+    mean = average(result)
     assert mean["similarity"] == 0.25
     assert mean["chance"] == pytest.approx(0.3)
     assert mean["unmatched"] == pytest.approx((0 + 0.5) / 2)
@@ -75,11 +75,11 @@ def test_against_all_permutations(shape):
     for seed in range(20):
         table = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
         table = table.mul(3).round() if seed % 2 else table  # many ties
-        found = match(table)
-        assert float(found.similarity.sum()) == pytest.approx(best_by_trying(table.tolist()))
-        assert len(found.left.unique()) == len(found.right.unique()) == min(shape)
-        assert torch.equal(found.similarity, table[found.left, found.right])
-        assert torch.equal(found.left, found.left.sort().values)
+        result = match(table)
+        assert float(result.similarity.sum()) == pytest.approx(best_by_trying(table.tolist()))
+        assert len(result.left.unique()) == len(result.right.unique()) == min(shape)
+        assert torch.equal(result.similarity, table[result.left, result.right])
+        assert torch.equal(result.left, result.left.sort().values)
 
 
 @pytest.mark.parametrize(
@@ -101,29 +101,29 @@ def test_wrong_tables(table, words):
 def test_cosine_is_signed_scale_does_not_matter_and_zeros_are_dead():
     left = torch.tensor([[3.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
     right = torch.tensor([[0.0, -5.0], [1e-30, 1e-30], [0.5, 0.0]])
-    found = directions(left, right)
-    pairs = dict(zip(found.left.tolist(), found.right.tolist(), strict=True))
+    result = directions(left, right)
+    pairs = dict(zip(result.left.tolist(), result.right.tolist(), strict=True))
     assert pairs == {0: 2, 1: 0, 2: 1}
-    assert found.similarity.tolist() == pytest.approx([1.0, 0.0, 0.5**0.5])
+    assert result.similarity.tolist() == pytest.approx([1.0, 0.0, 0.5**0.5])
 
 
 def test_a_permuted_run_is_found():
     g = torch.Generator().manual_seed(3)
     rows, order = torch.randn(50, 12, generator=g), torch.randperm(50, generator=g)
-    found = directions(rows, rows[order] * 7)
-    assert torch.equal(order[found.right], found.left)
-    assert found.summary()["similarity"] == pytest.approx(1.0)
-    assert found.chance < 0.9
+    result = directions(rows, rows[order] * 7)
+    assert torch.equal(order[result.right], result.left)
+    assert result.summary()["similarity"] == pytest.approx(1.0)
+    assert result.chance < 0.9
 
 
 @pytest.mark.parametrize(("width", "chance"), [(128, 0.29), (64, 0.40)])
 def test_chance_of_2000_random_rows(width, chance):
     """The figures of the specification; and random rows are found to be at chance."""
     rows = torch.randn(2, 2000, width, generator=torch.Generator().manual_seed(9))
-    found = directions(*rows).summary()
-    assert found["chance"] == pytest.approx(chance, abs=0.006)
-    assert found["similarity"] == pytest.approx(found["chance"], abs=0.003)
-    assert found["strict_chance"] == pytest.approx(found["chance"], abs=0.003)
+    result = directions(*rows).summary()
+    assert result["chance"] == pytest.approx(chance, abs=0.006)
+    assert result["similarity"] == pytest.approx(result["chance"], abs=0.003)
+    assert result["strict_chance"] == pytest.approx(result["chance"], abs=0.003)
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -142,27 +142,27 @@ def test_rows_of_one_region_are_at_strict_chance_and_twins_above(signed):
 def test_opposite_rows_are_the_same_unit_where_they_have_no_sign():
     left, right = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([[-1.0, -1.0], [-2.0, 0.0]])
     assert directions(left, right).similarity.tolist() == pytest.approx([-(0.5**0.5)] * 2)
-    found = directions(left, right, signed=False)
-    assert found.right.tolist() == [1, 0]
-    assert found.similarity.tolist() == pytest.approx([1.0, 1.0])
-    assert found.chance > 0
+    result = directions(left, right, signed=False)
+    assert result.right.tolist() == [1, 0]
+    assert result.similarity.tolist() == pytest.approx([1.0, 1.0])
+    assert result.chance > 0
 
 
 def test_runs_of_dead_rows_only():
-    found = directions(torch.zeros(2, 3), torch.zeros(4, 3))
-    assert found.dead == (2, 4)
-    assert found.summary()["similarity"] == found.strict_chance == 0
+    result = directions(torch.zeros(2, 3), torch.zeros(4, 3))
+    assert result.dead == (2, 4)
+    assert result.summary()["similarity"] == result.strict_chance == 0
 
 
 def test_rows_of_the_caller_do_not_change():
     rows = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
     rows[1, 2] = 0
     before = rows.clone()
-    found = directions(*rows)
+    result = directions(*rows)
     assert torch.equal(rows, before)
     wide = directions(*rows.double())
-    assert torch.equal(found.similarity, wide.similarity)
-    assert (found.chance, found.strict_chance) == (wide.chance, wide.strict_chance)
+    assert torch.equal(result.similarity, wide.similarity)
+    assert (result.chance, result.strict_chance) == (wide.chance, wide.strict_chance)
 
 
 def test_other_widths_are_refused():
@@ -180,17 +180,17 @@ def test_profiles_are_what_consistency_counts():
     hits = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]]).bool()
     score.update(hits, torch.tensor([[True, True, False], [True, False, False]]))
     assert profile(score).tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
-    found = parts(profile(score), torch.tensor([[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]]))
-    assert dict(zip(found.left.tolist(), found.right.tolist(), strict=True)) == {0: 1, 1: 0}
-    assert found.similarity.tolist() == pytest.approx([0.0, 0.6])
-    assert 0 <= found.chance < 1
-    assert found.dead == (0, 1)
+    result = parts(profile(score), torch.tensor([[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]]))
+    assert dict(zip(result.left.tolist(), result.right.tolist(), strict=True)) == {0: 1, 1: 0}
+    assert result.similarity.tolist() == pytest.approx([0.0, 0.6])
+    assert 0 <= result.chance < 1
+    assert result.dead == (0, 1)
 
 
 def test_a_common_liking_for_parts_is_at_strict_chance():
     """All units look mostly at one part: far above chance, but not above units of the same liking."""
     g = torch.Generator().manual_seed(2)
     a, b = torch.rand(2, 60, 6, generator=g) * torch.tensor([1.0, 0.2, 0.2, 0.2, 0.2, 0.2])
-    found = parts(a, b).summary()
-    assert found["similarity"] > found["chance"] + 0.02
-    assert found["similarity"] == pytest.approx(found["strict_chance"], abs=0.02)
+    result = parts(a, b).summary()
+    assert result["similarity"] > result["chance"] + 0.02
+    assert result["similarity"] == pytest.approx(result["strict_chance"], abs=0.02)

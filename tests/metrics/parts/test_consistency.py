@@ -41,46 +41,46 @@ def test_equals_the_loop_when_units_are_consistent():
     world[:2, 0, 3, 6] = 1  # prototype 0 misses in 2 of 10
     world[:3, 1] = 0
     world[:3, 1, 3, 6] = 1  # prototype 1 misses in 3 of 10
-    found = fast(world, points, visible, labels, side)
+    result = fast(world, points, visible, labels, side)
     for dtype in (np.float32, np.float64):
         loop = consistency(world.numpy(), points, visible, labels.tolist(), OWNER, side, dtype=dtype)
-        assert float(found["consistency"]) == loop == 25.0
-    assert found["unit/rate"].tolist() == [0.8, 0.7, 1, 0, 0, 0, 0, 0]
-    assert found["unit/part"].tolist() == [0, 0, 0, -1, -1, -1, -1, -1]
-    assert found["unit/support"][:3].tolist() == [10, 10, 10]
-    assert (int(found["dead"]), int(found["unevaluable"])) == (5, 5)
-    assert float(found["soft"]) == pytest.approx(2.5 / 8)
-    assert int(found["labelled"]) == 1
-    assert float(found["coverage"]) == pytest.approx(1 / 3)
-    assert float(found["purity"]) == pytest.approx(2.5 / 3)
+        assert float(result["consistency"]) == loop == 25.0
+    assert result["unit/rate"].tolist() == [0.8, 0.7, 1, 0, 0, 0, 0, 0]
+    assert result["unit/part"].tolist() == [0, 0, 0, -1, -1, -1, -1, -1]
+    assert result["unit/support"][:3].tolist() == [10, 10, 10]
+    assert (int(result["dead"]), int(result["unevaluable"])) == (5, 5)
+    assert float(result["soft"]) == pytest.approx(2.5 / 8)
+    assert int(result["labelled"]) == 1
+    assert float(result["coverage"]) == pytest.approx(1 / 3)
+    assert float(result["purity"]) == pytest.approx(2.5 / 3)
 
 
 def test_claims_on_images_without_the_part_are_unevaluable_not_dead():
     score = Consistency(2, 3)
     score.update(torch.ones(4, 2, 3, dtype=torch.bool), torch.zeros(4, 3, dtype=torch.bool))
-    found = score.compute()
-    assert (int(found["dead"]), int(found["unevaluable"]), float(found["consistency"])) == (0, 2, 0.0)
+    readouts = score.compute()
+    assert (int(readouts["dead"]), int(readouts["unevaluable"]), float(readouts["consistency"])) == (0, 2, 0.0)
 
 
 def test_support_counts_visible_instances():
-    met, visible = torch.ones(3, 1, 2, dtype=torch.bool), torch.tensor([[1, 1], [1, 0], [1, 0]]).bool()
+    part_hits, visible = torch.ones(3, 1, 2, dtype=torch.bool), torch.tensor([[1, 1], [1, 0], [1, 0]]).bool()
     for least, value in ((1, 100), (3, 100), (4, 0)):
         score = Consistency(1, 2, support=least)
-        score.update(met, visible)
+        score.update(part_hits, visible)
         assert float(score.compute()["consistency"]) == value
 
 
 def test_dense_and_compact_forms_agree():
     g = torch.Generator().manual_seed(0)
     b, u, p = 20, 6, 4
-    met, visible = torch.rand(b, u, p, generator=g) > 0.4, torch.rand(b, p, generator=g) > 0.3
+    part_hits, visible = torch.rand(b, u, p, generator=g) > 0.4, torch.rand(b, p, generator=g) > 0.3
     gate = torch.rand(b, u, generator=g) > 0.5
     dense, compact, padded = (Consistency(u, p) for _ in range(3))
-    dense.update(met, visible, gate=gate)
-    compact.update(met, visible, torch.arange(u).expand(b, u), gate)
+    dense.update(part_hits, visible, gate=gate)
+    compact.update(part_hits, visible, torch.arange(u).expand(b, u), gate)
     order = torch.rand(b, u, generator=g).argsort(1)
     ids = torch.where(gate.gather(1, order), order, -1)  # what the gate refuses is padding
-    padded.update(met.gather(1, order[..., None].expand(b, u, p)), visible, ids)
+    padded.update(part_hits.gather(1, order[..., None].expand(b, u, p)), visible, ids)
     for key, value in dense.compute().items():
         assert torch.equal(value, compact.compute()[key])
         assert torch.equal(value, padded.compute()[key])
@@ -156,53 +156,53 @@ def test_read_outs_by_hand():
     b = 10
     visible = torch.ones(b, 2).bool()
     visible[4:, 1] = False
-    met = torch.zeros(b, 3, 2).bool()
-    met[:9, 0, 0] = True
-    met[:2, 1, 1] = True
+    part_hits = torch.zeros(b, 3, 2).bool()
+    part_hits[:9, 0, 0] = True
+    part_hits[:2, 1, 1] = True
     gate = torch.ones(b, 3).bool()
     gate[5:, 1], gate[:, 2] = False, False
     score = Consistency(3, 2, aligned=[0, 1, -1])
-    score.update(met, visible, gate=gate)
-    found = score.compute()
-    assert float(found["soft"]) == pytest.approx((0.9 + 0.5 + 0) / 3)
-    assert float(found["purity"]) == pytest.approx((0.9 + 0.4) / 2)
-    assert float(found["precision"]) == pytest.approx((0.9 + 0.5) / 2)
-    assert float(found["recall"]) == pytest.approx((0.9 + 0.5) / 2)
-    assert float(found["f1"]) == pytest.approx((18 / 20 + 4 / 9) / 2)
-    assert float(found["iou"]) == pytest.approx((9 / 11 + 2 / 7) / 2)
-    assert float(found["coverage"]) == pytest.approx((18 / 20 + 4 / 9) / 2)
-    assert float(found["aligned"]) == 50
-    assert [int(found[k]) for k in ("detectors", "labelled", "labels", "dead", "unevaluable")] == [2, 0, 0, 1, 1]
-    assert found["unit/consistent"].tolist() == [1, 0, 0]
+    score.update(part_hits, visible, gate=gate)
+    readouts = score.compute()
+    assert float(readouts["soft"]) == pytest.approx((0.9 + 0.5 + 0) / 3)
+    assert float(readouts["purity"]) == pytest.approx((0.9 + 0.4) / 2)
+    assert float(readouts["precision"]) == pytest.approx((0.9 + 0.5) / 2)
+    assert float(readouts["recall"]) == pytest.approx((0.9 + 0.5) / 2)
+    assert float(readouts["f1"]) == pytest.approx((18 / 20 + 4 / 9) / 2)
+    assert float(readouts["iou"]) == pytest.approx((9 / 11 + 2 / 7) / 2)
+    assert float(readouts["coverage"]) == pytest.approx((18 / 20 + 4 / 9) / 2)
+    assert float(readouts["aligned"]) == 50
+    assert [int(readouts[k]) for k in ("detectors", "labelled", "labels", "dead", "unevaluable")] == [2, 0, 0, 1, 1]
+    assert readouts["unit/consistent"].tolist() == [1, 0, 0]
 
 
 def test_read_outs_equal_a_loop():
     g = torch.Generator().manual_seed(2)
     b, u, p = 60, 6, 4
-    met, visible = torch.rand(b, u, p, generator=g) < 0.7, torch.rand(b, p, generator=g) < 0.8
-    met[:, 0, 0] = True
+    part_hits, visible = torch.rand(b, u, p, generator=g) < 0.7, torch.rand(b, p, generator=g) < 0.8
+    part_hits[:, 0, 0] = True
     gate = torch.rand(b, u, generator=g) < torch.tensor([1, 0.8, 0.5, 0.2, 0.05, 0])
     score = Consistency(u, p)
-    score.update(met, visible, gate=gate)
-    found = score.compute()
+    score.update(part_hits, visible, gate=gate)
+    readouts = score.compute()
     f1, iou, rate, pure, names = (torch.zeros(u, p, dtype=torch.float64) for _ in range(5))
     for k in range(u):
         for part in range(p):
             rows = [i for i in range(b) if gate[i, k]]
             n = sum(bool(visible[i, part]) for i in rows)
-            h = sum(bool(visible[i, part] and met[i, k, part]) for i in rows)
+            h = sum(bool(visible[i, part] and part_hits[i, k, part]) for i in rows)
             v, f = int(visible[:, part].sum()), len(rows)
             f1[k, part], iou[k, part] = 2 * h / max(1, f + v), h / max(1, f + v - h)
             rate[k, part], pure[k, part] = h / max(1, n), h / max(1, f)
             names[k, part] = h >= 10 and h / n >= 0.95
     alive = gate.any(0)
     for name, table in (("f1", f1), ("iou", iou), ("purity", pure)):
-        assert float(found[name]) == pytest.approx(float(table[alive].amax(1).mean()))
-    assert float(found["coverage"]) == pytest.approx(float(f1.amax(0).mean()))
-    assert float(found["soft"]) == pytest.approx(float(rate.amax(1).mean()))
-    assert int(found["labels"]) == int(names.sum()) > 0
-    assert int(found["labelled"]) == int(names.any(1).sum())
-    assert int(found["detectors"]) == int((iou >= 0.04).any(1).sum())
+        assert float(readouts[name]) == pytest.approx(float(table[alive].amax(1).mean()))
+    assert float(readouts["coverage"]) == pytest.approx(float(f1.amax(0).mean()))
+    assert float(readouts["soft"]) == pytest.approx(float(rate.amax(1).mean()))
+    assert int(readouts["labels"]) == int(names.sum()) > 0
+    assert int(readouts["labelled"]) == int(names.any(1).sum())
+    assert int(readouts["detectors"]) == int((iou >= 0.04).any(1).sum())
 
 
 @pytest.mark.parametrize("wrong", [[0, 2], [0], [0.0, 1.0], [-2, 0]])

@@ -23,11 +23,11 @@ def test_by_hand():
     assert overlap(before, after, 2).tolist() == [1 / 3, 0.5, 1]
     score = ExplanationStability(top=2)
     score.update(before, after, torch.tensor([[3.0, 8], [5, 8], [4, 8]]), torch.tensor([[True, False]]).expand(3, 2))
-    found = score.compute()
-    assert float(found["overlap"]) == pytest.approx((1 / 3 + 0.5 + 1) / 3)
-    assert float(found["displacement"]) == 4
-    assert float(found["rank"]) == pytest.approx((0.4 + 1 + 1) / 3)
-    assert (int(found["draws"]), float(found["spread"]), int(found["support"])) == (1, 0, 3)
+    readouts = score.compute()
+    assert float(readouts["overlap"]) == pytest.approx((1 / 3 + 0.5 + 1) / 3)
+    assert float(readouts["displacement"]) == 4
+    assert float(readouts["rank"]) == pytest.approx((0.4 + 1 + 1) / 3)
+    assert (int(readouts["draws"]), float(readouts["spread"]), int(readouts["support"])) == (1, 0, 3)
 
 
 def test_rank_and_cosine_equal_loops():
@@ -41,14 +41,14 @@ def test_rank_and_cosine_equal_loops():
 
 
 def test_nothing_against_nothing_and_against_something():
-    zero, flat, some = (
+    zero, flat, positive = (
         torch.zeros(1, 3).double(),
         torch.full((1, 3), 2.0).double(),
         torch.tensor([[1.0, 2, 3]]).double(),
     )
-    assert [float(cosine(*pair)) for pair in ((zero, zero), (zero, some), (some, zero))] == [1, 0, 0]
-    assert float(cosine(some, -some)) == pytest.approx(-1)
-    assert [float(agreement(*pair)) for pair in ((flat, zero), (flat, some), (some, flat))] == [1, 0, 0]
+    assert [float(cosine(*pair)) for pair in ((zero, zero), (zero, positive), (positive, zero))] == [1, 0, 0]
+    assert float(cosine(positive, -positive)) == pytest.approx(-1)
+    assert [float(agreement(*pair)) for pair in ((flat, zero), (flat, positive), (positive, flat))] == [1, 0, 0]
 
 
 def test_draws_are_kept_apart():
@@ -56,9 +56,9 @@ def test_draws_are_kept_apart():
     x = torch.tensor([[1.0, 0.0]])
     score.update(x, x, draw=0)
     score.update(x, x.flip(1), draw=1)
-    found = score.compute()
-    assert [float(found[k]) for k in ("overlap", "spread", "rank", "cosine", "support")] == [0.5, 0.5, 0, 0.5, 1]
-    assert found["displacement"].isnan()
+    readouts = score.compute()
+    assert [float(readouts[k]) for k in ("overlap", "spread", "rank", "cosine", "support")] == [0.5, 0.5, 0, 0.5, 1]
+    assert readouts["displacement"].isnan()
     with pytest.raises(ValueError, match="draw is 2"):
         score.update(x, x, draw=2)
 
@@ -83,8 +83,8 @@ def test_displacement_is_from_where_a_place_should_be():
     for change, moves in ((Shift(12), True), (lambda b, draw: b, False)):
         suite = Suite([{"score": "explanation_stability", "perturbation": change}], Follows.units)
         suite.update(Follows(), samples)
-        found = suite.compute()["explanation_stability"].more["displacement"]
-        assert found < 4 if moves else found == 0  # a cell has 4 pixels
+        result = suite.compute()["explanation_stability"].more["displacement"]
+        assert result < 4 if moves else result == 0  # a cell has 4 pixels
     plain = Suite([{"score": "explanation_stability", "perturbation": lambda b, d: Shift(12)(b, d)}], Follows.units)
     plain.update(Follows(), samples)
     assert plain.compute()["explanation_stability"].more["displacement"] > 4  # it does not say where places go
@@ -94,17 +94,17 @@ def test_places_of_tokens():
     """The second token matters; after a prefix of two it is the fourth, and a unit that stays has moved by two."""
     units = Units("code", ["a", "b"])
 
-    def seen(x, peaks):
+    def record_of(x, peaks):
         where = torch.nn.functional.one_hot(torch.tensor([peaks]), x.shape[1]).float()
         says = torch.ones(1, 2)
-        told = Explanation(
+        explanation = Explanation(
             units, says, torch.zeros(1).long(), says, says, torch.zeros(1), torch.tensor([[0, 1]]), where
         )
-        return Record(Batch(x, torch.zeros(1).long(), torch.zeros(1).long()), told, torch.ones(1, 2).bool())
+        return Record(Batch(x, torch.zeros(1).long(), torch.zeros(1).long()), explanation, torch.ones(1, 2).bool())
 
     x, change = torch.tensor([[5, 6, 7]]), Prefix((8, 9))
     score = ExplanationStability(change)
-    score.update_from(seen(x, [1, 1]), seen(change.inputs(x, torch.tensor([0]), 0), [3, 1]))
+    score.update_from(record_of(x, [1, 1]), record_of(change.inputs(x, torch.tensor([0]), 0), [3, 1]))
     assert float(score.compute()["displacement"]) == 1
 
 
@@ -113,16 +113,16 @@ def test_a_suite_of_perturbations_does_not_depend_on_batches():
         {"score": "explanation_stability", "name": str(name), "perturbation": name, "top": 2, "interval": True}
         for name in ("noise", "blur", "jpeg", "shift", "flip", "rotate")
     ]
-    found = []
+    results = []
     for size in (13, 4):
         suite = Suite(scores, Toy(owned=False).units, shown=3)
         for rows in torch.arange(13).split(size):
             suite.update(Toy(owned=False), take(batch(), rows))
-        found.append(suite.compute())
-    for name, result in found[0].items():
+        results.append(suite.compute())
+    for name, result in results[0].items():
         assert 0 <= result.value <= 1
         assert result.protocol == f"zoo-explanation-stability-v1/{name}/top2"
-        assert result.more == pytest.approx(found[1][name].more, rel=1e-9)
+        assert result.more == pytest.approx(results[1][name].more, rel=1e-9)
         assert -1 <= result.more["cosine low"] <= result.more["cosine"] <= result.more["cosine high"] <= 1
 
 

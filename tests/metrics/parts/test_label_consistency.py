@@ -23,18 +23,18 @@ def test_by_hand():
     active[:5, 0], active[:, 1] = True, True
     score = LabelConsistency(3, TWO)
     score.update(active, labels)
-    found = score.compute()
-    assert float(found["consistency"]) == pytest.approx(100 / 3)
-    assert found["unit/rate"].tolist() == [0.8, 0.5, 0]
-    assert found["unit/part"].tolist() == [0, 0, -1]
-    assert found["unit/claims"].tolist() == [5, 8, 0]
-    assert found["unit/support"].tolist() == [5, 8, 0]
-    assert float(found["iou"]) == pytest.approx((4 / 5 + 4 / 8) / 2)
-    assert float(found["f1"]) == pytest.approx((8 / 9 + 8 / 12) / 2)
-    assert float(found["recall"]) == 1
-    assert float(found["precision"]) == pytest.approx((0.8 + 0.5) / 2)
-    assert (int(found["dead"]), int(found["unevaluable"]), int(found["detectors"])) == (1, 1, 2)
-    assert "aligned" not in found
+    readouts = score.compute()
+    assert float(readouts["consistency"]) == pytest.approx(100 / 3)
+    assert readouts["unit/rate"].tolist() == [0.8, 0.5, 0]
+    assert readouts["unit/part"].tolist() == [0, 0, -1]
+    assert readouts["unit/claims"].tolist() == [5, 8, 0]
+    assert readouts["unit/support"].tolist() == [5, 8, 0]
+    assert float(readouts["iou"]) == pytest.approx((4 / 5 + 4 / 8) / 2)
+    assert float(readouts["f1"]) == pytest.approx((8 / 9 + 8 / 12) / 2)
+    assert float(readouts["recall"]) == 1
+    assert float(readouts["precision"]) == pytest.approx((0.8 + 0.5) / 2)
+    assert (int(readouts["dead"]), int(readouts["unevaluable"]), int(readouts["detectors"])) == (1, 1, 2)
+    assert "aligned" not in readouts
 
 
 def test_equals_a_loop():
@@ -52,26 +52,26 @@ def test_equals_a_loop():
         for p in range(m):
             known = [i for i in range(b) if not labels[i, p].isnan()]
             claims = [i for i in known if active[i, k]]
-            met = sum(int(labels[i, p]) for i in claims)
-            rates.append(met / len(claims))
-            f1[k, p] = 2 * met / (len(claims) + sum(int(labels[i, p]) for i in known))
+            times_true = sum(int(labels[i, p]) for i in claims)
+            rates.append(times_true / len(claims))
+            f1[k, p] = 2 * times_true / (len(claims) + sum(int(labels[i, p]) for i in known))
         best.append(max(rates))
-    found = score.compute()
-    assert found["unit/rate"].tolist() == pytest.approx(best)
-    assert float(found["coverage"]) == pytest.approx(float(f1.amax(0).mean()))
+    readouts = score.compute()
+    assert readouts["unit/rate"].tolist() == pytest.approx(best)
+    assert float(readouts["coverage"]) == pytest.approx(float(f1.amax(0).mean()))
 
 
-def seen(**more):
+def record_of(**more):
     model, samples = Toy().eval(), replace(batch(6), concepts=torch.tensor([[1.0, 3.2], [0, 0.1]]).repeat(3, 1))
-    told = model.explain(samples.x, target=samples.y)
-    return Record(samples, told, told.shown >= 0, **more)
+    explanation = model.explain(samples.x, target=samples.y)
+    return Record(samples, explanation, explanation.shown >= 0, **more)
 
 
 def test_gates():
-    one = seen()
-    told = one.explanation.contribution
-    assert torch.equal(LabelConsistency(6, TWO).active(one), told > 0)
-    share = told.abs() / told.abs().sum(1, keepdim=True)
+    one = record_of()
+    contribution = one.explanation.contribution
+    assert torch.equal(LabelConsistency(6, TWO).active(one), contribution > 0)
+    share = contribution.abs() / contribution.abs().sum(1, keepdim=True)
     assert torch.equal(LabelConsistency(6, TWO, gate="share").active(one), share >= 0.1)
     assert LabelConsistency(6, TWO, gate="share").protocol == "zoo-labels-v1/share"
     chance = torch.tensor([[0.5, 0.9], [0.4, 1]]).repeat(3, 1)
@@ -82,28 +82,28 @@ def test_gates():
     assert score.active(concepts).tolist() == [[True, False], [False, False]] * 3
     assert score.labels(concepts)[:, 1].isnan().all()
     score.update_from(concepts)
-    found = score.compute()
-    assert float(found["aligned"]) == 50
-    assert found["unit/rate"].tolist() == [1, 0]
+    readouts = score.compute()
+    assert float(readouts["aligned"]) == 50
+    assert readouts["unit/rate"].tolist() == [1, 0]
 
 
 def test_a_suite_feeds_it_and_says_where_it_does_not_apply():
     samples = batch(40)
     scores = [{"score": "label_consistency", "interval": True, "chance": ["base_rate", "permute"]}]
     labels = torch.stack([samples.y == 0, samples.y > 0], 1).float()
-    found = []
+    results = []
     for size in (40, 9):
         suite = Suite(scores, Toy(owned=False).units, concepts=TWO)
         for rows in torch.arange(40).split(size):
-            some = take(samples, rows)
-            suite.update(Toy(owned=False), replace(some, concepts=labels[rows], points=None, visible=None))
-        found.append(suite.compute())
-    first = found[0]["label_consistency"]
+            subset = take(samples, rows)
+            suite.update(Toy(owned=False), replace(subset, concepts=labels[rows], points=None, visible=None))
+        results.append(suite.compute())
+    first = results[0]["label_consistency"]
     assert first.value == 100  # units that add to the answer belong to its class
     assert first.protocol == "zoo-labels-v1"
-    assert found[0]["label_consistency above chance (permute)"].more["soft p"] == 0.01
-    for name, result in found[0].items():
-        assert result.more == pytest.approx(found[1][name].more, rel=1e-12)
+    assert results[0]["label_consistency above chance (permute)"].more["soft p"] == 0.01
+    for name, result in results[0].items():
+        assert result.more == pytest.approx(results[1][name].more, rel=1e-12)
     nothing = Suite(scores, Toy(owned=False).units)
     assert nothing.compute()["label_consistency"].note == "n/a: the data have no concepts"
     owned = Suite(scores, Toy().units, concepts=TWO)

@@ -48,9 +48,9 @@ def test_peak_depends_on_neither_chunks_nor_neighbours_nor_layout(monkeypatch):
     whole = peak(where, 224)
     monkeypatch.setattr(_peaks, "CHUNK", 1)
     assert torch.equal(peak(where, 224), whole)
-    loud = where.clone()
-    loud[1:] *= 1e30
-    assert torch.equal(peak(loud, 224)[0], whole[0])
+    enlarged = where.clone()
+    enlarged[1:] *= 1e30
+    assert torch.equal(peak(enlarged, 224)[0], whole[0])
     for scale in (1e300, 1e-300):  # rounded, but as cv2 rounds
         odd = where[:1, :2].double() * scale
         assert torch.equal(peak(odd, 224), slow_peak(odd, 224))
@@ -80,14 +80,14 @@ def test_peak_refuses_what_it_cannot_place():
 def test_hits_agree_with_the_loop(side):
     where = maps("random", (12, 4, 7, 7))
     points, visible = keypoints(12, 6, side)
-    found = hits(peak(where, side), points, visible, size=side)
+    result = hits(peak(where, side), points, visible, size=side)
     for image in range(12):
         for unit in range(4):
             box = region(where[image, unit].numpy(), side)
             wanted = [
                 bool(v) and meets(p, box) for p, v in zip(points[image].tolist(), visible[image].tolist(), strict=True)
             ]
-            assert found[image, unit].tolist() == wanted
+            assert result[image, unit].tolist() == wanted
 
 
 @pytest.mark.parametrize(
@@ -120,17 +120,17 @@ def test_mask_hits_agree_with_a_loop(half):
     visible = torch.rand(b, p, generator=g) > 0.3
     peaks = torch.stack([torch.randint(0, n, (b, k), generator=g) for n in (width, height)], -1)
     reach = half if isinstance(half, tuple) else (half, half)
-    for seen in (None, visible):
-        found = mask_hits(peaks, masks, seen, half=half)
+    for given in (None, visible):
+        result = mask_hits(peaks, masks, given, half=half)
         for i in range(b):
             for j in range(k):
                 x, y = peaks[i, j].tolist()
                 for part in range(p):
-                    met = any(
+                    expected = any(
                         abs(row - y) <= reach[1] and abs(column - x) <= reach[0]
                         for row, column in masks[i, part].nonzero().tolist()
                     )
-                    assert bool(found[i, j, part]) is (met and (seen is None or bool(seen[i, part])))
+                    assert bool(result[i, j, part]) is (expected and (given is None or bool(given[i, part])))
     assert not mask_hits(peaks, masks)[:, :, 2].any()
 
 

@@ -45,20 +45,20 @@ def scenes(n=6):
 
 
 def test_boxes_agree_with_numpy():
-    found = maps("", (12, 7, 7), 1).double()
-    found[0] = 1  # constant: all of it
-    pixels = F.interpolate(found[:, None], size=(40, 30), mode="bicubic", align_corners=False)[:, 0].numpy()
-    for i, (top, bottom, left, right) in enumerate(box(found, (40, 30)).tolist()):
+    evidence = maps("", (12, 7, 7), 1).double()
+    evidence[0] = 1  # constant: all of it
+    pixels = F.interpolate(evidence[:, None], size=(40, 30), mode="bicubic", align_corners=False)[:, 0].numpy()
+    for i, (top, bottom, left, right) in enumerate(box(evidence, (40, 30)).tolist()):
         rows, columns = np.nonzero(pixels[i] >= np.percentile(pixels[i], 95))
         assert (top, bottom, left, right) == (rows.min(), rows.max(), columns.min(), columns.max())
-        free = outside(found, (40, 30))[i, 0].numpy()
+        free = outside(evidence, (40, 30))[i, 0].numpy()
         y, x = np.nonzero(~free)
         tall, wide = 10 * 40 / 224, 10 * 30 / 224  # 1.8 and 1.3 pixels
         assert (y.min(), y.max()) == (max(0, np.ceil(top - tall)), min(39, np.floor(bottom + tall)))
         assert (x.min(), x.max()) == (max(0, np.ceil(left - wide)), min(29, np.floor(right + wide)))
-    up = F.interpolate(found[:, None], size=(40, 30), mode="bilinear", align_corners=False)[:, 0]
+    up = F.interpolate(evidence[:, None], size=(40, 30), mode="bilinear", align_corners=False)[:, 0]
     above = up > torch.quantile(up.flatten(1), 0.9, dim=1)[:, None, None]
-    assert torch.equal(highest(found, (40, 30)), above)
+    assert torch.equal(highest(evidence, (40, 30)), above)
 
 
 def test_two_images_by_hand():
@@ -66,49 +66,49 @@ def test_two_images_by_hand():
     score = Misalignment()
     before, after = torch.tensor([[4.0, 3.5, 5.0], [0.0, 1.0, 1.0]]), torch.tensor([[3.0, 3.5, 5.0], [0.0, 1.0, 1.0]])
     competitors = torch.tensor([[False, True, True], [False, True, True]])
-    here = torch.zeros(2, 10, 10)
-    here[:, 0, :4] = torch.arange(1.0, 5)
-    there = here.flip(1).clone()
-    there[1] = here[1]
+    region = torch.zeros(2, 10, 10)
+    region[:, 0, :4] = torch.arange(1.0, 5)
+    there = region.flip(1).clone()
+    there[1] = region[1]
     right = torch.tensor([True, False])
     score.update(
         before,
         after,
         torch.tensor([0, 0]),
         competitors,
-        here,
+        region,
         there,
         size=(10, 10),
         right_before=right,
         right_after=~right,
     )
-    found = {k: float(v) for k, v in score.compute().items()}
-    assert found["activation"] == 25  # of the one image with a strength
-    assert found["undefined"] == 1
-    assert found["ranking"] == 0.5
-    assert found["location"] == 50  # nothing in common, and everything
-    assert found["accuracy"] == 0
-    assert found["support"] == 2
+    readouts = {k: float(v) for k, v in score.compute().items()}
+    assert readouts["activation"] == 25  # of the one image with a strength
+    assert readouts["undefined"] == 1
+    assert readouts["ranking"] == 0.5
+    assert readouts["location"] == 50  # nothing in common, and everything
+    assert readouts["accuracy"] == 0
+    assert readouts["support"] == 2
     assert score.protocol == "sacha2024-eps0.1"
 
 
 @torch.no_grad()
 def test_who_looks_where_it_says_is_untouched_and_who_leaks_is_not():
     """The mean over an image of which a share m may change by .1 falls by .1 m: exactly that of the strength."""
-    seen, found = scenes(), {}
+    sample_batch, results = scenes(), {}
     for leak in (0.0, 1.0):
         model = Blocks(leak)
         suite = Suite([{"score": "misalignment"}], model.units)
-        suite.update(model, seen)
-        found[leak] = suite.compute()["misalignment"]
-    assert found[0.0].value == 0
-    assert found[0.0].more["location"] == 0
-    told = Blocks(1.0).explain(seen.x, target=seen.y, shown=1)
-    free = outside(told.where[:, 0], (SIDE, SIDE)).double().mean((1, 2, 3))
-    drop = 0.1 * free * torch.tensor([1.0, 0.9] * 3) / told.strength.gather(1, told.shown)[:, 0]
-    assert found[1.0].value == pytest.approx(100 * float(drop.mean()), rel=1e-4)
-    assert found[1.0].more["box"] == pytest.approx(1 - float(free.mean()))
-    assert found[1.0].support == 6
+        suite.update(model, sample_batch)
+        results[leak] = suite.compute()["misalignment"]
+    assert results[0.0].value == 0
+    assert results[0.0].more["location"] == 0
+    explanation = Blocks(1.0).explain(sample_batch.x, target=sample_batch.y, shown=1)
+    free = outside(explanation.where[:, 0], (SIDE, SIDE)).double().mean((1, 2, 3))
+    drop = 0.1 * free * torch.tensor([1.0, 0.9] * 3) / explanation.strength.gather(1, explanation.shown)[:, 0]
+    assert results[1.0].value == pytest.approx(100 * float(drop.mean()), rel=1e-4)
+    assert results[1.0].more["box"] == pytest.approx(1 - float(free.mean()))
+    assert results[1.0].support == 6
 
 
 @torch.no_grad()
@@ -129,19 +129,19 @@ def test_the_interval_of_a_share_holds_the_drop():
 
 
 def test_an_attack_stays_outside_and_within_reach_and_leaves_the_model():
-    model, seen = Blocks(1.0).train(), scenes()
-    weight, x = model.weight.clone(), seen.x.clone()
-    told = model.explain(seen.x, target=seen.y, shown=1)
-    mask = outside(told.where[:, 0], (SIDE, SIDE))
+    model, sample_batch = Blocks(1.0).train(), scenes()
+    weight, x = model.weight.clone(), sample_batch.x.clone()
+    explanation = model.explain(sample_batch.x, target=sample_batch.y, shown=1)
+    mask = outside(explanation.where[:, 0], (SIDE, SIDE))
     with torch.inference_mode():
-        after = attack(model, seen.x, told.shown[:, 0], mask, target=seen.y)
+        after = attack(model, sample_batch.x, explanation.shown[:, 0], mask, target=sample_batch.y)
     assert float((after - x).abs().max()) == pytest.approx(0.1)
     assert not ((after != x) & ~mask).any()
-    again = model.explain(after, target=seen.y, shown=told.shown)
-    assert (again.strength.gather(1, told.shown) < told.strength.gather(1, told.shown)).all()
+    again = model.explain(after, target=sample_batch.y, shown=explanation.shown)
+    assert (again.strength.gather(1, explanation.shown) < explanation.strength.gather(1, explanation.shown)).all()
     assert torch.equal(model.weight, weight)
     assert model.weight.grad is None
-    assert torch.equal(seen.x, x)
+    assert torch.equal(sample_batch.x, x)
     assert model.training
 
 
@@ -160,10 +160,10 @@ def test_batches_do_not_matter(size):
 
 def test_a_share_is_chosen_by_identity():
     index = torch.arange(5000)
-    some = chosen(index, 0.3)
-    assert float(some.double().mean()) == pytest.approx(0.3, abs=0.02)
-    assert torch.equal(chosen(index[100:200], 0.3), some[100:200])
-    assert bool((chosen(index, 0.5) | ~some).all())  # more contains less
+    subset = chosen(index, 0.3)
+    assert float(subset.double().mean()) == pytest.approx(0.3, abs=0.02)
+    assert torch.equal(chosen(index[100:200], 0.3), subset[100:200])
+    assert bool((chosen(index, 0.5) | ~subset).all())  # more contains less
     assert bool(chosen(index, 1.0).all())
 
 

@@ -83,18 +83,18 @@ def score_of(model, **how):
 @torch.no_grad()
 def test_an_explanation_that_says_what_is_so():
     score, _ = score_of(Reader(FAIR))
-    found = {k: v for k, v in score.compute().items() if not k.startswith("curve")}
-    assert float(found["order"]) == pytest.approx(1.0)
-    assert float(found["target_sensitivity"]) == 1.0
-    assert int(found["compared"]) == int(found["support"]) == 8
-    assert float(found["distractibility"]) == 1
-    assert float(found["random"]) < float(found["completeness"])
-    assert float(found["random distractibility"]) < 1
+    readouts = {k: v for k, v in score.compute().items() if not k.startswith("curve")}
+    assert float(readouts["order"]) == pytest.approx(1.0)
+    assert float(readouts["target_sensitivity"]) == 1.0
+    assert int(readouts["compared"]) == int(readouts["support"]) == 8
+    assert float(readouts["distractibility"]) == 1
+    assert float(readouts["random"]) < float(readouts["completeness"])
+    assert float(readouts["random distractibility"]) < 1
     assert float(score.compute()["curve/preservation"][0]) == 1  # nothing goes that it rests on
     other = {k: v for k, v in score_of(Reader(FAIR, turn=2))[0].compute().items() if not k.startswith("curve")}
     assert float(other["order"]) < 0.5
     assert float(other["target_sensitivity"]) == 0.0
-    assert float(other["completeness"]) <= float(found["completeness"])
+    assert float(other["completeness"]) <= float(readouts["completeness"])
 
 
 @torch.no_grad()
@@ -112,16 +112,16 @@ def test_scenes_are_rendered_once_each():
 def test_shares_agree_with_a_loop_over_pixels():
     g = torch.Generator().manual_seed(0)
     where, masks = maps("", (3, 4, 7, 7), 2), torch.rand(3, 5, 20, 30, generator=g) > 0.7
-    found = part_shares(where, masks)
+    result = part_shares(where, masks)
     for i, k, p in itertools.product(range(3), range(4), range(5)):
         top, bottom, left, right = box(where[i, k][None], (20, 30))[0].tolist()
         inside = [bool(masks[i, p, y, x]) for y in range(top, bottom + 1) for x in range(left, right + 1)]
-        assert float(found[i, k, p]) == pytest.approx(sum(inside) / len(inside))
+        assert float(result[i, k, p]) == pytest.approx(sum(inside) / len(inside))
 
 
 def test_what_is_above_a_share_of_all_is_important():
-    found = important_parts(torch.tensor([[3.0, 1.0, -2.0]]), torch.tensor([10.0]), (0.05, 0.1, 0.5))
-    assert found[0].tolist() == [[True, True, False], [True, False, False], [False, False, False]]
+    result = important_parts(torch.tensor([[3.0, 1.0, -2.0]]), torch.tensor([10.0]), (0.05, 0.1, 0.5))
+    assert result[0].tolist() == [[True, True, False], [True, False, False], [False, False, False]]
     assert not important_parts(torch.tensor([[0.0, -1.0]]), torch.tensor([0.0])).any()
 
 
@@ -172,10 +172,10 @@ def oracle(w, kind=""):
         lost = [float(w["logit"][i].double() - v.double()) for v in w["without"][i]]
         idle = {k for k in range(p) if abs(lost[k]) < 0.05 * abs(float(w["logit"][i])) or lost[k] < 0}
         for j in range(t):
-            told = set(told_parts[i, j].nonzero()[:, 0].tolist())
+            important = set(told_parts[i, j].nonzero()[:, 0].tolist())
             keep[j].append(int(kept[i, j] == w["answer"][i]))
             drop[j].append(int(cut[i, j] != w["answer"][i]))
-            calm[j] += [1 - len(told & idle) / len(idle)] if idle else []
+            calm[j] += [1 - len(important & idle) / len(idle)] if idle else []
         if len(set(w["importance"][i].tolist())) > 1:
             order.append(spearmanr(w["importance"][i].tolist(), lost).statistic)
         whole, a_out, b_out = w["contrast_logits"][i]
@@ -189,20 +189,20 @@ def test_agrees_with_a_loop():
     rows = world()
     (keep, drop, calm), order, sensitive = oracle(rows)
     score = PartInterventions(5, thresholds=(0.1, 0.2, 0.3))
-    for some in torch.arange(50).split(7):
-        score.update(**{k: v[some] for k, v in rows.items()})
-    found = score.compute()
+    for chunk in torch.arange(50).split(7):
+        score.update(**{k: v[chunk] for k, v in rows.items()})
+    readouts = score.compute()
     for name, expected in (("preservation", keep), ("deletion", drop), ("distractibility", calm)):
-        assert found[f"curve/{name}"].tolist() == pytest.approx(expected)
+        assert readouts[f"curve/{name}"].tolist() == pytest.approx(expected)
     best = max(range(3), key=lambda j: (keep[j] + drop[j]) / 2 + calm[j])
-    assert float(found["completeness"]) == pytest.approx((keep[best] + drop[best]) / 2)
+    assert float(readouts["completeness"]) == pytest.approx((keep[best] + drop[best]) / 2)
     (keep, drop, calm), *_ = oracle(rows, "random")
-    assert float(found["random"]) == pytest.approx((keep[best] + drop[best]) / 2)
-    assert float(found["random distractibility"]) == pytest.approx(calm[best])
-    assert float(found["threshold"]) == pytest.approx((0.1, 0.2, 0.3)[best])
-    assert float(found["order"]) == pytest.approx(sum(order) / len(order))
-    assert 2 * int(found["compared"]) == len(sensitive) > 0
-    assert float(found["target_sensitivity"]) == pytest.approx(sum(sensitive) / len(sensitive))
+    assert float(readouts["random"]) == pytest.approx((keep[best] + drop[best]) / 2)
+    assert float(readouts["random distractibility"]) == pytest.approx(calm[best])
+    assert float(readouts["threshold"]) == pytest.approx((0.1, 0.2, 0.3)[best])
+    assert float(readouts["order"]) == pytest.approx(sum(order) / len(order))
+    assert 2 * int(readouts["compared"]) == len(sensitive) > 0
+    assert float(readouts["target_sensitivity"]) == pytest.approx(sum(sensitive) / len(sensitive))
     assert score.protocol == "funnybirds2023-parts/thresholds0.1-0.2-0.3"
 
 

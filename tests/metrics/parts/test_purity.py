@@ -14,17 +14,17 @@ ALL = torch.ones(3, 1).bool()
 def test_patches_as_pip_net_places_them():
     assert patch(torch.arange(7), 7).tolist() == [0, 32, 64, 96, 128, 160, 192]
     assert patch(torch.arange(28), 28).tolist() == [min(7 * i, 192) for i in range(27)] + [192]
-    found = patch(torch.arange(26), 26).tolist()  # ConvNeXt: half a patch at either end
-    assert found == [0, 4, *(4 + 8 * i for i in range(1, 24)), 192]
+    result = patch(torch.arange(26), 26).tolist()  # ConvNeXt: half a patch at either end
+    assert result == [0, 4, *(4 + 8 * i for i in range(1, 24)), 192]
     assert patch(torch.arange(1), 1).tolist() == [96]
 
 
 def test_both_edges_of_a_patch_are_inside():
     points = torch.tensor([[[32.0, 64], [64, 96], [31.9, 70], [64.1, 70], [40, 96.5]]]).double()
-    found = holds(torch.tensor([[2 * 7 + 1]]), points, torch.ones(1, 5).bool(), grid=(7, 7), size=(224, 224))
-    assert found[0, 0].tolist() == [True, True, False, False, False]
+    result = holds(torch.tensor([[2 * 7 + 1]]), points, torch.ones(1, 5).bool(), grid=(7, 7), size=(224, 224))
+    assert result[0, 0].tolist() == [True, True, False, False, False]
     half = holds(torch.tensor([[2 * 7 + 1]]), points / 2, torch.ones(1, 5).bool(), grid=(7, 7), size=(112, 112))
-    assert torch.equal(found, half)
+    assert torch.equal(result, half)
     assert not holds(torch.tensor([[15]]), points, torch.zeros(1, 5).bool(), grid=(7, 7), size=(224, 224)).any()
 
 
@@ -48,10 +48,10 @@ def test_one_unit_by_hand():
     points = torch.tensor([[on, on], [on, off], [off, off], [off, on]]).double()
     visible = torch.tensor([[True, True], [True, True], [False, True], [True, True]])
     feed(score, torch.tensor([[4.0], [3], [2], [1]]), torch.full((4, 1), 15), points, visible, torch.arange(4))
-    found = score.compute()
-    assert float(found["purity"]) == 1
-    assert int(found["unit/part"]) == 0
-    assert int(found["unit/support"]) == 2
+    readouts = score.compute()
+    assert float(readouts["purity"]) == 1
+    assert int(readouts["unit/part"]) == 0
+    assert int(readouts["unit/support"]) == 2
     assert score.protocol == "pipnet2023-purity/top3/sides"
 
 
@@ -74,11 +74,11 @@ def test_interval_over_units():
         used=used,
         sample_ids=torch.arange(2),
     )
-    found = score.compute()
-    assert float(found["purity"]) == 0.75
-    assert found["unit/used_purity"].isnan().tolist() == [False, False, True]
+    readouts = score.compute()
+    assert float(readouts["purity"]) == 0.75
+    assert readouts["unit/used_purity"].isnan().tolist() == [False, False, True]
     assert score.estimates["purity"].units == pytest.approx(0.0625)
-    assert float(found["purity low"]) < 0.75 < float(found["purity high"]) <= 1
+    assert float(readouts["purity low"]) < 0.75 < float(readouts["purity high"]) <= 1
 
 
 def test_of_equal_rates_the_part_with_more_hits_counts():
@@ -126,33 +126,33 @@ def test_agrees_with_a_loop_under_any_batching(size):
     score = Purity(6, 5, part_names=NAMES, top=5)
     for rows in torch.randperm(30, generator=torch.Generator().manual_seed(size)).split(size):
         feed(score, *(t[rows] for t in arguments), used[rows])
-    found = score.compute()
-    assert found["unit/purity"].tolist() == pytest.approx(expected)
-    assert float(found["purity"]) == pytest.approx(mean)
-    assert float(found["unused"]) == pytest.approx(1 / 6)
+    readouts = score.compute()
+    assert readouts["unit/purity"].tolist() == pytest.approx(expected)
+    assert float(readouts["purity"]) == pytest.approx(mean)
+    assert float(readouts["unused"]) == pytest.approx(1 / 6)
     assert score.protocol == "pipnet2023-purity/top5"
     strength, _, points, visible, index = arguments
     random = (random_bits(index, draw=0, count=6) & 0x7FFFFFFFFFFFFFFF) % 49
     chance, _ = oracle(strength, random, points, visible, index, used, 5)
-    assert float(found["random"]) == pytest.approx(sum(c for k, c in enumerate(chance) if k != 2) / 5)
+    assert float(readouts["random"]) == pytest.approx(sum(c for k, c in enumerate(chance) if k != 2) / 5)
 
 
 @pytest.mark.parametrize("size", [1, 5, 13])
 def test_a_suite_asks_for_the_maps_of_the_strongest_only_and_finds_the_same(size):
     model, samples = Toy().eval(), batch(b=13)
     with torch.no_grad():
-        told = model.explain(samples.x, target=samples.y, shown=torch.arange(6).expand(13, 6))
-    grid, whole = tuple(told.where.shape[-2:]), Purity(6, 5, top=3)
+        explanation = model.explain(samples.x, target=samples.y, shown=torch.arange(6).expand(13, 6))
+    grid, whole = tuple(explanation.where.shape[-2:]), Purity(6, 5, top=3)
     whole.update(
-        told.strength,
-        told.shown,
-        told.where.flatten(2).argmax(2),
+        explanation.strength,
+        explanation.shown,
+        explanation.where.flatten(2).argmax(2),
         samples.points,
         samples.visible,
         samples.index,
         grid=grid,
         size=(32, 32),
-        used=told.contribution != 0,
+        used=explanation.contribution != 0,
     )
     suite = Suite([{"score": "purity", "top": 3}], model.units, list("abcde"))
     for rows in torch.randperm(13, generator=torch.Generator().manual_seed(size)).split(size):

@@ -40,42 +40,45 @@ def test_the_first_release_only_counted():
 
 
 def test_vacuous_pairs_are_counted_apart():
-    found = counted([[[0, 0]], [[1, 1]], [[0, 0]], [[1, 0]]], [[[0, 0]], [[1, 0]], [[0, 0]], [[1, 0]]])
-    assert found["stability"] == 75
-    assert found["vacuous"] == 0.5
-    assert found["nonvacuous"] == 50
-    assert found["jaccard"] == 0.75
+    result = counted([[[0, 0]], [[1, 1]], [[0, 0]], [[1, 0]]], [[[0, 0]], [[1, 0]], [[0, 0]], [[1, 0]]])
+    assert result["stability"] == 75
+    assert result["vacuous"] == 0.5
+    assert result["nonvacuous"] == 50
+    assert result["jaccard"] == 0.75
 
 
 def test_falling_silent_is_a_change():
-    met = torch.ones(4, 1, 2, dtype=torch.bool)
+    part_hits = torch.ones(4, 1, 2, dtype=torch.bool)
     score = Stability(1, 2)
     score.update(
-        met, met, gate_after=torch.tensor([[1], [1], [1], [0]]).bool(), moved=torch.tensor([[4.0], [0], [0], [0]])
+        part_hits,
+        part_hits,
+        gate_after=torch.tensor([[1], [1], [1], [0]]).bool(),
+        moved=torch.tensor([[4.0], [0], [0], [0]]),
     )
-    found = score.compute()
-    assert [float(found[k]) for k in ("stability", "survival", "displacement")] == [75, 0.75, 1]
+    readouts = score.compute()
+    assert [float(readouts[k]) for k in ("stability", "survival", "displacement")] == [75, 0.75, 1]
 
 
 def test_units_without_a_claim_are_left_out_of_the_mean():
-    met = torch.ones(2, 2, 1, dtype=torch.bool)
+    part_hits = torch.ones(2, 2, 1, dtype=torch.bool)
     score = Stability(3, 1)
-    score.update(met, met, torch.tensor([[0, -1], [0, 2]]))
-    found = score.compute()
-    assert float(found["stability"]) == 100
-    assert found["unit/claims"].tolist() == [2, 0, 1]
-    assert found["unit/stability"].isnan().tolist() == [False, True, False]
+    score.update(part_hits, part_hits, torch.tensor([[0, -1], [0, 2]]))
+    readouts = score.compute()
+    assert float(readouts["stability"]) == 100
+    assert readouts["unit/claims"].tolist() == [2, 0, 1]
+    assert readouts["unit/stability"].isnan().tolist() == [False, True, False]
 
 
 def test_draws_are_kept_apart():
-    met, none = torch.ones(2, 1, 1, dtype=torch.bool), torch.zeros(2, 1, 1, dtype=torch.bool)
+    part_hits, none = torch.ones(2, 1, 1, dtype=torch.bool), torch.zeros(2, 1, 1, dtype=torch.bool)
     score = Stability(1, 1, draws=2)
-    score.update(met, met, draw=0)
-    score.update(met, none, draw=1)
-    found = score.compute()
-    assert [float(found[k]) for k in ("stability", "spread", "draws", "support")] == [50, 50, 2, 2]
+    score.update(part_hits, part_hits, draw=0)
+    score.update(part_hits, none, draw=1)
+    readouts = score.compute()
+    assert [float(readouts[k]) for k in ("stability", "spread", "draws", "support")] == [50, 50, 2, 2]
     with pytest.raises(ValueError, match="draw is 2"):
-        score.update(met, met, draw=2)
+        score.update(part_hits, part_hits, draw=2)
 
 
 @pytest.mark.parametrize("wrong", [{"draws": 0}, {"draws": 1.5}, {"draws": "3"}, {"draws": None}, {"protocol": {}}])
@@ -109,10 +112,10 @@ def test_a_unit_that_follows_is_stable_under_what_moves():
     for change, least, far in ((Flip(), 99, 1.01), (Shift(2), 85, 6)):
         suite = Suite([{"score": "stability", "perturbation": change}], Follows().units, list("abcde"))
         suite.update(Follows(), samples)
-        found = suite.compute()["stability"]
-        assert found.value > least
-        assert found.more["displacement"] < far
-        assert found.protocol == f"zoo-stability-v1/{change.label}"
+        result = suite.compute()["stability"]
+        assert result.value > least
+        assert result.more["displacement"] < far
+        assert result.protocol == f"zoo-stability-v1/{change.label}"
 
 
 def test_parts_that_left_count_on_neither_side():
@@ -126,22 +129,22 @@ def test_parts_that_left_count_on_neither_side():
     one, two = (hits(peak(model.explain(b.x, b.y, shown).where, 32), b.points, both, size=32) for b in (samples, new))
     score = Stability(6, 5)
     score.update(one, two, shown)
-    found, wanted = suite.compute()["stability"], score.compute()
-    assert found.value == float(wanted["stability"])
-    assert found.more["vacuous"] == float(wanted["vacuous"])
+    result, wanted = suite.compute()["stability"], score.compute()
+    assert result.value == float(wanted["stability"])
+    assert result.more["vacuous"] == float(wanted["vacuous"])
     assert not torch.equal(both, samples.visible)
 
 
 @pytest.mark.parametrize("perturbation", ["blur", "jpeg", "shift", "flip", "rotate", {"name": "noise", "std": 0.4}])
 def test_no_perturbation_depends_on_batches(perturbation):
-    found = []
+    results = []
     for size in (13, 5):
         suite = Suite([{"score": "stability", "perturbation": perturbation}], Toy().units, list("abcde"))
         for rows in torch.arange(13).split(size):
             suite.update(Toy(), take(batch(), rows))
-        found.append(suite.compute()["stability"])
-    assert found[0].value == found[1].value
-    assert found[0].more == pytest.approx(found[1].more, rel=1e-12)
+        results.append(suite.compute()["stability"])
+    assert results[0].value == results[1].value
+    assert results[0].more == pytest.approx(results[1].more, rel=1e-12)
 
 
 @pytest.mark.parametrize(

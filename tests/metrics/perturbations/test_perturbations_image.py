@@ -29,8 +29,8 @@ def test_depends_on_sample_and_draw_alone_and_changes_nothing_given(change):
     part = change(take(samples, rows), draw)
     for name in ("x", "points", "visible", "index", "y"):
         assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), name
-    loud = replace(samples, x=samples.x * torch.tensor([1.0] + [100.0] * 6)[:, None, None, None])
-    assert torch.equal(change(loud, draw).x[0], whole.x[0])
+    enlarged = replace(samples, x=samples.x * torch.tensor([1.0] + [100.0] * 6)[:, None, None, None])
+    assert torch.equal(change(enlarged, draw).x[0], whole.x[0])
     assert not torch.equal(whole.x, samples.x)
     other = change(samples, draw + 1)
     assert torch.equal(other.x, whole.x) is not change.random
@@ -56,8 +56,8 @@ def test_blur_is_a_loop_over_pixels():
                 for b in range(7):
                     row, column = min(max(i + a - 3, 0), 5), min(max(j + b - 3, 0), 4)
                     wanted[i, j] += kernel[a, b] * float(x[0, 0, row, column])
-    found = Blur(sigma).inputs(x, torch.zeros(1).long(), 0)[0, 0]
-    assert found.numpy() == pytest.approx(wanted, abs=1e-12)
+    result = Blur(sigma).inputs(x, torch.zeros(1).long(), 0)[0, 0]
+    assert result.numpy() == pytest.approx(wanted, abs=1e-12)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -66,8 +66,8 @@ def test_jpeg_is_pillow_s(channels):
     pixels = torch.randint(0, 256, (2, channels, 16, 24), generator=g)
     change = Jpeg(40, (0.4,) * channels, (0.3,) * channels)
     x = (pixels.float() / 255 - 0.4) / 0.3
-    found = change.inputs(x, torch.arange(2), 0)
-    for image, now in zip(pixels, found, strict=True):
+    result = change.inputs(x, torch.arange(2), 0)
+    for image, now in zip(pixels, result, strict=True):
         array = image.permute(1, 2, 0).byte().numpy()
         file = io.BytesIO()
         Image.fromarray(array if channels == 3 else array[..., 0]).save(file, "JPEG", quality=40)
@@ -158,7 +158,7 @@ def test_keypoints_that_leave_are_not_visible():
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("requested", "expected"),
     [
         ("flip", Flip()),
         ({"name": "shift", "pixels": 8}, Shift(8)),
@@ -166,9 +166,9 @@ def test_keypoints_that_leave_are_not_visible():
         ({"name": "noise", "clip": None}, Noise(clip=None)),
     ],
 )
-def test_perturbations_by_name(asked, found):
-    assert perturbation(asked) == found
-    assert hash(perturbation(asked)) == hash(found)
+def test_perturbations_by_name(requested, expected):
+    assert perturbation(requested) == expected
+    assert hash(perturbation(requested)) == hash(expected)
 
 
 def test_labels_name_what_is_not_default():
@@ -184,7 +184,7 @@ def test_labels_name_what_is_not_default():
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("requested", "words"),
     [
         ("flp", "did you mean flip"),
         ({"name": "shift", "pixel": 3}, "'shift' has no 'pixel'; it takes pixels"),
@@ -201,9 +201,9 @@ def test_labels_name_what_is_not_default():
     ],
     ids=str,
 )
-def test_says_what_is_wrong(asked, words):
+def test_says_what_is_wrong(requested, words):
     with pytest.raises(ValueError, match=words):
-        perturbation(asked)
+        perturbation(requested)
 
 
 def test_a_suite_says_where_a_perturbation_does_not_apply():
@@ -218,7 +218,7 @@ def test_a_suite_says_where_a_perturbation_does_not_apply():
     ]
     suite = Suite(scores, Toy().units, list("abcde"))
     suite.update(Toy(), batch())
-    found = suite.compute()
-    assert found["gray"].value is not None
-    assert found["typos"].note == "n/a: typo changes tokens, and inputs are none"
-    assert found["grey"].note.startswith("n/a: jpeg of 3 channels, with 2")
+    results = suite.compute()
+    assert results["gray"].value is not None
+    assert results["typos"].note == "n/a: typo changes tokens, and inputs are none"
+    assert results["grey"].note.startswith("n/a: jpeg of 3 channels, with 2")

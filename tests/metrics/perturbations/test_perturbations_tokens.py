@@ -94,7 +94,7 @@ def test_renaming_takes_classes_and_labels_along():
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("requested", "words"),
     [
         ({"name": "prefix"}, "number of tokens is 0"),
         ({"name": "typo", "vocabulary": 1}, "vocabulary is 1"),
@@ -105,6 +105,6 @@ def test_renaming_takes_classes_and_labels_along():
     ],
     ids=str,
 )
-def test_says_what_is_wrong(asked, words):
+def test_says_what_is_wrong(requested, words):
     with pytest.raises(ValueError, match=words):
-        perturbation(asked)
+        perturbation(requested)

@@ -48,13 +48,13 @@ class Reader:
         self.split = "val"
 
     def activity(self, x, units=None):
-        found = self.tables[self.split][x.clamp_min(0)] * (x >= 0)[..., None]
-        return found if units is None else found[..., units]
+        values = self.tables[self.split][x.clamp_min(0)] * (x >= 0)[..., None]
+        return values if units is None else values[..., units]
 
 
 def evaluator_of(kind="neuron"):
-    model, told = Reader(kind), {split: world(split, kind)[0] for split in ("val", "test")}
-    evaluator = PositionEvaluator(model, lambda split, count: told[split])
+    model, splits = Reader(kind), {split: world(split, kind)[0] for split in ("val", "test")}
+    evaluator = PositionEvaluator(model, lambda split, count: splits[split])
     activity = evaluator.activity
 
     def both(split, units=None):
@@ -67,16 +67,16 @@ def evaluator_of(kind="neuron"):
 
 def rows_of(split, kind):
     """(game, activity of each unit, set of properties) of every position looked at."""
-    told, value = world(split, kind)
-    found = []
+    labels, value = world(split, kind)
+    results = []
     for n in range(N):
         for t in range(T):
-            if told.look[n, t]:
-                codes = told.families[0].codes[n, t].tolist()
+            if labels.look[n, t]:
+                codes = labels.families[0].codes[n, t].tolist()
                 has = {("board", s, c) for s, c in enumerate(codes) if c >= 0}
                 has |= {("facts", s, 0) for s in range(2) if codes[s] == 1}
-                found.append((n, value[n, t].tolist(), has))
-    return found
+                results.append((n, value[n, t].tolist(), has))
+    return results
 
 
 def names(masked):
@@ -100,7 +100,7 @@ def test_coverage_is_the_formula(kind):
     top = [max(v[u] for _, v, _ in val) for u in range(U)]
     score = BoardCoverage()
     score.evaluate_positions(evaluator_of(kind))
-    told = score.compute()
+    readouts = score.compute()
     not_blank = SQUARES * (ANSWERS - 1)  # of the masked group, initial answers included
     for key, props, possible in (
         ("", names(True), not_blank),
@@ -122,17 +122,17 @@ def test_coverage_is_the_formula(kind):
             held_out.append(
                 sum(f1_of(test, u, top[u] * step / 10, p) for p, (_, u) in zip(props, best, strict=True)) / len(best)
             )
-        assert float(told[f"{key}selected"]) == pytest.approx(max(means), abs=1e-6)
-        assert float(told[f"{key}published"]) == pytest.approx(max(published), abs=1e-6)
-        assert float(told[f"{key}coverage"]) == pytest.approx(held_out[means.index(max(means))], abs=1e-6)
-    assert float(told["published"]) < float(told["selected"])
-    assert next(iter(told)) == "coverage"
-    assert float(told["coverage"]) > 0.4
+        assert float(readouts[f"{key}selected"]) == pytest.approx(max(means), abs=1e-6)
+        assert float(readouts[f"{key}published"]) == pytest.approx(max(published), abs=1e-6)
+        assert float(readouts[f"{key}coverage"]) == pytest.approx(held_out[means.index(max(means))], abs=1e-6)
+    assert float(readouts["published"]) < float(readouts["selected"])
+    assert next(iter(readouts)) == "coverage"
+    assert float(readouts["coverage"]) > 0.4
 
 
-def scored(told, rows, props):
-    right = sum(len(t & has & props) for t, (_, _, has) in zip(told, rows, strict=True))
-    return 2 * right / (sum(len(t & props) for t in told) + sum(len(has & props) for _, _, has in rows))
+def scored(labels, rows, props):
+    right = sum(len(t & has & props) for t, (_, _, has) in zip(labels, rows, strict=True))
+    return 2 * right / (sum(len(t & props) for t in labels) + sum(len(has & props) for _, _, has in rows))
 
 
 @pytest.mark.parametrize("kind", ["neuron", "code"])
@@ -162,15 +162,15 @@ def test_reconstruction_is_the_formula(kind):
 
     score = BoardReconstruction()
     score.evaluate_positions(evaluator_of(kind))
-    told = score.compute()
+    readouts = score.compute()
     for key, props in (("", names(True)), ("board unmasked ", names(False)), ("facts ", FACTS)):
         last = [set().union(*(highest(v, u, set(props)) for u in range(U))) for _, v, _ in test]
         wanted = [scored(mode, test, set(props)) for mode in [*modes, last]]
-        assert float(told[f"{key}reconstruction"]) == pytest.approx(max(wanted), abs=1e-9)
+        assert float(readouts[f"{key}reconstruction"]) == pytest.approx(max(wanted), abs=1e-9)
         if not key:
             assert 0.2 < max(wanted) < 0.9
-            assert float(told["mode"]) == pytest.approx(wanted.index(max(wanted)) / 10)
-    assert int(told["support"]) == len({n for n, _, _ in test})
+            assert float(readouts["mode"]) == pytest.approx(wanted.index(max(wanted)) / 10)
+    assert int(readouts["support"]) == len({n for n, _, _ in test})
 
 
 def test_a_unit_predicts_at_the_highest_threshold_with_a_label():
@@ -239,18 +239,22 @@ def test_units_in_pieces_and_a_sure_score(monkeypatch):
     parts = BoardCoverage(), BootstrapInterval(BoardReconstruction())
     for score, same in zip(parts, whole, strict=True):
         score.evaluate_positions(evaluator_of())
-        told, wanted = score.compute(), same.compute()
-        assert {key: float(told[key]) for key in wanted} == pytest.approx({k: float(v) for k, v in wanted.items()})
+        readouts, wanted = score.compute(), same.compute()
+        assert {key: float(readouts[key]) for key in wanted} == pytest.approx({k: float(v) for k, v in wanted.items()})
     assert (
-        0 <= float(told["reconstruction low"]) < float(told["reconstruction"]) < float(told["reconstruction high"]) <= 1
+        0
+        <= float(readouts["reconstruction low"])
+        < float(readouts["reconstruction"])
+        < float(readouts["reconstruction high"])
+        <= 1
     )
 
 
 def test_units_that_are_the_board():
     """One unit for each property: everything is told, and nothing else."""
-    evaluator, told = evaluator_of(), {split: world(split)[0] for split in ("val", "test")}
-    for split in told:
-        codes = told[split].families[0].codes
+    evaluator, splits = evaluator_of(), {split: world(split)[0] for split in ("val", "test")}
+    for split in splits:
+        codes = splits[split].families[0].codes
         evaluator.model.tables[split] = (codes[..., None] == torch.arange(ANSWERS)).flatten(2).float().flatten(0, 1)
     evaluator.model.units = Units("neuron", [f"u{i}" for i in range(SQUARES * ANSWERS)])
     for score in (BoardCoverage(), BoardReconstruction()):
@@ -272,8 +276,8 @@ def test_product_is_exact(monkeypatch):
 
 def test_suite_notes():
     scores = [{"score": "board_coverage"}, {"score": "board_reconstruction"}, {"score": "detectors"}]
-    told = {split: world(split)[0] for split in ("val", "test")}
-    ask = lambda split, count: told[split]  # noqa: E731
+    splits = {split: world(split)[0] for split in ("val", "test")}
+    ask = lambda split, count: splits[split]  # noqa: E731
     for model, properties, words in (
         (object(), ask, "n/a: the model gives no activity of its"),
         (Reader(), None, "n/a: no position labels in the data"),
@@ -300,8 +304,8 @@ def test_suite_notes():
 def test_dead_units():
     score = DeadUnits(4)
     score.update(torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0]]).bool())
-    told = score.compute()
-    assert (float(told["dead"]), told["unit/rate"].tolist()) == (0.5, [1, 0.5, 0, 0])
+    readouts = score.compute()
+    assert (float(readouts["dead"]), readouts["unit/rate"].tolist()) == (0.5, [1, 0.5, 0, 0])
     model = Reader()
     x = world("val")[0].x[:7]
     wanted = [

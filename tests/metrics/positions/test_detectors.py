@@ -42,9 +42,9 @@ def test_counts_of_several_properties_at_a_position():
 def test_counts_and_judgement():
     g = torch.Generator().manual_seed(0)
     on, truth = torch.rand(N, U, generator=g) < 0.3, torch.randint(-1, P, (N,), generator=g)
-    told = counts(on, known(truth, P))
-    best = best_by_f1(*told)
-    found = judge(best, *told)
+    confusion = counts(on, known(truth, P))
+    best = best_by_f1(*confusion)
+    result = judge(best, *confusion)
     for p in range(P):
         f1 = []
         for u in range(U):
@@ -52,8 +52,8 @@ def test_counts_and_judgement():
             f1.append(2 * hit / (int(on[:, u].sum()) + int((truth == p).sum())))
         assert f1[int(best[p])] == max(f1)
         hit = int((on[:, best[p]] & (truth == p)).sum())
-        assert abs(float(found.precision[p]) - hit / int(on[:, best[p]].sum())) < 1e-6
-        assert abs(float(found.recall[p]) - hit / int((truth == p).sum())) < 1e-6
+        assert abs(float(result.precision[p]) - hit / int(on[:, best[p]].sum())) < 1e-6
+        assert abs(float(result.recall[p]) - hit / int((truth == p).sum())) < 1e-6
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -63,9 +63,9 @@ def test_at_recall(ties):
     value = value.relu().round(decimals=1) if ties else value
     truth[truth == 3] = -1
     recall = torch.tensor([0.9, 0.5, 0.01, 0.9])
-    told = at_recall_of(value, known(truth, P))(recall)
-    assert told.shape == (P, 2 * U)
-    assert told[3].isnan().all()
+    measured = at_recall_of(value, known(truth, P))(recall)
+    assert measured.shape == (P, 2 * U)
+    assert measured[3].isnan().all()
     value = torch.cat([value, -value], 1)
     for p in range(3):
         for u in range(2 * U):
@@ -73,7 +73,7 @@ def test_at_recall(ties):
             reach = max(1, math.ceil(float(recall[p]) * len(own) - 1e-6))
             threshold = own.sort(descending=True).values[reach - 1]
             detections = value[:, u] >= threshold
-            assert abs(float(told[p, u]) - int((detections & (truth == p)).sum()) / int(detections.sum())) < 1e-6
+            assert abs(float(measured[p, u]) - int((detections & (truth == p)).sum()) / int(detections.sum())) < 1e-6
 
 
 class Knowing:
@@ -103,14 +103,14 @@ def test_detectors():
 
     score = Detectors()
     score.evaluate_positions(PositionEvaluator(Knowing(), ask))
-    told = score.compute()
-    seen = x["test"][look["test"]]
-    share = float((seen == 0).sum() / ((seen == 0) | (seen == 7)).sum())
-    assert float(told["precision"]) == pytest.approx((1 + share) / 2)
-    assert float(told["recall"]) == 1
-    noise = float((seen == 0).double().mean())
-    assert float(told["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
-    assert {f"{name} by F1" for name in ("precision", "recall", "neuron precision")} <= set(told)
+    readouts = score.compute()
+    scored = x["test"][look["test"]]
+    share = float((scored == 0).sum() / ((scored == 0) | (scored == 7)).sum())
+    assert float(readouts["precision"]) == pytest.approx((1 + share) / 2)
+    assert float(readouts["recall"]) == 1
+    noise = float((scored == 0).double().mean())
+    assert float(readouts["neuron precision"]) == pytest.approx((1 + noise) / 2, abs=0.02)
+    assert {f"{name} by F1" for name in ("precision", "recall", "neuron precision")} <= set(readouts)
     neurons = Knowing()
     neurons.units = Units("neuron", ["a", "b", "c"])
     alone = Detectors()
@@ -131,8 +131,8 @@ def test_codes_of_the_shipped_checkpoint():
     model, data = load("codebook_transformer-tokfsm"), create_data("tokfsm")
     score = Detectors()
     score.evaluate_positions(PositionEvaluator(model, data.position_labels))
-    told = {key: float(value) for key, value in score.compute().items()}
-    assert told == pytest.approx(SHIPPED, abs=1e-6)
+    readouts = {key: float(value) for key, value in score.compute().items()}
+    assert readouts == pytest.approx(SHIPPED, abs=1e-6)
 
 
 def test_states_read():

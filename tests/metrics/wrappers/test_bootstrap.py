@@ -48,11 +48,11 @@ def test_weights_are_poisson_of_sample_and_replicate_alone():
 def test_a_replicate_is_the_score_of_repeated_samples(name):
     """The slow way: each sample fed to a fresh score as often as its weight says."""
     score, rows = fed(name), WITH_INTERVALS[name]()
-    found = score.compute()
+    readouts = score.compute()
     plain = parts_make(name)
     plain.update(**rows)
     for key, value in plain.compute().items():
-        assert torch.allclose(found[key].double(), value.double(), rtol=0, atol=0, equal_nan=True), key
+        assert torch.allclose(readouts[key].double(), value.double(), rtol=0, atol=0, equal_nan=True), key
     for r, weight in enumerate(poisson(torch.arange(B), 8).T):
         repeated = torch.arange(B).repeat_interleave(weight)
         again = parts_make(name)
@@ -65,7 +65,7 @@ def test_a_replicate_is_the_score_of_repeated_samples(name):
 @pytest.mark.parametrize("name", WITH_INTERVALS)
 def test_batches_order_merging_and_empty_batches_do_not_matter(name):
     whole = fed(name).compute()
-    parts = [fed(name, some) for some in torch.randperm(B, generator=torch.Generator().manual_seed(1)).split(7)]
+    parts = [fed(name, rows) for rows in torch.randperm(B, generator=torch.Generator().manual_seed(1)).split(7)]
     empty = fed(name, torch.arange(0))
     assert int(copy.deepcopy(empty).compute()["support"]) == 0
     for order in ((0, 1, 2, 3), (3, 1, 0, 2)):
@@ -119,12 +119,12 @@ def test_proportions_have_the_exact_interval(right, n):
     logits[:right, 0] = 1
     logits[right:, 1] = 1
     score.update(logits, torch.zeros(n).long(), sample_ids=torch.arange(n))
-    found = score.compute()
+    readouts = score.compute()
     exact = binomtest(right, n).proportion_ci(method="exact")
-    assert float(found["accuracy low"]) == pytest.approx(exact.low, abs=0.02)
-    assert float(found["accuracy high"]) == pytest.approx(exact.high, abs=0.02)
+    assert float(readouts["accuracy low"]) == pytest.approx(exact.low, abs=0.02)
+    assert float(readouts["accuracy high"]) == pytest.approx(exact.high, abs=0.02)
     if right in (0, n):
-        assert [float(found[f"accuracy {end}"]) for end in ("low", "high")] == pytest.approx([exact.low, exact.high])
+        assert [float(readouts[f"accuracy {end}"]) for end in ("low", "high")] == pytest.approx([exact.low, exact.high])
 
 
 def test_clusters_count_once():
@@ -141,9 +141,9 @@ def test_consistent_units_are_no_certainty():
     for units, n in (("sample", 20), ("fixed", 50)):
         score = BootstrapInterval(Consistency(20, 1), units=units)
         score.update(torch.ones(50, 20, 1).bool(), torch.ones(50, 1).bool(), sample_ids=torch.arange(50))
-        found = score.compute()
-        assert float(found["consistency low"]) == pytest.approx(100 * 0.025 ** (1 / n))
-        assert float(found["consistency high"]) == 100
+        readouts = score.compute()
+        assert float(readouts["consistency low"]) == pytest.approx(100 * 0.025 ** (1 / n))
+        assert float(readouts["consistency high"]) == 100
         assert ("and units like these" in score.describe({})) == (units == "sample")
 
 
@@ -165,16 +165,16 @@ def test_memory_is_bounded_and_nothing_is_resampled_in_vain(monkeypatch):
     assert large.replicates == 54
     assert "hit_replicates" not in vars(large)
     monkeypatch.setattr(BootstrapInterval, "_replicate", None)
-    found = large.compute()  # no samples: no replicates, no intervals
-    assert int(found["support"]) == 0
-    assert "soft low" not in found
+    readouts = large.compute()  # no samples: no replicates, no intervals
+    assert int(readouts["support"]) == 0
+    assert "soft low" not in readouts
 
 
 def test_units_widen_the_interval():
     """Two units of rates 1 and 0, the same in every image: resampling images alone would be certain."""
     score = BootstrapInterval(Consistency(2, 1))
-    met = torch.tensor([[[1], [0]]]).bool().repeat(50, 1, 1)
-    score.update(met, torch.ones(50, 1).bool(), sample_ids=torch.arange(50))
+    part_hits = torch.tensor([[[1], [0]]]).bool().repeat(50, 1, 1)
+    score.update(part_hits, torch.ones(50, 1).bool(), sample_ids=torch.arange(50))
     score.compute()
     soft = score.estimates["soft"]
     assert float(soft.replicates.var()) == 0
@@ -184,10 +184,10 @@ def test_units_widen_the_interval():
 def test_two_models_on_the_same_samples_are_paired():
     """The second misses one hit more than the first in ten: their difference is far surer than either."""
     g = torch.Generator().manual_seed(0)
-    met = torch.rand(300, 40, 1, generator=g) < torch.rand(300, 1, 1, generator=g)
-    worse = met & (torch.rand(300, 40, 1, generator=g) > 0.1)
+    part_hits = torch.rand(300, 40, 1, generator=g) < torch.rand(300, 1, 1, generator=g)
+    worse = part_hits & (torch.rand(300, 40, 1, generator=g) > 0.1)
     scores = []
-    for hits in (met, worse):
+    for hits in (part_hits, worse):
         scores.append(BootstrapInterval(Consistency(40, 1)))
         scores[-1].update(hits, torch.ones(300, 1).bool(), sample_ids=torch.arange(300))
         scores[-1].compute()
@@ -197,7 +197,7 @@ def test_two_models_on_the_same_samples_are_paired():
     assert float(gap.replicates.std()) < 0.3 * float(one.replicates.std())
     assert gap.interval()[0] > 0
     other = BootstrapInterval(Consistency(40, 1))
-    other.update(met, torch.ones(300, 1).bool(), sample_ids=torch.arange(1, 301))
+    other.update(part_hits, torch.ones(300, 1).bool(), sample_ids=torch.arange(1, 301))
     other.compute()
     with pytest.raises(ValueError, match="other samples"):
         _ = one - other.estimates["soft"]
@@ -216,13 +216,13 @@ def covers(n, runs, seed=0, replicates=200):
     best = rates(200000).amax(1)
     truth = float(best.mean()), 100 * float((best >= 0.8).double().mean())
     for _ in range(runs):
-        met = torch.rand(6 * n, 10, p, generator=g) < rates(k).view(6, 10, p).repeat_interleave(n, 0)
+        part_hits = torch.rand(6 * n, 10, p, generator=g) < rates(k).view(6, 10, p).repeat_interleave(n, 0)
         visible = torch.rand(6 * n, p, generator=g) < 0.85
         ids = torch.arange(k).view(6, 10).repeat_interleave(n, 0)
         score = BootstrapInterval(Consistency(k, p), replicates=replicates)
-        score.update(met, visible, ids, sample_ids=torch.arange(6 * n))
-        found = score.compute()
-        ends = [(float(found[f"{name} low"]), float(found[f"{name} high"])) for name in ("soft", "consistency")]
+        score.update(part_hits, visible, ids, sample_ids=torch.arange(6 * n))
+        readouts = score.compute()
+        ends = [(float(readouts[f"{name} low"]), float(readouts[f"{name} high"])) for name in ("soft", "consistency")]
         inside += torch.tensor([low <= t <= high for (low, high), t in zip(ends, truth, strict=True)])
     return (inside / runs).tolist()
 
@@ -235,8 +235,8 @@ def test_intervals_cover(n):
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [30, 100])
 def test_intervals_cover_in_many_runs(n):
-    found = covers(n, 300, seed=1)
-    assert min(found) >= 0.85, found
+    covered = covers(n, 300, seed=1)
+    assert min(covered) >= 0.85, covered
 
 
 @pytest.mark.parametrize(
@@ -273,21 +273,21 @@ def test_a_suite_refuses_other_answers(interval):
 
 
 def test_a_suite_gives_intervals_where_asked():
-    asked = [{"score": name, "interval": True} for name in ("consistency", "stability", "explanation_stability")]
+    entries = [{"score": name, "interval": True} for name in ("consistency", "stability", "explanation_stability")]
     plain = [{"score": name} for name in ("consistency", "stability", "explanation_stability")]
-    found = []
-    for scores, size in ((asked, 13), (asked, 4), (plain, 13)):
+    results = []
+    for scores, size in ((entries, 13), (entries, 4), (plain, 13)):
         suite = Suite(scores, Toy().units, list("abcde"))
         for rows in torch.arange(13).split(size):
             suite.update(Toy(), take(batch(), rows))
-        found.append(suite.compute())
-    for name, result in found[2].items():
-        sure, again = (one[name] for one in found[:2])
+        results.append(suite.compute())
+    for name, result in results[2].items():
+        sure, again = (one[name] for one in results[:2])
         assert sure.value == result.value
         assert sure.protocol == result.protocol
         assert {**sure.more, **result.more} == pytest.approx(sure.more)
         assert sure.more == pytest.approx(again.more, rel=1e-12)
-    more = found[0]["consistency"].more
+    more = results[0]["consistency"].more
     assert more["soft low"] <= more["soft high"]
 
 
@@ -297,10 +297,10 @@ def test_scores_that_learn_first_have_intervals_too(kind):
     plain, sure = (Suite([{"score": kind, "interval": sure}], model.units) for sure in (False, True))
     for _ in range(2):  # again after a reset, which forgets what was studied
         for suite in (plain, sure):
-            for some in data.loader("train"):
-                suite.fit(model, some, "train")
-            for some in data.loader("test"):
-                suite.update(model, some)
+            for loaded_batch in data.loader("train"):
+                suite.fit(model, loaded_batch, "train")
+            for loaded_batch in data.loader("test"):
+                suite.update(model, loaded_batch)
         one, two = plain.compute()[kind], sure.compute()[kind]
         assert one.value == two.value
         low, high = (value for key, value in two.more.items() if key.endswith((" low", " high")))
@@ -320,6 +320,6 @@ def test_stability_of_several_draws():
     for draw in range(2):
         score.update(**rows, draw=draw, sample_ids=torch.arange(B))
         plain.update(**rows, draw=draw)
-    found = score.compute()
+    readouts = score.compute()
     for key, value in plain.compute().items():
-        assert torch.allclose(found[key].double(), value.double(), rtol=0, atol=0, equal_nan=True), key
+        assert torch.allclose(readouts[key].double(), value.double(), rtol=0, atol=0, equal_nan=True), key

@@ -36,31 +36,31 @@ def chance(null, score=None, rows=None, draws=20, order=slice(None), split=100):
     rows = rows or world()
     total = ChanceAdjusted(score or Consistency(2, 2), null, draws=draws)
     rows = {k: v[order] for k, v in rows.items()}
-    for some in torch.arange(len(rows["places"])).split(split):
-        total.update(**{k: v[some] for k, v in rows.items()}, **({} if total.of_labels else {"size": (SIDE, SIDE)}))
+    for chunk in torch.arange(len(rows["places"])).split(split):
+        total.update(**{k: v[chunk] for k, v in rows.items()}, **({} if total.of_labels else {"size": (SIDE, SIDE)}))
     return {k: float(v) for k, v in total.compute().items()}
 
 
 def test_a_habit_is_worth_nothing_and_tracking_all_of_it():
     rows = world()
     one = {name: dict(rows, places=rows["places"][:, i : i + 1]) for i, name in enumerate(("tracks", "habit"))}
-    found = {name: chance("permute", Consistency(1, 2), rows=x) for name, x in one.items()}
-    assert found["habit"]["soft"] == found["tracks"]["soft"] == 1
-    assert found["habit"]["soft adjusted"] == found["habit"]["consistency adjusted"] == 0
-    assert found["habit"]["soft p"] == 1
-    assert found["tracks"]["consistency adjusted"] == 1
-    assert found["tracks"]["soft adjusted"] == 1
-    assert found["tracks"]["soft chance"] < 0.5
-    assert found["tracks"]["soft p"] == pytest.approx(1 / 21)
+    result = {name: chance("permute", Consistency(1, 2), rows=x) for name, x in one.items()}
+    assert result["habit"]["soft"] == result["tracks"]["soft"] == 1
+    assert result["habit"]["soft adjusted"] == result["habit"]["consistency adjusted"] == 0
+    assert result["habit"]["soft p"] == 1
+    assert result["tracks"]["consistency adjusted"] == 1
+    assert result["tracks"]["soft adjusted"] == 1
+    assert result["tracks"]["soft chance"] < 0.5
+    assert result["tracks"]["soft p"] == pytest.approx(1 / 21)
     assert chance("constant", Consistency(1, 2), rows=one["habit"])["soft adjusted"] == 0
 
 
 def test_all_nulls_between_both_units():
     for null in NULLS:
-        found = chance(null)
-        assert found["soft"] == 1
-        assert ("soft p" in found) == (null not in ("constant", "base_rate"))
-        assert found["soft adjusted"] == pytest.approx((1 - found["soft chance"]) / (1 - found["soft chance"] or 1))
+        result = chance(null)
+        assert result["soft"] == 1
+        assert ("soft p" in result) == (null not in ("constant", "base_rate"))
+        assert result["soft adjusted"] == pytest.approx((1 - result["soft chance"]) / (1 - result["soft chance"] or 1))
     assert chance("constant")["soft chance"] == 1  # one place sees part 1 always, and it is anyone's best part
     assert chance("shift")["soft chance"] < chance("permute")["soft chance"]
 
@@ -72,28 +72,28 @@ def test_constant_is_the_best_of_a_grid_for_each_unit():
     best = torch.zeros(2)
     for cell in range(49):
         spot = cells(torch.tensor([cell]), (7, 7), SIDE).expand(12, 1, 2)
-        met = hits(spot, points, visible, size=SIDE)[:, 0]
+        part_hits = hits(spot, points, visible, size=SIDE)[:, 0]
         for unit in range(2):
             own = gate[:, unit]
             n = (visible & own[:, None]).sum(0)
-            best[unit] = max(best[unit], float(((met & own[:, None]).sum(0) / n.clamp_min(1)).max()))
+            best[unit] = max(best[unit], float(((part_hits & own[:, None]).sum(0) / n.clamp_min(1)).max()))
     rows = {"places": torch.zeros(12, 2, 2).long(), "points": points, "visible": visible, "gate": gate}
-    found = chance("constant", Consistency(2, 3), rows=rows | {"sample_ids": torch.arange(12)})
-    assert found["soft chance"] == pytest.approx(float(best.mean()))
+    result = chance("constant", Consistency(2, 3), rows=rows | {"sample_ids": torch.arange(12)})
+    assert result["soft chance"] == pytest.approx(float(best.mean()))
 
 
 def test_base_rates():
-    found = chance("base_rate")
+    result = chance("base_rate")
     rows = world()
-    met = hits(rows["places"], rows["points"], rows["visible"], size=SIDE)
-    rate = met.sum((0, 1)) / (2 * rows["visible"].sum(0))
-    assert found["soft chance"] == pytest.approx(float(rate.max()))
+    part_hits = hits(rows["places"], rows["points"], rows["visible"], size=SIDE)
+    rate = part_hits.sum((0, 1)) / (2 * rows["visible"].sum(0))
+    assert result["soft chance"] == pytest.approx(float(rate.max()))
     labels = torch.tensor([[1, 0], [1, 1], [1, torch.nan], [0, 0]])
     two = LabelConsistency(2, ConceptSchema((Concept("a"), Concept("b"))))
     rows = {"places": torch.ones(4, 2).bool(), "points": labels, "sample_ids": torch.arange(4)}
-    found = chance("base_rate", two, rows=rows)
-    assert found["soft"] == found["soft chance"] == 0.75
-    assert found["soft adjusted"] == 0
+    result = chance("base_rate", two, rows=rows)
+    assert result["soft"] == result["soft chance"] == 0.75
+    assert result["soft adjusted"] == 0
 
 
 def labelled(b=80, same=0.9, seed=0):
@@ -117,15 +117,15 @@ def test_stability_of_a_habit_is_worth_nothing():
     """Unit 0 follows its part when it moves; unit 1 stays, which is stable by habit."""
     rows = world()
     before = hits(rows["places"], rows["points"], rows["visible"], size=SIDE)
-    found = {}
+    results = {}
     for unit in (0, 1):
         mine = rows | {"places": rows["places"][:, unit : unit + 1], "before": before[:, unit : unit + 1]}
-        found[unit] = chance("permute", Stability(1, 2, draws=3), rows=mine)
-    assert found[0]["stability"] == found[1]["stability"] == 100
-    assert found[0]["stability adjusted"] == pytest.approx(1)
-    assert found[0]["stability chance"] < 60
-    assert found[0]["stability p"] == pytest.approx(1 / 21)
-    assert found[1]["stability adjusted"] == 0
+        results[unit] = chance("permute", Stability(1, 2, draws=3), rows=mine)
+    assert results[0]["stability"] == results[1]["stability"] == 100
+    assert results[0]["stability adjusted"] == pytest.approx(1)
+    assert results[0]["stability chance"] < 60
+    assert results[0]["stability p"] == pytest.approx(1 / 21)
+    assert results[1]["stability adjusted"] == 0
 
 
 @pytest.mark.parametrize("null", NULLS)
@@ -136,8 +136,8 @@ def test_batches_order_merging_and_half_do_not_matter(null):
     assert chance(null, rows=rows, draws=3, order=order, split=7) == pytest.approx(whole, rel=1e-12)
     parts = [ChanceAdjusted(Consistency(2, 2), null, draws=3).half() for _ in range(3)]
     with torch.inference_mode():
-        for part, some in zip(parts, order.split(23), strict=True):
-            part.update(**{k: v[some] for k, v in rows.items()}, size=(SIDE, SIDE))
+        for part, chosen in zip(parts, order.split(23), strict=True):
+            part.update(**{k: v[chosen] for k, v in rows.items()}, size=(SIDE, SIDE))
     total = ChanceAdjusted(Consistency(2, 2), null, draws=3)
     for i in (2, 0, 1):
         total.merge_state(copy.deepcopy(parts[i]))
@@ -154,15 +154,15 @@ def test_rows_of_different_width_and_padding():
     for score, first in ((wide, narrow), (mixed, narrow | {"places": rows["places"][:10, :1], "unit_ids": ids[:, :1]})):
         score.update(**first, size=(SIDE, SIDE))
         score.update(**late, size=(SIDE, SIDE))
-    found, other = wide.compute(), mixed.compute()
-    assert {k: float(v) for k, v in found.items()} == {k: float(v) for k, v in other.items()}
+    readouts, other = wide.compute(), mixed.compute()
+    assert {k: float(v) for k, v in readouts.items()} == {k: float(v) for k, v in other.items()}
     assert wide.score.fired.tolist() == [10, 20]
 
 
 def test_nothing_seen_is_nothing():
-    found = ChanceAdjusted(Consistency(2, 2)).compute()
-    assert int(found["support"]) == 0
-    assert math.isnan(float(next(iter(found.values()))))
+    readouts = ChanceAdjusted(Consistency(2, 2)).compute()
+    assert int(readouts["support"]) == 0
+    assert math.isnan(float(next(iter(readouts.values()))))
 
 
 def two_sizes():
@@ -197,13 +197,13 @@ def test_a_suite_adds_the_score_above_chance():
         {"score": "consistency", "chance": ["permute", "constant"], "interval": True},
         {"score": "stability", "chance": "permute", "draws": 2},
     ]
-    found = []
+    results = []
     for size in (13, 4):
         suite = Suite(scores, Toy().units, list("abcde"), control=True)
         for rows in torch.arange(13).split(size):
             suite.update(Toy(), take(batch(), rows))
-        found.append(suite.compute())
-    assert list(found[0]) == [
+        results.append(suite.compute())
+    assert list(results[0]) == [
         "consistency",
         "consistency above chance (permute)",
         "consistency above chance (constant)",
@@ -212,13 +212,13 @@ def test_a_suite_adds_the_score_above_chance():
         "stability above chance (permute)",
         "stability (random prototypes)",
     ]
-    for name, result in found[0].items():
+    for name, result in results[0].items():
         assert result.value is not None
-        assert result.value == pytest.approx(found[1][name].value, rel=1e-12)
-        assert result.more == pytest.approx(found[1][name].more, rel=1e-12)
-    above = found[0]["consistency above chance (permute)"]
+        assert result.value == pytest.approx(results[1][name].value, rel=1e-12)
+        assert result.more == pytest.approx(results[1][name].more, rel=1e-12)
+    above = results[0]["consistency above chance (permute)"]
     assert above.protocol == "huang2023-v2/above-permute"
-    assert above.more["soft"] == found[0]["consistency"].more["soft"]
+    assert above.more["soft"] == results[0]["consistency"].more["soft"]
     assert 0 < above.more["soft p"] <= 1
 
 
@@ -251,6 +251,6 @@ def test_three_processes_agree_with_one(tmp_path):
     suite.update(Toy(), batch())
     for name, result in suite.compute().items():
         for rank in range(3):
-            found = torch.load(tmp_path / f"{rank}.pt")[name]
-            assert found["value"] == pytest.approx(result.value, rel=1e-12), name
-            assert found["more"] == pytest.approx(result.to_json()["more"], rel=1e-12)
+            loaded = torch.load(tmp_path / f"{rank}.pt")[name]
+            assert loaded["value"] == pytest.approx(result.value, rel=1e-12), name
+            assert loaded["more"] == pytest.approx(result.to_json()["more"], rel=1e-12)

@@ -17,14 +17,14 @@ def test_permuting_exchanges_places_inside_the_gate_group():
     score.update(
         places, torch.zeros(3, 1, 2), torch.ones(3, 1).bool(), gate=gate, sample_ids=torch.arange(3), size=(9, 9)
     )
-    rows, seen = score.rows(), set()
+    rows, orders = score.rows(), set()
     for draw in range(40):
         moved = score.moved(rows, draw)
         assert moved[1, 0].tolist() == [3, 3]
         assert sorted(moved[[0, 2], 0, 0].tolist()) == [1, 5]
         assert sorted(moved[:, 1, 0].tolist()) == [2, 4, 6]
-        seen.add(tuple(moved[:, 1, 0].tolist()))
-    assert len(seen) == 6
+        orders.add(tuple(moved[:, 1, 0].tolist()))
+    assert len(orders) == 6
     assert torch.equal(rows["places"], places)
 
 
@@ -95,8 +95,8 @@ def test_shifted_labels_stay_inside_their_sequence():
         step = []
         for tokens in (slice(0, 4), slice(4, 9)):
             own = active[tokens]
-            (found,) = (k for k in range(1, len(own)) if torch.equal(own.roll(k, 0), moved[tokens]))
-            step.append(found)
+            (shift_step,) = (k for k in range(1, len(own)) if torch.equal(own.roll(k, 0), moved[tokens]))
+            step.append(shift_step)
         assert torch.equal(moved[9], active[9])
         steps.add(tuple(step))
     assert len(steps) > 5

@@ -39,7 +39,8 @@ class Sampler:
             return logits
         if self.hard:
             return _largest(logits, dim)
-        return _Choice.apply(logits, self._negative_noise(logits), dim, self.tau)  # type: ignore[no-any-return]
+        chosen: Tensor = _Choice.apply(logits, self._negative_noise(logits), dim, self.tau)
+        return chosen
 
     def attend(self, match: Tensor, bias: Tensor, hidden: Tensor, scale: float) -> Tensor:
         """Return the attention of heads: to matching positions, or to the first position if none matches.
@@ -56,7 +57,8 @@ class Sampler:
         if self.hard:
             logits = _with_first(match, hidden)[0].add_(TINY).log_().add_(bias).masked_fill_(hidden, -torch.inf)
             return _largest(logits, 2)
-        return _Attention.apply(match, bias, hidden, self._negative_noise(match), scale, self.tau)
+        attention: Tensor = _Attention.apply(match, bias, hidden, self._negative_noise(match), scale, self.tau)
+        return attention
 
     def _negative_noise(self, like: Tensor) -> Tensor | None:
         """Return the negative of Gumbel noise."""
