@@ -114,9 +114,19 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_yaml(text: Path | str) -> Any:
-    """Read a YAML file (a path) or YAML text (a string), with up to ``MAX_YAML_NODES`` nodes."""
+    """Read a YAML file (a path) or YAML text (a string), with up to ``MAX_YAML_NODES`` nodes.
+
+    Raises:
+        ValueError: if it is not UTF-8, or nested so deeply that it cannot be read.
+    """
     read = OmegaConf.load if isinstance(text, Path) else OmegaConf.create
-    return read(text, max_yaml_expanded_nodes=MAX_YAML_NODES)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    where = str(text) if isinstance(text, Path) else "the YAML text"
+    try:
+        return read(text, max_yaml_expanded_nodes=MAX_YAML_NODES)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    except RecursionError as error:
+        raise ValueError(f"{where} is nested too deeply; a config has a few levels") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} is not UTF-8 text ({error.reason}); convert it") from error
 
 
 def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = None) -> DictConfig:
@@ -271,9 +281,10 @@ def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
     if not equals:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32, or '~key' to delete it")
     try:
-        parsed = to_dict(OmegaConf.create(f"v: {value}" if value else "v: null"))["v"]
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise ValueError(f"override {text!r}: {' '.join(str(error).split())}") from error
+        parsed = to_dict(read_yaml(f"v: {value}" if value else "v: null"))["v"]
+    except (YAMLError, OmegaConfBaseException, ValueError, AttributeError, TypeError) as error:
+        shown = text if len(text) <= 100 else f"{text[:100]}..."
+        raise ValueError(f"override {shown!r}: {' '.join(str(error).split())}") from error
     key = "finetune.source" if key == "finetune.from" else key
     if key == "finetune" and isinstance(parsed, dict) and "from" in parsed:
         parsed["source"] = parsed.pop("from")

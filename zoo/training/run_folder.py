@@ -20,6 +20,7 @@ from zoo import config as configs
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
+from zoo.training.files import write_whole
 
 try:
     import fcntl
@@ -111,7 +112,7 @@ class RunFolder:
                 break
 
     def _check_use(self) -> None:
-        names = _names(self.path)
+        names = [name for name in _names(self.path) if not name.endswith(".part")]
         if names and not (self.resume or self.overwrite):
             raise ValueError(
                 f"{self.path} exists; add --resume to continue it, --overwrite to replace it, or choose another --out"
@@ -141,7 +142,7 @@ class RunFolder:
                     f"{self.path} was started with another config ({', '.join(differences)}); --overwrite replaces it"
                 )
         elif names:
-            foreign = [name for name in names if name not in RUN and not name.startswith(".")]
+            foreign = [name for name in names if name not in RUN and not name.endswith(".part")]
             if foreign:
                 raise ValueError(
                     f"{self.path} holds {foreign[0]!r}, which is not part of a run; move it away, or choose another"
@@ -150,8 +151,7 @@ class RunFolder:
             for name in names:
                 _remove(self.path / name)
         sweep(self.path)
-        configs.save(config, self.path / ".config.part")
-        os.replace(self.path / ".config.part", file)
+        write_whole(file, OmegaConf.to_yaml(config, resolve=True).encode())
         self._opened = True
 
     def save_inputs(self, model: SelfExplaining) -> None:
@@ -186,9 +186,7 @@ class RunFolder:
             if before != now:
                 raise ValueError(self._other_data())
             return
-        part = file.with_name(f".{DATA}.part")
-        part.write_text(json.dumps({"fingerprint": now}) + "\n", encoding="utf-8")
-        os.replace(part, file)
+        write_whole(file, json.dumps({"fingerprint": now}).encode() + b"\n")
 
     def _other_data(self) -> str:
         return (
@@ -239,7 +237,7 @@ def unlock(folder: Path, file: TextIO) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what a killed process has left half written in a run folder that this process has locked."""
-    for pattern in (".checkpoint.*", ".config.part", ".*.yaml.part", ".*.json.part", ".report.html.*", "phases/*.part"):
+    for pattern in (".checkpoint.*", "*.part", ".*.part", ".report.html.*", "phases/*.part"):
         for path in folder.glob(pattern):
             _remove(path)
 
@@ -249,7 +247,8 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+    """Names of the files of a folder, without hidden ones such as the lock."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _remove(path: Path) -> None:
