@@ -201,7 +201,7 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = 
 
     Args:
         name: a shipped config (``protopnet/digits``) or the path of a YAML file.
-        overrides: ``key=value`` strings, values in YAML.
+        overrides: ``key=value`` strings, values in YAML; ``~key`` deletes a key of the file.
         classes: ``classes("model", "protopnet")`` returns the class whose ``__init__`` types that section; None
             leaves the arguments of model and data unchecked, and needs no torch.
 
@@ -243,6 +243,10 @@ def check(
 ) -> Settings:
     """Check a raw config and apply overrides, see ``load``; ``where`` is named in errors."""
     values = migrate(plain(raw))
+    for text in overrides:
+        if text.startswith("~"):
+            _delete(values, text, where)
+    overrides = [text for text in overrides if not text.startswith("~")]
     finetune = values.get("finetune")
     if isinstance(finetune, dict) and "from" in finetune:
         values["finetune"] = {("source" if key == "from" else key): value for key, value in finetune.items()}
@@ -267,7 +271,9 @@ def check(
                 # a schema closed against unknown keys, under the section's own name so that errors read right
                 typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})
             except OmegaConfBaseException as error:
-                raise ValueError(f"{where}: {_first_line(error)}") from error
+                foreign = [key for key in given if chosen and key not in known]
+                hint = f"; delete it with '~{section}.{foreign[0]}'" if foreign else ""
+                raise ValueError(f"{where}: {_first_line(error)}{hint}") from error
             config[section] = {"name": name, **plain(typed)[section]}
             OmegaConf.set_struct(config[section], True)
     for text in overrides:
@@ -337,17 +343,34 @@ def check_trained_overrides(overrides: Sequence[str]) -> None:
         ValueError: an override of what training fixed.
     """
     for text in overrides:
-        if not text.startswith(("data.", "trainer.accelerator=")):
+        if not text.startswith(("data.", "~data.", "trainer.accelerator=")):
             raise ValueError(f"override {text!r}: a trained model is fixed; expected data.* or trainer.accelerator")
+
+
+def _delete(tree: dict[str, Any], text: str, where: str) -> None:
+    """Apply one override ``~key``: delete a key of the file, with everything below it."""
+    node: Any = tree
+    parts = text.removeprefix("~").split(".")
+    for depth, part in enumerate(parts):
+        known = [str(key) for key in node] if isinstance(node, dict) else []
+        if part not in known:
+            near = paths.did_you_mean(part, known) or f" (has: {', '.join(known)})"
+            raise ValueError(f"override {text!r}: {where} has no key {'.'.join(parts[: depth + 1])!r}{near}")
+        if depth + 1 < len(parts):
+            node = node[part]
+    del node[parts[-1]]
 
 
 def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
     """Apply one override; without ``classes`` the arguments of model and data are not checked."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32")
-    where = f"override {text!r}"
-    parsed = _environment(from_config_yaml(f"v: {value}" if value else "v: null", where)["v"], where, key)
+        raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32, or '~key' to delete it")
+    where = f"override {text!r}" if len(text) <= 100 else f"override {text[:100]!r}..."
+    parsed = from_config_yaml(f"v: {value}" if value else "v: null", where)
+    if not isinstance(parsed, dict) or list(parsed) != ["v"]:
+        raise ValueError(f"{where}; expected one value")
+    parsed = _environment(parsed["v"], where, key)
     parsed = parsed if parsed == MISSING else hide(parsed)
     key = "finetune.source" if key == "finetune.from" else key
     if key == "finetune" and isinstance(parsed, dict) and "from" in parsed:

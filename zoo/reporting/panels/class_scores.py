@@ -18,10 +18,6 @@ class ClassScores(Panel):
     order = 50
     region = "head"
 
-    def applies(self, context: PageContext) -> bool:
-        """Return True."""
-        return True
-
     def render(self, context: PageContext) -> str:
         """Return the table of classes."""
         i = context.input_index

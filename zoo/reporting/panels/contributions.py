@@ -55,10 +55,6 @@ class Contributions(Panel):
     order = 20
     region = "input"
 
-    def applies(self, context: PageContext) -> bool:
-        """Return True: without units there is still the logit."""
-        return True
-
     def render(self, context: PageContext) -> str:
         """Return units and sums.
 
