@@ -13,10 +13,11 @@ from zoo.evaluation.matching import fingerprint, load_runs, probe
 from zoo.metrics.matching.assignment import PROTOCOL, average
 from zoo.reporting.comparison_page import MATCHINGS, compare_page
 from zoo.reporting.glossary import noun
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.verbs.results import CompareResult
 
 
+@prepared
 def compare(
     *names: str | Path,
     by: Literal["activations", "directions", "parts"] = "activations",
@@ -44,7 +45,6 @@ def compare(
         >>> import zoo
         >>> zoo.compare("cbm-digits", "cem-digits").pairs[0, 1]["similarity"]  # doctest: +SKIP
     """
-    quiet()
     if shown < 0:
         raise ValueError(f"--shown is {shown}; expected the number of pairs with pictures, 0 or more")
     if by not in MATCHINGS:

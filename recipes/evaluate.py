@@ -14,11 +14,12 @@ from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
 from zoo.metrics.suite import check as check_suite
 from zoo.reporting.page import page
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.training.run import data_of, load_checkpoint
 from zoo.verbs.results import EvaluateResult
 
 
+@prepared
 def evaluate(
     name: str | Path,
     *,
@@ -49,7 +50,6 @@ def evaluate(
         >>> import zoo
         >>> zoo.evaluate("protopnet-digits").scores["consistency"].value  # doctest: +SKIP
     """
-    quiet()
     name = str(name)
     all_overrides = [*keyword_overrides({"data": data or {}}), *overrides]
     model, config = load_checkpoint(name, all_overrides)

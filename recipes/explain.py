@@ -14,11 +14,12 @@ from zoo.evaluation.score_table import stored_rows
 from zoo.evaluation.single_input import file_name, read_input
 from zoo.reporting.glossary import visible
 from zoo.reporting.page import page
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.training.run import data_of, load_checkpoint
 from zoo.verbs.results import ExplainResult
 
 
+@prepared
 def explain(
     name: str | Path,
     input: str | int,
@@ -48,7 +49,6 @@ def explain(
         >>> result = zoo.explain("protopnet-digits", 12)  # doctest: +SKIP
         >>> result.answers, result.page  # doctest: +SKIP
     """
-    quiet()
     name = str(name)
     if shown < 0:
         raise ValueError(f"--shown is {shown}; expected 0 or more")

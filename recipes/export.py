@@ -8,11 +8,12 @@ import torch
 
 from zoo import __version__, checkpoint
 from zoo.capabilities import HasProgram, capability
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.training.run import data_of, load_checkpoint
 from zoo.verbs.results import ExportResult
 
 
+@prepared
 def export(
     name: str | Path,
     *,
@@ -37,7 +38,6 @@ def export(
         >>> import zoo
         >>> zoo.export("transformer_program-hist", out="hist.py")  # doctest: +SKIP
     """
-    quiet()
     name = str(name)
     if to != "program":
         raise ValueError(f"to is {to!r}; expected 'program'")

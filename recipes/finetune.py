@@ -1,5 +1,6 @@
 """Fine-tune: start from a checkpoint, replace the named parts, then train as any run."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,5 +63,5 @@ def finetune(
         overwrite=overwrite,
         dry_run=dry_run,
         progress=progress,
-        command=command or " ".join(["zoo finetune", str(config), *all_overrides]),
+        command=command or shlex.join(["zoo", "finetune", str(config), *all_overrides]),
     )

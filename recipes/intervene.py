@@ -13,11 +13,12 @@ from zoo.evaluation.facts import run_facts
 from zoo.evaluation.set_units import answers_after, model_schema, read_statements, step_rows
 from zoo.evaluation.single_input import file_name, read_input
 from zoo.reporting.page import page
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.training.run import data_of, load_checkpoint
 from zoo.verbs.results import InterveneResult
 
 
+@prepared
 def intervene(
     name: str | Path,
     input: str | int,
@@ -47,7 +48,6 @@ def intervene(
         >>> result = zoo.intervene("cbm-digits", 12, {"has_hole": 1})  # doctest: +SKIP
         >>> result.old, result.new  # doctest: +SKIP
     """
-    quiet()
     name = str(name)
     statements = {unit: str(value) for unit, value in values.items()}
     if not statements:

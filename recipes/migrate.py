@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from zoo import checkpoint
 from zoo.data import create_data
 from zoo.inputs import base as model_inputs
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.training.run import load_checkpoint
 from zoo.verbs.results import MigrateResult
 
 
+@prepared
 def migrate(name: str, *, overrides: Sequence[str] = ()) -> MigrateResult:
     """Fit the inputs of a checkpoint on its training data and store them beside its weights.
 
@@ -28,7 +29,6 @@ def migrate(name: str, *, overrides: Sequence[str] = ()) -> MigrateResult:
         >>> import zoo
         >>> zoo.migrate("runs/old", overrides=["data.file=patients.csv"]).file  # doctest: +SKIP
     """
-    quiet()
     folder = checkpoint.find(name)
     file = folder / model_inputs.FILE
     if file.is_file():

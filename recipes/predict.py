@@ -8,12 +8,13 @@ from typing import Any
 from zoo import checkpoint
 from zoo.prediction import join, stream
 from zoo.prediction.writer import PredictionWriter
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.verbs.results import PredictResult
 
 LISTED = 20  # remarks kept in the result when predictions are written to a file
 
 
+@prepared
 def predict(
     name: str | Path,
     inputs: Any,
@@ -47,7 +48,6 @@ def predict(
         >>> zoo.predict("runs/mine", "new.csv").prediction.to_pandas()  # doctest: +SKIP
         >>> zoo.predict("runs/mine", "new.csv", out="answers.csv").count  # doctest: +SKIP
     """
-    quiet()
     model = checkpoint.load(str(name))
     options = {"shown": shown, "batch_size": batch_size, "strict": strict, "skip": skip_bad}
     writer = None if out is None else PredictionWriter(out, overwrite=overwrite)

@@ -10,11 +10,12 @@ from zoo.config import keyword_overrides
 from zoo.evaluation.code_search import Steered, continuation, likely, search, share, topic
 from zoo.evaluation.set_units import parse_strength
 from zoo.paths import did_you_mean
-from zoo.training.quiet import quiet
+from zoo.training.process import prepared
 from zoo.training.run import data_of, load_checkpoint
 from zoo.verbs.results import SteerResult, TopicRate
 
 
+@prepared
 def steer(
     name: str | Path,
     prompt: str | None = None,
@@ -57,7 +58,6 @@ def steer(
         >>> import zoo
         >>> zoo.steer("codebook_transformer-tokfsm", "12 34", {"L1.H0.7": "on"}).texts  # doctest: +SKIP
     """
-    quiet()
     name = str(name)
     values = values or {}
     if samples < 0:

@@ -1,5 +1,6 @@
 """Train: build, train phase by phase, score on the test split, save a checkpoint and its page."""
 
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +25,13 @@ from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
-from zoo.training.quiet import quiet
-from zoo.training.run import build, is_first_process, load_config, open_folder, save_inputs
+from zoo.training.process import prepared
+from zoo.training.run import build, load_config, report_inputs
+from zoo.training.run_folder import RunFolder, is_first_process
 from zoo.verbs.results import TrainResult
 
 
+@prepared
 def train(
     config: str | Path,
     *,
@@ -62,22 +65,24 @@ def train(
         >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
         >>> result.scores["accuracy"].value  # doctest: +SKIP
     """
-    quiet()
     all_overrides = [*keyword_overrides(keys), *overrides]
     resolved = load_config(str(config), all_overrides)
     if dry_run:
         return _dry_run(resolved)
     folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
-    model, data = build(resolved)
-    check_run(model, data, resolved)
-    data.setup()
-    open_folder(folder, resolved, resume=resume, overwrite=overwrite)
-    save_inputs(model, folder, resume=resume)
-    run_phases(model, data, resolved, folder, resume=resume, progress=progress)
-    if not is_first_process():
-        return TrainResult(model, {}, (), folder)
-    command = command or " ".join(["zoo train", str(config), *all_overrides])
-    evaluation = finish(model, data, resolved, folder, command=command, progress=progress)
+    command = command or shlex.join(["zoo", "train", str(config), *all_overrides])
+    with RunFolder(folder, command=command, resume=resume, overwrite=overwrite) as run:
+        model, data = build(resolved)
+        check_run(model, data, resolved)
+        data.setup()
+        report_inputs(model)
+        run.open(resolved)
+        run.save_inputs(model)
+        run.save_data(data)
+        run_phases(model, data, resolved, folder, resume=resume, progress=progress)
+        if not is_first_process():
+            return TrainResult(model, {}, (), folder)
+        evaluation = finish(model, data, resolved, folder, command=command, progress=progress)
     return TrainResult(model, evaluation.results, evaluation.rows, folder)
 
 
@@ -114,6 +119,7 @@ def _dry_run(config: DictConfig) -> TrainResult:
         phase.cache = min(phase.cache, 1)
     model, data = build(config)
     check_run(model, data, config)
+    report_inputs(model)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
     scores = score(model, data, config.suite, limit=1, progress=False)

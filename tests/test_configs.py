@@ -181,6 +181,66 @@ def test_overrides_are_typed_and_kept(tiny):
     assert plain(config)["model"]["similarity"] == "log_l2"
 
 
+def test_a_key_is_deleted(tiny, capsys):
+    given = ["data.name=folder", "data.root=pictures"]
+    file = "protopnet/cub200"
+    with pytest.raises(ValueError, match=r"Key 'source' not in 'Folder'.*delete it with '~data.source'"):
+        load_config(file, given)
+    config = load_config(file, [*given, "~data.source"])
+    assert (config.data.name, config.data.root, config.data.augment, "source" in config.data) == (
+        "folder",
+        "pictures",
+        "full",
+        False,
+    )
+    assert list(load_config(str(tiny), ["~phases.project"]).phases) == ["warm", "joint", "last"]
+    assert load_config(str(tiny), ["~seed", "~data.limit", "data.limit=7"]).data.limit == 7
+    assert load_config(str(tiny), ["~seed"]).seed == 0
+    assert "cluster" not in load_config(str(tiny), ["~phases.joint.loss.cluster"]).phases.joint.loss
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("~data.sise", "override '~data.sise': .*tiny.yaml has no key 'data.sise', did you mean size"),
+        ("~model", "model.name is missing"),
+        ("~model.num_classes", "model.num_classes is missing; protopnet needs it"),
+        ("~seed.x", "has no key 'seed.x'"),
+        ("~", "has no key ''"),
+        ("~phases.joint.lr=1", "has no key 'phases.joint.lr=1'"),
+    ],
+)
+def test_a_key_that_cannot_be_deleted(tiny, override, words):
+    with pytest.raises(ValueError, match=words):
+        validate(str(tiny), [override])
+
+
+def test_deletion_on_the_command_line(tiny, capsys):
+    from zoo.cli import main
+
+    assert main(["validate", str(tiny), "~phases.project"]) == 0
+    assert main(["validate", str(tiny), "--debug", "~trainer.save_every"]) == 0
+    assert main(["evaluate", "protopnet-digits", "~model.dim", "--out", "x"]) == 2
+    assert "a trained model is fixed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("depth", [500, 5000])
+def test_yaml_that_is_nested_too_deeply(tiny, tmp_path, depth):
+    deep = "[" * depth + "]" * depth
+    file = tmp_path / "deep.yaml"
+    file.write_text(f"seed: {deep}\n")
+    for name, overrides in ((str(file), []), (str(tiny), [f"seed={deep}"])):
+        with pytest.raises(ValueError, match=r"deep.yaml|override 'seed=\[") as error:
+            load(name, overrides)
+        assert "\n" not in str(error.value)
+
+
+def test_a_config_that_is_not_utf8(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes("# größe\nseed: 1\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="latin.yaml"):
+        load(str(tmp_path / "latin.yaml"))
+
+
 def test_another_model_by_override(tiny):
     given = ["model.name=blackbox"]
     with pytest.raises(ValueError, match="per_class|dim"):  # arguments of a ProtoPNet

@@ -13,6 +13,7 @@ FILES = sorted(paths.PACKAGE.rglob("*.py"))
 NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("/", ".") for f in FILES}
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
 GROUND = {
+    "denormals",
     "explanation",
     "batch",
     "concept_schema",
@@ -22,20 +23,27 @@ GROUND = {
     "phase",
     "model",
     "capabilities",
+    "terminal",
+    "signals",
+    "tensors",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
     "batch": set(),
+    "denormals": set(),
     "concept_schema": {"paths"},
     "sequence_spec": {"paths"},
     "paths": set(),
     "_version": set(),
+    "terminal": set(),
+    "signals": set(),
+    "tensors": set(),
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
     "config": {"paths", "phase"},
     "registry": {"paths", "config"},
-    "model": {"batch", "capabilities", "explanation", "phase", "paths", "prediction"},
+    "model": {"batch", "capabilities", "denormals", "explanation", "phase", "paths", "prediction"},
     "inputs": GROUND | {"task"},
     "data": GROUND | {"registry", "inputs"},
     **dict.fromkeys(("metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
@@ -93,6 +101,20 @@ def test_every_folder_has_a_place():
     assert {n.split(".")[1] for n in NAMES.values()} == set(MAY)
 
 
+def run_python(code, argv, folder):
+    """Run code in a process of its own; return it with the seconds of processor time that it took."""
+    start = spent()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""},
+        timeout=60,
+    )
+    return done, spent() - start
+
+
 @pytest.mark.parametrize("argv", [["ls"], ["--help"], ["ls", "protopnet*"], ["cp", "protopnet/digits", "copy.yaml"]])
 def test_asking_is_quick_and_needs_no_torch(argv, tmp_path):
     code = (
@@ -101,18 +123,10 @@ def test_asking_is_quick_and_needs_no_torch(argv, tmp_path):
         "heavy = {'torch', 'timm', 'pytorch_lightning', 'sklearn', 'torchmetrics'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    start = spent()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *argv],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""},
-        timeout=60,
-    )
+    done, seconds = run_python(code, argv, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
-    assert spent() - start < 1.5
+    assert seconds < 1.5
 
 
 MISTAKES = {
@@ -144,18 +158,10 @@ def test_a_mistake_is_answered_before_torch_is_imported(mistake, tmp_path):
         "heavy = {'torch', 'timm', 'pytorch_lightning', 'sklearn', 'torchmetrics', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(99 if heavy else status)"
     )
-    start = spent()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *argv],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""},
-        timeout=60,
-    )
+    done, seconds = run_python(code, argv, tmp_path)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
-    assert spent() - start < 1.0
+    assert seconds < 1.0
 
 
 def test_heavy_packages_are_imported_where_they_are_used():

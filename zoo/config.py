@@ -114,9 +114,19 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_yaml(text: Path | str) -> Any:
-    """Read a YAML file (a path) or YAML text (a string), with up to ``MAX_YAML_NODES`` nodes."""
+    """Read a YAML file (a path) or YAML text (a string), with up to ``MAX_YAML_NODES`` nodes.
+
+    Raises:
+        ValueError: if it is not UTF-8, or nested so deeply that it cannot be read.
+    """
     read = OmegaConf.load if isinstance(text, Path) else OmegaConf.create
-    return read(text, max_yaml_expanded_nodes=MAX_YAML_NODES)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    where = str(text) if isinstance(text, Path) else "the YAML text"
+    try:
+        return read(text, max_yaml_expanded_nodes=MAX_YAML_NODES)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    except RecursionError as error:
+        raise ValueError(f"{where} is nested too deeply; a config has a few levels") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} is not UTF-8 text ({error.reason}); convert it") from error
 
 
 def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = None) -> DictConfig:
@@ -124,7 +134,7 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = 
 
     Args:
         name: a shipped config (``protopnet/digits``) or the path of a YAML file.
-        overrides: ``key=value`` strings, values in YAML.
+        overrides: ``key=value`` strings, values in YAML; ``~key`` deletes a key of the file.
         classes: ``classes("model", "protopnet")`` returns the class whose ``__init__`` types that section; None
             leaves the arguments of model and data unchecked, and needs no torch.
 
@@ -146,7 +156,12 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = 
 
 def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes: Classes | None = None) -> DictConfig:
     """Check a raw config and apply overrides, see ``load``; ``where`` is named in errors."""
-    raw = OmegaConf.create(migrate(to_dict(raw)))
+    tree = migrate(to_dict(raw))
+    for text in overrides:
+        if text.startswith("~"):
+            _delete(tree, text, where)
+    overrides = [text for text in overrides if not text.startswith("~")]
+    raw = OmegaConf.create(tree)
     config: Any  # typed by the schema of ``Config``, of which type checkers know nothing
     try:
         if raw.get("finetune") and "from" in raw.finetune:
@@ -166,7 +181,9 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
                 # a schema closed against unknown keys, under the section's own name so that errors read right
                 typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})
             except OmegaConfBaseException as error:
-                raise ValueError(f"{where}: {_first_line(error)}") from error
+                foreign = [key for key in given if chosen and key not in known]
+                hint = f"; delete it with '~{section}.{foreign[0]}'" if foreign else ""
+                raise ValueError(f"{where}: {_first_line(error)}{hint}") from error
             config[section] = {"name": name, **to_dict(typed)[section]}
             OmegaConf.set_struct(config[section], True)
     for text in overrides:
@@ -240,19 +257,34 @@ def check_trained_overrides(overrides: Sequence[str]) -> None:
         ValueError: an override of what training fixed.
     """
     for text in overrides:
-        if not text.startswith(("data.", "trainer.accelerator=")):
+        if not text.startswith(("data.", "~data.", "trainer.accelerator=")):
             raise ValueError(f"override {text!r}: a trained model is fixed; expected data.* or trainer.accelerator")
+
+
+def _delete(tree: dict[str, Any], text: str, where: str) -> None:
+    """Apply one override ``~key``: delete a key of the file, with everything below it."""
+    node: Any = tree
+    parts = text.removeprefix("~").split(".")
+    for depth, part in enumerate(parts):
+        known = [str(key) for key in node] if isinstance(node, dict) else []
+        if part not in known:
+            near = paths.did_you_mean(part, known) or f" (has: {', '.join(known)})"
+            raise ValueError(f"override {text!r}: {where} has no key {'.'.join(parts[: depth + 1])!r}{near}")
+        if depth + 1 < len(parts):
+            node = node[part]
+    del node[parts[-1]]
 
 
 def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
     """Apply one override; without ``classes`` the arguments of model and data are not checked."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32")
+        raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32, or '~key' to delete it")
     try:
-        parsed = to_dict(OmegaConf.create(f"v: {value}" if value else "v: null"))["v"]
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise ValueError(f"override {text!r}: {' '.join(str(error).split())}") from error
+        parsed = to_dict(read_yaml(f"v: {value}" if value else "v: null"))["v"]
+    except (YAMLError, OmegaConfBaseException, ValueError, AttributeError, TypeError) as error:
+        shown = text if len(text) <= 100 else f"{text[:100]}..."
+        raise ValueError(f"override {shown!r}: {' '.join(str(error).split())}") from error
     key = "finetune.source" if key == "finetune.from" else key
     if key == "finetune" and isinstance(parsed, dict) and "from" in parsed:
         parsed["source"] = parsed.pop("from")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from zoo.batch import Batch
+from zoo.denormals import denormals_as_zero
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
@@ -173,6 +174,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         mask[:, ids] = True
         return strengths, mask
 
+    @denormals_as_zero()
     def predict(
         self,
         raw: Any,

@@ -21,7 +21,9 @@ class Phase:
         schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
         clip: largest gradient norm; null for none.
         cache: with a frozen backbone, number of augmented passes whose features are kept in memory to train on.
-        then: methods of the model to call afterwards, in order: a name, or names with their arguments.
+        then: methods of the model to call afterwards, in order: a name, or names with their arguments. Such a method
+            takes the loader of the training split first, ``def prune(self, loader, *, share=0.1)``, and may return a
+            mapping of numbers, which is written to the log.
 
     Example:
         >>> Phase(epochs=2, lr={"head": 1e-3}).optimizer

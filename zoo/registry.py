@@ -8,6 +8,8 @@ Helper modules begin with ``_``. Other packages add theirs with an entry point o
 from __future__ import annotations
 
 import ast
+import inspect
+import sys
 import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -86,6 +88,10 @@ class Registry:
         """Return the names that come from other packages, sorted."""
         return sorted({*self._entry_points} - {*self._files} - self._broken)
 
+    def file(self, name: str) -> Path | None:
+        """Return the file of a shipped class; None if there is none."""
+        return self._files.get(name)
+
     def check_name(self, name: str) -> None:
         """Check that there is a class of that name; nothing is imported.
 
@@ -104,8 +110,24 @@ class Registry:
         return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "").split("\n")[0]
 
     def docstring(self, name: str) -> str:
-        """Return the module docstring of a shipped file; empty for classes of other packages."""
-        return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "") if name in self._files else ""
+        """Return the docstrings of a registered class and of its file.
+
+        The class's docstring lists its arguments. A shipped file is only read; a class of another package is imported.
+
+        Raises:
+            ValueError: if there is no such class, or it cannot be imported.
+        """
+        if name in self._files:
+            module = ast.parse(self._files[name].read_text())
+            texts = [ast.get_docstring(module)]
+            for node in module.body:
+                if isinstance(node, ast.ClassDef) and any(_is_register(d) for d in node.decorator_list):
+                    texts.append(f"{node.name}: {ast.get_docstring(node) or ''}")
+        else:
+            cls = self.get(name)
+            file = inspect.getdoc(sys.modules[cls.__module__])
+            texts = [file, f"{cls.__module__}.{cls.__qualname__}: {inspect.getdoc(cls) or ''}"]
+        return "\n\n".join(text for text in texts if text)
 
     def get(self, name: str) -> Any:
         """Return the class registered as ``name``; its file is imported when first asked for.
@@ -174,6 +196,10 @@ SCORES = Registry(
 )
 PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
 _BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
+
+
+def _is_register(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Name) and decorator.id == "register"
 
 
 def register(cls: C) -> C:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zoo.inputs.tables.cells import concatenate_cells, no_column, read_cells
+from zoo.inputs.tables.cells import no_column
+from zoo.inputs.tables.table_reader import read_cells, read_table
 
 
 def write(tmp_path, content, name="t.csv"):
@@ -17,7 +18,7 @@ def write(tmp_path, content, name="t.csv"):
 
 
 def one(raw, **arguments):
-    return concatenate_cells(list(read_cells(raw, **arguments)))
+    return read_table(raw, **arguments)
 
 
 def test_physical_lines(tmp_path):
@@ -47,11 +48,11 @@ def test_chunks_are_one_table(tmp_path):
         ("a,\n1,2\n", "line 1: column 2 has no name"),
         ("a,b\n", "has a header but no rows"),
         ("", "is empty"),
-        ("a;b\n1;2\n", "line 1: cells are separated by ';'; declare data.separator=';'"),
-        ("a\tb\n1\t2\n", r"cells are separated by tab; declare data.separator='\\t'"),
+        ("a;b\n1;2\n", "line 1: cells are separated by ';'; save the file with commas, or declare data.separator=';'"),
+        ("a\tb\n1\t2\n", r"cells are separated by tab; save the file with commas, or declare data.separator='\\t'"),
         ("a,b\n1,\0\n", "line 2: a NUL character"),
         (b"a,b\n1,2\nx,\xe9\n", "line 3: not utf-8 text .*declare data.encoding, such as latin-1"),
-        ("a,b\n1,é\n".encode("utf-16"), "is UTF-16 text; declare data.encoding=utf-16"),
+        ("a,b\n1,é\n".encode("utf-16"), "is UTF-16 text; save it as CSV UTF-8, or declare data.encoding=utf-16"),
         ("a,b\n1,é\n".encode("utf-16-le"), "NUL character; if this is UTF-16"),
         (b"PK\x03\x04rest", "ZIP or Excel file; save the sheet as CSV"),
         (b"\x1f\x8b\x08\x00bad", "damaged"),
@@ -79,7 +80,7 @@ def test_declared_encodings_and_separators(tmp_path):
 def test_skipped_lines_are_listed(tmp_path):
     cells = one(write(tmp_path, "a,b\n1,2\n3\n4,5\n"), skip=True)
     assert cells.columns["a"].tolist() == ["1", "4"]
-    assert [(flag.row, flag.message) for flag in cells.skipped] == [("line 3", "1 cells where the header has 2 cells")]
+    assert [(flag.row, flag.message) for flag in cells.skipped] == [("line 3", "1 cells where the header has 2")]
 
 
 def test_header_in_unicode_form(tmp_path):

@@ -7,9 +7,10 @@ import torch
 
 from zoo.inputs import base
 from zoo.inputs.table import TableInputs
-from zoo.inputs.tables.cells import Cells, concatenate_cells, read_cells
+from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import Column
 from zoo.inputs.tables.schema import TableSchema
+from zoo.inputs.tables.table_reader import read_cells, read_table
 
 
 def fit(data, target="y", **arguments):
@@ -127,7 +128,7 @@ def test_cells_that_once_vanished(cases, name, column, kind, first):
     place = inputs.schema.names.index(column)
     fitted = inputs.schema.columns[place]
     assert fitted.kind == kind
-    value = inputs.schema.read(concatenate_cells(list(read_cells(file)))).values[0, place]
+    value = inputs.schema.read(read_table(file)).values[0, place]
     assert (fitted.levels[int(value)] if kind != "number" else value) == first
     assert len(inputs.schema.names) == 2
     assert not inputs.schema.left_out

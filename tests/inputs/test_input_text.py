@@ -116,7 +116,7 @@ def test_tokenizers():
         characters.encode("az")
     with pytest.raises(ValueError, match="word 2 is 'filn', .*did you mean film"):
         Words(["a", "film"]).encode("a filn")
-    with pytest.raises(ValueError, match="holds a character twice"):
+    with pytest.raises(ValueError, match="has a character twice"):
         Characters("aa")
     with pytest.raises(ValueError, match="named 'syllables'"):
         tokenizer_from({"name": "syllables"})

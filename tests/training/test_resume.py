@@ -10,10 +10,11 @@ from zoo.cli import main
 from zoo.training.loggers import read_log
 
 STEPS = {"warm": 8, "joint": 12}  # four steps an epoch; a checkpoint behind each epoch and every three steps
-KILL, INT = signal.SIGKILL, signal.SIGINT
+KILL, INT, TERM = signal.SIGKILL, signal.SIGINT, signal.SIGTERM
 DEATHS = [  # how it dies, exit code, first step after that; each begins where the one before has died
     ("before the first checkpoint", dict(phase="warm", step=2, signal=KILL), -KILL, ("warm", 1)),
     ("in a cached phase", dict(phase="warm", step=7, signal=KILL), -KILL, ("warm", 7)),
+    ("SIGTERM before the end of a phase", dict(phase="warm", step=7, signal=TERM), 143, None),
     ("between two phases", dict(between="0-warm"), -KILL, ("joint", 1)),
     ("just behind an epoch", dict(phase="joint", step=5, signal=KILL), -KILL, ("joint", 5)),
     ("in an epoch", dict(phase="joint", step=7, signal=KILL), -KILL, ("joint", 7)),
@@ -59,7 +60,7 @@ def test_finished_steps_are_not_done_again(lives, n):
 
 
 def test_checkpoints_on_disk_are_whole(lives):
-    assert [len(saved) for _, _, saved in lives[1]] == [0, 1, 0, 1, 1, 1, 1, 0, 0]
+    assert [len(saved) for _, _, saved in lives[1]] == [0, 1, 1, 0, 1, 1, 1, 1, 0, 0]
     assert all({"state_dict", "loops", "optimizer_states"} <= s.keys() for life in lives[1] for s in life[2])
 
 
@@ -69,8 +70,24 @@ def test_killed_and_resumed_is_bit_equal(lives, finished):
     for phase in ("0-warm", "1-joint", "2-project", "3-last"):
         mine, theirs = (load_file(run / "phases" / f"{phase}.safetensors") for run in (out, finished))
         same(mine, theirs)
-    steps = {s for _, state, _ in result for s in state} | {("joint", 11)}  # Ctrl-C let this one finish, unnoted
+    unnoted = {("warm", 8), ("joint", 11)}  # finished after a signal
+    steps = {s for _, state, _ in result for s in state} | unnoted
     assert steps == {(p, s) for p, n in STEPS.items() for s in range(1, n + 1)}
+
+
+def test_the_log_is_that_of_an_uninterrupted_run(lives, finished):
+    """No line is repeated; a line written between a save and a kill may be missing, and here none is."""
+    mine, theirs = (read_log(run / "log.csv") for run in (lives[0], finished))
+    keys = [(line["phase"], line["step"], line["name"]) for line in mine]
+    assert len(set(keys)) == len(keys)
+    values = ({tuple(r[k] for k in ("phase", "step", "name", "value")) for r in log} for log in (mine, theirs))
+    own, uninterrupted = ({row for row in rows if row[2] != "seconds"} for rows in values)
+    assert own == uninterrupted
+
+
+def test_nothing_half_written_is_left(lives):
+    hidden = [str(p.relative_to(lives[0])) for p in lives[0].rglob("*") if p.name.startswith(".") or "part" in p.name]
+    assert hidden == []
 
 
 def test_a_finished_run_is_not_trained_again(processes, tiny, finished, tmp_path):

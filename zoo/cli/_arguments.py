@@ -14,8 +14,10 @@ CHECKPOINT = "checkpoint or run folder"
 
 
 def add_overrides(parser: argparse.ArgumentParser, metavar: str = "key=value", text: str = "") -> None:
-    """Add ``key=value`` overrides."""
-    parser.add_argument("overrides", nargs="*", metavar=metavar, help=text or "override a key of the config")
+    """Add ``key=value`` overrides, and ``~key``, which deletes a key of the config."""
+    parser.add_argument(
+        "overrides", nargs="*", metavar=metavar, help=text or "override a key of the config; '~key' deletes it"
+    )
 
 
 def add_output(parser: argparse.ArgumentParser, *, overwrite: bool = True) -> None:
@@ -40,7 +42,7 @@ def split_statements(texts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     overrides = []
     for text in texts:
         name, _, value = text.rpartition("=")
-        if name.startswith("data.") or name == "trainer.accelerator":
+        if name.startswith("data.") or name == "trainer.accelerator" or text.startswith("~data."):
             overrides.append(text)
         elif name in values:
             raise ValueError(f"{name!r} is given twice; give one value")

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from zoo import __version__
+from zoo.cli._output import Messages, close_output
+from zoo.signals import Terminated, exit_code, termination
+from zoo.terminal import printable
 
 # Verbs with their one-line help, in the order of `zoo --help`. A verb's file is imported only when it is called.
 VERBS = {
@@ -38,9 +45,10 @@ EPILOG = """examples:
   zoo export transformer_program-hist --to program -o hist.py    a trained program as one Python file
 """
 
-# Errors that the user can correct. MisconfigurationException is Lightning's; importing it here would import torch.
-USER_ERRORS = (ValueError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
-USER_ERROR_NAMES = ("MisconfigurationException",)
+# Errors that the user can correct. The named ones are of Lightning and torch; importing them here would import torch.
+USER_ERRORS = (ValueError, OSError, MemoryError)
+USER_ERROR_NAMES = ("MisconfigurationException", "OutOfMemoryError")
+NO_MEMORY = "can't allocate memory"  # of torch's RuntimeError
 
 
 def parser(verb: str | None = None) -> argparse.ArgumentParser:
@@ -65,25 +73,79 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 on success, 2 for a mistake that the user can correct, 130 if interrupted.
+        0 on success, 2 for a mistake that the user can correct, 130 after Ctrl-C and 143 after SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else argv
     top = parser(next((word for word in argv if word in VERBS), ""))
     args, rest = top.parse_known_args(argv)
-    overrides = [word for word in rest if not word.startswith("-") and "=" in word]  # that stand behind options
+    overrides = [word for word in rest if word.startswith("~") or (not word.startswith("-") and "=" in word)]
     if len(overrides) != len(rest) or (rest and not hasattr(args, "overrides")):
         top.error(f"unrecognized arguments: {' '.join(w for w in rest if w not in overrides) or ' '.join(rest)}")
     if overrides:
         args.overrides += overrides
-    try:
-        import_module(f"zoo.cli.{args.verb}").run(args)
-    except Exception as error:
-        if args.debug or not (isinstance(error, USER_ERRORS) or type(error).__name__ in USER_ERROR_NAMES):
-            raise
-        sys.stderr.write(f"zoo {args.verb}: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        hint = "; continue with --resume" if hasattr(args, "resume") else ""
-        sys.stderr.write(f"zoo {args.verb}: stopped{hint}\n")
-        return 130
+    with _messages(args.verb):
+        try:
+            with termination():
+                import_module(f"zoo.cli.{args.verb}").run(args)
+                sys.stdout.flush()
+        except BrokenPipeError:  # the reader of standard output has seen enough, as `head` does
+            close_output()
+        except Exception as error:
+            if args.debug or not _is_users(error):
+                raise
+            _complain(args.verb, error, _describe(error))
+            _discard_output()
+            return 2
+        except KeyboardInterrupt as error:
+            _complain(args.verb, error, "terminated" if isinstance(error, Terminated) else "stopped")
+            return exit_code(error)
     return 0
+
+
+@contextmanager
+def _messages(verb: str) -> Iterator[None]:
+    """Print log messages of zoo and warnings as one line each; text that the terminal cannot show is escaped."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+    logger = logging.getLogger("zoo")
+    handler, level, form = Messages(), logger.level, warnings.formatwarning
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    warnings.formatwarning = lambda message, *_, **__: f"zoo {verb}: warning: {_one_line(message)}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = form
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+def _is_users(error: Exception) -> bool:
+    named = type(error).__name__ in USER_ERROR_NAMES or NO_MEMORY in str(error)
+    return isinstance(error, USER_ERRORS) or named
+
+
+def _describe(error: Exception) -> str:
+    """Return what an error is, with the file that an error of the operating system names."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or ("out of memory" if isinstance(error, MemoryError) else type(error).__name__)
+
+
+def _complain(verb: str, error: BaseException, text: str) -> None:
+    """Write one line to standard error: the text and the notes of an error, such as how to resume."""
+    line = "; ".join([text, *getattr(error, "__notes__", [])])
+    sys.stderr.write(f"zoo {verb}: {_one_line(line)}\n")
+
+
+def _one_line(text: object) -> str:
+    return printable(" ".join(str(text).split()))
+
+
+def _discard_output() -> None:
+    """Flush standard output; if that fails, as on a full disk, the rest is dropped without a further message."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        close_output()

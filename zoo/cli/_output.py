@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from zoo.terminal import printable
 
-    from zoo.model import SelfExplaining
+if TYPE_CHECKING:
+    from zoo.cli._table import PlainTable
     from zoo.reporting.context import ScoreRow
 
 
+class Messages(logging.Handler):
+    """Writes the messages of the logger ``zoo`` to standard output, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        say(printable(record.getMessage()))
+
+
 def say(text: str) -> None:
-    """Write text to standard output, ending in one line break."""
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    """Write text to standard output, ending in one line break; control characters are escaped."""
+    write(printable(text.rstrip("\n"), lines=True) + "\n")
 
 
-def plain_table(title: str | None = None) -> Table:
+def write(text: str) -> None:
+    """Write text to standard output; nothing more is written once its reader has closed it, as ``head`` does."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_output()
+
+
+def close_output() -> None:
+    """Send all further output nowhere, so that a closed standard output ends no command and causes no message."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, sys.stdout.fileno())
+    finally:
+        os.close(null)
+
+
+def plain_table(title: str | None = None) -> PlainTable:
     """Return an empty table in the style of all tables of the command line."""
-    from rich.box import SIMPLE
-    from rich.table import Table
+    from zoo.cli._table import PlainTable
 
-    return Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    return PlainTable(title)
 
 
-def print_table(table: Table) -> None:
+def print_table(table: PlainTable) -> None:
     """Print a table in the width of the terminal; text is printed as it is, without rich's markup."""
-    from rich.console import Console
+    from zoo.cli._table import render
 
-    Console(markup=False, emoji=False, highlight=False).print(table)
+    write(render(table))
 
 
 def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False) -> None:
@@ -47,11 +74,3 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     print_table(table)
     if note and not all_rows:
         say(f"{note}; --all lists them")
-
-
-def print_inputs(model: SelfExplaining) -> None:
-    """Print the preprocessing that a model keeps, one line for each fact; names from data cannot steer the terminal."""
-    from zoo.inputs.base import printable
-
-    for line in () if model.inputs is None else model.inputs.describe():
-        say(printable(line))

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
             on_progress=on_progress,
         )
-    from zoo.inputs.base import printable
+    from zoo.terminal import printable
 
     skipped = (f"skipped: {line}" for line in result.skipped)
     flags = (f"unusual: {line}" for line in result.flags)

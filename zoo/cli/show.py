@@ -11,7 +11,7 @@ from zoo.cli._output import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("name", help="config, checkpoint, model, data source or score")
+    parser.add_argument("name", help="config, checkpoint, model, data source, score or panel")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -21,15 +21,15 @@ def run(args: argparse.Namespace) -> None:
         ValueError: if there is nothing of that name.
     """
     from zoo.checkpoint import find, list_checkpoints
-    from zoo.registry import DATA, MODELS, SCORES
+    from zoo.registry import DATA, MODELS, PANELS, SCORES
 
     name = args.name
     if name in [*paths.list_configs(), *paths.list_suites()] or name.endswith((".yaml", ".yml")):
         say(paths.config_file(name).read_text())
         return
-    for registry in (MODELS, DATA, SCORES):
+    for registry in (MODELS, DATA, SCORES, PANELS):
         if name in registry.names():
-            say(registry.docstring(name) or f"{name} comes from another package")
+            say(registry.docstring(name))
             return
     if name in list_checkpoints() or Path(name).is_dir():
         card = find(name) / "README.md"
@@ -37,5 +37,6 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(f"{card} is missing; the checkpoint has no card")
         say(card.read_text())
         return
-    known = [*paths.list_configs(), *MODELS.names(), *list_checkpoints(), *DATA.names(), *SCORES.names()]
+    registered = [name for registry in (MODELS, DATA, SCORES, PANELS) for name in registry.names()]
+    known = [*paths.list_configs(), *list_checkpoints(), *registered]
     raise ValueError(f"nothing is named {name!r}{paths.did_you_mean(name, known) or '.'} `zoo ls` lists all")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zoo.cli._arguments import add_output, add_overrides
 from zoo.cli._checks import check_config
-from zoo.cli._output import print_inputs, print_scores, say
+from zoo.cli._output import print_scores, say
 from zoo.verbs import verb
 
 
@@ -42,7 +42,6 @@ def run(args: argparse.Namespace) -> None:
     )
     if not result.rows:  # a further process of a distributed run
         return
-    print_inputs(result.model)
     if result.folder is None:
         title = f"dry run of {result.model.name}: works; the figures mean nothing"
         print_scores(result.rows, title=title, all_rows=args.all)

@@ -13,7 +13,7 @@ from zoo.data.base import Data, SplitName
 from zoo.data.sampler import EpochSampler
 from zoo.data.sequence_sampler import SequenceSampler
 from zoo.data.split import BatchDataset, Split
-from zoo.data.tables._table_data import RowDataset
+from zoo.data.table_data import RowDataset
 from zoo.sequence_spec import NOTHING, Frame
 
 

@@ -246,15 +246,6 @@ def from_config(config: Mapping[str, Any]) -> Inputs:
         raise ValueError(f"inputs of kind {kind!r} cannot be built: {type(error).__name__} {error}") from error
 
 
-def printable(text: str) -> str:
-    r"""Return a text whose control characters are escaped, so that a name from data cannot steer a terminal.
-
-    >>> print(printable("age" + chr(9) + "[31m"))
-    age\t[31m
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def to_yaml(config: Mapping[str, Any]) -> str:
     """Return plain values as YAML. Any text survives: nothing is interpolated or evaluated.
 

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from zoo.inputs.base import Inputs, Reading
-from zoo.inputs.tables.cells import Cells, concatenate_cells, read_cells
+from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import Column
 from zoo.inputs.tables.encoding import Encoding, encoding_from
 from zoo.inputs.tables.schema import TableSchema
+from zoo.inputs.tables.table_reader import read_cells, read_table
 from zoo.paths import did_you_mean
 
 CHUNK = 1000  # records at a time
@@ -75,7 +76,7 @@ class TableInputs(Inputs):
         """
         cells = train
         if not isinstance(train, Cells):
-            cells = concatenate_cells(list(read_cells(train, separator=separator, encoding=text_encoding)))
+            cells = read_table(train, separator=separator, encoding=text_encoding)
         schema = TableSchema.fit(cells, target=target, **arguments)
         if encoding not in Encoding.kinds:
             known = sorted(Encoding.kinds)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from zoo.inputs.base import Flag, Inputs, Reading
 from zoo.inputs.labels import compare_names
-from zoo.inputs.tables.cells import Cells, as_text, no_column, read_cells
+from zoo.inputs.tables.cells import Cells, as_text, no_column
 from zoo.inputs.tables.columns import MARKERS
+from zoo.inputs.tables.table_reader import read_cells
 from zoo.inputs.texts.text_files import read_texts
 from zoo.inputs.texts.tokenizers import split_words
 from zoo.sequence_spec import NOTHING, Frame

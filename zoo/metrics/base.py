@@ -58,6 +58,38 @@ class Score(States):
             mean over units.
         resampled: whether an interval varies the inputs; if not, it varies the units alone.
         why: why nothing could be scored; empty if something was.
+
+    For subclasses: ``_sum(name, *shape)`` declares a sum and ``_add(name, rows)`` adds the rows of a batch to it (every
+    score has the sum ``samples``); ``_rows(name)`` keeps rows instead. ``expect(argument, tensor, *shape)`` and
+    ``_finite(argument=tensor)`` check what ``update`` is given; ``_variant`` adds arguments to the protocol.
+
+    Example:
+        >>> import torch
+        >>> class Certainty(Score):  # decorated with @register, in a file of its own
+        ...     title = "Certainty"
+        ...     meaning = "mean probability of the predicted class"
+        ...     protocol = "example-v1"
+        ...     intervals = {"certainty": ("", 0, 1)}
+        ...
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self._sum("total", dtype=torch.float64)
+        ...
+        ...     def update(self, logits):
+        ...         expect("logits", logits, None, None)
+        ...         self._finite(logits=logits)
+        ...         self._add("total", logits.double().softmax(1).amax(1))
+        ...         self._add("samples", torch.ones(len(logits)))
+        ...
+        ...     def update_from(self, record, changed=None, draw=0):
+        ...         self.update(record.explanation.logits)
+        ...
+        ...     def compute(self):
+        ...         return {"certainty": self.total / self.samples, "support": self.samples}
+        >>> score = Certainty()
+        >>> score.update(torch.zeros(3, 4))
+        >>> float(score.compute()["certainty"])
+        0.25
     """
 
     registered_as: ClassVar[str] = "score"

@@ -40,13 +40,14 @@ class CodebookTransformer(LanguageModelBase):
     exact; ``where`` has the positions that selected it. Setting a strength replaces the code's weight in the sum at the
     last position, and the later layers follow it.
 
-    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
+    Args:
         hidden: hidden units of each MLP; 0 for 4 widths (8/3 with swiglu).
         mlp: activation of the MLPs.
         sites: where the codebooks are: ``mix`` (one for each head), ``attention``, ``mlp``; None for ``mix``.
         codes: of each codebook.
         k: codes selected by each codebook at each position.
         revive: steps after which codes that were not selected are reset; 0 for never.
+        sizes: the arguments of ``zoo.layers.transformer.language_model.LanguageModelBase``.
 
     Example:
         >>> import torch, zoo
@@ -62,39 +63,24 @@ class CodebookTransformer(LanguageModelBase):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        input_shape: list[int] | None = None,
-        width: int = 128,
-        depth: int = 2,
-        heads: int = 4,
         hidden: int = 0,
         mlp: Activation = "gelu",
-        rotary_base: float = 1e4,
-        rotary_fastest: float = 1.0,
-        dropout: float = 0.0,
         sites: list[Literal["mix", "attention", "mlp"]] | None = None,
         codes: int = 1000,
         k: int = 1,
         revive: int = 0,
+        **sizes: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**sizes)
         if revive < 0:
             raise ValueError(f"revive is {revive}; expected a number of steps, or 0 for never")
-        self.save_hyperparameters()
         self.build_decoder(
-            num_classes,
-            input_shape,
-            width=width,
-            depth=depth,
-            heads=heads,
             hidden=hidden,
             activation=mlp,
-            rotary_base=rotary_base,
-            rotary_fastest=rotary_fastest,
-            dropout=dropout,
         )
         places = ["mix"] if sites is None else sites
-        self.codebooks = SiteCodebooks(places, depth=depth, heads=heads, width=width, codes=codes, k=k)
+        streams = {name: self.hparams[name] for name in ("depth", "heads", "width")}
+        self.codebooks = SiteCodebooks(places, **streams, codes=codes, k=k)
         self.k = k
         self.revive = revive
         self._units = Units("code", self.codebooks.names, describe=DESCRIBE, binary=True)

@@ -7,6 +7,7 @@ experts one wide, sparse MLP, whose neurons are the units.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -25,12 +26,13 @@ class MoEX(ExpertDecoder):
 
     The router has no weights: see ``SparsityGate``.
 
-    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
+    Args:
         experts: of each block.
         k: experts selected for each token.
         hidden: neurons of each expert; 0 for 4 widths / k, so that as many are active as in a standard dense model.
         gate_form: score of an expert; ``neg_phi`` is ``neg_erf`` at twice the temperature.
         temperature: of the softmax over scores, which lie between -1 and 1.
+        sizes: the arguments of ``zoo.layers.transformer.language_model.LanguageModelBase``.
 
     Example:
         >>> import zoo
@@ -42,38 +44,21 @@ class MoEX(ExpertDecoder):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        input_shape: list[int] | None = None,
-        width: int = 128,
-        depth: int = 2,
-        heads: int = 4,
         experts: int = 8,
         k: int = 2,
         hidden: int = 0,
         gate_form: GateForm = "neg_erf",
         temperature: float = 1.0,
-        rotary_base: float = 1e4,
-        rotary_fastest: float = 1.0,
-        dropout: float = 0.0,
+        **sizes: Any,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
+        super().__init__(**sizes)
+        width = self.hparams["width"]
 
         def make_experts(layer: int) -> Experts:
             gate = SparsityGate(gate_form, temperature=temperature)
             return Experts(width, hidden or -(-4 * width // max(k, 1)), gate, experts=experts, k=k)
 
-        self.build_experts(
-            make_experts,
-            num_classes,
-            input_shape,
-            width=width,
-            depth=depth,
-            heads=heads,
-            rotary_base=rotary_base,
-            rotary_fastest=rotary_fastest,
-            dropout=dropout,
-        )
+        self.build_experts(make_experts)
 
     @torch.no_grad()
     def diverge(self, loader: Iterable[Batch], *, spread: float = 0.5, seed: int = 0) -> dict[str, float]:

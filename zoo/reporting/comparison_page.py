@@ -10,8 +10,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from zoo.reporting import heatmap
+from zoo.reporting.bars import draw_similarity
 from zoo.reporting.glossary import noun
-from zoo.reporting.numbers import Bar
 from zoo.reporting.page import write_whole
 from zoo.reporting.panel import ASSETS, fill
 from zoo.reporting.unit_source import Source
@@ -172,7 +172,7 @@ def compare_page(
         sections=[(p, *ends(len(p.pairs), shown)) for p in pairs],
         facts=facts or {},
         pictures=cache(_pictures),
-        level=_level,
+        level=draw_similarity,
         number=_number,
         number_of={name: i for i, (name, _) in enumerate(runs, 1)},
     )
@@ -188,12 +188,6 @@ def _pictures(source: Source) -> list[tuple[str, str]]:
     for picture, _ in drawn:
         picture.thumbnail((SIDE, SIDE))
     return [(heatmap.data_uri(picture), words) for picture, words in drawn]
-
-
-def _level(similarity: float) -> Bar:
-    """Return a bar from 0, of full length at 1 and at -1."""
-    side = "for" if similarity > 0 else "against" if similarity < 0 else "neither"
-    return Bar(0.0, 0.0, 100 * min(1.0, abs(similarity)), side)
 
 
 def _number(value: float, *, sign: bool = False) -> str:

@@ -1,36 +1,11 @@
-"""Formatted numbers: bars on one scale, sums that are exact as printed, probabilities."""
+"""Formatted numbers: sums that are exact as printed, probabilities."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from zoo.explanation import Explanation, gather
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A signed amount drawn from a common zero, in percent of the track, and its side: for, against or neither."""
-
-    zero: float
-    left: float
-    width: float
-    side: str
-
-
-def spread(values: Sequence[float]) -> list[Bar]:
-    """Return bars on one scale from one zero, placed so that the most negative value fits.
-
-    Example:
-        >>> [bar.side for bar in spread([2.0, -1.0])]
-        ['for', 'against']
-    """
-    low, high = min([0.0, *values]), max([0.0, *values])
-    scale = 100 / ((high - low) or 1.0)
-    zero = -low * scale
-    sides = {True: "for", False: "against"}
-    return [Bar(zero, zero + min(0.0, v) * scale, abs(v) * scale, sides[v > 0] if v else "neither") for v in values]
 
 
 def decimals(values: Sequence[float]) -> int:

@@ -46,9 +46,9 @@ class Panel(ABC):
     order: ClassVar[int] = 100
     region: ClassVar[Region] = "page"
 
-    @abstractmethod
     def applies(self, context: PageContext) -> bool:
-        """Return whether there is anything to show."""
+        """Return whether there is anything to show; True unless a panel knows better."""
+        return True
 
     @abstractmethod
     def render(self, context: PageContext) -> str:

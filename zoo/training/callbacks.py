@@ -1,8 +1,7 @@
-"""Exactly resumable runs: atomic checkpoints after each epoch, every n steps and on Ctrl-C."""
+"""What interrupts a phase: a loss that is not finite, Ctrl-C and SIGTERM; and the checkpoint to continue from."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from pathlib import Path
@@ -11,12 +10,75 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from zoo.signals import Terminated
+
+LOG_EVERY = 10  # steps between two logged steps
+
+
+class FiniteLoss(Callback):
+    """Stops a run at the first loss that is not finite, naming phase, step and term.
+
+    On the CPU every step is checked. On other devices the first bad step is noted there, and read when metrics are
+    logged and before every checkpoint, so that no step waits for the device.
+
+    Args:
+        phase: named in the error.
+    """
+
+    def __init__(self, phase: str) -> None:
+        self.phase = phase
+        self._first: dict[str, Tensor] = {}  # by term: its first bad step, 0 for none
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Check the loss of a step."""
+        loss = outputs["loss"]
+        on_cpu = loss.device.type == "cpu"
+        if not on_cpu or not bool(torch.isfinite(loss)):
+            self._note(trainer, loss)
+        if on_cpu or trainer.global_step % LOG_EVERY == 0:
+            self.check(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the last steps."""
+        self.check(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Check the steps since the last check."""
+        self.check(trainer)
+
+    def _note(self, trainer: pl.Trainer, loss: Tensor) -> None:
+        terms = {k.removeprefix("train/"): v for k, v in trainer.callback_metrics.items() if k.startswith("train/")}
+        for name, value in {**terms, "loss": loss}.items():
+            step = torch.full((), trainer.global_step, device=value.device)
+            first = self._first.get(name, torch.zeros_like(step))
+            self._first[name] = torch.where((first == 0) & ~torch.isfinite(value.detach()).all(), step, first)
+
+    def check(self, trainer: pl.Trainer) -> None:
+        """Raise ValueError if a loss was not finite on any process: all stop at the same step."""
+        steps = {name: int(step) for name, step in self._first.items() if int(step)}
+        if not trainer.strategy.reduce_boolean_decision(bool(steps), all=False):
+            return
+        if not steps:
+            raise ValueError(f"phase {self.phase}: the loss of another process is not finite")
+        step = min(steps.values())
+        terms = [name for name, first in steps.items() if first == step and name != "loss"]
+        what = f"term {terms[0]!r} of the loss" if terms else "the loss"
+        raise ValueError(
+            f"phase {self.phase}, step {step}: {what} is not finite; lower phases.{self.phase}.lr, set"
+            f" phases.{self.phase}.clip, or check the inputs"
+        )
 
 
 class Resumable(Callback):
-    """Keeps one checkpoint of the running phase, replaced atomically.
+    """Keeps one checkpoint of the running phase, replaced atomically, see ``WholeCheckpoint``.
 
-    The first Ctrl-C finishes the step, saves and stops; a second one stops immediately.
+    The first Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops immediately.
 
     Args:
         file: the checkpoint.
@@ -26,48 +88,50 @@ class Resumable(Callback):
     def __init__(self, file: Path, every: int | None = None) -> None:
         self.file = file
         self.every = every
-        self.interrupted = False
-        self._handler: Any = None
+        self.received: type[KeyboardInterrupt] | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Install the handler of Ctrl-C."""
+        """Install the handlers of Ctrl-C and SIGTERM."""
 
-        def interrupt(*_: Any) -> None:
-            if self.interrupted:
-                raise KeyboardInterrupt
-            self.interrupted = True
+        def interrupt(number: int, _: Any) -> None:
+            kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            if self.received:
+                raise kind
+            self.received = kind
 
         if threading.current_thread() is threading.main_thread():  # only the main thread can set a handler
-            self._handler = signal.signal(signal.SIGINT, interrupt)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, interrupt)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the previous handler of Ctrl-C."""
-        self._restore_handler()
+        """Restore the previous handlers."""
+        self._restore_handlers()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Restore the previous handler of Ctrl-C."""
-        self._restore_handler()
+        """Restore the previous handlers."""
+        self._restore_handlers()
 
-    def _restore_handler(self) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within an epoch every ``every`` steps, or after Ctrl-C."""
+        """Save within an epoch every ``every`` steps, or after Ctrl-C and SIGTERM."""
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         due = self.every is not None and trainer.global_step % self.every == 0
         interrupted = self._any_interrupted(trainer)
         if (due or interrupted) and not last:
             self._save(trainer)
-            self._stop_if(interrupted)
+            self._stop_if(trainer, interrupted)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after each epoch."""
         self._save(trainer)
-        self._stop_if(self._any_interrupted(trainer))
+        self._stop_if(trainer, self._any_interrupted(trainer))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the random state of this process, for layers such as dropout."""
@@ -83,24 +147,14 @@ class Resumable(Callback):
             torch.cuda.set_rng_state(state_dict["cuda"])
 
     def _save(self, trainer: pl.Trainer) -> None:
-        part = self.file.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, self.file)
+        trainer.save_checkpoint(self.file)
 
     def _any_interrupted(self, trainer: pl.Trainer) -> bool:
         """Whether any process was interrupted: all must stop at the same step."""
-        return trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
+        return trainer.strategy.reduce_boolean_decision(self.received is not None, all=False)
 
-    @staticmethod
-    def _stop_if(interrupted: bool) -> None:
-        if interrupted:
-            raise KeyboardInterrupt
-
-
-def place_in(checkpoint: Path) -> tuple[int, int]:
-    """Return the epoch and batch at which a run resumed from this checkpoint begins."""
-    loops = torch.load(checkpoint, weights_only=True, map_location="cpu")["loops"]["fit_loop"]
-    epoch = loops["epoch_progress"]["current"]["processed"]
-    batches = loops["epoch_loop.batch_progress"]
-    return epoch, 0 if batches["is_last_batch"] else batches["current"]["processed"]
+    def _stop_if(self, trainer: pl.Trainer, interrupted: bool) -> None:
+        if not interrupted:
+            return
+        terminated = trainer.strategy.reduce_boolean_decision(self.received is Terminated, all=False)
+        raise Terminated if terminated else KeyboardInterrupt

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from zoo.training.files import write_whole
 
 COLUMNS = ("phase", "step", "time", "name", "value")
 
@@ -58,6 +62,33 @@ class CsvLog(Logger):
             if is_new:
                 writer.writerow(COLUMNS)
             writer.writerows((self.phase, step, now, k, v) for k, v in metrics.items() if k != "epoch")
+
+
+def rewind_log(file: Path, finished: Collection[str], running: str | None = None, step: int = 0) -> None:
+    """Remove the lines that a resumed run will write again, and a last line that was cut off.
+
+    Args:
+        file: the log; nothing happens if there is none.
+        finished: phases whose lines are kept.
+        running: phase that continues within; the lines of its first ``step`` steps are kept.
+        step: steps of that phase that are not done again.
+    """
+    if not file.exists():
+        return
+    with file.open(newline="") as lines:
+        text = lines.read()
+    rows = list(csv.reader(text.splitlines(keepends=True)))[: None if text.endswith("\n") else -1]
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(row for row in rows if _is_kept(row, finished, running, step))
+    write_whole(file, out.getvalue().encode())
+
+
+def _is_kept(row: list[str], finished: Collection[str], running: str | None, step: int) -> bool:
+    if len(row) != len(COLUMNS):
+        return False
+    phase, at = row[:2]
+    within = phase == running and at.isdigit() and int(at) < step
+    return row == list(COLUMNS) or phase in finished or within
 
 
 def read_log(file: Path) -> list[dict[str, str]]:

@@ -7,7 +7,6 @@ warning: hence one fit per phase. A finished phase writes ``phases/<i>-<name>.sa
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +19,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from zoo.config import TrainerArgs
@@ -28,9 +26,12 @@ from zoo.data.base import Data
 from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
 from zoo.training.cache import CachedFeatures, backbone_of, bypassed
-from zoo.training.callbacks import Resumable, place_in
+from zoo.training.callbacks import LOG_EVERY, FiniteLoss, Resumable
 from zoo.training.check import check_phases
-from zoo.training.loggers import CsvLog, trackers
+from zoo.training.files import WholeCheckpoint, place_in, read_weights, write_weights
+from zoo.training.loggers import CsvLog, rewind_log, trackers
+
+LOST_PROCESS = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "gloo")
 
 
 def run_phases(
@@ -57,8 +58,28 @@ def run_phases(
         progress: show progress bars.
 
     Raises:
-        ValueError: if a phase names a part, loss term or method that the model does not have.
+        ValueError: if a phase names a part, loss term or method that the model does not have; if a loss or a tensor is
+            not finite; if a file of the run to be resumed is damaged.
+        ConnectionError: if another process of a distributed run has ended.
     """
+    try:
+        _run_phases(model, data, config, out, resume, limit, callbacks or [], progress)
+    except RuntimeError as error:
+        if not _is_distributed() or not any(word in str(error) for word in LOST_PROCESS):
+            raise
+        raise ConnectionError("another process of the run has ended") from error
+
+
+def _run_phases(
+    model: SelfExplaining,
+    data: Data,
+    config: DictConfig,
+    out: Path,
+    resume: bool,
+    limit: int | None,
+    callbacks: list[Callback],
+    progress: bool,
+) -> None:
     check_phases(model, config)
     folder = out / "phases"
     if getattr(rank_zero_only, "rank", 0) == 0:  # other ranks must not create it before it is checked
@@ -67,20 +88,23 @@ def run_phases(
         backbone_of(model).to(memory_format=torch.channels_last)
     if config.trainer.compile:
         backbone_of(model).compile()
+    if resume:
+        _rewind(out / "log.csv", folder, list(config.phases))
     for i, (name, raw) in enumerate(config.phases.items()):
         phase = OmegaConf.to_object(raw)
         assert isinstance(phase, Phase)
         done = folder / f"{i}-{name}.safetensors"
         running = folder / f"{i}-{name}.ckpt"
         if resume and done.exists():
-            model.load_state_dict(load_file(done))
+            _load(model, done)
             continue
         pl.seed_everything(config.seed + i, verbose=False)
         model.configure_phase(phase)
         log = CsvLog(out / "log.csv", name)
         start = time.time()
         logs = [log, *trackers(config.trainer.loggers, out, name)]
-        trainer = _trainer(config.trainer, phase, logs, running, limit, [*(callbacks or []), *_bars(progress)])
+        own = [FiniteLoss(name), Resumable(running, config.trainer.save_every)]  # a loss is checked before it is saved
+        trainer = _trainer(config.trainer, phase, logs, limit, [*own, *callbacks, *_bars(progress)])
         if phase.epochs:
             _fit(trainer, model, data, phase, running if resume and running.exists() else None, progress=progress)
         model.to(trainer.strategy.root_device)
@@ -116,14 +140,15 @@ def _fit(
         device = trainer.strategy.root_device
         source = CachedFeatures(model, data, passes=phase.cache, device=device, progress=progress)
     if checkpoint:
-        epoch, batch = place_in(checkpoint)
+        epoch, batch, _ = place_in(checkpoint)
         source.resume_at(epoch=epoch, batch=batch)
     model.train()
     with bypassed(model) if phase.cache else nullcontext():
         try:
             trainer.fit(model, source, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as stop:  # Lightning raises it after Ctrl-C
-            raise KeyboardInterrupt from stop
+        except SystemExit as stop:  # Lightning raises it in answer to a KeyboardInterrupt
+            cause = stop.__context__
+            raise (type(cause) if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt) from stop
 
 
 def _is_distributed() -> bool:
@@ -140,7 +165,7 @@ def _broadcast_state(model: SelfExplaining) -> None:
 
 
 def _trainer(
-    args: TrainerArgs, phase: Phase, logs: list[Logger], running: Path, limit: int | None, callbacks: list[Callback]
+    args: TrainerArgs, phase: Phase, logs: list[Logger], limit: int | None, callbacks: list[Callback]
 ) -> pl.Trainer:
     return pl.Trainer(
         accelerator=args.accelerator,
@@ -150,13 +175,14 @@ def _trainer(
         max_epochs=min(phase.epochs, 1) if limit else phase.epochs,
         gradient_clip_val=phase.clip,
         logger=logs,
-        callbacks=[Resumable(running, args.save_every), *callbacks],
+        callbacks=callbacks,
+        plugins=[WholeCheckpoint()],
         enable_checkpointing=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(c, TQDMProgressBar) for c in callbacks),
         use_distributed_sampler=False,
-        log_every_n_steps=10,
+        log_every_n_steps=LOG_EVERY,
         deterministic="warn",
         limit_train_batches=limit or None,
         limit_val_batches=limit or None,
@@ -167,10 +193,30 @@ def _bars(progress: bool) -> list[Callback]:
     return [TQDMProgressBar(leave=False)] if progress else []
 
 
+def _rewind(log: Path, folder: Path, phases: list[str]) -> None:
+    """Remove the lines from the log that the resumed run will write again."""
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return None
+    stems = [f"{i}-{name}" for i, name in enumerate(phases)]
+    finished = [name for name, stem in zip(phases, stems, strict=True) if (folder / f"{stem}.safetensors").exists()]
+    for name, stem in zip(phases, stems, strict=True):
+        running = folder / f"{stem}.ckpt"
+        if name not in finished and running.exists():
+            return rewind_log(log, finished, name, place_in(running)[2])
+    return rewind_log(log, finished)
+
+
+def _load(model: SelfExplaining, done: Path) -> None:
+    """Load the weights of a finished phase, which may have removed units."""
+    try:
+        model.load_state_dict(read_weights(done))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{done} does not fit the model ({reason}); remove it to repeat the phase") from error
+
+
 @rank_zero_only
 def _save(model: SelfExplaining, done: Path, running: Path) -> None:
     """Write the finished phase atomically, then remove its resumable checkpoint."""
-    part = done.with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
-    os.replace(part, done)
+    write_weights(done, model.state_dict(), f"phase {done.stem.partition('-')[2]}: {done.name}")
     running.unlink(missing_ok=True)

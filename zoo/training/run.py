@@ -1,16 +1,13 @@
-"""The start of a run: its config, the model and data that it describes, and its folder."""
+"""The start of a run: its config, and the model and data that it describes."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import checkpoint
 from zoo import config as configs
@@ -18,10 +15,12 @@ from zoo.capabilities import HasFixedShape, capability
 from zoo.concept_schema import ConceptSchema
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
-from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
 from zoo.training.check import check_run
+from zoo.training.run_folder import is_first_process
+
+log = logging.getLogger("zoo")
 
 
 def classes(section: str, name: str) -> type:
@@ -120,75 +119,11 @@ def _from_data(data: Data, key: str) -> Any:
     return None if data.concepts is None else data.concepts.to_config()
 
 
-RUN = ("config.yaml", "inputs.yaml", "log.csv", "phases", "checkpoint", "report.html", "tensorboard", "wandb", "mlruns")
-LATER = ("suite", "reference")  # keys that only matter after training
-
-
-def is_first_process() -> bool:
-    """Return whether this is the only process of a run, or the first of several."""
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def open_folder(out: Path, config: DictConfig, *, resume: bool, overwrite: bool) -> None:
-    """Create the run folder and write the config into it; only the first process of a run does so.
-
-    Raises:
-        ValueError: if the folder is not empty and neither ``resume`` nor ``overwrite`` is set; if the folder to be
-            overwritten is not a run; if the run to be resumed has another config: the message names the keys.
-    """
-    if not is_first_process() or int(os.environ.get("LOCAL_RANK", 0)) != 0:
-        return
-    file = out / "config.yaml"
-    names = [p.name for p in out.iterdir()] if out.is_dir() else []
-    if names and not (resume or overwrite):
-        raise ValueError(
-            f"{out} exists; add --resume to continue it, --overwrite to replace it, or choose another --out"
-        )
-    if names and not file.is_file():
-        raise ValueError(f"{out} is not a run folder (it has no config.yaml) and is not changed; choose another --out")
-    if names and resume:
-        differences = _different(OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file)))), config)
-        if differences:
-            raise ValueError(
-                f"{out} was started with another config ({', '.join(differences)}); --overwrite replaces it"
-            )
-    if names and overwrite and not resume:
-        foreign = [name for name in names if name not in RUN and not name.startswith(".")]
-        if foreign:
-            raise ValueError(
-                f"{out} holds {foreign[0]!r}, which is not part of a run; move it away or choose another --out"
-            )
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    configs.save(config, out / ".config.part")
-    os.replace(out / ".config.part", file)
-
-
-def save_inputs(model: SelfExplaining, out: Path, *, resume: bool) -> None:
-    """Write the fitted inputs into the run folder; only the first process of a run does so.
-
-    Raises:
-        ValueError: if a run is resumed and the inputs fitted on the data differ from those in its folder.
-    """
-    if model.inputs is None or not is_first_process() or int(os.environ.get("LOCAL_RANK", 0)) != 0:
-        return
-    if resume and (out / model_inputs.FILE).is_file():
-        if model_inputs.load(out).to_config() != model.inputs.to_config():
-            raise ValueError(f"the data differ from those that {out} was started with; restore them, or --overwrite")
-        return
-    model_inputs.save(model.inputs, out)
-
-
-def _different(old: Any, new: Any) -> list[str]:
-    a, b = (dict(_leaves(configs.to_dict(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
-    keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in LATER]
-    return [f"{key}: {a.get(key)} there, {b.get(key)} now" for key in keys[:4]]
-
-
-def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if not isinstance(tree, Mapping):
-        return [(prefix.rstrip("."), tree)]
-    return [leaf for k, v in tree.items() for leaf in _leaves(v, f"{prefix}{k}.")]
+def report_inputs(model: SelfExplaining) -> None:
+    """Log the preprocessing that a model keeps, one line for each fact; the command line prints it."""
+    if is_first_process() and model.inputs is not None:
+        for line in model.inputs.describe():
+            log.info("%s", line)
 
 
 def data_of(config: DictConfig, model: SelfExplaining) -> Data:

@@ -77,26 +77,26 @@ def test_scale_is_of_the_training_split(read):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (["name,furry", "a,1"], "said.csv, row 1: the first column is 'name'; expected 'file'"),
-        (["file", "a"], "said.csv, row 1: no column after 'file'"),
-        (["file,furry,furry", "a,1,1"], "said.csv, row 1: columns 2 and 3 are both named 'furry'"),
-        (["file,,furry", "a,1,1"], "said.csv, row 1: column 2 has no name"),
-        (["file,furry", "a,1", "e,0"], "said.csv, row 3, column 'file': no sample 'e'"),
-        (["file,furry", "a,1", "", "b,0", "a,0"], "said.csv, row 5, column 'file': 'a' is already in row 2"),
-        (["file,furry", "a,1", "b,0,1"], "said.csv, row 3: 3 cells where the header has 2"),
+        (["name,furry", "a,1"], "said.csv: the first column is 'name'; expected 'file'"),
+        (["file", "a"], "said.csv: no column after 'file'"),
+        (["file,furry,furry", "a,1,1"], "said.csv, line 1: column 'furry' occurs twice, at 2 and 3"),
+        (["file,,furry", "a,1,1"], "said.csv, line 1: column 2 has no name"),
+        (["file,furry", "a,1", "e,0"], "said.csv, line 3, column 'file': no sample 'e'"),
+        (["file,furry", "a,1", "", "b,0", "a,0"], "said.csv, line 5, column 'file': 'a' is already in line 2"),
+        (["file,furry", "a,1", "b,0,1"], "said.csv, line 3: 3 cells where the header has 2"),
         (
             ["file,size", "a,1", "b,3", "c,big"],
-            "said.csv, row 4, column 'size': 'big' is a word, '1' in row 2 a number",
+            "said.csv, line 4, column 'size': 'big' is a word, '1' in line 2 a number",
         ),
         (
             ["file,size", "a,1", "b,3", "c,NaN"],
-            "said.csv, row 4, column 'size': 'NaN' is not a finite number; leave",
+            "said.csv, line 4, column 'size': 'NaN' is not a finite number; leave",
         ),
-        (["file,size", "a,1", "b,3", "c,-inf"], "said.csv, row 4, column 'size': '-inf' is not a finite number"),
-        (["file,furry", "a,yes", "b,nan", "c,no"], "said.csv, row 3, column 'furry': 'nan' is not a finite number"),
+        (["file,size", "a,1", "b,3", "c,-inf"], "said.csv, line 4, column 'size': '-inf' is not a finite number"),
+        (["file,furry", "a,yes", "b,nan", "c,no"], "said.csv, line 3, column 'furry': 'nan' is not a finite number"),
         (
             ["file,furry", "a,1", "b,1", "c,"],
-            "column 'furry': '1' in all 2 rows with a value, row 2 to row 3; a constant",
+            "column 'furry': '1' in all 2 rows with a value, line 2 to line 3; a constant",
         ),
         (["file,colour", "a,red", "b,red"], "column 'colour': 'red' in all 2 rows"),
         (["file,size", "a,2.5", "b,2.50"], "column 'size': '2.5' in all 2 rows"),
@@ -105,7 +105,7 @@ def test_scale_is_of_the_training_split(read):
         (["file,x,y", "a,1,hot", "b,0,cold"], "column 'y': concept 'y: hot' is the same as 'x' in every row"),
         (["file,x,x: a", "a,a,1", "b,b,0"], "column 'x: a': concept 'x: a' is also in .*column 'x'"),
         (["file,wing,wing::bar", "a,a,1", "b,b,1", "c,b,0"], "said.csv: concept group 'wing' is categorical"),
-        (["file;furry", "a;1"], "said.csv, row 1: cells are separated by ';'"),
+        (["file;furry", "a;1"], "said.csv, line 1: cells are separated by ';'"),
         (["file,furry"], "said.csv has a header but no rows"),
         ([""], "said.csv is empty"),
     ],
@@ -123,8 +123,8 @@ def test_slips(read, lines, words):
             {"furry": "boolean"},
             "data.concept_kinds.furry is 'boolean'; expected one of binary, categorical, continuous",
         ),
-        ({"colour": "continuous"}, "said.csv, row 2, column 'colour': 'red' is not a finite number"),
-        ({"size": "binary"}, "said.csv, row 3, column 'size': '4' is not 0, 1, yes, no, true or false"),
+        ({"colour": "continuous"}, "said.csv, line 2, column 'colour': 'red' is not a finite number"),
+        ({"size": "binary"}, "said.csv, line 3, column 'size': '4' is not 0, 1, yes, no, true or false"),
     ],
 )
 def test_wrong_kinds(read, kinds, words):
@@ -136,7 +136,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match="gone.csv is missing; it was given as data.concepts_file"):
         read_concepts(tmp_path / "gone.csv", ["a"])
     (tmp_path / "latin.csv").write_bytes(b"file,x\na,1\nb,\xe9\n")
-    with pytest.raises(ValueError, match="latin.csv, row 3: not UTF-8 text"):
+    with pytest.raises(ValueError, match="latin.csv, line 3: not utf-8 text"):
         read_concepts(tmp_path / "latin.csv", ["a", "b"])
 
 
@@ -195,7 +195,7 @@ def test_slips_of_a_folder(user_folder, concept_csv):
     root, _ = user_folder
     concept_csv.write_text(concept_csv.read_text() + "cat/77.png,1,3,red\n")
     with pytest.raises(
-        ValueError, match="said.csv, row 21, column 'file': no sample 'cat/77.png', did you mean cat/7.png"
+        ValueError, match="said.csv, line 21, column 'file': no sample 'cat/77.png', did you mean cat/7.png"
     ):
         folder(root, concept_csv).setup()
     with pytest.raises(ValueError, match="data.concept_kinds is given without data.concepts_file"):

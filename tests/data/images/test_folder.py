@@ -63,18 +63,21 @@ def test_given_division(user_folder):
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("cat/1.png,tail,25,1", r"points.csv, row 23: tail at \(25.0, 1.0\) is outside cat/1.png, which is \(20, 10\)"),
-        ("cat/1.png,tail,nan,1", "points.csv, row 23: x is 'nan', not a number"),
-        ("cat/1.png,tail,2,", "points.csv, row 23: y is '', not a number"),
-        ("cat/1.png,tail,2,inf", "points.csv, row 23: y is 'inf', not a number"),
-        ("cat/77.png,tail,2,2", "points.csv, row 23: there is no image .*cat/77.png"),
-        ("cat/1.png,tail,2", "points.csv, row 23: 3 cells where the header has 4"),
-        ("cat/1.png,tail,2,2,1", "points.csv, row 23: 5 cells where the header has 4"),
-        ("cat/1.png,,2,2", "points.csv, row 23: part is empty"),
-        ("cat/1.png,eye,2,2", "points.csv, row 23: 'eye' of cat/1.png is already in row 3"),
-        ("./cat/1.png,eye,2,2", "points.csv, row 23: 'eye' of cat/1.png is already in row 3"),
-        ("\n,,,\ncat/1.png,tail,2,", "points.csv, row 25: y is '', not a number"),
-        (f"cat/1.png,tail,2,{'9' * 200_000}", "points.csv, row 23: field larger than"),
+        (
+            "cat/1.png,tail,25,1",
+            r"points.csv, line 23: tail at \(25.0, 1.0\) is outside cat/1.png, which is \(20, 10\)",
+        ),
+        ("cat/1.png,tail,nan,1", "points.csv, line 23: x is 'nan', not a number"),
+        ("cat/1.png,tail,2,", "points.csv, line 23: y is '', not a number"),
+        ("cat/1.png,tail,2,inf", "points.csv, line 23: y is 'inf', not a number"),
+        ("cat/77.png,tail,2,2", "points.csv, line 23: there is no image .*cat/77.png"),
+        ("cat/1.png,tail,2", "points.csv, line 23: 3 cells where the header has 4"),
+        ("cat/1.png,tail,2,2,1", "points.csv, line 23: 5 cells where the header has 4"),
+        ("cat/1.png,,2,2", "points.csv, line 23: part is empty"),
+        ("cat/1.png,eye,2,2", "points.csv, line 23: 'eye' of cat/1.png is already in line 3"),
+        ("./cat/1.png,eye,2,2", "points.csv, line 23: 'eye' of cat/1.png is already in line 3"),
+        ("\n,,,\ncat/1.png,tail,2,", "points.csv, line 25: y is '', not a number"),
+        (f"cat/1.png,tail,2,{'9' * 200_000}", "points.csv, line 23: field larger than"),
     ],
 )
 def test_bad_rows_are_named(user_folder, row, words):
@@ -92,10 +95,10 @@ def test_a_part_that_is_not_visible_needs_no_place(user_folder):
     with_part = {name for s in splits for name, v in zip(s.names, s.visible[:, 0].tolist(), strict=True) if v}
     assert with_part == {"cat/1.png", "cat/2.png"}
     points.write_text("\n".join([*rows, "cat/3.png,eye,nan,nan,0"]) + "\n")
-    with pytest.raises(ValueError, match="row 5: x is 'nan'"):
+    with pytest.raises(ValueError, match="line 5: x is 'nan'"):
         small(root, points).setup()
     points.write_text("\n".join([*rows, "cat/3.png,eye,,,1"]) + "\n")
-    with pytest.raises(ValueError, match="row 5: x is ''"):
+    with pytest.raises(ValueError, match="line 5: x is ''"):
         small(root, points).setup()
 
 
@@ -105,13 +108,13 @@ def test_bad_tables_are_named(user_folder):
     points.write_bytes(b"\xef\xbb\xbf" + whole.replace(b"\n", b"\r\n"))
     assert small(root, points).part_names == ("eye", "tail")
     points.write_bytes(whole.replace(b"dog/3.png,eye", b"dog/3.png,\xe9il"))
-    with pytest.raises(ValueError, match="points.csv, row 15: not UTF-8 text"):
+    with pytest.raises(ValueError, match="points.csv, line 15: not utf-8 text"):
         small(root, points).setup()
     points.write_text("file,part,x,y\n\n")
-    with pytest.raises(ValueError, match="points.csv has no rows"):
+    with pytest.raises(ValueError, match="points.csv has a header but no rows"):
         small(root, points).setup()
     points.write_text("")
-    with pytest.raises(ValueError, match="points.csv has no column 'file'"):
+    with pytest.raises(ValueError, match="points.csv is empty; expected a header"):
         small(root, points).setup()
 
 

@@ -147,7 +147,7 @@ def test_a_trained_model_reads_by_name(tmp_path):
 
 def test_a_stray_code_of_a_concept_is_named():
     data = create_data("table", file=str(CASES / "csv" / "y2.csv"), target="state", concept_columns=["fever"])
-    with pytest.raises(ValueError, match=r"y2.csv, row 2, column 'fever': '2' where most cells are 0 or 1; correct it"):
+    with pytest.raises(ValueError, match=r"y2.csv, line 2, column 'fever': '2' where most cells are 0 or 1; correct"):
         data.setup()
     data = create_data(
         "table",

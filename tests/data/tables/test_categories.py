@@ -140,9 +140,12 @@ def test_another_table_is_read_as_the_model_knows_it(table, tmp_path):
     for text, reason in (
         (
             "smell,edible,colour\nnone,yes,red\nnine,yes,red\n",
-            "row 3.*'smell'.*'nine' is not a value known to",
+            "line 3.*'smell'.*'nine' is not a value known to",
         ),
-        ("smell,edible,colour\nnone,yes,red\nnone,nay,red\n", "row 3.*the model has no class 'nay'"),
+        (
+            "smell,edible,colour\nnone,yes,red\nnone,nay,red\n",
+            "line 3.*the classes are not the model's .*additional 'nay'",
+        ),
         ("smell,edible\nnone,yes\n", "no column 'colour'"),
     ):
         other.write_text(text)

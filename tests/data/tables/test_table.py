@@ -114,7 +114,7 @@ def test_concepts_beside_the_table(file, write):
         for i in (~s.concepts[:, -1].isnan()).nonzero()[:, 0]
     }
     assert known == {"row 1": 0, "row 60": 1}
-    with pytest.raises(ValueError, match="numbered.csv, row 1: the first column is 'row'; expected 'name'"):
+    with pytest.raises(ValueError, match="numbered.csv: the first column is 'row'; expected 'name'"):
         create_data("table", file=file, concepts_file=numbered, **ARGS).setup()
     same = write("same.csv", [["name", "high"], ["s01", 1], ["s02", 0]])
     with pytest.raises(ValueError, match="same.csv, column 'high': concept 'high' is also in .*mine.csv"):
@@ -129,11 +129,11 @@ def test_concepts_beside_the_table(file, write):
         (0, "c", "1e39", "mine.csv, line 2, column 'c': '1e39' is not a number"),
         (9, "kind", "", r"mine.csv, column 'kind': 1 of 60 targets are missing \(lines 11\)"),
         (9, "kind", "1.5", "mine.csv, line 11, column 'kind': '1.5' is no class; expected words or whole numbers"),
-        (9, "kind", "7", "mine.csv, row 11, column 'kind': the only row of class '7'"),
-        (9, "name", "s03", "mine.csv, row 11, column 'name': 's03' is already in row 5"),
-        (9, "name", "", "mine.csv, row 11, column 'name': the cell is empty"),
-        (9, "high", "2,5", "mine.csv, row 11, column 'high': '2,5' is a word, '0' in row 2 a number"),
-        (3, "size", "7", "mine.csv, row 2, column 'size': 'small' is a word, '7' in row 5 a number"),
+        (9, "kind", "7", "mine.csv, line 11, column 'kind': the only row of class '7'"),
+        (9, "name", "s03", "mine.csv, line 11, column 'name': 's03' is already in line 5"),
+        (9, "name", "", "mine.csv, line 11, column 'name': the cell is empty"),
+        (9, "high", "2,5", "mine.csv, line 11, column 'high': '2,5' is a word, '0' in line 2 a number"),
+        (3, "size", "7", "mine.csv, line 2, column 'size': 'small' is a word, '7' in line 5 a number"),
         (-1, "a", "c", "mine.csv, line 1: column 'c' occurs twice, at 3 and 5"),
         (-1, "kind", "kinds", r"mine.csv has no column 'kind' \(data.target\), did you mean kinds"),
         (-1, "a", "aa", r"mine.csv has no column 'a' \(data.features\)"),
@@ -160,7 +160,7 @@ def test_slips(write, row, column, cell, words):
         ({"kinds": {"aa": "number"}}, r"has no column 'aa' \(data.kinds\), did you mean a"),
         ({"missing_policy": "ignore"}, "data.missing_policy is 'ignore'; expected indicator or refuse"),
         ({"features": []}, "data.features is empty"),
-        ({"split": "maker"}, "row 2, column 'maker': 'u' is not a split; expected train, val or test"),
+        ({"split": "maker"}, "line 2, column 'maker': 'u' is not a split; expected train, val or test"),
         ({"concept_columns": None, "concept_kinds": {"a": "binary"}}, "concept_kinds is given without"),
         ({"concept_kinds": {"hihg": "binary"}}, "no concept column 'hihg', did you mean high"),
         ({"file": "gone.csv"}, "gone.csv is missing; it was given as data.file"),
@@ -174,7 +174,7 @@ def test_wrong_arguments(file, change, words):
 def test_tables_that_say_too_little(write):
     few = [["x", "y", "part"], [1, "a", "train"], [2, "a", "test"], [3, "b", "test"], [4, "b", "test"]]
     file = write("few.csv", few)
-    with pytest.raises(ValueError, match="row 4, column 'y': no row of class 'b' is in train"):
+    with pytest.raises(ValueError, match="line 4, column 'y': no row of class 'b' is in train"):
         create_data("table", file=file, target="y", split="part").setup()
     with pytest.raises(ValueError, match="few.csv: 4 rows are too few for a test split of a fifth"):
         create_data("table", file=file, target="y").setup()
@@ -182,7 +182,7 @@ def test_tables_that_say_too_little(write):
     with pytest.raises(ValueError, match="one.csv has no column for the inputs .it has only the target"):
         create_data("table", file=one, target="y", id="x").setup()
     few[2][2] = few[3][2] = "tset"
-    with pytest.raises(ValueError, match="row 3, column 'part': 'tset' is not a split, did you mean test"):
+    with pytest.raises(ValueError, match="line 3, column 'part': 'tset' is not a split, did you mean test"):
         create_data("table", file=write("few.csv", few), target="y", split="part").setup()
     for i in (1, 2, 3, 4):
         few[i][2] = "train"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
-from zoo.data.tokenizers import BytePairs, Characters
+from zoo.inputs.texts.tokenizers import BytePairs, Characters
 
 TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(400))
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptKind, ConceptSchema
-from zoo.data.tables._csv_file import number, numbers
+from zoo.inputs.tables.cells import Cells
 from zoo.paths import did_you_mean
 
 YES_NO = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+LARGEST = float(np.finfo(np.float32).max)
 UNKNOWN = "leave the cell empty where it is unknown"
 
 
@@ -27,23 +28,27 @@ class Column:
     Attributes:
         name: header of the column.
         cells: n cells, one for each sample; empty where unknown.
-        rows: file row of each cell.
-        path: path of the file.
+        lines: line of each cell in the file, 0 where there is none.
+        file: the file.
     """
 
     name: str
     cells: Sequence[str]
-    rows: Sequence[int]
-    path: Path
+    lines: Sequence[int]
+    file: Cells
 
     @property
     def where(self) -> str:
         """File and column, for error messages."""
-        return f"{self.path}, column {self.name!r}"
+        return f"{self.file.source}, column {self.name!r}"
 
     def at(self, i: int) -> str:
-        """Return file, row and column of the cell of a sample, for error messages."""
-        return f"{self.path}, row {self.rows[i]}, column {self.name!r}"
+        """Return file, line and column of the cell of a sample, for error messages."""
+        return f"{self.file.source}, {self.line(i)}, column {self.name!r}"
+
+    def line(self, i: int) -> str:
+        """Return the line of the cell of a sample, such as ``line 7``."""
+        return f"{self.file.word} {self.lines[i]}"
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def encode(columns: Sequence[Column], kinds: Mapping[str, str] | None = None) ->
                 raise ValueError(f"{column.where}: {same}; remove one of the two")
         concepts += new
         values += columns_of_new
-    files = list(dict.fromkeys(column.path.name for column in columns))
+    files = list(dict.fromkeys(Path(column.file.source).name for column in columns))
     try:
         ConceptSchema(tuple(concepts))
     except ValueError as error:
@@ -137,20 +142,20 @@ def _encoded(column: Column, kind: str | None) -> tuple[list[Concept], list[np.n
     kind = cast("ConceptKind", kind) if kind else _infer_kind(column, first)
     levels: list[str] = []
     if kind == "categorical":
-        levels = sorted(first, key=lambda cell: (math.isnan(number(cell)), number(cell), cell))
+        levels = sorted(first, key=lambda cell: (math.isnan(_number(cell)), _number(cell), cell))
         code = np.array([{cell: k for k, cell in enumerate(levels)}.get(cell, -1) for cell in cells])
     else:
-        code = numbers(cells, YES_NO if kind == "binary" else None)
+        code = _numbers(cells, YES_NO if kind == "binary" else None)
         fits = np.isin(code, (0.0, 1.0)) if kind == "binary" else ~np.isnan(code)
         bad = np.flatnonzero(known & ~fits)
         if bad.size:
             expected = "0, 1, yes, no, true or false" if kind == "binary" else "a finite number"
             raise ValueError(f"{column.at(bad[0])}: {cells[bad[0]]!r} is not {expected}; {UNKNOWN}")
     if len(set(code[known].tolist())) == 1:
-        at = np.flatnonzero(known)[[0, -1]].tolist()
-        rows = "row {} to row {}".format(*sorted(column.rows[i] for i in at))
+        at = sorted(np.flatnonzero(known)[[0, -1]].tolist(), key=lambda i: column.lines[i])
+        span = f"{column.line(at[0])} to {column.line(at[1])}"
         raise ValueError(
-            f"{column.where}: {cells[at[0]]!r} in all {known.sum()} rows with a value, {rows}; a"
+            f"{column.where}: {cells[at[0]]!r} in all {known.sum()} rows with a value, {span}; a"
             " constant concept explains nothing, remove the column"
         )
     if kind == "categorical":
@@ -163,7 +168,7 @@ def _encoded(column: Column, kind: str | None) -> tuple[list[Concept], list[np.n
 def _infer_kind(column: Column, first: Mapping[str, int]) -> ConceptKind:
     if all(cell.lower() in YES_NO for cell in first):
         return "binary"
-    values = {cell: number(cell) for cell in first}
+    values = {cell: _number(cell) for cell in first}
     words = [cell for cell, value in values.items() if math.isnan(value)]
     for cell in words:
         if cell.lower().lstrip("+-") in ("nan", "inf", "infinity"):
@@ -182,6 +187,22 @@ def _infer_kind(column: Column, first: Mapping[str, int]) -> ConceptKind:
         return "categorical"
     other = next(cell for cell in first if cell not in words)
     raise ValueError(
-        f"{column.at(first[words[0]])}: {words[0]!r} is a word, {other!r} in row {column.rows[first[other]]} a number;"
+        f"{column.at(first[words[0]])}: {words[0]!r} is a word, {other!r} in {column.line(first[other])} a number;"
         f" {UNKNOWN}, or set data.concept_kinds={{{column.name}: categorical}}"
     )
+
+
+def _number(cell: str) -> float:
+    """Return the number in a cell; NaN if the cell holds no number that is finite in float32."""
+    try:
+        value = math.nan if "_" in cell else float(cell)
+    except ValueError:
+        return math.nan
+    return value if abs(value) <= LARGEST else math.nan
+
+
+def _numbers(cells: Sequence[str], words: Mapping[str, float] | None = None) -> np.ndarray:
+    """Return the numbers in n cells as ``(n,)`` float64, NaN where there is none; ``words`` maps words to numbers."""
+    words = words or {}
+    known = {cell: words.get(cell.lower(), _number(cell)) for cell in set(cells)}
+    return np.array([known[cell] for cell in cells], float)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zoo.data.concepts._concept_columns import Column, Labels, encode
-from zoo.data.tables._csv_file import read_csv
 from zoo.inputs.images.class_folders import name_key
+from zoo.inputs.tables.table_reader import read_table
 from zoo.paths import did_you_mean
 
 
@@ -21,7 +21,7 @@ def read_concepts(
     """Return the concepts of samples from a CSV file; see ``read_columns`` and ``encode``.
 
     Raises:
-        ValueError: if the file is missing or invalid; file, row and column are named.
+        ValueError: if the file is missing or invalid; file, line and column are named.
     """
     return encode(read_columns(path, keys, key_name=key_name), kinds)
 
@@ -37,25 +37,25 @@ def read_columns(path: Path, keys: Sequence[str], *, key_name: str) -> list[Colu
     Raises:
         ValueError: if the file is missing or invalid, or a key is unknown or occurs twice; the cell is named.
     """
-    file = read_csv(path, argument="data.concepts_file")
-    first, *names = file.names
+    file = read_table(path, argument="data.concepts_file")
+    first, *names = file.columns
     if first != key_name:
-        raise ValueError(f"{path}, row {file.header}: the first column is {first!r}; expected {key_name!r}")
+        raise ValueError(f"{path}: the first column is {first!r}; expected {key_name!r}")
     if not names:
-        raise ValueError(f"{path}, row {file.header}: no column after {key_name!r}; add one for each concept")
+        raise ValueError(f"{path}: no column after {key_name!r}; add one for each concept")
     place = {key: i for i, key in enumerate(keys)}
     by_file = {name_key(key): i for i, key in enumerate(keys)}
-    rows = [0] * len(keys)
+    lines = [0] * len(keys)
     order = [len(file)] * len(keys)
-    for j, cell in enumerate(file.columns[first]):
+    for j, cell in enumerate(file.text(first)):
         i = place.get(cell, by_file.get(name_key(cell), -1))
         if i < 0:
             raise ValueError(
                 f"{file.at(j, first)}: no sample {cell!r}{did_you_mean(cell, list(keys))}; correct or remove it"
             )
-        if rows[i]:
-            raise ValueError(f"{file.at(j, first)}: {cell!r} is already in row {rows[i]}; keep one of the two")
-        rows[i] = file.rows[j]
+        if lines[i]:
+            raise ValueError(f"{file.at(j, first)}: {cell!r} is already in {file.word} {lines[i]}; keep one of the two")
+        lines[i] = int(file.lines[j])
         order[i] = j
-    cells = {name: [*file.columns[name], ""] for name in names}  # the last is for samples without a row
-    return [Column(name, [cells[name][j] for j in order], rows, path) for name in names]
+    cells = {name: [*file.text(name), ""] for name in names}  # the last is for samples without a row
+    return [Column(name, [cells[name][j] for j in order], lines, file) for name in names]

@@ -11,8 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptSchema
+from zoo.data.image_data import ImageData
 from zoo.data.images._augment import Augment
-from zoo.data.images._image_data import ImageData
 from zoo.data.images._pixels import Arrays
 from zoo.data.split import Split, stratified_holdout
 from zoo.registry import register
@@ -95,30 +95,72 @@ class Digits(ImageData):
         return {"train": samples.take((~test).nonzero()[:, 0]), "test": samples.take(test.nonzero()[:, 0])}
 
 
-def landmarks(scan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the landmarks of one scan.
+def landmarks(scans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the landmarks of scans.
 
     Args:
-        scan: ``(h, w)`` darkness from 0 to 16.
+        scans: ``(n, h, w)`` darkness from 0 to 16, each with ink.
 
     Returns:
-        ``(7, 2)`` points (x, y) in pixels of the scan, the center of the first pixel being (0.5, 0.5), and visibility
-        ``(7,)`` bool.
+        ``(n, 7, 2)`` points (x, y) in pixels of the scan, the center of the first pixel being (0.5, 0.5), and
+        visibility ``(n, 7)`` bool.
+
+    Example:
+        >>> scan = np.zeros((1, 8, 8))
+        >>> scan[0, 2, 3:6] = 16
+        >>> landmarks(scan)[0][0, :5].tolist()  # top, bottom, left, right, centroid
+        [[3.5, 2.5], [3.5, 2.5], [3.5, 2.5], [5.5, 2.5], [4.5, 2.5]]
     """
-    ink = np.where(scan >= INK, scan, 0)
-    rows = np.flatnonzero(ink.any(1))
-    columns = np.flatnonzero(ink.any(0))
-    sides = [(ink[r].argmax(), r) for r in rows[[0, -1]]] + [(c, ink[:, c].argmax()) for c in columns[[0, -1]]]
-    center = ndimage.center_of_mass(ink)[::-1]
-    labeled: Any = ndimage.label(np.pad(ink == 0, 1, constant_values=True))
-    areas, n = labeled
-    inside = [k for k in range(1, n + 1) if k != areas[0, 0]]
-    largest = sorted(inside, key=lambda k: -(areas == k).sum())[:2]
-    centers: list[Any] = sorted(ndimage.center_of_mass(areas == k) for k in largest)
-    holes = [(x - 1, y - 1) for y, x in centers]  # the padding is one pixel wide
-    points = np.zeros((7, 2))
-    points[: 5 + len(holes)] = np.array([*sides, center, *holes], float) + 0.5
-    return points, np.arange(7) < 5 + len(holes)
+    n, height, width = scans.shape
+    each = np.arange(n)
+    ink = np.where(scans >= INK, scans, 0)
+    in_row = (ink > 0).max(2)
+    in_column = (ink > 0).max(1)
+    top = in_row.argmax(1)
+    bottom = height - 1 - in_row[:, ::-1].argmax(1)
+    left = in_column.argmax(1)
+    right = width - 1 - in_column[:, ::-1].argmax(1)
+    total = ink.sum((1, 2))
+    points = np.zeros((n, 7, 2))
+    points[:, 0] = np.stack([ink[each, top].argmax(1), top], 1)
+    points[:, 1] = np.stack([ink[each, bottom].argmax(1), bottom], 1)
+    points[:, 2] = np.stack([left, ink[each, :, left].argmax(1)], 1)
+    points[:, 3] = np.stack([right, ink[each, :, right].argmax(1)], 1)
+    points[:, 4] = np.stack([ink.sum(1) @ np.arange(width) / total, ink.sum(2) @ np.arange(height) / total], 1)
+    points[:, 5:], holes = _holes(ink)
+    points[:, :5] += 0.5
+    return points, np.arange(7) < 5 + holes[:, None]
+
+
+def _holes(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return centers ``(n, 2, 2)`` of the two largest holes of each scan, the upper one first, and how many there are.
+
+    Args:
+        ink: ``(n, h, w)``, 0 where there is none.
+    """
+    padded = np.pad(ink == 0, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    in_plane = np.zeros((3, 3, 3), bool)  # scans are not connected with each other
+    in_plane[1] = ndimage.generate_binary_structure(2, 1)
+    labeled: Any = ndimage.label(padded, in_plane)
+    areas, count = labeled
+    scan, y, x = areas.nonzero()
+    area = areas[scan, y, x]
+    size = np.bincount(area, minlength=count + 1)
+    scan_of = np.zeros(count + 1, int)
+    scan_of[area] = scan
+    centers = np.stack([np.bincount(area, at, count + 1) / size.clip(1) for at in (y, x)], 1)
+    inside = np.setdiff1d(np.arange(1, count + 1), areas[:, 0, 0])  # the padding belongs to the background outside
+    largest = inside[np.lexsort((inside, -size[inside], scan_of[inside]))]
+    largest = largest[_rank(scan_of[largest]) < 2]
+    upper = largest[np.lexsort((centers[largest, 1], centers[largest, 0], scan_of[largest]))]
+    points = np.zeros((len(ink), 2, 2))
+    points[scan_of[upper], _rank(scan_of[upper])] = centers[upper, ::-1] - 1 + 0.5  # the padding is one pixel wide
+    return points, np.bincount(scan_of[upper], minlength=len(ink))
+
+
+def _rank(group: np.ndarray) -> np.ndarray:
+    """Return the rank of each entry within its group; the groups are sorted."""
+    return np.arange(len(group)) - np.searchsorted(group, group)
 
 
 @lru_cache
@@ -132,7 +174,7 @@ def _scans() -> tuple[np.ndarray, Tensor]:
 @lru_cache
 def _annotated() -> tuple[Tensor, Tensor, Tensor]:
     scans, y = _scans()
-    points, visible = (torch.from_numpy(np.stack(each)) for each in zip(*map(landmarks, scans), strict=True))
+    points, visible = map(torch.from_numpy, landmarks(scans))
     wide = torch.from_numpy((scans >= INK).any(1).sum(1) >= 6)
     known = [torch.isin(y, torch.tensor(sorted(digits))) for digits in NUMERAL.values()]
     return points, visible, torch.stack([*known, visible[:, 5], visible[:, 6], wide], 1).float()

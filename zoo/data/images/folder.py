@@ -15,8 +15,8 @@ import torch
 from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_columns import Labels
 from zoo.data.concepts._concepts_file import read_concepts
+from zoo.data.image_data import ImageData
 from zoo.data.images._augment import Augment
-from zoo.data.images._image_data import ImageData
 from zoo.data.images._keypoints import Keypoint, read_keypoints
 from zoo.data.images._pixels import Pictures
 from zoo.data.split import Split, stratified_holdout
@@ -175,7 +175,7 @@ class Folder(ImageData):
         sides: dict[str, tuple[int, int]] = {}
         for point in self._keypoints:
             name = name_key(point.file)
-            where = f"{self.keypoints}, row {point.row}"
+            where = f"{self.keypoints}, line {point.line}"
             if name not in place:
                 if name not in known:
                     raise ValueError(f"{where}: there is no image {self.root / name}")

@@ -7,14 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from zoo.data.split import Split
 from zoo.data.tables._categorical_rows import EMPTY, CategoricalRows
-from zoo.data.tables._column_roles import classes, division, sample_names
-from zoo.data.tables._csv_file import Csv, read_csv
+from zoo.data.tables._column_roles import division, sample_names
+from zoo.inputs.tables.cells import Cells
+from zoo.inputs.tables.columns import MARKERS
+from zoo.inputs.tables.table_reader import read_table
+from zoo.inputs.tables.target import Target, fit_target
 from zoo.paths import did_you_mean
 from zoo.registry import register
+
+MISSING = frozenset(MARKERS)  # cells without a class
 
 
 @register
@@ -72,8 +75,8 @@ class Categories(CategoricalRows):
         self._trained = columns, tuple(map(str, sequence["classes"]))
 
     @cached_property
-    def _csv(self) -> Csv:
-        file = read_csv(self.file, argument="data.file")
+    def _cells(self) -> Cells:
+        file = read_table(self.file, argument="data.file")
         roles = {"data.target": [self.target], "data.id": [self.id], "data.split": [self.split]}
         for argument, names in {**roles, "data.features": self.features or []}.items():
             for name in names:
@@ -86,8 +89,8 @@ class Categories(CategoricalRows):
         if self._trained is not None:
             return self._known(self._trained[0])
         taken = {self.target, self.id, self.split}
-        names = self.features or [name for name in self._csv.names if name not in taken]
-        columns = {name: sorted({cell or EMPTY for cell in self._csv.columns[name]}) for name in names}
+        names = self.features or [name for name in self._cells.columns if name not in taken]
+        columns = {name: sorted({cell or EMPTY for cell in self._cells.text(name)}) for name in names}
         for name, values in columns.items():
             if len(values) > self.most:
                 raise ValueError(
@@ -105,27 +108,29 @@ class Categories(CategoricalRows):
     def _known(self, columns: dict[str, list[str]]) -> dict[str, list[str]]:
         """Return the columns of a trained model after checking that it knows every cell of this table."""
         for name, values in columns.items():
-            self._csv.column(name, "an input of the model")
-            for i, cell in enumerate(self._csv.columns[name]):
+            self._cells.column(name, "an input of the model")
+            for i, cell in enumerate(self._cells.text(name)):
                 if (cell or EMPTY) not in values:
                     near = did_you_mean(cell, values) or f"; expected one of {', '.join(values)}"
-                    raise ValueError(f"{self._csv.at(i, name)}: {cell!r} is not a value known to the model{near}")
+                    raise ValueError(f"{self._cells.at(i, name)}: {cell!r} is not a value known to the model{near}")
         return columns
 
     @cached_property
-    def _classes(self) -> tuple[tuple[str, ...], Tensor]:
-        return classes(self._csv, self.target, known=None if self._trained is None else self._trained[1])
+    def _target(self) -> Target:
+        if self._trained is not None:
+            return Target((self.target,), "classes", self._trained[1])
+        return fit_target(self._cells, [self.target], "classes", MISSING)[0]
 
     @property
     def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Values of the target column."""
-        return self._classes[0]
+        return self._target.class_names
 
     def _read(self) -> dict[str, Split]:
-        names, y = self._classes
-        ids = sample_names(self._csv, self.id)
-        rows = list(zip(*([c or EMPTY for c in self._csv.columns[n]] for n in self._columns), strict=True))
-        parts = division(self._csv, y, column=self.split, target=self.target, class_names=names)
+        y = self._target.read(self._cells, MISSING)
+        ids = sample_names(self._cells, self.id)
+        rows = list(zip(*([cell or EMPTY for cell in self._cells.text(name)] for name in self._columns), strict=True))
+        parts = division(self._cells, y, column=self.split, target=self.target, class_names=self.class_names)
         return {
             name: self._split_of(name, [rows[i] for i in at.tolist()], y[at], [ids[i] for i in at.tolist()])
             for name, at in parts.items()

@@ -15,14 +15,14 @@ from zoo.data.base import SplitName
 from zoo.data.concepts._concept_columns import Column, Labels, encode
 from zoo.data.concepts._concepts_file import read_columns
 from zoo.data.split import Split
+from zoo.data.table_data import RowDataset, TableData
 from zoo.data.tables._column_roles import division, sample_names
-from zoo.data.tables._csv_file import Csv
-from zoo.data.tables._table_data import RowDataset, TableData
 from zoo.inputs.base import Inputs
 from zoo.inputs.labels import order_by_name
 from zoo.inputs.table import TableInputs
-from zoo.inputs.tables.cells import Cells, as_text, concatenate_cells, read_cells
+from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import MARKERS
+from zoo.inputs.tables.table_reader import read_table
 from zoo.inputs.tables.target import Target, fit_target
 from zoo.registry import register
 
@@ -145,11 +145,7 @@ class Table(TableData):
         text = self._text
         if self._trained is not None:
             text = {"separator": self._trained.separator, "encoding": self._trained.text_encoding}
-        return concatenate_cells(list(read_cells(self.file, argument="data.file", **text)))
-
-    @cached_property
-    def _csv(self) -> Csv:
-        cells = self._cells
+        cells = read_table(self.file, argument="data.file", **text)
         roles = {
             "data.target": [self.target],
             "data.id": [self.id] if self.id else [],
@@ -163,16 +159,12 @@ class Table(TableData):
             if name in use:
                 raise ValueError(f"{self.file}: column {name!r} is in {use[name]} and in {argument}; give it one role")
             use[name] = argument
-        columns = {
-            name: ["" if cell is None else cell for cell in as_text(column)] for name, column in cells.columns.items()
-        }
-        return Csv(self.file, columns, cells.lines.tolist())
+        return cells
 
     @cached_property
     def _target(self) -> Target:
         if self._trained is not None and self._trained.schema.target is not None:
             return self._trained.schema.target
-        _ = self._csv
         return fit_target(self._cells, [self.target], "classes", self._markers)[0]
 
     @cached_property
@@ -206,9 +198,9 @@ class Table(TableData):
 
     @cached_property
     def _labels(self) -> Labels | None:
-        file = self._csv
+        file = self._cells
         columns = [
-            Column(name, ["" if cell in self._markers else cell for cell in file.columns[name]], file.rows, file.path)
+            Column(name, ["" if cell in self._markers else cell for cell in file.text(name)], file.lines.tolist(), file)
             for name in self.concept_columns or []
         ]
         if self.concepts_file:
@@ -234,9 +226,9 @@ class Table(TableData):
         y = self._target.read(self._cells, self._markers)
         concepts = self._labels and self._labels.values
         places = torch.arange(len(y))[:, None]
-        samples = Split(sample_names(self._csv, self.id), y, x=places, concepts=concepts)
+        samples = Split(sample_names(self._cells, self.id), y, x=places, concepts=concepts)
         rows = division(
-            self._csv,
+            self._cells,
             y,
             column=self.split,
             target=self.target,

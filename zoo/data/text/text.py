@@ -19,7 +19,7 @@ from zoo.capabilities import LanguageModel, capability
 from zoo.data.files import DAMAGED, not_utf8
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
-from zoo.data.tokenizers import BytePairs, Characters, Tokenizer, token_dtype
+from zoo.inputs.texts.tokenizers import BytePairs, Characters, Tokenizer, token_dtype
 from zoo.registry import register
 
 Kind = Literal["characters", "bytes"]
@@ -165,7 +165,7 @@ class Text(TokenWindowData):
             with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as part:
                 try:
                     for path, text in self._texts():
-                        part.write(self.tokens.encode(text, str(path)).tobytes())
+                        part.write(self.tokens.encode(text, str(path)).astype(dtype).tobytes())
                 except BaseException:
                     os.unlink(part.name)
                     raise

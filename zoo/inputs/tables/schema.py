@@ -12,7 +12,9 @@ from torch import Tensor
 from zoo.inputs.base import Flag
 from zoo.inputs.labels import compare_names
 from zoo.inputs.tables.cells import Cells, no_column
-from zoo.inputs.tables.columns import MANY, MARKERS, Column, LeftOut, declared_from, fit_column
+from zoo.inputs.tables.column_fitting import LeftOut, declared_from, fit_column
+from zoo.inputs.tables.columns import MARKERS, Column
+from zoo.inputs.tables.remarks import remarks_on
 from zoo.inputs.tables.target import Target, TargetKind, fit_target
 from zoo.paths import did_you_mean
 
@@ -54,7 +56,7 @@ class TableSchema:
         id: column that names the records; empty for none.
         notes: remarks about the training data.
 
-    >>> from zoo.inputs.tables.cells import read_cells
+    >>> from zoo.inputs.tables.table_reader import read_cells
     >>> data = {"age": [30, 41, 52], "sex": ["F", "M", "F"], "state": ["ill", "well", "ill"]}
     >>> schema = TableSchema.fit(next(read_cells(data)), target="state")
     >>> [column.kind for column in schema.columns], schema.target.class_names
@@ -167,7 +169,9 @@ class TableSchema:
             raise ValueError(f"data.task is {task!r}; expected classification, regression or multilabel")
         fitted, notes = fit_target(cells, targets, task_kinds[task], frozenset(markers)) if targets else (None, [])
         schema = cls(tuple(columns), fitted, tuple(left_out), markers, id)
-        return replace(schema, notes=(*notes, *_remarks(schema, cells)))
+        return replace(
+            schema, notes=(*notes, *remarks_on(schema.columns, schema.target, frozenset(schema.markers), cells))
+        )
 
     def check(self, names: Sequence[str], source: str) -> list[str]:
         """Compare the columns of another table with the model's, in any order; return remarks.
@@ -298,46 +302,3 @@ class TableSchema:
             config.get("id", ""),
             tuple(config.get("notes", [])),
         )
-
-
-def _remarks(schema: TableSchema, cells: Cells) -> list[str]:
-    """Warnings about the training data: identifiers, columns of codes, equal columns, one that determines the class."""
-    remarks = []
-    same: dict[bytes, str] = {}
-    markers = frozenset(schema.markers)
-    classes = schema.target is not None and schema.target.kind == "classes"
-    y = schema.target.read(cells, markers).numpy() if schema.target is not None and classes else None
-    for column in schema.columns:
-        values, _ = column.parse(cells.columns[column.name], markers)
-        if (twin := same.setdefault(values.tobytes(), column.name)) != column.name:
-            remarks.append(f"{column.name} has the same values as {twin} in every training row; leave one out")
-        known = values[~np.isnan(values)]
-        different, place = np.unique(known, return_inverse=True)
-        whole = bool((different % 1 == 0).all())
-        if column.kind == "number" and whole and 2 < len(different) <= 10 and len(known) >= 5 * len(different):
-            codes = ", ".join(column.show(value) for value in different[:5])
-            remarks.append(
-                f"{column.name} holds {len(different)} different whole numbers ({codes}, ...); if they are codes,"
-                f" declare data.kinds={{{column.name}: category}}"
-            )
-        if column.kind == "number" and whole and len(values) >= MANY and _counts(values):
-            low, high = column.show(values.min()), column.show(values.max())
-            remarks.append(
-                f"{column.name} may be an identifier: whole numbers from {low} to {high} in the order of the rows;"
-                " leave it out by naming the others in data.features"
-            )
-        if y is not None and 2 <= len(different) <= len(known) / 5:
-            table = np.zeros((len(different), int(y.max()) + 1), int)
-            np.add.at(table, (place, y[~np.isnan(values)]), 1)
-            if int(((table > 0).sum(1) > 1).sum()) == 0 and int((table.sum(0) > 0).sum()) > 1:
-                remarks.append(
-                    f"{column.name} determines the class in every training row; check that it is known before"
-                )
-    return remarks
-
-
-def _counts(values: np.ndarray) -> bool:
-    """Whether values rise or fall from row to row with few gaps, as a counter of which some rows were held out."""
-    steps = np.diff(values)
-    monotone = bool((steps > 0).all() or (steps < 0).all())
-    return monotone and float(np.ptp(values)) + 1 <= 2 * len(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from zoo.inputs.labels import RULE, class_names_of, compare_names, label_key
 from zoo.inputs.tables.cells import Cells, as_text
-from zoo.inputs.tables.notation import PLAIN, Ambiguous, Notation, find_notation, notation_from
+from zoo.inputs.tables.notation import PLAIN, Ambiguous, Notation, find_notation
+from zoo.inputs.tables.plain_values import from_plain, to_plain
 
 TargetKind = Literal["classes", "number", "labels"]
 MAX_WHOLE = 20  # different whole numbers that are taken as classes without being declared
@@ -90,13 +91,7 @@ class Target:
 
     def to_config(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults as plain values."""
-        config: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value != field.default:
-                plain = value.to_config() if isinstance(value, Notation) else value
-                config[field.name] = list(plain) if isinstance(plain, tuple) else plain
-        return config
+        return to_plain(self)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Target:
@@ -105,11 +100,7 @@ class Target:
         Raises:
             ValueError: if a key or a value is not understood.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := [key for key in config if key not in known]:
-            raise ValueError(f"the target has the unknown key {unknown[0]!r}")
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-        return cls(**{**plain, "notation": notation_from(config.get("notation"))})
+        return cls(**from_plain(cls, config, what="the target"))
 
 
 def fit_target(

@@ -13,7 +13,8 @@ import pandas as pd
 
 from zoo.inputs.base import Flag
 from zoo.inputs.files import open_regular
-from zoo.inputs.tables.cells import as_text, read_cells
+from zoo.inputs.tables.cells import as_text
+from zoo.inputs.tables.table_reader import read_cells
 
 CHUNK = 1024  # texts
 TABLES = (".csv", ".tsv", ".parquet", ".pq")

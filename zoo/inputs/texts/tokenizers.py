@@ -112,7 +112,7 @@ class Characters(Tokenizer):
         letters: the vocabulary, each character once.
 
     Raises:
-        ValueError: if it is empty or holds a character twice.
+        ValueError: if it is empty or has a character twice.
 
     >>> Characters("ab").encode("ba").tolist()
     [1, 0]
@@ -122,7 +122,7 @@ class Characters(Tokenizer):
 
     def __init__(self, letters: str) -> None:
         if not letters or len(set(letters)) < len(letters):
-            raise ValueError(f"the vocabulary {letters[:40]!r} is empty or holds a character twice")
+            raise ValueError(f"the vocabulary {letters[:40]!r} is empty or has a character twice")
         self.letters, self.names = letters, tuple(letters)
         points = np.array([ord(letter) for letter in letters])
         self._table = np.full(points.max() + 2, -1, np.int64)
@@ -240,6 +240,11 @@ def tokenizer_from(config: Mapping[str, Any]) -> Tokenizer:
         return Tokenizer.kinds[name](**config)
     except TypeError as error:
         raise ValueError(f"the tokenizer {name!r} cannot be built: {error}") from error
+
+
+def token_dtype(size: int) -> type[np.unsignedinteger]:
+    """Return the smallest unsigned type for the codes of ``size`` tokens, uint16 or uint32."""
+    return np.uint16 if size <= 1 << 16 else np.uint32
 
 
 def _package() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,19 +25,13 @@ class ExpertDecoder(NeuronUnits):
 
     terms = ("task", "balance")
 
-    def build_experts(
-        self,
-        make_experts: Callable[[int], Experts],
-        num_classes: int | None,
-        input_shape: list[int] | None,
-        **sizes: Any,
-    ) -> None:
+    def build_experts(self, make_experts: Callable[[int], Experts]) -> None:
         """Set ``decoder``, with ``make_experts(layer)`` as the MLP of each layer, and name the neurons.
 
         Raises:
             ValueError: as for ``build_decoder``.
         """
-        self.build_decoder(num_classes, input_shape, mlp=make_experts, **sizes)
+        self.build_decoder(mlp=make_experts)
         names = [
             f"L{i}.E{e}.{j}"
             for i, layer in enumerate(self.experts())

@@ -32,7 +32,7 @@ class LanguageModelBase(SelfExplaining):
     The state of ``encode`` is the last token ``(b,)``, its position ``(b,)``, keys and values ``(b, l, h, t, e)``.
     Units are set at the last position only; what follows from them is computed anew.
 
-    Every family has these arguments:
+    A family calls ``super().__init__`` with these arguments, which it takes as ``**sizes``:
 
     Args:
         num_classes: size of the vocabulary; filled in from the data.
@@ -49,18 +49,35 @@ class LanguageModelBase(SelfExplaining):
     input_kind = "tokens"
     decoder: Decoder
 
-    def build_decoder(self, num_classes: int | None, input_shape: list[int] | None, **sizes: Any) -> None:
-        """Set ``decoder``; ``sizes`` are further arguments of ``Decoder``.
-
-        Raises:
-            ValueError: if vocabulary size or context length are missing, or a size is out of range.
-        """
+    def __init__(
+        self,
+        *,
+        num_classes: int | None = None,
+        input_shape: list[int] | None = None,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        rotary_base: float = 1e4,
+        rotary_fastest: float = 1.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
         if num_classes is None or not input_shape or len(input_shape) != 1:
             raise ValueError(
                 f"num_classes is {num_classes} and input_shape {input_shape}; expected the size of the vocabulary and"
                 " [the longest context]"
             )
-        self.decoder = Decoder(num_classes, input_shape[0], **sizes)
+        self.save_hyperparameters()
+
+    def build_decoder(self, **blocks: Any) -> None:
+        """Set ``decoder`` of the sizes in ``hparams``; ``blocks`` are the arguments of ``Decoder`` for its MLPs.
+
+        Raises:
+            ValueError: if a size is out of range.
+        """
+        names = ("width", "depth", "heads", "rotary_base", "rotary_fastest", "dropout")
+        sizes = {name: self.hparams[name] for name in names}
+        self.decoder = Decoder(self.hparams["num_classes"], self.hparams["input_shape"][0], **sizes, **blocks)
 
     @property
     def capabilities(self) -> frozenset[str]:

@@ -5,6 +5,8 @@ Its units are the hidden neurons of its MLPs; ``zoo.layers.transformer.neuron_un
 
 from __future__ import annotations
 
+from typing import Any
+
 from zoo.explanation import Units
 from zoo.layers.transformer.block import Activation
 from zoo.layers.transformer.neuron_units import DESCRIBE, NeuronUnits
@@ -15,9 +17,10 @@ from zoo.registry import register
 class DenseTransformer(NeuronUnits):
     """A decoder-only language model; its units are neurons, ``L1.N417``.
 
-    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
+    Args:
         hidden: neurons of each block; 0 for 4 widths (8/3 with swiglu).
         mlp: activation of the MLPs.
+        sizes: the arguments of ``zoo.layers.transformer.language_model.LanguageModelBase``.
 
     Example:
         >>> import torch, zoo
@@ -29,30 +32,14 @@ class DenseTransformer(NeuronUnits):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        input_shape: list[int] | None = None,
-        width: int = 128,
-        depth: int = 2,
-        heads: int = 4,
         hidden: int = 0,
         mlp: Activation = "gelu",
-        rotary_base: float = 1e4,
-        rotary_fastest: float = 1.0,
-        dropout: float = 0.0,
+        **sizes: Any,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
+        super().__init__(**sizes)
         self.build_decoder(
-            num_classes,
-            input_shape,
-            width=width,
-            depth=depth,
-            heads=heads,
             hidden=hidden,
             activation=mlp,
-            rotary_base=rotary_base,
-            rotary_fastest=rotary_fastest,
-            dropout=dropout,
         )
 
     @property

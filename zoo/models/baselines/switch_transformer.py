@@ -5,7 +5,7 @@ Fedus, Zoph, Shazeer, Switch Transformers, 2022; with k = 2 as in GShard (Lepikh
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from zoo.layers.moe.expert_decoder import ExpertDecoder
 from zoo.layers.moe.experts import Experts
@@ -19,11 +19,12 @@ class SwitchTransformer(ExpertDecoder):
 
     Experts have no capacity limit: tokens are never dropped.
 
-    Args: those of ``zoo.layers.transformer.language_model.LanguageModelBase``, and
+    Args:
         experts: of each block.
         k: experts selected for each token; the gates of several sum to 1, that of one is its probability among all.
         hidden: neurons of each expert; 0 for 4 widths / k, so that as many are active as in a standard dense model.
         mlp: activation of the experts.
+        sizes: the arguments of ``zoo.layers.transformer.language_model.LanguageModelBase``.
 
     Example:
         >>> import zoo
@@ -35,34 +36,17 @@ class SwitchTransformer(ExpertDecoder):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        input_shape: list[int] | None = None,
-        width: int = 128,
-        depth: int = 2,
-        heads: int = 4,
         experts: int = 8,
         k: int = 2,
         hidden: int = 0,
         mlp: Literal["relu", "gelu"] = "gelu",
-        rotary_base: float = 1e4,
-        rotary_fastest: float = 1.0,
-        dropout: float = 0.0,
+        **sizes: Any,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
+        super().__init__(**sizes)
+        width = self.hparams["width"]
 
         def make_experts(layer: int) -> Experts:
             router = SwitchRouter(width, experts)
             return Experts(width, hidden or -(-4 * width // max(k, 1)), router, experts=experts, k=k, activation=mlp)
 
-        self.build_experts(
-            make_experts,
-            num_classes,
-            input_shape,
-            width=width,
-            depth=depth,
-            heads=heads,
-            rotary_base=rotary_base,
-            rotary_fastest=rotary_fastest,
-            dropout=dropout,
-        )
+        self.build_experts(make_experts)

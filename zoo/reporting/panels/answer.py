@@ -17,10 +17,6 @@ class Answer(Panel):
     order = 10
     region = "head"
 
-    def applies(self, context: PageContext) -> bool:
-        """Return True."""
-        return True
-
     def render(self, context: PageContext) -> str:
         """Return picture or text, and answer."""
         i = context.input_index

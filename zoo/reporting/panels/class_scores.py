@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from zoo.registry import register
+from zoo.reporting.bars import draw_bars
 from zoo.reporting.context import PageContext
-from zoo.reporting.numbers import input_digits, percent, show, spread, whole
+from zoo.reporting.numbers import input_digits, percent, show, whole
 from zoo.reporting.panel import Panel
 
 CLASSES = 5  # classes whose logits are drawn
@@ -16,10 +17,6 @@ class ClassScores(Panel):
 
     order = 50
     region = "head"
-
-    def applies(self, context: PageContext) -> bool:
-        """Return True."""
-        return True
 
     def render(self, context: PageContext) -> str:
         """Return the table of classes."""
@@ -35,6 +32,6 @@ class ClassScores(Panel):
                 "logit": show(whole(logits[c].item(), digits), digits),
                 "probability": percent(probabilities[c]),
             }
-            for c, bar in zip(largest, spread(logits[largest].tolist()), strict=True)
+            for c, bar in zip(largest, draw_bars(logits[largest].tolist()), strict=True)
         ]
         return self.fill(rows=rows)

@@ -10,8 +10,9 @@ from torch import Tensor
 from zoo.explanation import Explanation
 from zoo.registry import register
 from zoo.reporting import heatmap
+from zoo.reporting.bars import Bar, draw_bars
 from zoo.reporting.context import PageContext
-from zoo.reporting.numbers import Bar, input_digits, show, spread, whole
+from zoo.reporting.numbers import input_digits, show, whole
 from zoo.reporting.panel import Panel
 from zoo.reporting.token_spans import Span, spans
 
@@ -53,10 +54,6 @@ class Contributions(Panel):
 
     order = 20
     region = "input"
-
-    def applies(self, context: PageContext) -> bool:
-        """Return True: without units there is still the logit."""
-        return True
 
     def render(self, context: PageContext) -> str:
         """Return units and sums.
@@ -117,7 +114,7 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
 
     rows = [
         _row(context, explanation, slot, u, show(amount, digits, sign=True), bar)
-        for (slot, u), amount, bar in zip(slots, amounts, spread(shown), strict=True)
+        for (slot, u), amount, bar in zip(slots, amounts, draw_bars(shown), strict=True)
     ]
     return Case(
         target=context.class_names[target],

@@ -13,10 +13,6 @@ class HowToRead(Panel):
 
     order = 10
 
-    def applies(self, context: PageContext) -> bool:
-        """Return True."""
-        return True
-
     def render(self, context: PageContext) -> str:
         """Return the introduction."""
         units, located = context.vocabulary, context.explanation.where is not None
