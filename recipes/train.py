@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from torch import nn
 
 from zoo import checkpoint
-from zoo.config import keyword_overrides, plain
+from zoo.config import Settings, keyword_overrides, plain
 from zoo.data.base import Data
 from zoo.data.own.loaders import own_data
 from zoo.evaluation.facts import run_facts
@@ -22,7 +21,7 @@ from zoo.evaluation.scoring import score
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
-from zoo.reporting.example_figure import figure_of
+from zoo.reporting.figures.example import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
 from zoo.task import TaskOptions
@@ -82,7 +81,7 @@ def train(
     all_overrides = [*keyword_overrides(keys), *overrides]
     resolved = load_config(str(config), all_overrides)
     if own is not None:
-        resolved.data = {"name": own.name, "batch_size": own.batch_size}
+        resolved["data"] = Settings({"name": own.name, "batch_size": own.batch_size})
     parts: dict[str, Any] = {"data": own, "backbone": backbone}
     if dry_run:
         return _dry_run(resolved, parts)
@@ -104,7 +103,7 @@ def train(
 
 
 def finish(
-    model: SelfExplaining, data: Data, config: DictConfig, folder: Path, *, command: str, progress: bool
+    model: SelfExplaining, data: Data, config: Settings, folder: Path, *, command: str, progress: bool
 ) -> Evaluation:
     """Fit the task on the validation split, evaluate on the test split, then write the checkpoint and its page."""
     model.eval()
@@ -130,7 +129,7 @@ def finish(
     return evaluation
 
 
-def _dry_run(config: DictConfig, parts: Mapping[str, Any]) -> TrainResult:
+def _dry_run(config: Settings, parts: Mapping[str, Any]) -> TrainResult:
     """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
     if "limit" in config.data:
         config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -73,6 +74,8 @@ def test_cp(work_dir, capsys):
     assert main(["cp", "train", "deep/er/train.py"]) == 0
     assert (work_dir / "deep/er/train.py").read_text() == (paths.recipes() / "train.py").read_text()
     assert main(["cp", "train", "."]) == 0
+    assert main(["cp", "consistency", "my_score.py"]) == 0
+    assert "class Consistency" in Path("my_score.py").read_text()
     assert (work_dir / "train.py").is_file()
     capsys.readouterr()
     assert main(["cp", "protopnet/digits", "mine.yaml"]) == 2

@@ -16,6 +16,7 @@ README = Path(__file__).parent.parent / "README.md"
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), flags=re.S))
 LINES = SHELL.replace("\\\n", " ").splitlines()
 COMMANDS = [line.split("#")[0].strip() for line in LINES if line.startswith("zoo ")]
+PARTS = (("head", 3), ("tail", 15))
 DRY = ("train", "finetune", "evaluate", "explain", "intervene", "compare")
 
 
@@ -34,6 +35,9 @@ def desk(tmp_path_factory):
     ]
     (folder / "concepts.csv").write_text("file,wings,color\n" + "\n".join(concepts))
     rows = [f"{20 + i},{noise.normal(90, 9):.1f},{i % 2},{i // 2 % 2},{('no', 'yes')[i % 7 < 3]}" for i in range(60)]
+    (folder / "pictures").symlink_to("path/to/images")
+    points = [f"{kind}/{i}.png,{part},{x},5" for kind in ("ant", "bee") for i in range(12) for part, x in PARTS]
+    (folder / "points.csv").write_text("file,part,x,y\n" + "\n".join(points))
     (folder / "my_texts").mkdir()
     (folder / "my_texts" / "one.txt").write_text("It was a dark and stormy night.\n" * 200)
     (folder / "my_sentences").mkdir()

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
+from zoo.plain_yaml import to_config_yaml
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,6 +37,7 @@ WEIGHTS = "model.safetensors"
 TASK = "task.yaml"
 TASK_FORMAT = 1
 UNITS = "units.yaml"
+SHEET = "units.png"
 
 
 def list_checkpoints(pattern: str = "*") -> list[str]:
@@ -84,12 +85,14 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError: if one is missing or unreadable.
     """
     try:
-        config: Any = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
+        config: Any = configs.read_yaml(folder / "config.yaml")
         metrics = json.loads((folder / "metrics.json").read_text())
     except (OSError, ValueError, YAMLError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict) or "name" not in (config.get("model") or {}):
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict) or "name" not in config["model"]:
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{folder} is no whole checkpoint: metrics.json is {type(metrics).__name__}, not a mapping")
     return configs.migrate(config), metrics
 
 
@@ -104,20 +107,25 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
         The model; ``model.config`` is the config of its run.
 
     Raises:
-        ValueError: if there is no such checkpoint, or a tensor is missing, unknown or of another shape.
+        ValueError: if there is no such checkpoint; a tensor is missing, unknown, of another shape or not finite; or
+            the config describes a model that is far larger than the weights.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from zoo.inputs import base as model_inputs
     from zoo.registry import create_model
+    from zoo.tensors import bounded_memory, check_finite
 
     folder = find(name)
     config, _ = read(folder)
     own = {} if backbone is None else {"backbone": backbone}
-    model = create_model(**config["model"] | own, task=read_task(folder))
+    with bounded_memory((folder / WEIGHTS).stat().st_size, str(folder / "config.yaml")):
+        model = create_model(**config["model"] | own, task=read_task(folder))
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        state = load_file(folder / WEIGHTS)
+        check_finite(state, str(folder / WEIGHTS), "the checkpoint is not usable, train again")
+        model.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its config.yaml: {' '.join(str(error).split())}") from error
     model.config = config
@@ -178,20 +186,26 @@ def save(
         unit_lines: one line on each unit, for ``units.yaml``.
         unit_sheet: pictures of all units in one image.
         example: picture of one explanation.
+
+    Raises:
+        ValueError: if a tensor is not finite; nothing is written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     from zoo.inputs import base as model_inputs
+    from zoo.tensors import check_finite
 
+    state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    check_finite(state, f"{folder} is not written", "train again with lower learning rates")
     config = {**config, "model": standalone(config["model"])}
-    text = OmegaConf.to_yaml(OmegaConf.create(config))
+    text = to_config_yaml(configs.plain(config))
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     part.chmod(0o755)
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
     try:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS, metadata=meta)
-        (part / "config.yaml").write_text(text)
+        (part / WEIGHTS).write_bytes(to_bytes(state, metadata=meta))  # unlike save_file, a full disk is an OSError
+        (part / "config.yaml").write_text(text, encoding="utf-8")
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
         if model.inputs is not None or model.input_kind == "numbers":
@@ -203,7 +217,7 @@ def save(
         if unit_lines:
             (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
         if unit_sheet is not None:
-            unit_sheet.save(part / "units.png", optimize=True)
+            unit_sheet.save(part / SHEET, optimize=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

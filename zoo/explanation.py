@@ -165,6 +165,7 @@ class Explanation:
         if self.where is not None:
             ok = self.where.ndim > 2 and _shape(self.where)[:2] == shown
             _expect(ok, "Explanation.where", _shape(self.where), f"({b}, {shown[1]}, *grid)")
+            _expect_finite("Explanation.where", self.where)
         for name in ("logits", "strength", "contribution", "base"):
             _expect_finite(f"Explanation.{name}", getattr(self, name))
         _expect(self.method in get_args(Method), "Explanation.method", repr(self.method), f"one of {get_args(Method)}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
-
 
 @dataclass
 class Phase:
@@ -21,7 +19,9 @@ class Phase:
         schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
         clip: largest gradient norm; null for none.
         cache: with a frozen backbone, number of augmented passes whose features are kept in memory to train on.
-        then: methods of the model to call afterwards, in order: a name, or names with their arguments.
+        then: methods of the model to call afterwards, in order: a name, or names with their arguments. Such a method
+            takes the loader of the training split first, ``def prune(self, loader, *, share=0.1)``, and may return a
+            mapping of numbers, which is written to the log.
 
     Example:
         >>> Phase(epochs=2, lr={"head": 1e-3}).optimizer
@@ -55,7 +55,6 @@ def methods(then: Any) -> dict[str, dict[str, Any]]:
         return {}
     if isinstance(then, str):
         return {then: {}}
-    value = OmegaConf.to_container(then) if OmegaConf.is_config(then) else then
-    if isinstance(value, dict) and all(v is None or isinstance(v, dict) for v in value.values()):
-        return {str(name): dict(args or {}) for name, args in value.items()}
-    raise ValueError(f"then is {value!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")
+    if isinstance(then, dict) and all(v is None or isinstance(v, dict) for v in then.values()):
+        return {str(name): dict(args or {}) for name, args in then.items()}
+    raise ValueError(f"then is {then!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")

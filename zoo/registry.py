@@ -89,6 +89,10 @@ class Registry:
         """Return the names that come from other packages, sorted."""
         return sorted({*self._entry_points} - {*self._files} - self._broken)
 
+    def file(self, name: str) -> Path | None:
+        """Return the file of a shipped class; None if there is none."""
+        return self._files.get(name)
+
     def check_name(self, name: str) -> None:
         """Check that there is a class of that name; nothing is imported.
 
@@ -260,7 +264,7 @@ def create_model(name: str, *, task: Task | Mapping[str, Any] | str | None = Non
     from omegaconf.errors import OmegaConfBaseException
     from torch import nn
 
-    from zoo.config import schema
+    from zoo.config import MISSING, hide, plain, schema, show
 
     cls = model_class(name)
     answered = _task_of(cls, task, args)
@@ -268,20 +272,17 @@ def create_model(name: str, *, task: Task | Mapping[str, Any] | str | None = Non
         args["num_classes"] = answered.outputs
     modules = {key: value for key, value in args.items() if key == "backbone" and isinstance(value, nn.Module)}
     try:
-        plain = {key: value for key, value in args.items() if key not in modules}
-        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), plain)
-        for key in modules:
-            OmegaConf.update(typed, key, "")  # raises if the model has no such argument
+        names = {key: "own" for key in modules}  # refused if the model has no such argument
+        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), hide(plain({**args, **names})))
     except OmegaConfBaseException as error:
         raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
-    values = OmegaConf.to_container(typed)
-    assert isinstance(values, dict)
-    missing = [str(k) for k, v in values.items() if v == "???"]
+    values = plain(typed)
+    missing = [k for k, v in values.items() if v == MISSING]
     if cls.input_kind == "numbers" and "num_classes" in values and values["num_classes"] is None:
         missing.append("num_classes")
     if missing:
         raise ValueError(f"{name} needs {', '.join(missing)}")
-    model = cls(**values | modules)  # pyright: ignore[reportCallIssue]
+    model = cls(**show(values) | modules)  # pyright: ignore[reportCallIssue]
     if answered is not None:
         model.task = answered
     return model

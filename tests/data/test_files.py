@@ -1,9 +1,12 @@
+import gzip
+import lzma
 import pickle
 
 import numpy as np
 import pytest
 
-from zoo.data.files import read_npz
+from zoo.data import files
+from zoo.data.files import read_lines, read_npz
 
 
 @pytest.fixture
@@ -46,3 +49,26 @@ def test_pickled_objects_are_refused(file):
     np.savez(file, x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match="a.npz is damaged .*Object arrays cannot be loaded"):
         read_npz(file, "x")
+
+
+def test_packed_files_that_inflate(tmp_path, monkeypatch):
+    """2 GB of zeros in 2 MB, at a scale of 1 to 1000."""
+    monkeypatch.setattr(files, "MIN_BOMB", 1 << 18)
+    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(1 << 21, np.uint8))
+    assert (tmp_path / "bomb.npz").stat().st_size < 3000
+    with pytest.raises(ValueError, match="bomb.npz has .* bytes and inflates to 2097.* or more; unpack it"):
+        read_npz(tmp_path / "bomb.npz", "x")
+    for suffix, packed in ((".gz", gzip.compress), (".xz", lzma.compress)):
+        bomb = tmp_path / f"bomb.txt{suffix}"
+        bomb.write_bytes(packed(b"\0" * (1 << 21)))
+        with pytest.raises(ValueError, match="bomb.txt.* inflates"):
+            list(read_lines(bomb))
+        text = tmp_path / f"text{suffix}"
+        text.write_bytes(packed("naïve\nsecond line\n".encode("utf-8-sig")))
+        assert list(read_lines(text)) == ["naïve\n", "second line\n"]
+        text.write_bytes(text.read_bytes()[:-9])
+        with pytest.raises(ValueError, match="is damaged"):
+            list(read_lines(text))
+    rng = np.random.default_rng(0)
+    np.savez_compressed(tmp_path / "fine.npz", x=rng.integers(0, 4, 1 << 21, np.uint8))
+    assert read_npz(tmp_path / "fine.npz", "x")[0].shape == (1 << 21,)

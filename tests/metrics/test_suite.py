@@ -253,7 +253,7 @@ def test_mistakes_in_the_list_are_named(scores, words):
         ("", "list of scores"),
         ("3", "int"),
         ("- {score: accuracy\n- {score: [", "line 2"),
-        ("- {score: accuracy, name: '${nowhere}'}", "nowhere"),
+        ("- {score: accuracy, name: '${nowhere}', tau: 1}", "has no argument 'tau'"),
         (
             "- {score: accuracy}\n- {score: consistency, tau: abc}",
             "score 'consistency': tau is 'abc'; expected a number",
@@ -293,6 +293,7 @@ class Brightness(Score):
     """Mean of the images: a score that no registry knows."""
 
     title, meaning, protocol = "Brightness", "mean of the images", "brightness-v1"
+    inputs = {"x": "finite"}
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__()
@@ -300,7 +301,7 @@ class Brightness(Score):
         self._sum("total", dtype=torch.float64)
 
     def update(self, x):
-        self._finite(x=x)
+        self._check(x=x)
         self._add("total", self.factor * x.double().mean((1, 2, 3)))
         self.samples = self.samples + len(x)
 

@@ -1,6 +1,7 @@
 """What the training tests do in other processes; see ``Processes`` in ``tests/conftest.py``."""
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -134,3 +135,12 @@ def revived(folder):
     reset_dead_codes(book.module, wanted, [], seed=0)
     save_file({**state, "codes": book.module.codes.detach()}, folder / f"book.{rank}")
     dist.destroy_process_group()
+
+
+def limited(argv, size, errors):
+    """``zoo <argv>`` where no file may grow beyond a size; standard error goes to a file."""
+    sys.stderr = errors.open("w")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    code = main(argv)
+    sys.stderr.flush()
+    return code

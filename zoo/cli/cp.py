@@ -1,4 +1,4 @@
-"""``zoo cp``: copy a config or a recipe to edit it."""
+"""``zoo cp``: copy a config, a recipe, or the file of a model, data source, score or panel to edit it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.cli._output import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("name", help="config (protopnet/digits) or recipe (train)")
+    parser.add_argument("name", help="config (protopnet/digits), recipe (train), model, data source, score or panel")
     parser.add_argument("to", type=Path, help="file to write, or a folder")
 
 
@@ -20,10 +20,14 @@ def run(args: argparse.Namespace) -> None:
     """Copy the file.
 
     Raises:
-        ValueError: if there is no such config or recipe, or the target exists.
+        ValueError: if there is no such config, recipe or class, or the target exists.
     """
+    from zoo.registry import DATA, MODELS, PANELS, SCORES
+
+    files = [registry.file(args.name) for registry in (MODELS, DATA, SCORES, PANELS)]
     script = paths.recipes() / f"{args.name}.py"
-    source = script if script.is_file() else paths.config_file(args.name)
+    shipped = next((file for file in [script if script.is_file() else None, *files] if file is not None), None)
+    source = shipped or paths.config_file(args.name)
     target = args.to / source.name if args.to.is_dir() else args.to
     if target.exists():
         raise ValueError(f"{target} exists; choose another name")

@@ -1,11 +1,18 @@
-"""Arguments of scores: shapes, numbers of things, shares, claims of units."""
+"""Arguments of scores: shapes, numbers of things, shares, claims of units, kinds of values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from zoo.metrics._checks import check_binary, check_counts, check_distinct, check_finite, check_range
+
+Kind = Literal["finite", "finite or nan", "binary", "share", "share or nan", "class", "count", "unit", "ids", "any"]
 
 
 def expect(name: str, value: Tensor, *shape: int | None) -> None:
@@ -86,3 +93,43 @@ def claims(unit_ids: Tensor | None, gate: Tensor | None, like: Tensor, num_units
         expect("gate", gate, b, k)
         real = real & gate.to(like.device).bool()
     return unit_ids.clamp_min(0), real
+
+
+def check_kind(name: str, value: Tensor, kind: Kind) -> None:
+    """Check that the values of an argument of ``update`` are of its kind.
+
+    Args:
+        name: of the argument, as the error calls it.
+        value: ``(b, ...)``.
+        kind: ``finite`` numbers; ``finite or nan``, NaN where unknown; ``binary`` booleans, or 0 and 1; ``share`` 0 to
+            1; ``share or nan``; ``class`` and ``count`` integers from 0; ``unit`` integers from -1, which pads;
+            ``ids`` integers that are all different; ``any`` is not checked.
+
+    Raises:
+        ValueError: naming the argument, the input and the number.
+
+    Example:
+        >>> check_kind("consistency.hits", torch.tensor([[1.0], [0.3]]), "binary")
+        Traceback (most recent call last):
+        ValueError: consistency.hits of input 1 holds 0.3; expected booleans, or 0 and 1
+    """
+    _KINDS[kind](name, value)
+
+
+def _check_known(name: str, value: Tensor) -> None:
+    if value.is_floating_point():
+        check_finite(name, value.where(~value.isnan(), 0))
+
+
+_KINDS: dict[Kind, Callable[[str, Tensor], None]] = {
+    "finite": check_finite,
+    "finite or nan": _check_known,
+    "binary": check_binary,
+    "share": partial(check_range, low=0, high=1),
+    "share or nan": partial(check_range, low=0, high=1, unknown=True),
+    "class": check_counts,
+    "count": check_counts,
+    "unit": partial(check_counts, low=-1),
+    "ids": check_distinct,
+    "any": lambda _name, _value: None,
+}

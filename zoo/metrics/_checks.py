@@ -77,8 +77,8 @@ def check_binary(name: str, value: Tensor) -> None:
         raise ValueError(f"{name}{row} holds {number:g}; expected booleans, or 0 and 1")
 
 
-def check_counts(name: str, value: Tensor) -> None:
-    """Check that values are whole numbers from 0.
+def check_counts(name: str, value: Tensor, low: int = 0) -> None:
+    """Check that values are whole numbers from ``low``.
 
     Raises:
         ValueError: naming the argument and the number or type.
@@ -88,28 +88,30 @@ def check_counts(name: str, value: Tensor) -> None:
         Traceback (most recent call last):
         ValueError: counts of input 1 holds -1; expected numbers from 0
     """
-    if value.is_floating_point():
-        raise ValueError(f"{name} is {value.dtype}; expected integers")
-    if bool((value < 0).any()):
-        row, number = _first(value, value < 0)
-        raise ValueError(f"{name}{row} holds {number:g}; expected numbers from 0")
+    if value.is_floating_point() or value.dtype == torch.bool:
+        raise ValueError(f"{name} is {value.dtype}; expected integers from {low}")
+    if bool((value < low).any()):
+        row, number = _first(value, value < low)
+        raise ValueError(f"{name}{row} holds {number:g}; expected numbers from {low}")
 
 
 def check_classes(name: str, value: Tensor, classes: int) -> None:
-    """Check that values ``(b,)`` are int64 classes.
+    """Check that values ``(b, ...)`` are integer classes.
 
     Raises:
-        ValueError: naming the argument and its range or type.
+        ValueError: naming the argument, the input and the number, or the type.
 
     Example:
         >>> check_classes("y", torch.tensor([0, 3]), 3)
         Traceback (most recent call last):
-        ValueError: y holds 0 to 3; expected classes 0 to 2
+        ValueError: y of input 1 holds 3; expected classes 0 to 2
     """
     if value.is_floating_point() or value.dtype == torch.bool:
         raise ValueError(f"{name} is {value.dtype}; expected integer classes 0 to {classes - 1}")
-    if bool(((value < 0) | (value >= classes)).any()):
-        raise ValueError(f"{name} holds {int(value.min())} to {int(value.max())}; expected classes 0 to {classes - 1}")
+    wrong = (value < 0) | (value >= classes)
+    if bool(wrong.any()):
+        row, number = _first(value, wrong)
+        raise ValueError(f"{name}{row} holds {number:g}; expected classes 0 to {classes - 1}")
 
 
 def check_distinct(name: str, value: Tensor) -> None:
@@ -123,6 +125,8 @@ def check_distinct(name: str, value: Tensor) -> None:
         Traceback (most recent call last):
         ValueError: index holds 4 twice or more; expected a different number for each sample
     """
+    if value.is_floating_point() or value.dtype == torch.bool:
+        raise ValueError(f"{name} is {value.dtype}; expected integers, a different one for each sample")
     ids, number = value.unique(return_counts=True)
     if len(ids) < len(value):
         raise ValueError(

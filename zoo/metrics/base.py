@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.metrics._arguments import claims, count, expect, fraction
+from zoo.metrics._arguments import Kind, check_kind, claims, count, expect, fraction
 from zoo.metrics._batch_record import Record
-from zoo.metrics._checks import check_finite
 from zoo.metrics._states import States
 
 ANY_TASK = frozenset({"classification", "regression", "multilabel"})  # of scores that read no target
@@ -40,6 +39,8 @@ class Score(States):
         unit_pass_rate: the per-unit vector that is the share of inputs on which a unit passes the test of the score, by
             which pages rank units; empty for none.
         chance_readouts: read-outs that hold the chance level of the headline.
+        inputs: kind of the values of each tensor argument of ``update``, by name; see ``check_kind``. ``update`` passes
+            them to ``_check``, and ``zoo.testing.check_score`` tests that it does.
         details: whether each further read-out deserves a table row of its own.
         protocol: id of the exact definition, printed with every number. An argument that changes the definition and is
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
@@ -55,8 +56,45 @@ class Score(States):
         fit_splits: names of splits that must be passed to ``fit`` before the first ``update``.
         intervals: read-outs that can have an interval, the most informative first: each with the per-unit read-out that
             it is the mean of, in 0..1 (empty for none), and its lowest and highest value. A promise: they are made of
-            nothing but sums to which ``_add`` adds.
+            nothing but sums to which ``_add`` adds, or ``resample`` returns their replicates.
+        no_interval: why no read-out can have an interval; empty if one can.
+        population: what an interval is for; empty for inputs like these, and units like these where the read-out is a
+            mean over units.
+        resampled: whether an interval varies the inputs; if not, it varies the units alone.
         why: why nothing could be scored; empty if something was.
+
+    For subclasses: ``_sum(name, *shape)`` declares a sum and ``_add(name, rows)`` adds the rows of a batch to it (every
+    score has the sum ``samples``); ``_rows(name)`` keeps rows instead. ``expect(argument, tensor, *shape)`` and
+    ``_check(argument=tensor)`` check what ``update`` is given; ``_variant`` adds arguments to the protocol.
+
+    Example:
+        >>> import torch
+        >>> class Certainty(Score):  # decorated with @register, in a file of its own
+        ...     title = "Certainty"
+        ...     meaning = "mean probability of the predicted class"
+        ...     protocol = "example-v1"
+        ...     inputs = {"logits": "finite"}
+        ...     intervals = {"certainty": ("", 0, 1)}
+        ...
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self._sum("total", dtype=torch.float64)
+        ...
+        ...     def update(self, logits):
+        ...         expect("logits", logits, None, None)
+        ...         self._check(logits=logits)
+        ...         self._add("total", logits.double().softmax(1).amax(1))
+        ...         self._add("samples", torch.ones(len(logits)))
+        ...
+        ...     def update_from(self, record, changed=None, draw=0):
+        ...         self.update(record.explanation.logits)
+        ...
+        ...     def compute(self):
+        ...         return {"certainty": self.total / self.samples, "support": self.samples}
+        >>> score = Certainty()
+        >>> score.update(torch.zeros(3, 4))
+        >>> float(score.compute()["certainty"])
+        0.25
     """
 
     registered_as: ClassVar[str] = "score"
@@ -68,7 +106,11 @@ class Score(States):
     unit_readouts: ClassVar[Mapping[str, str]] = {}
     unit_pass_rate: ClassVar[str] = ""
     chance_readouts: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[Mapping[str, Kind]] = {}
     details: ClassVar[bool] = False
+    no_interval: ClassVar[str] = ""
+    population: ClassVar[str] = ""
+    resampled: ClassVar[bool] = True
     random_weights: ClassVar[bool] = False
     higher_is_better: bool | None = True
     protocol: str = ""
@@ -87,15 +129,15 @@ class Score(States):
         known = inspect.signature(type(self)).parameters
         return protocol + "".join(f"/{key}{value}" for key, value in arguments.items() if value != known[key].default)
 
-    def _finite(self, **fields: Tensor | None) -> None:
-        """Check that arguments of ``update`` are finite; None is not checked.
+    def _check(self, **fields: Tensor | None) -> None:
+        """Check that the values of arguments of ``update`` are of the kinds in ``inputs``; None is not checked.
 
         Raises:
-            ValueError: naming the score, the argument and the input.
+            ValueError: naming the score, the argument, the input and the number.
         """
         for field, value in fields.items():
             if value is not None:
-                check_finite(self._field(field), value)
+                check_kind(self._field(field), value, self.inputs[field])
 
     @property
     def _name(self) -> str:
@@ -121,6 +163,24 @@ class Score(States):
 
     def evaluate_positions(self, evaluator: Any) -> None:
         """Score whole sequences; for scores that require "position_labels"."""
+
+    def interval_readouts(self) -> dict[str, Tensor]:
+        """Return at least the read-outs of ``intervals``, for each bootstrap replicate; a cheaper ``compute``."""
+        return type(self).compute(self)  # past the cache of torchmetrics
+
+    def interval_support(self, name: str, samples: int) -> int:
+        """Return the number of independent samples behind a read-out of ``intervals``, at most ``samples``."""
+        return samples
+
+    def resample(self, weights: Tensor) -> dict[str, Tensor]:
+        """Return bootstrap replicates ``(r,)`` of the read-outs of ``intervals``, for scores that keep rows of samples.
+
+        Called after ``compute``.
+
+        Args:
+            weights: ``(n, r)`` int64, how often each of the n kept rows counts in each replicate.
+        """
+        return {}
 
     def describe(self, readouts: Mapping[str, float]) -> str:
         """Return the line that a table prints beside the value: the meaning, and the chance level if there is one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +14,19 @@ from torchmetrics.utilities import dim_zero_sum
 from zoo.metrics.base import Score
 
 UNITS = ("", "%", "units", "nats")
+NOT_FINITE = (math.nan, math.inf, -math.inf)
+WRONG = {  # numbers that are refused, by kind; -2 stays an integer
+    "finite": NOT_FINITE,
+    "finite or nan": NOT_FINITE[1:],
+    "binary": (0.3, 2.0, math.nan),
+    "share": (-0.5, 3.0, *NOT_FINITE),
+    "share or nan": (-0.5, 3.0, *NOT_FINITE[1:]),
+    "class": (-2,),
+    "count": (-2,),
+    "unit": (-2,),
+    "ids": (),
+    "any": (),
+}
 Rows = Mapping[str, Any]
 Update = Callable[[Score, dict[str, Any]], object]
 
@@ -23,15 +38,15 @@ def check_score(
     update: Update | None = None,
     exact: tuple[str, ...] = (),
     refuses: str = "",
-    bounded: tuple[str, ...] = (),
-    finite: tuple[str, ...] = (),
 ) -> None:
     """Check that a score depends on the set of samples alone, refuses wrong shapes and has its words.
 
     Checked are: title, meaning, unit and protocol id; axes of all curves and the names of per-unit read-outs; batch
     size and order; merging in any order, and two processes with unequal shares; an empty batch; ``reset``; arguments
     left as they are; states that are sums or rows; that the scale of other samples does not change what one sample
-    adds; an argument with one dimension too many.
+    adds; an argument with one dimension too many; numbers that are not of the kind that ``Score.inputs`` declares (not
+    finite, out of range, not a class, an identity that occurs twice), which are refused by an error that names score,
+    argument and input.
 
     Args:
         make: returns a fresh score: a class without required arguments, or a function.
@@ -39,8 +54,6 @@ def check_score(
         update: passes rows to a score; None for ``score.update(**rows)``.
         exact: floating-point read-outs that have to agree to the last bit; the others to 1e-12.
         refuses: argument that is refused with one dimension too many; empty for the first.
-        bounded: arguments whose values have a fixed range, such as probabilities: they are not scaled.
-        finite: arguments that are refused with a NaN or an infinity, by an error that names the score and the argument.
 
     Raises:
         AssertionError: saying what does not hold.
@@ -57,9 +70,9 @@ def check_score(
     checks.empty()
     checks.batches()
     checks.merging()
-    checks.scale(bounded)
+    checks.scale()
     checks.shapes(refuses)
-    checks.non_finite(finite)
+    checks.inputs()
 
 
 class _Checks:
@@ -156,8 +169,9 @@ class _Checks:
         self.update(score, self.rows)
         self.agree(score.compute(), "the same samples after reset")
 
-    def scale(self, bounded: tuple[str, ...]) -> None:
+    def scale(self) -> None:
         """What the first sample adds to each sum does not depend on the scale of the others."""
+        bounded = [name for name, kind in self.make().inputs.items() if kind.startswith("share")]
         for factor in (1.0, 1e-6, 1e6):
             rows = {
                 name: torch.cat([value[:1], value[1:] * factor])
@@ -183,18 +197,36 @@ class _Checks:
             return
         raise AssertionError(f"{name} with one dimension too many is accepted; expected a ValueError")
 
-    def non_finite(self, names: tuple[str, ...]) -> None:
-        """NaN and infinities are refused by an error that names score and argument."""
-        for name in names:
-            for number in (torch.nan, torch.inf, -torch.inf):
+    def inputs(self) -> None:
+        """Numbers that are not of the declared kind are refused by an error that names score, argument and input."""
+        score = self.make()
+        own = inspect.signature(type(score).update).parameters
+        undeclared = [name for name in self.rows if name in own and name not in score.inputs]
+        assert not undeclared, f"{type(score).__name__}.inputs has no kind of {undeclared}; see Score.inputs"
+        for name in self.rows:
+            for number in WRONG[score.inputs[name]] if name in score.inputs else ():
+                self._refused(name, number)
+            if score.inputs.get(name) == "ids":
                 wrong = self.rows[name].clone()
-                wrong[(2,) + (0,) * (wrong.ndim - 1)] = number
-                score = self.make()
-                message = ""
-                try:
-                    self.update(score, self.rows | {name: wrong})
-                except ValueError as error:
-                    message = str(error)
-                assert message, f"{name} with {number} is accepted; expected a ValueError"
-                field = f"{getattr(score, 'name', type(score).__name__)}.{name}"
-                assert field in message, f"the error about {number} in {name} is {message!r}; expected {field} in it"
+                wrong[2] = wrong[0]
+                self._error(name, wrong, f"{int(wrong[0])} twice")
+
+    def _refused(self, name: str, number: float) -> None:
+        """Check the error about ``number`` in the third sample of an argument."""
+        wrong = self.rows[name].clone()
+        if wrong.dtype == torch.bool or (not wrong.is_floating_point() and number != -2):
+            wrong = wrong.double()
+        wrong[2] = number
+        self._error(name, wrong.long() if number == -2 else wrong, "of input 2")
+
+    def _error(self, name: str, wrong: Tensor, words: str) -> None:
+        """Check that an argument is refused by an error with these words, and the names of score and argument."""
+        score = self.make()
+        message = ""
+        try:
+            self.update(score, self.rows | {name: wrong})
+        except ValueError as error:
+            message = str(error)
+        assert message, f"{name} with {wrong[2].flatten()[0]:g} is accepted; expected a ValueError"
+        for expected in (f"{getattr(score, 'name', type(score).__name__)}.{name}", words):
+            assert expected in message, f"the error about a wrong {name} is {message!r}; expected {expected!r} in it"

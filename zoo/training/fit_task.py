@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
-from zoo import config as configs
 from zoo.batch import Batch
 from zoo.capabilities import LanguageModel, capability
+from zoo.config import Settings
 from zoo.data.base import Data
 from zoo.model import SelfExplaining, in_order
 from zoo.task import Classification, MultiLabel, Regression, Task, TaskOptions
@@ -21,7 +20,7 @@ from zoo.task import Classification, MultiLabel, Regression, Task, TaskOptions
 log = logging.getLogger("zoo")
 
 
-def declared_task(data: Data, config: DictConfig) -> Task:
+def declared_task(data: Data, config: Settings) -> Task:
     """Return the task of the data with what the config declares about it: loss, class weights, smoothing.
 
     Raises:
@@ -47,13 +46,13 @@ def declared_task(data: Data, config: DictConfig) -> Task:
     return replace(task, weights=options.weights_of(names, task.counts or ()), smoothing=options.smoothing)
 
 
-def task_options(config: DictConfig) -> TaskOptions:
+def task_options(config: Settings) -> TaskOptions:
     """Return the section ``task`` of a config.
 
     Raises:
         ValueError: if an option is out of range.
     """
-    return TaskOptions(**configs.to_dict(config.task))
+    return TaskOptions(**config["task"])
 
 
 def fit_task(model: SelfExplaining, data: Data, options: TaskOptions) -> list[str]:

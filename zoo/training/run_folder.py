@@ -13,13 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import config as configs
+from zoo.config import Settings
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
+from zoo.plain_yaml import to_config_yaml
+from zoo.training.files import write_whole
 
 try:
     import fcntl
@@ -111,7 +113,7 @@ class RunFolder:
                 break
 
     def _check_use(self) -> None:
-        names = _names(self.path)
+        names = [name for name in _names(self.path) if not name.endswith(".part")]
         if names and not (self.resume or self.overwrite):
             raise ValueError(
                 f"{self.path} exists; add --resume to continue it, --overwrite to replace it, or choose another --out"
@@ -121,7 +123,7 @@ class RunFolder:
                 f"{self.path} is not a run folder (it has no config.yaml) and is not changed; choose another --out"
             )
 
-    def open(self, config: DictConfig) -> None:
+    def open(self, config: Settings) -> None:
         """Write the config into the folder; leftovers of a killed process are removed.
 
         Raises:
@@ -133,15 +135,15 @@ class RunFolder:
         file = self.path / "config.yaml"
         names = _names(self.path)
         if names and self.resume:
-            old = OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file))))
-            old = OmegaConf.merge({"task": OmegaConf.structured(configs.TaskArgs)}, old)  # unknown to earlier versions
+            old = configs.migrate(configs.read_yaml(file))
+            old["task"] = vars(configs.TaskArgs()) | old.get("task", {})  # unknown to earlier versions
             differences = _different(old, config)
             if differences:
                 raise ValueError(
                     f"{self.path} was started with another config ({', '.join(differences)}); --overwrite replaces it"
                 )
         elif names:
-            foreign = [name for name in names if name not in RUN and not name.startswith(".")]
+            foreign = [name for name in names if name not in RUN and not name.endswith(".part")]
             if foreign:
                 raise ValueError(
                     f"{self.path} holds {foreign[0]!r}, which is not part of a run; move it away, or choose another"
@@ -150,8 +152,7 @@ class RunFolder:
             for name in names:
                 _remove(self.path / name)
         sweep(self.path)
-        configs.save(config, self.path / ".config.part")
-        os.replace(self.path / ".config.part", file)
+        write_whole(file, to_config_yaml(configs.plain(config)).encode())
         self._opened = True
 
     def save_inputs(self, model: SelfExplaining) -> None:
@@ -186,9 +187,7 @@ class RunFolder:
             if before != now:
                 raise ValueError(self._other_data())
             return
-        part = file.with_name(f".{DATA}.part")
-        part.write_text(json.dumps({"fingerprint": now}) + "\n", encoding="utf-8")
-        os.replace(part, file)
+        write_whole(file, json.dumps({"fingerprint": now}).encode() + b"\n")
 
     def _other_data(self) -> str:
         return (
@@ -239,7 +238,7 @@ def unlock(folder: Path, file: TextIO) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what a killed process has left half written in a run folder that this process has locked."""
-    for pattern in (".checkpoint.*", ".config.part", ".*.yaml.part", ".*.json.part", ".report.html.*", "phases/*.part"):
+    for pattern in (".checkpoint.*", "*.part", ".*.part", ".report.html.*", "phases/*.part"):
         for path in folder.glob(pattern):
             _remove(path)
 
@@ -249,7 +248,8 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+    """Names of the files of a folder, without hidden ones such as the lock."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _remove(path: Path) -> None:
@@ -260,7 +260,7 @@ def _remove(path: Path) -> None:
 
 
 def _different(old: Any, new: Any) -> list[str]:
-    a, b = (dict(_leaves(configs.to_dict(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
+    a, b = (dict(_leaves(configs.plain(c))) for c in (old, new))
     keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in MAY_CHANGE]
     return [f"{key}: {a.get(key)} there, {b.get(key)} now" for key in keys[:4]]
 

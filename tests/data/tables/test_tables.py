@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.data.split import Split
-from zoo.data.tables._table_data import TableData
+from zoo.data.table_data import TableData
 
 
 class Made(TableData):

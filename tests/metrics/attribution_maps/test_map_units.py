@@ -246,7 +246,7 @@ def test_dissection_names_what_is_wrong():
         score.update(rows["maps"][:, 1:], rows["masks"])
     with pytest.raises(ValueError, match=r"masks is \(1, 4, 6, 6\)"):
         score.update(rows["maps"], rows["masks"][:1])
-    with pytest.raises(ValueError, match="maps holds a value that is not finite"):
+    with pytest.raises(ValueError, match="dissection.maps of input 0 holds nan; expected finite numbers"):
         score.update(rows["maps"] * math.nan, rows["masks"])
     with pytest.raises(ValueError, match="quantile is 2"):
         Dissection(UNITS, 4, quantile=2)

@@ -5,11 +5,21 @@ import math
 
 import pytest
 import torch
-from rows_parts import CONCEPTS, WITH_INTERVALS, parts_make
+from rows_parts import WITH_INTERVALS, parts_make
 from scipy.stats import binomtest
 from worlds import Toy, batch, take
 
-from zoo.metrics import Accuracy, Completeness, Consistency, Leakage, Stability, Suite
+from zoo.concept_schema import Concept, ConceptSchema
+from zoo.metrics import (
+    Accuracy,
+    AnswerAgreement,
+    Completeness,
+    Consistency,
+    Leakage,
+    Redundancy,
+    Stability,
+    Suite,
+)
 from zoo.metrics.base import Score
 from zoo.metrics.wrappers._estimates import Estimate
 from zoo.metrics.wrappers._replicates import BUDGET
@@ -239,10 +249,21 @@ def test_intervals_cover_in_many_runs(n):
     assert min(covered) >= 0.85, covered
 
 
+class Endless(Completeness):
+    """A score without intervals."""
+
+    intervals = {}
+    no_interval = "it never ends"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: BootstrapInterval(Completeness()), "Completeness can have no interval"),
+        (lambda: BootstrapInterval(Endless()), "Endless can have no interval: it never ends"),
+        (
+            lambda: BootstrapInterval(Redundancy(2), units="fixed"),
+            "Redundancy has an interval for units like these alone",
+        ),
         (lambda: BootstrapInterval(Consistency(2, 2), replicates=1), "replicates is 1"),
         (lambda: BootstrapInterval(Consistency(2, 2), level="a"), "level is 'a'"),
     ],
@@ -309,9 +330,77 @@ def test_scores_that_learn_first_have_intervals_too(kind):
     assert plain.compute()[kind].note == "n/a: no samples of the train split to fit on"
 
 
-def test_scores_that_do_not_add_up_have_none():
-    with pytest.raises(ValueError, match="Leakage can have no interval"):
-        BootstrapInterval(Leakage(CONCEPTS))
+def test_agreement_of_repeated_samples_is_that_with_other_samples():
+    """The slow way: every sample as often as its weight says, compared with the copies of other samples alone."""
+    g = torch.Generator().manual_seed(0)
+    contribution = torch.nn.functional.one_hot(torch.randint(0, 5, (30,), generator=g), 5).float()
+    contribution[:3] = torch.tensor([[1.0, 1, 0, 0, 0], [0, 1, 1, 0, 0], [1, 0, 0, 1, 1]])  # sets that occur once
+    answer = torch.randint(0, 2, (30,), generator=g)
+    score = BootstrapInterval(AnswerAgreement(5), replicates=6)
+    for rows in torch.arange(30).split(11):
+        score.update(contribution[rows], answer[rows], sample_ids=rows)
+    assert float(score.compute()["same"]) == float(_agreement(contribution, answer, torch.ones(30).long()))
+    for r, weight in enumerate(poisson(torch.arange(30), 6).T):
+        wanted = _agreement(contribution, answer, weight)
+        assert float(score.estimates["same"].replicates[r]) == pytest.approx(wanted, rel=1e-12)
+
+
+def _agreement(contribution, answer, weight):
+    copies = torch.arange(len(weight)).repeat_interleave(weight).tolist()
+    sets = [frozenset(row.nonzero()[:, 0].tolist()) for row in contribution]
+    shares = []
+    for i in copies:
+        others = [j for j in copies if j != i and sets[j] == sets[i]]
+        if others:
+            shares.append(sum(int(answer[j] == answer[i]) for j in others) / len(others))
+    return sum(shares) / len(shares)
+
+
+def test_leakage_gap_has_the_interval_of_a_paired_difference():
+    """The standard deviation of the replicates is the standard error; samples with unknown concepts do not count."""
+    g = torch.Generator().manual_seed(1)
+    n = 200
+    truth = (torch.rand(n, 2, generator=g) > 0.5).float()
+    truth[::4, 1] = torch.nan
+    y = torch.where(torch.rand(n, generator=g) < 0.8, truth[:, 0].long(), torch.randint(0, 2, (n,), generator=g))
+    right = torch.rand(n, generator=g) < 0.95
+    logits = torch.nn.functional.one_hot(torch.where(right, y, 1 - y), 2).float()
+    concepts = ConceptSchema((Concept("a"), Concept("b")))
+    strength = truth.nan_to_num(0.5)
+    ends = {"low": torch.zeros(n, 2), "high": torch.ones(n, 2), "logits": logits}
+    score, plain = BootstrapInterval(Leakage(concepts), replicates=4000), Leakage(concepts)
+    for learn in (True, False):
+        for rows in torch.randperm(n, generator=g).split(90):
+            batch_rows = {key: value[rows] for key, value in ends.items()}
+            arguments = (strength[rows], strength[rows], truth[rows], y[rows], rows)
+            score.update(*arguments, **batch_rows, learn=learn, sample_ids=rows)
+            plain.update(*arguments, **batch_rows, learn=learn)
+    readouts, wanted = score.compute(), plain.compute()
+    assert {key: float(value) for key, value in wanted.items() if value.numel() == 1 and not value.isnan()} == {
+        key: float(readouts[key]) for key, value in wanted.items() if value.numel() == 1 and not value.isnan()
+    }
+    estimate = score.estimates["oracle gap"]
+    assert estimate.count == 150
+    assert float(estimate.replicates.std()) == pytest.approx(float(wanted["standard error"]), rel=0.05)
+    assert 0 < float(readouts["oracle gap low"]) < float(readouts["oracle gap high"])
+
+
+def test_scores_whose_inputs_are_not_resampled_vary_units_alone():
+    """Four units of which one repeats another: the exact interval of 1 of 4."""
+    score = BootstrapInterval(Redundancy(4))
+    rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    rows[:, 3] = rows[:, 0]
+    score.update(rows, sample_ids=torch.arange(50))
+    readouts = score.compute()
+    exact = binomtest(1, 4).proportion_ci(method="exact")
+    assert float(readouts["duplicate"]) == 0.25
+    assert float(readouts["duplicate low"]) <= exact.low + 1e-9
+    assert float(readouts["duplicate high"]) >= exact.high - 1e-9
+    assert "product_replicates" not in vars(score)
+    assert score.describe({}).endswith("95 % interval for units like these on these inputs")
+    large = BootstrapInterval(Redundancy(5000))
+    large.update(torch.ones(2, 5000), sample_ids=torch.arange(2))
+    assert "duplicate low" not in large.compute()
 
 
 def test_stability_of_several_draws():

@@ -241,6 +241,39 @@ EVERYTHING = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "words"),
+    [
+        ("places", math.nan, "places of input 1 holds nan"),
+        ("points", math.inf, "points of input 1 holds inf"),
+        ("visible", 0.3, "visible of input 1 holds 0.3"),
+        ("gate", 2.0, "gate of input 1 holds 2"),
+        ("sample_ids", 0, "sample_ids holds 0 twice"),
+    ],
+)
+def test_wrong_numbers_are_refused(name, number, words):
+    rows = {
+        "places": torch.ones(2, 1, 2),
+        "points": torch.ones(2, 1, 2),
+        "visible": torch.ones(2, 1),
+        "gate": torch.ones(2, 1),
+        "sample_ids": torch.arange(2),
+    }
+    rows[name][1] = number
+    with pytest.raises(ValueError, match=words):
+        ChanceAdjusted(Consistency(1, 1)).update(**rows, size=(9, 9))
+
+
+def test_a_sample_that_was_given_twice_is_refused():
+    score = ChanceAdjusted(Consistency(1, 1))
+    for _ in range(2):
+        score.update(
+            torch.ones(1, 1, 2), torch.ones(1, 1, 2), torch.ones(1, 1), sample_ids=torch.tensor([4]), size=(9, 9)
+        )
+    with pytest.raises(ValueError, match="sample_ids of Consistency holds 4 twice"):
+        score.compute()
+
+
 @pytest.mark.slow
 def test_three_processes_agree_with_one(tmp_path):
     with socket.socket() as free:

@@ -11,8 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptSchema
+from zoo.data.image_data import ImageData
 from zoo.data.images._augment import Augment
-from zoo.data.images._image_data import ImageData
 from zoo.data.images._pixels import Arrays
 from zoo.data.split import Split, stratified_holdout
 from zoo.registry import register

@@ -15,9 +15,9 @@ from zoo.data.base import SplitName
 from zoo.data.concepts._concept_columns import Column, Labels, encode
 from zoo.data.concepts._concepts_file import read_columns
 from zoo.data.split import Split
+from zoo.data.table_data import RowDataset, TableData
 from zoo.data.tables._annotations import read_groups, read_times, read_weights
 from zoo.data.tables._column_roles import division, sample_names
-from zoo.data.tables._table_data import RowDataset, TableData
 from zoo.inputs.base import Inputs
 from zoo.inputs.labels import order_by_name
 from zoo.inputs.table import TableInputs

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data.split import Split
-from zoo.data.tables._table_data import TableData
+from zoo.data.table_data import TableData
 from zoo.registry import register
 
 Kind = Literal["xor", "trig", "dot"]

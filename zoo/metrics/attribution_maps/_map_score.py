@@ -31,6 +31,7 @@ class MapScore(Score):
     """
 
     requires = frozenset({"units", "maps"})
+    inputs = {"x": "finite", "attribution": "finite", "target": "class", "ids": "ids"}
     values: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
     bounds: tuple[float, float] = (0, math.inf)

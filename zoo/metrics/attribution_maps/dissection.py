@@ -21,7 +21,7 @@ class Dissection(Score):
 
     Each unit's map counts where it exceeds the level that a share ``quantile`` of all its places exceeds. Further
     read-outs: ``iou`` mean best value, ``things`` share of the things that some unit detects. Per unit: ``unit/iou``
-    and ``unit/thing`` (id of the best, -1 below ``min_iou``).
+    and ``unit/thing`` (id of the best, -1 below ``min_iou``), ``unit/detected`` 1 or 0.
 
     The level needs all maps, so maps and masks are kept until ``compute``, the masks at one bit for each pixel and
     thing. In a suite the things are the regions that the part protocol draws around the visible keypoints, and the maps
@@ -50,6 +50,13 @@ class Dissection(Score):
     meaning = "share of units whose map overlaps an annotated part (network dissection)"
     unit_readouts = {"iou": "best overlap with a part"}
     requires = frozenset({"units", "maps", "points"})
+    inputs = {"maps": "finite", "masks": "binary"}
+    intervals = {
+        "detectors": ("unit/detected", 0, 1),
+        "iou": ("unit/iou", 0, 1),
+    }
+    resampled = False  # the level of a unit is a quantile over all maps
+    population = "units like these on these inputs"
     protocol = "bau2017-v1"
     maps: list[Tensor]
     masks: list[Tensor]
@@ -76,8 +83,7 @@ class Dissection(Score):
         """
         expect("maps", maps, None, self.num_units, None, None)
         expect("masks", masks, len(maps), self.part_count, None, None)
-        if not bool(maps.isfinite().all()):
-            raise ValueError("maps holds a value that is not finite; mend the map or leave the sample out")
+        self._check(maps=maps, masks=masks)
         if not len(maps):
             return
         self.maps.append(maps.detach().to(self.device).clone())
@@ -114,5 +120,6 @@ class Dissection(Score):
             "things": torch.isin(torch.arange(self.part_count, device=thing.device), thing).double().mean(),
             "support": self.samples,
             "unit/iou": best,
+            "unit/detected": detected.double(),
             "unit/thing": thing,
         }

@@ -121,6 +121,7 @@ class Infidelity(MapScore):
         self, forward: Forward, x: Tensor, attribution: Tensor, target: Tensor, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``infidelity``."""
+        self._check(x=x, attribution=attribution, target=target, ids=ids)
         change = squares(self.size) if self.change == "squares" else noise(self.size)
         self._add_values(infidelity(forward, x, attribution, target, change=change, draws=self.draws, ids=ids))
 

@@ -98,6 +98,7 @@ class MapComplexity(MapScore):
         Raises:
             ValueError: if the shape does not fit or a value is not finite.
         """
+        self._check(attribution=attribution)
         weights, total = _weights(attribution)
         nats = _entropy(weights, total)
         self._add_values(

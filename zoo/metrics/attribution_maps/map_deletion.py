@@ -146,6 +146,7 @@ class MapDeletion(MapScore):
         self, forward: Forward, x: Tensor, attribution: Tensor, target: Tensor, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``deletion``."""
+        self._check(x=x, attribution=attribution, target=target, ids=ids)
         how = {"steps": self.steps, "baseline": self.baseline, "chance": self.chance, "ids": ids}
         self._add_values(deletion(forward, x, attribution, target, **how))
 

@@ -113,6 +113,7 @@ class MapLocalization(MapScore):
     meaning = "share of the positive evidence inside the annotated parts"
     chance_readouts = ("area",)
     requires = frozenset({"units", "maps", "points"})
+    inputs = {"attribution": "finite", "mask": "binary"}
     protocol = "zoo-map-localisation-v1"
     bounds = (0, 1)
     values = ("mass", "rank", "pointing", "area")
@@ -126,6 +127,7 @@ class MapLocalization(MapScore):
         Raises:
             ValueError: if a shape does not fit or a value is not finite.
         """
+        self._check(attribution=attribution, mask=mask)
         readouts = {"mass": mass(attribution, mask), "rank": rank(attribution, mask)}
         area = mask.to(attribution.device).bool().flatten(1).double().mean(1)
         self._add_values(readouts | {"pointing": pointing(attribution, mask), "area": _only(area, area)})

@@ -152,6 +152,7 @@ class MapSensitivity(MapScore):
         self, attribute: Attribute, x: Tensor, target: Tensor, forward: Forward | None = None, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``robustness``."""
+        self._check(x=x, target=target, ids=ids)
         self._add_values(
             robustness(attribute, x, target, forward=forward, radius=self.radius, draws=self.draws, ids=ids)
         )

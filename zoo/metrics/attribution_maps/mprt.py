@@ -110,6 +110,7 @@ class Mprt(MapScore):
         self, attribute: Callable[[Any, Tensor, Tensor], Tensor], model: nn.Module, x: Tensor, target: Tensor
     ) -> None:
         """Add inputs; arguments as for ``mprt``."""
+        self._check(x=x, target=target)
         likeness = mprt(attribute, model, x, target, stages=self.stages, seed=self.seed)
         final = min(self.stages, len(layers(model))) - 1
         self._add_values({"mprt": likeness.nanmean(1), "last": likeness[:, final], "likeness_curve": likeness})

@@ -140,6 +140,7 @@ class Road(MapScore):
         self, forward: Forward, x: Tensor, attribution: Tensor, target: Tensor, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``road``."""
+        self._check(x=x, attribution=attribution, target=target, ids=ids)
         curves = road(
             forward,
             x,

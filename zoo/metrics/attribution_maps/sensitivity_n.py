@@ -123,6 +123,7 @@ class SensitivityN(MapScore):
         self, forward: Forward, x: Tensor, attribution: Tensor, target: Tensor, ids: Tensor | None = None
     ) -> None:
         """Add inputs; arguments as for ``sensitivity_n``."""
+        self._check(x=x, attribution=attribution, target=target, ids=ids)
         how = {"shares": self.shares, "subsets": self.subsets, "baseline": self.baseline, "ids": ids}
         correlation = sensitivity_n(forward, x, attribution, target, **how)
         self._add_values({"sensitivity_n": correlation.nanmean(1), "correlation_curve": correlation})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics._checks import check_finite
+from zoo.metrics._checks import check_classes, check_finite
 from zoo.metrics.concepts._policies import POLICIES, Step
 from zoo.metrics.perturbations.noise import random_bits
 
@@ -50,9 +50,10 @@ def rank_groups(policy: str, step: Step, noise: Tensor) -> Tensor:
 
 
 def correct_after(step: Step, rank: Tensor) -> Tensor:
-    """Return the number ``(g + 1,)`` of samples answered correctly with the first 0, 1, ... groups of ``rank`` set."""
+    """Return ``(b, g + 1)`` bool, whether the class is right with the first 0, 1, ... groups of ``rank`` set."""
     steps = torch.arange(rank.shape[1] + 1, device=rank.device)
     masks = (rank[:, step.candidates.group] < steps[:, None, None]) & step.known  # (g + 1, b, m)
     logits = step.decide(masks, step.value.expand_as(masks))
     check_finite("logits with concepts set", logits)
-    return (logits.argmax(-1) == step.y).sum(1)
+    check_classes("interventions.y", step.y, logits.shape[-1])
+    return (logits.argmax(-1) == step.y).T

@@ -32,6 +32,7 @@ class Splits:
         used = np.isfinite(train["concepts"]).any(0)  # columns that are annotated at all
         self.used = used
         self.train_known = np.asarray(np.isfinite(train["concepts"][:, used]).all(1))
+        self.differences: dict[str, np.ndarray] = {}  # by ``readouts``: paired, of each sample; NaN where unknown
         self.test_known = np.asarray(np.isfinite(test["concepts"][:, used]).all(1))
 
     def why_not(self) -> str:
@@ -52,6 +53,7 @@ class Splits:
         if self.heads.linear and corrected.mean() > oracle.mean():
             oracle = corrected
         gap = correct[rows] - oracle.astype(float)
+        self._keep("oracle gap", gap)
         soft, hard = ((self.heads.predict(train[part], y, test[part]) == truth).mean() for part in ("strength", "hard"))
         values = {
             "oracle gap": gap.mean(),
@@ -70,6 +72,7 @@ class Splits:
             values["black box"] = features.mean()
             if own_head:
                 values["correction gain"] = corrected.mean() - features.mean()
+                self._keep("correction gain", corrected.astype(float) - features)
             concepts = shuffled_concepts(train["features"], test["features"], self._filled())
             values["shuffled concepts"] = (self.heads.predict(concepts[0], y, concepts[1]) == truth).mean()
         per_class = [test["adds"][truth == c].any(0).sum() for c in np.unique(truth)]
@@ -99,6 +102,11 @@ class Splits:
         if own_head and change.mean() < -1.96 * change.std() / len(gap) ** 0.5 and change.mean() < 0:
             remarks.append(f"corrections harm: accuracy {correct[rows].mean():.3f} to {corrected.mean():.3f}")
         return values, per_unit, remarks
+
+    def _keep(self, name: str, values: np.ndarray) -> None:
+        """Keep a difference of the samples whose concepts are all known."""
+        self.differences[name] = np.full(len(self.test_known), np.nan)
+        self.differences[name][self.test_known] = values
 
     def _oracle(self) -> np.ndarray:
         """Return the classes of the known test samples by a head on the annotated concepts."""

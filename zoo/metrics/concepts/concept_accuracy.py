@@ -47,7 +47,13 @@ class ConceptAccuracy(Score):
     details = True
     requires = frozenset({"units", "concepts"})
     tasks = ANY_TASK
+    inputs = {"predicted": "share", "truth": "share or nan"}  # continuous concepts: finite, or NaN
     protocol = "zoo-concepts-v1"
+    intervals = {
+        "concept_accuracy": ("", 0, 1),
+        "exact_match": ("", 0, 1),
+    }
+    population = "inputs like these, and these concepts"
     right: Tensor
     known: Tensor
     true: Tensor
@@ -97,11 +103,11 @@ class ConceptAccuracy(Score):
         slots = self.slot.to(self.device).expand(predicted.shape)
         wrong = torch.zeros_like(wrong, dtype=torch.int64).scatter_reduce(1, slots, wrong.long(), "amax").bool()
         counted = known & self.counted.to(self.device)
-        self.right = self.right + (counted & ~wrong).sum(0)
-        self.known = self.known + counted.sum(0)
-        self.true = self.true + (known & (truth > 0.5)).sum(0)
-        self.exact = self.exact + (~(counted & wrong).any(1)).sum()
-        self.samples = self.samples + len(predicted)
+        self._add("right", counted & ~wrong)
+        self._add("known", counted)
+        self._add("true", known & (truth > 0.5))
+        self._add("exact", ~(counted & wrong).any(1))
+        self._add("samples", torch.ones(len(predicted), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
@@ -131,6 +137,14 @@ class ConceptAccuracy(Score):
             **quality,
             "support": self.samples,
             "unit/accuracy": torch.where((self.binary | self.value).to(self.device), slot, torch.nan),
+        }
+
+    def interval_readouts(self) -> dict[str, Tensor]:
+        """The accuracy and the exact matches."""
+        annotated = self.counted.to(self.device) & (self.known > 0)
+        return {
+            "concept_accuracy": (self.right / self.known.double())[annotated].mean(),
+            "exact_match": self.exact / self.samples.double(),
         }
 
     def remark(self, value: float, more: dict[str, float]) -> str:

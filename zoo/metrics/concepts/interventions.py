@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics._checks import check_distinct
 from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.concepts._candidates import Candidates
 from zoo.metrics.concepts._concept_values import check_concepts
@@ -63,7 +62,22 @@ class Interventions(Score):
     axes = {"*": ("concept groups set", "accuracy")}
     details = True
     requires = frozenset({"units", "concepts"})
+    inputs = {
+        "strength": "finite",
+        "predicted": "share",
+        "truth": "share or nan",
+        "y": "class",
+        "index": "ids",
+        "low": "finite",
+        "high": "finite",
+    }
     protocol = "zoo-interventions-v1"
+    intervals = {
+        "area": ("", 0, 1),
+        "none": ("", 0, 1),
+        "all": ("", 0, 1),
+    }
+    population = "inputs like these, and these concepts"
     right: Tensor
 
     def __init__(
@@ -143,11 +157,11 @@ class Interventions(Score):
         expect("strength", strength, None, len(self.group))
         expect("predicted", predicted, len(strength), len(self.group))
         check_concepts(self._name, self.schema, predicted, truth)
-        self._finite(strength=strength, low=low, high=high)
         expect("y", y, len(strength))
-        check_distinct(self._field("index"), index)
+        expect("index", index, len(strength))
+        self._check(strength=strength, low=low, high=high, y=y, index=index)
         index = index.to(strength.device)
-        right = torch.zeros_like(self.right)
+        right = torch.zeros(len(strength), *self.right.shape, dtype=torch.bool, device=strength.device)
         for n in range(self.seeds):
             stated = truth
             if self.competence < 1:
@@ -157,9 +171,9 @@ class Interventions(Score):
             noise = uniform(index, 2 * n, self.groups)
             for i, policy in enumerate(self.policies):
                 once = n > 0 and POLICIES[policy][1] and self.competence == 1
-                right[i, n] = right[i, 0] if once else correct_after(step, rank_groups(policy, step, noise))
-        self.right = self.right + right
-        self.samples = self.samples + len(y)
+                right[:, i, n] = right[:, i, 0] if once else correct_after(step, rank_groups(policy, step, noise))
+        self._add("right", right)
+        self._add("samples", torch.ones_like(index))
 
     def _step(
         self,

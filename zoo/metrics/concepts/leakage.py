@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics._checks import check_classes, check_distinct
+from zoo.metrics._checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.metrics.concepts._leakage_readouts import Splits
@@ -74,8 +74,27 @@ class Leakage(Score):
     unit_readouts = {"label auroc": "AUROC of its own label", "class auroc": "AUROC of the best class"}
     details = True
     requires = frozenset({"units", "concepts"})
+    inputs = {
+        "strength": "finite",
+        "predicted": "share",
+        "truth": "share or nan",
+        "y": "class",
+        "index": "ids",
+        "low": "finite",
+        "high": "finite",
+        "logits": "finite",
+        "contribution": "finite",
+        "features": "finite",
+    }
     protocol = "zoo-leakage-v2"
     fit_splits = ("train",)
+    intervals = {
+        "oracle gap": ("", -1, 1),
+        "correction gain": ("", -1, 1),
+    }
+    population = "inputs like these, and these heads"
+
+    judged_index: list[Tensor]
 
     def __init__(self, concepts: ConceptSchema, *, l2: float = 1e-3) -> None:
         super().__init__()
@@ -84,6 +103,7 @@ class Leakage(Score):
         self.l2 = float(l2)
         self.schema = concepts
         self.remarks: list[str] = []
+        self._differences: dict[str, np.ndarray] = {}  # (n,) of each sample, in the order of ids; NaN where unknown
         self.protocol = self._variant(type(self).protocol, l2=l2)
         for part in PARTS:
             self._rows(f"learnt_{part}")
@@ -130,9 +150,10 @@ class Leakage(Score):
         check_concepts(self._name, self.schema, predicted, truth)
         expect("logits", logits, len(strength), None)
         expect("y", y, len(strength))
-        self._finite(strength=strength, low=low, high=high, logits=logits, contribution=contribution, features=features)
+        expect("index", index, len(strength))
+        self._check(strength=strength, low=low, high=high, logits=logits, y=y, index=index)
+        self._check(contribution=contribution, features=features)
         check_classes(self._field("y"), y, logits.shape[1])
-        check_distinct(self._field("index"), index)
         known = truth.isfinite()
         value = torch.where(known, low + truth.nan_to_num() * (high - low), strength)
         rows = {
@@ -148,7 +169,8 @@ class Leakage(Score):
         }
         for part in PARTS:
             getattr(self, f"{'learnt' if learn else 'judged'}_{part}").append(rows[part].detach().cpu())
-        self.samples = self.samples + (0 if learn else len(y))
+        if not learn:
+            self._add("samples", torch.ones(len(y), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
@@ -193,9 +215,25 @@ class Leakage(Score):
         if self.why:
             return {"oracle gap": torch.tensor(torch.nan), "support": torch.zeros_like(self.samples)}
         values, per_unit, self.remarks = split.readouts()
+        self._differences = split.differences
         numbers = {key: torch.tensor(float(value), dtype=torch.float64) for key, value in values.items()}
         vectors = {f"unit/{key}": torch.from_numpy(vector) for key, vector in per_unit.items()}
         return numbers | {"support": self.samples} | vectors
+
+    def interval_support(self, name: str, samples: int) -> int:
+        """The samples whose concepts are all known."""
+        return int(np.isfinite(self._differences[name]).sum())
+
+    def resample(self, weights: Tensor) -> dict[str, Tensor]:
+        """Replicates of the paired differences, for the heads as they were fitted."""
+        order = dim_zero_cat(self.judged_index).argsort(stable=True)
+        w = weights.cpu()[order].double()
+        replicates = {}
+        for name, difference in self._differences.items():
+            known = torch.from_numpy(np.isfinite(difference))
+            each = torch.from_numpy(difference)[known, None]
+            replicates[name] = (w[known] * each).sum(0) / w[known].sum(0)
+        return replicates
 
     def remark(self, value: float, more: dict[str, float]) -> str:
         """Return the mark of a leaking model and of concepts and corrections that mislead; empty for others."""

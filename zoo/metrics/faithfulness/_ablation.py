@@ -33,6 +33,7 @@ class Ablating(Score):
     """
 
     requires = frozenset({"units", "decide"})
+    inputs = {"contribution": "finite", "target": "class", "y": "any", "index": "ids", "value": "finite"}
 
     def __init__(self, num_units: int, ablation: Ablation) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class Ablating(Score):
                 )
             total, n = self._fitted
             value = total / n
-        self._finite(value=value)
+        self._check(value=value)
         if value.shape not in ((self.num_units,), (len(like), self.num_units)):
             raise ValueError(f"value is {tuple(value.shape)}; expected ({self.num_units},) or {tuple(like.shape)}")
         return value.detach().to(like)
@@ -93,10 +94,12 @@ class Ablating(Score):
             value=value,
         )
 
-    def _checked(self, contribution: Tensor, target: Tensor) -> Tensor:
+    def _checked(self, contribution: Tensor, target: Tensor, index: Tensor | None) -> Tensor:
         expect("contribution", contribution, None, self.num_units)
         expect("target", target, len(contribution))
-        self._finite(contribution=contribution)
+        if index is not None:
+            expect("index", index, len(contribution))
+        self._check(contribution=contribution, target=target, index=index)
         self._add("samples", torch.ones(len(contribution), dtype=torch.int64, device=self.device))
         return contribution.detach()
 

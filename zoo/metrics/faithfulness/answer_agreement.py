@@ -43,7 +43,9 @@ class AnswerAgreement(Score):
     meaning = "share of inputs with the same shown units that have the same predicted class"
     chance_readouts = ("chance",)
     requires = frozenset({"units", "decide"})
+    inputs = {"contribution": "finite", "answer": "class"}
     protocol = "zoo-same-answer-v1"
+    intervals = {"same": ("", 0, 1)}
     rows: list[Tensor]
 
     def __init__(self, num_units: int, *, shown: int = 3) -> None:
@@ -64,13 +66,13 @@ class AnswerAgreement(Score):
         """
         expect("contribution", contribution, None, self.num_units)
         expect("answer", answer, len(contribution))
-        self._finite(contribution=contribution)
+        self._check(contribution=contribution, answer=answer)
         size = contribution.detach().abs()
         order = size.argsort(dim=1, descending=True, stable=True)[:, : self.shown]
         mark = random_bits(order, draw=0, count=1)[..., 0]  # 64 random bits for each unit; their sum stands for a set
         key = torch.where(size.gather(1, order) > 0, mark, 0).sum(1)
         self.rows.append(torch.stack([key, answer.to(key.device)], 1).to(self.device))
-        self.samples = self.samples + len(key)
+        self._add("samples", torch.ones(len(key), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
@@ -89,6 +91,21 @@ class AnswerAgreement(Score):
             "sets": torch.tensor(len(sets), device=self.device),
             "support": self.samples,
         }
+
+    def resample(self, weights: Tensor) -> dict[str, Tensor]:
+        """Replicates of the share; the pairs of a sample with itself do not count."""
+        rows = dim_zero_cat(self.rows).to(self.device)
+        w = weights.to(self.device).double()
+        others, alike = _others(rows[:, :1], w), _others(rows, w)
+        share = torch.where(others > 0, alike / others.clamp_min(1), 0)
+        return {"same": (w * share).sum(0) / (w * (others > 0)).sum(0)}
+
+
+def _others(key: Tensor, weights: Tensor) -> Tensor:
+    """Return ``(n, r)`` summed weights of the other rows with the same key ``(n, k)``."""
+    _, of = key.unique(dim=0, return_inverse=True)
+    total = weights.new_zeros(int(of.max()) + 1, weights.shape[1]).index_add_(0, of, weights)
+    return total[of] - weights
 
 
 def _alike(of: Tensor, answer: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -30,8 +32,13 @@ class Completeness(Score):
     meaning = "gap between a logit and the sum of its explanation, relative to the logit; 0 is exact"
     requires = frozenset({"units"})
     tasks = ANY_TASK
+    inputs = {"answer": "finite", "base": "finite", "contribution": "finite"}
     protocol = "zoo-completeness-v1"
     higher_is_better = False
+    intervals = {
+        "gap": ("", 0, math.inf),
+        "pooled": ("", 0, math.inf),
+    }
     total: Tensor
     gaps: Tensor
     answers: Tensor
@@ -59,13 +66,14 @@ class Completeness(Score):
         expect("contribution", contribution, None, None)
         expect("answer", answer, len(contribution))
         expect("base", base, len(contribution))
-        self._finite(answer=answer, base=base, contribution=contribution)
+        self._check(answer=answer, base=base, contribution=contribution)
         answer, base, contribution = (x.detach().to(self.device).double() for x in (answer, base, contribution))
         gap = (answer - base - contribution.sum(1)).abs()
         relative = torch.where(gap == 0, 0, gap / answer.abs())
-        self.total = self.total + relative.sum()
-        self.gaps, self.answers = self.gaps + gap.sum(), self.answers + answer.abs().sum()
-        self.samples = self.samples + len(gap)
+        self._add("total", relative)
+        self._add("gaps", gap)
+        self._add("answers", answer.abs())
+        self._add("samples", torch.ones_like(gap, dtype=torch.int64))
         if len(gap):
             self.largest = torch.maximum(self.largest, relative.max())
             self.absolute = torch.maximum(self.absolute, gap.max())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zoo.metrics._checks import check_classes
 from zoo.metrics.base import expect, fraction
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, ranks
@@ -49,6 +50,7 @@ class InherentInterpretability(Ablating):
     title = "Inherent interpretability"
     meaning = "mean share of the accuracy kept by the units of largest contribution, over sparsity ratios"
     axes = {"retained": ("units ablated, in steps of 10 %", "share of the accuracy kept")}
+    inputs = {**Ablating.inputs, "y": "class"}
     protocol = "zoo-retention-v1"
     intervals = {"iis": ("", 0, math.inf)}
     RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -75,10 +77,12 @@ class InherentInterpretability(Ablating):
         value: Tensor | None = None,
     ) -> None:
         """Add a batch; ``y`` ``(b,)`` true classes, ``index`` not used, the others as for ``InsertionDeletion``."""
-        claim = self._checked(contribution, target)
+        claim = self._checked(contribution, target, index)
         expect("y", y, len(claim))
+        self._check(y=y)
         if len(claim):
             logits = partly(decide, ranks(claim), self.sizes, self.absent(claim, value), keep=True)
+            check_classes(self._field("y"), y, logits.shape[-1])
             self._add("right", (logits.argmax(-1) == y.to(logits.device)).long().T.to(self.device))
 
     def compute(self) -> dict[str, Tensor]:

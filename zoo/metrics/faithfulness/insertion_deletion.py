@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_distinct
-from zoo.metrics.base import count, expect
+from zoo.metrics._checks import check_classes
+from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, random_ranks, ranks
 from zoo.registry import register
@@ -82,17 +82,16 @@ class InsertionDeletion(Ablating):
         Raises:
             ValueError: if a shape does not fit.
         """
-        claim = self._checked(contribution, target)
-        expect("index", index, len(claim))
+        claim = self._checked(contribution, target, index)
         if not len(claim):
             return
-        check_distinct(self._field("index"), index)
         probabilities = []
         absent = self.absent(claim, value)
         target = target.to(claim.device)
         for rank in (ranks(claim), random_ranks(index.to(claim.device), self.num_units)):
             for keep in (False, True):
                 logits = partly(decide, rank, self.sizes, absent, keep=keep)
+                check_classes(self._field("target"), target, logits.shape[-1])
                 chance = logits.double().softmax(-1).gather(2, target.expand(logits.shape[:2])[..., None])
                 probabilities.append(chance[..., 0].T)
         self._add("curves", torch.stack(probabilities, 1).to(self.device))

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.metrics._checks import check_distinct
-from zoo.metrics.base import count, expect
+from zoo.metrics._checks import check_classes
+from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, random_ranks, ranks
 from zoo.registry import register
@@ -77,15 +77,15 @@ class Sufficiency(Ablating):
         value: Tensor | None = None,
     ) -> None:
         """Add a batch; arguments as for ``InsertionDeletion``."""
-        claim = self._checked(contribution, target)
-        expect("index", index, len(claim))
+        claim = self._checked(contribution, target, index)
         if not len(claim):
             return
-        check_distinct(self._field("index"), index)
         absent = self.absent(claim, value)
         rows = []
         for rank in (ranks(claim), random_ranks(index.to(claim.device), self.num_units)):
-            kept = partly(decide, rank, self.sizes, absent, keep=True).argmax(-1) == target.to(claim.device)
+            logits = partly(decide, rank, self.sizes, absent, keep=True)
+            check_classes(self._field("target"), target, logits.shape[-1])
+            kept = logits.argmax(-1) == target.to(claim.device)
             kept[-1] = True
             rows.append(F.one_hot(kept.int().argmax(0), len(self.sizes)))
         self._add("sufficient", torch.stack(rows, 1).to(self.device))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_finite
+from zoo.metrics._checks import check_classes, check_finite
 from zoo.metrics._correlation import spearman
 from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
@@ -95,7 +95,7 @@ class UnitCorrelation(Ablating):
         Raises:
             ValueError: if a shape does not fit.
         """
-        claim = self._checked(contribution, target)
+        claim = self._checked(contribution, target, index)
         if not len(claim):
             return
         ids = tried(claim, self.max_units)
@@ -139,6 +139,7 @@ def drops(decide: Decide, ids: Tensor, value: Tensor, target: Tensor, claim: Ten
     b, u = claim.shape
     none = torch.zeros(1, b, u, dtype=torch.bool, device=claim.device)
     whole = decide(none, value.expand(1, b, u))
+    check_classes("unit_correlation.target", target, whole.shape[-1])
     left = []
     for part in ids.split(max(1, CHUNK // (b * u)), 1):
         mask = none.repeat(part.shape[1], 1, 1).scatter_(2, part.T[..., None], True)

@@ -61,6 +61,13 @@ class Consistency(Score):
     unit_readouts = {"rate": "matches one part"}
     unit_pass_rate = "rate"
     requires = frozenset({"units", "parts"})
+    inputs = {
+        "hits": "binary",
+        "visible": "binary",
+        "unit_ids": "unit",
+        "gate": "binary",
+        "sample_ids": "ids",
+    }
     intervals = {
         "soft": ("unit/rate", 0, 1),
         "consistency": ("unit/consistent", 0, 100),
@@ -120,6 +127,7 @@ class Consistency(Score):
         expect("visible", visible, len(hits), self.part_count)
         if sample_ids is not None:
             expect("sample_ids", sample_ids, len(hits))
+        self._check(hits=hits, visible=visible, unit_ids=unit_ids, gate=gate, sample_ids=sample_ids)
         hits, visible = hits.to(self.device).bool(), visible.to(self.device).bool()
         ids, real = claims(unit_ids, gate, hits, self.num_units)
         counted = visible[:, None] & real[..., None]

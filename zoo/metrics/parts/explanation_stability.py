@@ -54,6 +54,7 @@ class ExplanationStability(Score):
     title = "Explanation stability"
     meaning = "Jaccard overlap of the shown units before and after a perturbation"
     requires = frozenset({"units"})
+    inputs = {"before": "finite", "after": "finite", "moved": "finite", "gate": "binary"}
     intervals = {
         "overlap": ("", 0, 1),
         "rank": ("", -1, 1),
@@ -99,6 +100,7 @@ class ExplanationStability(Score):
         expect("after", after, *before.shape)
         if not 0 <= draw < self.draws:
             raise ValueError(f"draw is {draw}; this score was made for {self.draws} draws, numbered from 0")
+        self._check(before=before, after=after, moved=moved, gate=gate)
         one, two = before.detach().to(self.device).double(), after.detach().to(self.device).double()
         column = (torch.arange(self.draws, device=self.device) == draw).double()
         values = (overlap(one, two, self.top), agreement(one, two), cosine(one, two))

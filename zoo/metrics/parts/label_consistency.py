@@ -55,6 +55,7 @@ class LabelConsistency(Consistency):
     unit = "%"
     unit_readouts = {"rate": "active on one label"}
     requires = frozenset({"units", "labels"})
+    inputs = {"active": "binary", "labels": "share or nan", "known": "binary"}
     known: Tensor
     concepts: Tensor
 
@@ -90,6 +91,7 @@ class LabelConsistency(Consistency):
         """
         expect("active", active, None, self.num_units)
         expect("labels", labels, len(active), self.part_count)
+        self._check(active=active, labels=labels, known=known)
         active, labels = active.to(self.device).bool(), labels.to(self.device)
         there = ~labels.isnan() if known is None else known.to(self.device).bool()
         expect("known", there, *labels.shape)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from zoo.metrics._checks import check_classes
 from zoo.metrics.base import Record, Score, expect, fraction
 from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.attack import attack, highest, outside
@@ -54,6 +55,16 @@ class Misalignment(Score):
     unit = "%"
     requires = frozenset({"units", "maps"})
     protocol = "sacha2024-eps0.1"
+    inputs = {
+        "before": "finite",
+        "after": "finite",
+        "unit": "class",
+        "competitors": "binary",
+        "maps_before": "finite",
+        "maps_after": "finite",
+        "right_before": "binary",
+        "right_after": "binary",
+    }
     higher_is_better = False
     intervals = {
         "activation": ("", -math.inf, 100),
@@ -109,6 +120,10 @@ class Misalignment(Score):
             expect(name, tensor, *before.shape)
         expect("maps_before", maps_before, len(before), None, None)
         expect("maps_after", maps_after, *maps_before.shape)
+        self._check(before=before, after=after, unit=unit, competitors=competitors)
+        check_classes(self._field("unit"), unit, before.shape[1])
+        self._check(maps_before=maps_before, maps_after=maps_after)
+        self._check(right_before=right_before, right_after=right_after)
         if not len(before):
             return
         one, two = (t.detach().double().gather(1, unit[:, None]) for t in (before, after))

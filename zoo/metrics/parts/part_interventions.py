@@ -69,6 +69,20 @@ class PartInterventions(Score):
     axes = {"*": ("threshold of importance, by number", "share of inputs")}
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "scenes"})
+    inputs = {
+        "important": "binary",
+        "answer": "class",
+        "kept": "class",
+        "cut": "class",
+        "importance": "finite",
+        "logit": "finite",
+        "without": "finite",
+        "contrast_logits": "finite or nan",
+        "contrast_importance": "finite or nan",
+        "random": "binary",
+        "random_kept": "class",
+        "random_cut": "class",
+    }
     protocol = "funnybirds2023-parts"
     intervals = {
         "completeness": ("", 0, 1),
@@ -146,6 +160,7 @@ class PartInterventions(Score):
             ValueError: if a shape does not fit.
         """
         expect("answer", answer, None)
+        self._check(answer=answer)
         b, t, p = len(answer), len(self.thresholds), self.part_count
         for name, values, shape in (
             ("important", important, (b, t, p)),
@@ -162,6 +177,7 @@ class PartInterventions(Score):
         ):
             if values is not None:
                 expect(name, values, *shape)
+                self._check(**{name: values})
         if not b:
             return
         random_answers = (

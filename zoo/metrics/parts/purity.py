@@ -57,7 +57,18 @@ class Purity(Score):
     unit_readouts = {"purity": "top patches show one part"}
     chance_readouts = ("random",)
     requires = frozenset({"units", "maps", "points"})
+    inputs = {
+        "strength": "finite",
+        "unit_ids": "unit",
+        "cells": "count",
+        "points": "finite",
+        "visible": "binary",
+        "index": "ids",
+        "used": "binary",
+    }
     protocol = "pipnet2023-purity"
+    resampled = False  # the strongest of all images are no sum over samples
+    population = "units like these on these inputs"
     intervals = {"purity": ("unit/used_purity", 0, 1)}
     used: Tensor
     best: Tensor
@@ -116,9 +127,10 @@ class Purity(Score):
         expect("points", points, b, self.part_count, 2)
         expect("visible", visible, b, self.part_count)
         expect("index", index, b)
+        self._check(strength=strength, unit_ids=unit_ids, cells=cells, visible=visible, index=index, used=used)
+        self._check(points=points.where(visible[..., None].bool(), 0))
         strength, cells, points, visible, index = (t.to(self.device) for t in (strength, cells, points, visible, index))
         ids, real = claims(unit_ids, None, strength[..., None], self.num_units)
-        real = real & (strength > -torch.inf)
         random = random_bits(index, draw=0, count=self.num_units).gather(1, ids) & 0x7FFFFFFFFFFFFFFF
         at = (random % (grid[0] * grid[1]), cells)
         met, chance = (holds(c, points, visible, grid=grid, size=size) for c in (at[1], at[0]))
@@ -144,7 +156,7 @@ class Purity(Score):
             return
         assert batch.points is not None
         assert batch.visible is not None
-        strength = explanation.strength.double().nan_to_num(nan=-torch.inf)
+        strength = explanation.strength.double()
         bound = self.best[:, -1, 0].to(strength.device)
         order = batch.index.argsort(stable=True)
         rank = torch.empty_like(strength, dtype=torch.int64)

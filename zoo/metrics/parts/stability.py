@@ -66,6 +66,14 @@ class Stability(Score):
     unit_readouts = {"stability": "same parts when perturbed"}
     unit_pass_rate = "stability"
     requires = frozenset({"units", "parts"})
+    inputs = {
+        "before": "binary",
+        "after": "binary",
+        "unit_ids": "unit",
+        "gate": "binary",
+        "gate_after": "binary",
+        "moved": "finite",
+    }
     intervals = {"stability": ("unit/stability", 0, 100)}
     noise: ClassVar[dict[str, Noise]] = {"huang2023-v2": Noise(clip=0.25), "huang2023-v1": Noise(clip=None)}
     equal: Tensor
@@ -135,6 +143,7 @@ class Stability(Score):
         expect("after", after, *before.shape)
         if not 0 <= draw < self.draws:
             raise ValueError(f"draw is {draw}; this Stability was made for {self.draws} draws, numbered from 0")
+        self._check(before=before, after=after, unit_ids=unit_ids, gate=gate, gate_after=gate_after, moved=moved)
         before, after = before.to(self.device).bool(), after.to(self.device).bool()
         ids, real = claims(unit_ids, gate, before, self.num_units)
         still = real if gate_after is None else real & gate_after.to(self.device).bool()

@@ -44,8 +44,17 @@ class BoardCoverage(PositionScore):
     title = "Board coverage"
     meaning = f"F1 of the best unit on held-out games, mean over properties seen {OFTEN} times or more"
     details = True
+    inputs = {
+        "chosen": "share",
+        "judged": "share or nan",
+        "member": "binary",
+        "possible": "binary",
+        "often": "binary",
+    }
     protocol = "karvonen2024-coverage-v2"
     random_weights = True
+    intervals = {"coverage": ("", 0, 1)}
+    population = "properties like these on these games"
     chosen: Tensor
     judged: Tensor
     members: Tensor
@@ -76,8 +85,8 @@ class BoardCoverage(PositionScore):
         expect("judged", judged, p, steps)
         expect("member", member, p, None)
         expect("possible", possible, p, member.shape[1])
-        self._finite(chosen=chosen)
         expect("often", often, p)
+        self._check(chosen=chosen, judged=judged, member=member, possible=possible, often=often)
         chosen, judged, each = (t.double().to(self.device) for t in (chosen, judged, member))
         each = pad(each, (0, GROUPS - each.shape[1]))[..., None]
         frequent = each * often.to(self.device)[:, None, None]
@@ -88,7 +97,7 @@ class BoardCoverage(PositionScore):
             self._add(name, frequent * row)
         self._add("total", each * chosen)
         self._add("possible", pad(possible.to(self.device).long(), (0, GROUPS - possible.shape[1])))
-        self.samples = self.samples + (member.any(1) & often).sum().to(self.device)
+        self._add("samples", (member.any(1) & often).long().to(self.device))
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Choose on ``val``, measure on ``test``."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from zoo.metrics._checks import check_counts
 from zoo.metrics.base import expect
 from zoo.metrics.positions._evaluator import STEPS, PositionEvaluator
 from zoo.metrics.positions._position_score import GROUPS, PositionScore
@@ -40,6 +39,8 @@ class BoardReconstruction(PositionScore):
     title = "Board reconstruction"
     meaning = "F1 of the board properties predicted by all high-precision active units"
     details = True
+    inputs = {"counts": "count"}
+    population = "games like these"
     protocol = "karvonen2024-reconstruction-v2"
     intervals = {"reconstruction": ("", 0, 1)}
     random_weights = True
@@ -60,10 +61,10 @@ class BoardReconstruction(PositionScore):
             ValueError: if the shape does not fit or a count is negative.
         """
         expect("counts", counts, None, None, None, 3)
-        check_counts(self._field("counts"), counts)
+        self._check(counts=counts)
         counts = torch.cat([counts, counts[:, :, -1:].expand(-1, -1, STEPS + 1 - counts.shape[2], -1)], 2)
         self._add("counts", pad(counts, (0, 0, 0, 0, 0, GROUPS - counts.shape[1])).to(self.device))
-        self.samples = self.samples + len(counts)
+        self._add("samples", torch.ones(len(counts), dtype=torch.int64, device=self.device))
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Label units on ``val``, measure on ``test``."""

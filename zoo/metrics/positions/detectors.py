@@ -48,7 +48,13 @@ class Detectors(PositionScore):
     meaning = "precision of the best unit for each property of a position, mean over properties"
     details = True
     requires = PositionScore.requires | {"hidden_neurons"}
+    inputs = {"precisions": "share or nan"}
     protocol = "zoo-detectors-v1"
+    intervals = {
+        "precision": ("", 0, 1),
+        "neuron precision": ("", 0, 1),
+    }
+    population = "properties like these on these sequences"
     total: Tensor
     known: Tensor
 
@@ -71,10 +77,11 @@ class Detectors(PositionScore):
             ValueError: if the shape does not fit.
         """
         expect("precisions", precisions, None, len(FULL))
+        self._check(precisions=precisions)
         precisions = precisions.double().to(self.device)
         self._add("total", precisions.nan_to_num())
         self._add("known", ~precisions.isnan())
-        self.samples = self.samples + len(precisions)
+        self._add("samples", torch.ones(len(precisions), dtype=torch.int64, device=self.device))
 
     def measure(self, evaluator: PositionEvaluator) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Choose on ``val``, score on ``test``."""

@@ -19,6 +19,7 @@ class RegressionScore(Score):
         names: of the number.
     """
 
+    inputs = {"logits": "finite", "y": "finite"}
     requires = frozenset({"answers"})
     tasks = frozenset({"regression"})
     baseline_name = "mean predictor"
@@ -48,7 +49,7 @@ class RegressionScore(Score):
         expect("logits", logits, None, 1)
         expect("y", y, len(logits))
         logits, y = logits.detach().to(self.device).double(), y.to(self.device).double()
-        self._finite(logits=logits, y=y)
+        self._check(logits=logits, y=y)
         error = logits[:, 0] - y
         from_mean = y - self.task.mean
         self._add("squared", error.square())
@@ -64,4 +65,6 @@ class RegressionScore(Score):
 
     def describe(self, readouts: Mapping[str, float]) -> str:
         """Return the meaning, and the value of the mean predictor."""
+        if self.baseline_name not in readouts:
+            return self.meaning
         return f"{self.meaning}; {self.baseline_name} {readouts[self.baseline_name]:.4g}"

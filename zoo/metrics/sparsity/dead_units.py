@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.capabilities import HasActivity, capability
-from zoo.metrics._checks import check_binary, check_finite
+from zoo.metrics._checks import check_finite
 from zoo.metrics.base import ANY_TASK, Record, Score, count, expect
 from zoo.registry import register
 
@@ -21,7 +21,7 @@ class DeadUnits(Score):
     """Share of units whose strength is above 0 on no sample; of language models, at no position of any context.
 
     Further read-outs: ``rare`` share of units above 0 on fewer than one in a hundred samples. Per unit: ``unit/rate``
-    the share of samples on which it is active.
+    the share of samples on which it is active; ``unit/dead`` 1 or 0.
 
     Args:
         num_units: u.
@@ -41,7 +41,9 @@ class DeadUnits(Score):
     unit_readouts = {"rate": "share of inputs on which the unit is active"}
     requires = frozenset({"units"})
     tasks = ANY_TASK
+    inputs = {"fired": "binary"}
     higher_is_better = False
+    intervals = {"dead": ("unit/dead", 0, 1)}
     protocol = "zoo-dead-v1"
     fired: Tensor
 
@@ -60,9 +62,9 @@ class DeadUnits(Score):
             ValueError: if the shape does not fit or a value is neither 0 nor 1.
         """
         expect("fired", fired, None, self.num_units)
-        check_binary(self._field("fired"), fired)
+        self._check(fired=fired)
         self._add("fired", fired.to(self.device).bool())
-        self.samples = self.samples + len(fired)
+        self._add("samples", torch.ones(len(fired), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Strengths as explained, or activity at every position."""
@@ -77,6 +79,7 @@ class DeadUnits(Score):
             "rare": (rate < 0.01).double().mean() + nan,
             "support": self.samples,
             "unit/rate": rate,
+            "unit/dead": (rate == 0).double(),
         }
 
 

@@ -41,6 +41,7 @@ class EffectiveUnits(Score):
     unit_readouts = {"used": "inputs to which the unit contributes", "mass": "mean share of the absolute contribution"}
     requires = frozenset({"units"})
     tasks = ANY_TASK
+    inputs = {"contribution": "finite"}
     protocol = "zoo-size-v1"
     intervals = {"effective_units": ("", 0, math.inf)}
     higher_is_better = False
@@ -72,7 +73,7 @@ class EffectiveUnits(Score):
             ValueError: if the shape does not fit or a number is not finite.
         """
         expect("contribution", contribution, None, self.num_units)
-        self._finite(contribution=contribution)
+        self._check(contribution=contribution)
         weight = contribution.detach().to(self.device).double().abs()
         ranked = weight.sort(1).values
         total = ranked.sum(1, keepdim=True)

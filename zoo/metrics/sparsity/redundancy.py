@@ -21,7 +21,8 @@ class Redundancy(Score):
     pairs would not fit into memory.
 
     Further read-outs: ``equal`` share of units that repeat one within the tolerance. Per unit: ``unit/repeats`` the
-    first unit that it repeats, -1 for none.
+    first unit that it repeats, -1 for none; ``unit/duplicate``
+    1 or 0.
 
     Args:
         num_units: u.
@@ -44,8 +45,12 @@ class Redundancy(Score):
     unit_readouts = {"repeats": "first unit that it duplicates"}
     requires = frozenset({"units"})
     tasks = ANY_TASK
+    inputs = {"contribution": "finite"}
     protocol = "zoo-duplicates-v1"
     higher_is_better = False
+    intervals = {"duplicate": ("unit/duplicate", 0, 1)}
+    resampled = False  # the products of all pairs of units, kept for each replicate, would not fit into memory
+    population = "units like these on these inputs"
     TOLERANCE = 1e-6  # of the root mean squares
     LARGEST = 4096  # units
     SMALLEST = 1e-280  # mean square
@@ -74,14 +79,14 @@ class Redundancy(Score):
             ValueError: if the shape does not fit or a number is not finite.
         """
         expect("contribution", contribution, None, self.num_units)
-        self._finite(contribution=contribution)
+        self._check(contribution=contribution)
         if self.num_units > self.LARGEST:
             return
         rows = contribution.detach().to(self.device).double()
-        self.used = self.used + (rows != 0).sum(0)
-        self.total = self.total + rows.sum(0)
-        self.product = self.product + rows.T @ rows
-        self.samples = self.samples + len(rows)
+        self._add("used", rows != 0)
+        self._add("total", rows)
+        self._add("product", rows, by=rows)
+        self._add("samples", torch.ones(len(rows), dtype=torch.int64, device=self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
@@ -108,5 +113,6 @@ class Redundancy(Score):
             "duplicate": torch.where(n > 0, repeats.any(1).double().mean(), torch.nan),
             "equal": torch.where(n > 0, (equal & pairs).any(1).double().mean(), torch.nan),
             "support": self.samples,
+            "unit/duplicate": repeats.any(1).double(),
             "unit/repeats": torch.where(repeats.any(1), repeats.int().argmax(1), -1),
         }

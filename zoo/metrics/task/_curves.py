@@ -34,6 +34,8 @@ class RankingScore(TaskScore):
         area: weighted areas ``(r,)`` of scores ``(n,)``, truth ``(n,)`` bool and weights ``(n, r)``.
     """
 
+    inputs = {"logits": "finite", "y": "class", "index": "ids"}
+    no_interval = "it has one of its own"
     key: ClassVar[str]
     area: ClassVar[Callable[[Tensor, Tensor, Tensor], Tensor]]
     scores: list[Tensor]
@@ -58,6 +60,7 @@ class RankingScore(TaskScore):
             ValueError: if a shape does not fit, a logit is not finite or a class is not one of the logits'.
         """
         start = int(self.samples)
+        self._check(index=index)
         super().update(logits, y)
         self.ids.append(torch.arange(start, start + len(y)) if index is None else index.to(self.device))
 

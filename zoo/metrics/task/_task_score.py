@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.metrics._arguments import check_kind
 from zoo.metrics._checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.task import Classification, MultiLabel, Task
@@ -44,6 +45,7 @@ class TaskScore(Score):
         names: of the classes or labels.
     """
 
+    inputs = {"logits": "finite", "y": "class"}  # or labels
     requires = frozenset({"answers"})
     tasks = frozenset({"classification", "multilabel"})
     baseline_name = "majority predictor"
@@ -83,12 +85,14 @@ class TaskScore(Score):
         expect("logits", logits, None, c)
         expect("y", y, len(logits), *self.task.y_shape)
         logits, y = logits.detach().to(self.device).double(), y.to(self.device)
-        self._finite(logits=logits)
+        self._check(logits=logits)
         answers = self.task.answer(logits)
         assert answers.probabilities is not None
         if isinstance(self.task, MultiLabel):
+            check_kind(self._field("y"), y, "share or nan")
             known = ~y.isnan()
             return Answered(answers.probabilities, (y == 1) & known, answers.prediction & known, known, y)
+        check_kind(self._field("y"), y, "class")
         check_classes(self._field("y"), y, c)
         one = torch.eye(c, dtype=torch.bool, device=y.device)
         known = torch.ones(len(y), c, dtype=torch.bool, device=y.device)

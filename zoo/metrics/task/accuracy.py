@@ -32,6 +32,7 @@ class Accuracy(Score):
 
     title = "Accuracy"
     meaning = "share of inputs whose predicted class is the true class"
+    inputs = {"logits": "finite", "y": "class"}
     protocol = "top1"
     intervals = {"accuracy": ("", 0, 1)}
     correct: Tensor
@@ -61,7 +62,7 @@ class Accuracy(Score):
         expect("logits", logits, None, None)
         expect("y", y, len(logits))
         logits, y = logits.detach().to(self.device).double(), y.to(self.device)
-        self._finite(logits=logits)
+        self._check(logits=logits, y=y)
         check_classes(self._field("y"), y, logits.shape[1])
         answer = logits.argmax(1) if self.task is None else self.task.explained(logits)
         self._add("correct", answer == y)

@@ -31,6 +31,7 @@ class ConfusionMatrix(TaskScore):
     title = "Lowest class recall"
     meaning = "of the class that is found least, the share of its inputs that are predicted correctly"
     protocol = "min-recall"
+    no_interval = "the class that is found least differs between replicates"
     hits: Tensor
     matrix: Tensor
 

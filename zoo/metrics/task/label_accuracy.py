@@ -28,6 +28,7 @@ class LabelAccuracy(TaskScore):
     title = "Label accuracy"
     meaning = "mean over labels of the share of inputs for which they are predicted correctly"
     protocol = "macro-labels"
+    inputs = {"logits": "finite", "y": "share or nan"}
     tasks = frozenset({"multilabel"})
     intervals = {"label_accuracy": ("", 0, 1)}
     correct: Tensor

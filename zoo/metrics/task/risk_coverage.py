@@ -37,6 +37,7 @@ class RiskCoverageArea(TaskScore):
     title = "Risk at coverage"
     meaning = "mean error rate of the most confident answers, over all shares of inputs answered"
     protocol = "aurc"
+    no_interval = "it depends on the order of all samples"
     higher_is_better = False
     axes = {"error rate": ("share of inputs answered, in steps of 5 %", "error rate")}
     baseline_name = "random abstention"

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.metrics._arguments import check_kind
+from zoo.metrics._checks import check_distinct
 from zoo.metrics.base import Record, Score, claims, expect
 from zoo.metrics.parts.label_consistency import LabelConsistency
 from zoo.metrics.parts.stability import Stability
@@ -81,14 +83,17 @@ class KeptPlaces(Score):
             sequence_ids: ``(b,)`` int64 sequence of each instance, of labels only; None if all are one sequence.
 
         Raises:
-            ValueError: if a shape does not fit or something is missing.
+            ValueError: if a shape does not fit, something is missing, or a number is not finite or out of range.
         """
         b = len(places)
         expect("sample_ids", sample_ids, b)
+        check_distinct("sample_ids", sample_ids)
         rows: dict[str, Any] = {"index": sample_ids, "places": places, "points": points, "visible": visible}
         if self.of_labels:
             expect("places", places, None, self.score.num_units)
             expect("points", points, b, self.score.part_count)
+            check_kind("places", places, "binary")
+            check_kind("points", points, "share or nan")
             rows["visible"] = ~points.isnan()
             rows["sequence"] = torch.zeros_like(sample_ids) if sequence_ids is None else sequence_ids
             expect("sequence_ids", rows["sequence"], b)
@@ -98,6 +103,12 @@ class KeptPlaces(Score):
             if visible is None or size is None or (self.of_stability and before is None):
                 raise ValueError("places need visible and size, and for stability before; see update")
             expect("visible", visible, b, self.score.part_count)
+            check_kind("places", places, "finite")
+            check_kind("visible", visible, "binary")
+            check_kind("points", points.where(visible[..., None].bool(), 0), "finite")
+            for name, values in (("gate", gate), ("before", before), ("gate_after", gate_after)):
+                if values is not None:
+                    check_kind(name, values, "binary")
             like = places[..., :1].expand(-1, -1, self.score.part_count)
             ids, real = claims(unit_ids, gate, like, self.score.num_units)
             sides = torch.tensor(size).expand(b, 2)
@@ -110,4 +121,7 @@ class KeptPlaces(Score):
 
     def rows(self) -> dict[str, Tensor]:
         """Everything that was kept, in the order of sample ids; empty if there were no samples."""
-        return ordered({name: getattr(self, name) for name in self.names}) if len(self.index) else {}
+        rows = ordered({name: getattr(self, name) for name in self.names}) if len(self.index) else {}
+        if rows:
+            check_distinct(f"sample_ids of {type(self.score).__name__}", rows["index"])
+        return rows

@@ -12,6 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.wrappers._estimates import Estimate
 from zoo.metrics.wrappers._replicates import ReplicatedScore
+from zoo.metrics.wrappers._weighted_sums import poisson
 
 
 class BootstrapInterval(ReplicatedScore):
@@ -22,10 +23,11 @@ class BootstrapInterval(ReplicatedScore):
     named in its ``intervals``; see ``Estimate.interval``. After ``compute``, ``estimates`` has the replicates of each:
     subtract those of another model on the same samples.
 
-    The population: inputs like these and, where a read-out is a mean over units, units like these. With
-    ``units="fixed"`` the interval is for these very units on inputs like these.
+    The population: inputs like these and, where a read-out is a mean over units, units like these, unless the score
+    names another in ``population``. With ``units="fixed"`` the interval is for these very units on inputs like these.
 
-    Memory is bounded: where ``replicates`` of all sums would take more than 256 MiB, fewer are drawn (20 at least).
+    Memory is bounded: where ``replicates`` of all sums would take more than 256 MiB, fewer are drawn (5 at least; the
+    interval is that of a t distribution with as many degrees of freedom).
 
     Args:
         score: fresh.
@@ -55,11 +57,13 @@ class BootstrapInterval(ReplicatedScore):
         units: Literal["sample", "fixed"] = "sample",
     ) -> None:
         if not score.intervals:
-            raise ValueError(f"{type(score).__name__} can have no interval: its samples do not add up")
+            raise ValueError(f"{type(score).__name__} can have no interval: {score.no_interval or 'it names none'}")
         if units not in ("sample", "fixed"):
             raise ValueError(f"units is {units!r}; expected sample or fixed")
         if count("replicates", replicates) < 2:
             raise ValueError("replicates is 1; expected a whole number, at least 2")
+        if units == "fixed" and not score.resampled:
+            raise ValueError(f"units is 'fixed'; {type(score).__name__} has an interval for units like these alone")
         super().__init__(score, replicates)
         self.level = fraction("level", level)
         self.units = units
@@ -72,7 +76,9 @@ class BootstrapInterval(ReplicatedScore):
 
     def fit(self, record: Record, split: str) -> None:
         """Fit the score."""
+        self._lend()
         self.score.fit(record, split)
+        self._take_back()
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
@@ -111,20 +117,33 @@ class BootstrapInterval(ReplicatedScore):
             if len(values) > 1:
                 binary = bool(((values == 0) | (values == 1)).all())
                 return Estimate(*common, float((values * highest).var()) / len(values), *bounds, len(values), binary)
-        return Estimate(*common, 0.0, *bounds, samples)
+        return Estimate(*common, 0.0, *bounds, self.score.interval_support(name, samples))
+
+    def _drawn(self, readouts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return replicates ``(r,)`` by read-out; of a score that is not resampled, the value itself."""
+        if not self.score.resampled:
+            names = [name for name, (vector, _, _) in self.score.intervals.items() if vector in readouts]
+            return {name: readouts[name].double().expand(2) for name in names if len(readouts[self._vector(name)]) > 1}
+        if len(self.ids) and (drawn := self.score.resample(poisson(dim_zero_cat(self.ids), self.replicates))):
+            return drawn
+        replicates = [self._replicate(r) for r in range(self.replicates)]
+        self._lend()
+        return {name: torch.stack([one[name] for one in replicates]) for name in self.score.intervals}
+
+    def _vector(self, name: str) -> str:
+        return self.score.intervals[name][0]
 
     def compute(self) -> dict[str, Tensor]:
         """The score's own read-outs, and the ends of the intervals; ``estimates`` then has the replicates."""
         self._lend()
         readouts = type(self.score).compute(self.score)
         ends: dict[str, Tensor] = {}
-        if int(self.samples):
-            drawn = [self._replicate(r) for r in range(self.replicates)]
-            self._lend()
+        self.estimates = {}
+        if int(readouts["support"]):
+            drawn = self._drawn(readouts)
             samples = len(dim_zero_cat(self.ids).unique()) if len(self.ids) else int(self.samples)
-            for name in self.score.intervals:
-                replicates = torch.stack([one[name] for one in drawn])
-                self.estimates[name] = self._estimate(name, readouts, replicates, samples)
+            for name in [name for name in self.score.intervals if name in readouts and name in drawn]:
+                self.estimates[name] = self._estimate(name, readouts, drawn[name], samples)
                 low, high = self.estimates[name].interval(self.level)
                 ends |= {f"{name} low": readouts[name].new_tensor(low), f"{name} high": readouts[name].new_tensor(high)}
         support = readouts.pop("support")
@@ -134,7 +153,8 @@ class BootstrapInterval(ReplicatedScore):
         """Return the line of the score itself, and the population of the interval."""
         vectors = any(vector for vector, _, _ in self.score.intervals.values())
         units = " and units" if vectors and self.units == "sample" else ""
-        return f"{self.score.describe(readouts)}; {100 * self.level:g} % interval for inputs{units} like these"
+        population = self.score.population or f"inputs{units} like these"
+        return f"{self.score.describe(readouts)}; {100 * self.level:g} % interval for {population}"
 
     def remark(self, value: float, more: dict[str, float]) -> str:
         """The remark of the score itself."""
