@@ -1,22 +1,21 @@
 """Train: build, train phase by phase, score on the test split, save a checkpoint and its page."""
 
 import shlex
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from omegaconf import DictConfig
 
 from zoo import checkpoint
 from zoo.config import keyword_overrides, plain
 from zoo.data.base import Data
+from zoo.evaluation.dry_run import dry_run as run_dry
 from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
 from zoo.evaluation.pipeline import Evaluation, evaluate
 from zoo.evaluation.reference import reference_rows
-from zoo.evaluation.score_table import table
-from zoo.evaluation.scoring import score
+from zoo.evaluation.seeds import train_seeds
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
@@ -28,13 +27,17 @@ from zoo.training.phases import run_phases
 from zoo.training.process import prepared
 from zoo.training.run import build, load_config, report_inputs
 from zoo.training.run_folder import RunFolder, is_first_process
-from zoo.verbs.results import TrainResult
+from zoo.training.seed_group import split_seeds
+from zoo.verbs.results import SeedsResult, TrainResult
 
 
-@prepared
+@overload
+def train(config: str | Path, *, seeds: Sequence[int], **options: Any) -> SeedsResult: ...
+@overload
 def train(
     config: str | Path,
     *,
+    seeds: None = None,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
     resume: bool = False,
@@ -43,14 +46,29 @@ def train(
     progress: bool = False,
     command: str | None = None,
     **keys: Any,
-) -> TrainResult:
-    """Train the model of a config and write its run folder.
+) -> TrainResult: ...
+@prepared
+def train(
+    config: str | Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: bool = False,
+    command: str | None = None,
+    **keys: Any,
+) -> TrainResult | SeedsResult:
+    """Train the model of a config and write its run folder; with ``seeds`` one run for each, and their table.
 
     Args:
         config: name of a shipped config (``protopnet/digits``) or path of a YAML file.
+        seeds: seeds of a group of runs, in the folders ``seed-0``, ``seed-1``, ... of ``out``.
         overrides: ``key=value`` strings, as on the command line.
         out: run folder; by default ``runs/<name of the config>``.
-        resume: continue an interrupted run of the same config; the result is bit-identical.
+        resume: continue an interrupted run, or a group, of the same config; the result is bit-identical.
         overwrite: replace an older run in that folder.
         dry_run: run one batch through everything and write nothing.
         progress: show progress bars.
@@ -64,12 +82,17 @@ def train(
         >>> import zoo
         >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
         >>> result.scores["accuracy"].value  # doctest: +SKIP
+        >>> zoo.train("protopnet/digits", seeds=[0, 1, 2]).spread["accuracy"]  # doctest: +SKIP
     """
-    all_overrides = [*keyword_overrides(keys), *overrides]
+    listed, others = split_seeds(overrides)
+    all_overrides = [*keyword_overrides(keys), *others]
+    folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
+    if (group := listed if seeds is None else seeds) is not None:
+        how = {"resume": resume, "overwrite": overwrite, "dry_run": dry_run, "progress": progress}
+        return train_seeds(train, str(config), group, folder=folder, overrides=all_overrides, command=command, **how)
     resolved = load_config(str(config), all_overrides)
     if dry_run:
-        return _dry_run(resolved)
-    folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
+        return run_dry(resolved)
     command = command or shlex.join(["zoo", "train", str(config), *all_overrides])
     with RunFolder(folder, command=command, resume=resume, overwrite=overwrite) as run:
         model, data = build(resolved)
@@ -110,17 +133,3 @@ def finish(
     )
     page(folder / "report.html", evaluation.page)
     return evaluation
-
-
-def _dry_run(config: DictConfig) -> TrainResult:
-    """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
-    config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
-    for phase in config.phases.values():
-        phase.cache = min(phase.cache, 1)
-    model, data = build(config)
-    check_run(model, data, config)
-    report_inputs(model)
-    with tempfile.TemporaryDirectory() as folder:
-        run_phases(model, data, config, Path(folder), limit=1, progress=False)
-    scores = score(model, data, config.suite, limit=1, progress=False)
-    return TrainResult(model, scores, table(scores), None)

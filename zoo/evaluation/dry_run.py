@@ -1,0 +1,28 @@
+"""One batch through everything that a training run does, without a trace on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from zoo.evaluation.score_table import table
+from zoo.evaluation.scoring import score
+from zoo.training.check import check_run
+from zoo.training.phases import run_phases
+from zoo.training.run import build
+from zoo.verbs.results import TrainResult
+
+
+def dry_run(config: DictConfig) -> TrainResult:
+    """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
+    config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
+    for phase in config.phases.values():
+        phase.cache = min(phase.cache, 1)
+    model, data = build(config)
+    check_run(model, data, config)
+    with tempfile.TemporaryDirectory() as folder:
+        run_phases(model, data, config, Path(folder), limit=1, progress=False)
+    scores = score(model, data, config.suite, limit=1, progress=False)
+    return TrainResult(model, scores, table(scores), None)
