@@ -12,7 +12,7 @@ from zoo.evaluation import pipeline
 from zoo.evaluation.facts import run_facts
 from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
-from zoo.evaluation.seeds import evaluate_seeds
+from zoo.evaluation.seeds import evaluate_seeds, evaluation_command
 from zoo.metrics.suite import check as check_suite
 from zoo.reporting.page import page
 from zoo.training.process import prepared
@@ -73,7 +73,7 @@ def evaluate(
         scores = score(model, source, suite, limit=1, accelerator=accelerator, progress=progress)
         return EvaluateResult(title, config.data.name, scores, table(scores), None)
     _claim(folder, overwrite=overwrite)
-    facts = run_facts(config, source, " ".join(["zoo evaluate", name, *all_overrides, "--suite", suite]))
+    facts = run_facts(config, source, evaluation_command(name, all_overrides, suite))
     evaluation = pipeline.evaluate(
         model,
         source,

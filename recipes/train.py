@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from omegaconf import DictConfig
-
 from zoo import checkpoint
-from zoo.config import keyword_overrides, plain
+from zoo.config import Settings, keyword_overrides, plain
 from zoo.data.base import Data
 from zoo.evaluation.dry_run import dry_run as run_dry
 from zoo.evaluation.facts import run_facts
@@ -110,7 +108,7 @@ def train(
 
 
 def finish(
-    model: SelfExplaining, data: Data, config: DictConfig, folder: Path, *, command: str, progress: bool
+    model: SelfExplaining, data: Data, config: Settings, folder: Path, *, command: str, progress: bool
 ) -> Evaluation:
     """Evaluate a trained model on the test split, then write its checkpoint and its page."""
     model.eval()

@@ -5,23 +5,23 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from omegaconf import DictConfig
-
+from zoo.config import Settings
 from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
-from zoo.training.run import build
+from zoo.training.run import build, report_inputs
 from zoo.verbs.results import TrainResult
 
 
-def dry_run(config: DictConfig) -> TrainResult:
+def dry_run(config: Settings) -> TrainResult:
     """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
     config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     for phase in config.phases.values():
         phase.cache = min(phase.cache, 1)
     model, data = build(config)
     check_run(model, data, config)
+    report_inputs(model)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
     scores = score(model, data, config.suite, limit=1, progress=False)

@@ -133,7 +133,7 @@ def evaluate_seeds(
     scores: dict[int, Scores] = {}
     for seed, run in runs.items():
         target = folder / f"seed-{seed}"
-        keep = resume and not dry_run and (target / "metrics.json").is_file()
+        keep = resume and not dry_run and _newer(target / "metrics.json", run / "checkpoint" / "metrics.json")
         if keep and (command := _command(target)) != evaluation_command(str(run), overrides, suite):
             raise ValueError(f"{target} is another evaluation ({command}); --overwrite replaces it")
         if not keep:
@@ -152,6 +152,10 @@ def evaluate_seeds(
 def evaluation_command(name: str, overrides: Sequence[str], suite: str) -> str:
     """Return the command line that evaluates a checkpoint, as its ``metrics.json`` records it."""
     return shlex.join(["zoo", "evaluate", name, *overrides, "--suite", suite])
+
+
+def _newer(file: Path, other: Path) -> bool:
+    return file.is_file() and file.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 def _command(folder: Path) -> str:

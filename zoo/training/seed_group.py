@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo import config as configs
-
 MEMBER = re.compile(r"seed-(\d+)")
+LIST = re.compile(r"\[\s*\d+(\s*,\s*\d+)*\s*,?\s*\]")
 
 
 def split_seeds(overrides: Sequence[str]) -> tuple[tuple[int, ...] | None, list[str]]:
@@ -30,11 +29,9 @@ def split_seeds(overrides: Sequence[str]) -> tuple[tuple[int, ...] | None, list[
         return None, others
     if len(texts) > 1:
         raise ValueError("seeds is given twice; give one list, such as seeds=[0,1,2]")
-    try:
-        value = configs.to_dict(configs.read_yaml(f"seeds: {texts[0]}"))["seeds"]
-    except Exception as error:  # whatever the YAML parser raises
-        raise ValueError(f"seeds is {texts[0]!r}; expected a list such as [0,1,2]") from error
-    return check_seeds(value, others), others
+    if not LIST.fullmatch(texts[0]):
+        raise ValueError(f"seeds is {texts[0]!r}; expected different whole numbers from 0, such as [0,1,2]")
+    return check_seeds([int(number) for number in re.findall(r"\d+", texts[0])], others), others
 
 
 def check_seeds(seeds: object, overrides: Sequence[str] = ()) -> tuple[int, ...]:
