@@ -65,9 +65,8 @@ def find(name: str) -> Path:
         if (folder / WEIGHTS).is_file():
             return folder
     if group := members(here):
-        raise ValueError(
-            f"{name} is a group of {len(group)} seeds; name one of its runs, such as {next(iter(group.values()))}"
-        )
+        one = next(iter(group.values()))
+        raise ValueError(f"{name} is a group of {len(group)} seeds; name one of its runs, such as {one}")
     near = paths.did_you_mean(name, list_checkpoints()) or "."
     raise ValueError(f"no checkpoint {name!r}{near} `zoo ls` lists all; a run folder must be of a finished run")
 
