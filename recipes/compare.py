@@ -13,8 +13,8 @@ from zoo.evaluation.matching import fingerprint, load_runs, probe
 from zoo.metrics.matching.assignment import PROTOCOL, average
 from zoo.reporting.comparison_page import MATCHINGS, compare_page
 from zoo.reporting.glossary import noun
+from zoo.seed_group import expand
 from zoo.training.process import prepared
-from zoo.training.seed_group import expand
 from zoo.verbs.results import CompareResult
 
 

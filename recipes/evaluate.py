@@ -12,13 +12,13 @@ from zoo.evaluation import pipeline
 from zoo.evaluation.facts import run_facts
 from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
-from zoo.evaluation.seeds import evaluate_seeds, evaluation_command
 from zoo.metrics.suite import check as check_suite
 from zoo.reporting.page import page
+from zoo.seed_group import members
 from zoo.training.process import prepared
 from zoo.training.run import data_of, load_checkpoint
-from zoo.training.seed_group import members
 from zoo.verbs.results import EvaluateResult
+from zoo.verbs.seeds import evaluate_seeds, evaluation_command
 
 
 @prepared

@@ -3,17 +3,25 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import zoo
 from zoo.config import keyword_overrides
+from zoo.seed_group import split_seeds
 from zoo.training.run import load_config
-from zoo.training.seed_group import split_seeds
+from zoo.verbs.options import TrainOptions
 from zoo.verbs.results import SeedsResult, TrainResult
 
 
 @overload
-def finetune(config: str | Path, *, seeds: Sequence[int], **options: Any) -> SeedsResult: ...
+def finetune(
+    config: str | Path,
+    *,
+    source: str | None = None,
+    replace: Sequence[str] | None = None,
+    seeds: Sequence[int],
+    **options: Unpack[TrainOptions],
+) -> SeedsResult: ...
 @overload
 def finetune(
     config: str | Path,
@@ -21,14 +29,7 @@ def finetune(
     source: str | None = None,
     replace: Sequence[str] | None = None,
     seeds: None = None,
-    overrides: Sequence[str] = (),
-    out: str | Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: bool = False,
-    command: str | None = None,
-    **keys: Any,
+    **options: Unpack[TrainOptions],
 ) -> TrainResult: ...
 def finetune(
     config: str | Path,

@@ -3,48 +3,37 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from zoo import checkpoint
 from zoo.config import Settings, keyword_overrides, plain
 from zoo.data.base import Data
-from zoo.evaluation.dry_run import dry_run as run_dry
 from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
 from zoo.evaluation.pipeline import Evaluation, evaluate
 from zoo.evaluation.reference import reference_rows
-from zoo.evaluation.seeds import train_seeds
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
 from zoo.reporting.example_figure import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
+from zoo.seed_group import split_seeds
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
 from zoo.training.process import prepared
 from zoo.training.run import build, load_config, report_inputs
 from zoo.training.run_folder import RunFolder, is_first_process
-from zoo.training.seed_group import split_seeds
+from zoo.verbs.dry_run import dry_run as run_dry
+from zoo.verbs.options import TrainOptions
 from zoo.verbs.results import SeedsResult, TrainResult
+from zoo.verbs.seeds import train_seeds
 
 
 @overload
-def train(config: str | Path, *, seeds: Sequence[int], **options: Any) -> SeedsResult: ...
+def train(config: str | Path, *, seeds: Sequence[int], **options: Unpack[TrainOptions]) -> SeedsResult: ...
 @overload
-def train(
-    config: str | Path,
-    *,
-    seeds: None = None,
-    overrides: Sequence[str] = (),
-    out: str | Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: bool = False,
-    command: str | None = None,
-    **keys: Any,
-) -> TrainResult: ...
+def train(config: str | Path, *, seeds: None = None, **options: Unpack[TrainOptions]) -> TrainResult: ...
 @prepared
 def train(
     config: str | Path,
@@ -79,7 +68,6 @@ def train(
     Example:
         >>> import zoo
         >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
-        >>> result.scores["accuracy"].value  # doctest: +SKIP
         >>> zoo.train("protopnet/digits", seeds=[0, 1, 2]).spread["accuracy"]  # doctest: +SKIP
     """
     listed, others = split_seeds(overrides)
@@ -112,7 +100,6 @@ def finish(
 ) -> Evaluation:
     """Evaluate a trained model on the test split, then write its checkpoint and its page."""
     model.eval()
-    settings = plain(config)
     facts = run_facts(config, data, command, log=folder / "log.csv")
     options = {"accelerator": config.trainer.accelerator, "progress": progress}
     reference = reference_rows(config, folder)
@@ -122,9 +109,9 @@ def finish(
     checkpoint.save(
         folder / "checkpoint",
         model,
-        config=settings,
+        config=plain(config),
         metrics={"scores": scores, **facts, "seed": config.seed},
-        card=card(folder.name, settings, data, evaluation.rows, facts, n_units=len(model.units)),
+        card=card(folder.name, plain(config), data, evaluation.rows, facts, n_units=len(model.units)),
         unit_lines=gallery.unit_lines(model, data, origins),
         unit_sheet=contact_sheet({unit: unit_picture(source) for unit, source in origins.items()}),
         example=figure_of(evaluation.page),

@@ -27,6 +27,7 @@ GROUND = {
     "terminal",
     "signals",
     "tensors",
+    "seed_group",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
@@ -39,6 +40,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "terminal": set(),
     "signals": set(),
     "tensors": set(),
+    "seed_group": set(),
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
@@ -56,7 +58,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": set(),
-    "verbs": {"paths"},
+    "verbs": {"paths", "config", "seed_group", "metrics", "reporting", "training", "evaluation"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "verbs", "inputs", "training", "evaluation"},
     "__init__": {"_version"},

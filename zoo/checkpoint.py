@@ -24,7 +24,7 @@ from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
 from zoo.plain_yaml import to_config_yaml
-from zoo.training.seed_group import members
+from zoo.seed_group import members
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,7 +8,7 @@ from pathlib import Path
 from zoo.cli._arguments import add_output
 from zoo.cli._checks import check_checkpoint
 from zoo.cli._output import plain_table, print_table, say
-from zoo.training.seed_group import expand
+from zoo.seed_group import expand
 from zoo.verbs import verb
 
 

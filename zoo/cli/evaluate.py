@@ -10,7 +10,7 @@ from zoo import paths
 from zoo.cli._arguments import CHECKPOINT, add_output, add_overrides
 from zoo.cli._checks import check_checkpoint
 from zoo.cli._output import print_scores, print_seeds, say
-from zoo.training.seed_group import members
+from zoo.seed_group import members
 from zoo.verbs import verb
 
 

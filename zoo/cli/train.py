@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo.cli._arguments import add_output, add_overrides
 from zoo.cli._checks import check_config
 from zoo.cli._output import print_scores, print_seeds, say
-from zoo.training.seed_group import split_seeds
+from zoo.seed_group import split_seeds
 from zoo.verbs import verb
 
 

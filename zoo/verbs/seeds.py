@@ -13,10 +13,10 @@ from typing import Any
 
 from zoo.metrics.result import Result
 from zoo.reporting.context import ScoreRow
+from zoo.seed_group import check_seeds, is_finished
 from zoo.training.files import write_whole
 from zoo.training.run import load_checkpoint, load_config
 from zoo.training.run_folder import config_differences
-from zoo.training.seed_group import check_seeds, is_finished
 from zoo.verbs.results import SeedsResult
 
 Scores = Mapping[str, Mapping[str, Any]]  # by name, as ``Result.to_json`` returns them
