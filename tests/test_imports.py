@@ -28,6 +28,7 @@ GROUND = {
     "terminal",
     "signals",
     "tensors",
+    "seed_group",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "explanation": set(),
@@ -40,6 +41,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "terminal": set(),
     "signals": set(),
     "tensors": set(),
+    "seed_group": set(),
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
@@ -57,7 +59,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": {"task"},
-    "verbs": {"paths"},
+    "verbs": {"paths", "config", "seed_group", "metrics", "reporting", "task", "training", "evaluation"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "verbs", "inputs", "training", "evaluation"},
     "__init__": {"_version"},

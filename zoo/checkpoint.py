@@ -25,6 +25,7 @@ from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
 from zoo.plain_yaml import to_config_yaml
+from zoo.seed_group import members
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,6 +69,9 @@ def find(name: str) -> Path:
     for folder in (here, here / "checkpoint", *(root / name for root in paths.checkpoints())):
         if (folder / WEIGHTS).is_file():
             return folder
+    if group := members(here):
+        one = next(iter(group.values()))
+        raise ValueError(f"{name} is a group of {len(group)} seeds; name one of its runs, such as {one}")
     near = paths.did_you_mean(name, list_checkpoints()) or "."
     raise ValueError(f"no checkpoint {name!r}{near} `zoo ls` lists all; a run folder must be of a finished run")
 
