@@ -227,7 +227,7 @@ def try_weights(base, rng):
 
     folder = _copy(base, "small_model")
     file = folder / "model.safetensors"
-    before = load_file(file)
+    before = {key: value.clone() for key, value in load_file(file).items()}  # the file itself is mapped
     content = damaged(rng, file.read_bytes())
     file.write_bytes(content)
     try:
@@ -268,7 +268,7 @@ def try_checkpoint(base, rng):
     file.write_bytes(edited(rng, file))
     code, _, err = _zoo("predict", str(folder), "table.csv", "-o", str(folder / "answers.csv"))
     outcome = _judge(code, err)
-    if outcome[0] == "failed":
+    if outcome[0] != "same result":
         return outcome
     code, _, err = _zoo("show", str(folder))
     return _judge(code, err)

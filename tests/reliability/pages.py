@@ -1,25 +1,24 @@
 """Hostile names on pages, opened in headless Chromium: nothing runs, nothing is requested, names are text."""
 
-import html
 import os
-import re
 import shutil
 import subprocess
 import threading
+from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import torch
 from child import Child, complaint
 
 HOSTILE = (
-    "<script>document.title='run'</script>",
-    "<img src=x onerror=document.title='run'>",
+    "<script>document.title='ran'</script>",
+    "<img src=x onerror=document.title='ran'>",
     "<img src={url}/img>",
-    '"><svg onload=document.title="run">',
+    '"><svg onload=document.title="ran">',
     "</style><style>@import url({url}/css);</style>",
     "</title><script src={url}/js></script>",
     "<iframe src={url}/frame></iframe>",
-    "<a href=javascript:document.title='run'>x</a>",
+    "<a href=javascript:document.title='ran'>x</a>",
     "<meta http-equiv=refresh content='0;url={url}/meta'>",
     "<base href={url}/><link rel=stylesheet href=base.css>",
     "<form action={url}/form><button autofocus formaction={url}/b>",
@@ -92,7 +91,7 @@ def hostile_page(work, n):
     if code or len(pages) < 2:
         return "failed", f"explain: exit code {code}: {page.text[-200:]}"
     for file in pages:
-        reason = _look(chromium, file, server, name)
+        reason = _look(chromium, file, server)
         if reason:
             return "failed", f"{file.name}: {reason}"
     return "same result", ""
@@ -111,21 +110,43 @@ def _write_table(file, name):
             writer.writerow([f"{a:.4f}", f"{b:.4f}", c, d, f"class {name}" if c ^ d else "other"])
 
 
-def _look(chromium, file, server, name):
+def _look(chromium, file, server):
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
     profile = f"--user-data-dir={file.parent / 'profile'}"
     done = subprocess.run([chromium, *flags, profile, file.as_uri()], capture_output=True, text=True, timeout=120)
     shutil.rmtree(file.parent / "profile", ignore_errors=True)
-    dom = done.stdout
-    if "</html>" not in dom:
+    if "</html>" not in done.stdout:
         return f"the browser showed nothing: {done.stderr[-100:]}"
-    title = re.search(r"<title>(.*?)</title>", dom, re.S)
-    if title and title.group(1).strip() == "run":
-        return "a name ran as a script"
     if server.requests:
         return f"a request was sent: {server.requests[0]}"
-    known = r"<(script|iframe|form|base|object|embed|link|svg onload|img src=\"?x)"
-    found = re.search(known, dom)
-    if found and found.group(1) in html.unescape(name):
-        return f"a name became an element <{found.group(1)}>"
-    return ""
+    page = Elements()
+    page.feed(done.stdout)
+    if page.title.strip() == "ran":
+        return "a name ran as a script"
+    return f"a name became {page.foreign[0]}" if page.foreign else ""
+
+
+class Elements(HTMLParser):
+    """The title of a page, and what no page of zoo has: scripts, frames, forms, links to elsewhere, handlers."""
+
+    FOREIGN = ("script", "iframe", "form", "base", "object", "embed", "link", "button", "input")
+
+    def __init__(self):
+        super().__init__()
+        self.title = ""
+        self.foreign = []
+        self._in_title = False
+
+    def handle_starttag(self, tag, attributes):
+        self._in_title = tag == "title"
+        values = {key: value or "" for key, value in attributes}
+        handlers = [key for key in values if key.startswith("on")]
+        source = values.get("src", values.get("href", ""))
+        refresh = values.get("http-equiv", "").lower() == "refresh"
+        elsewhere = source and not source.startswith(("data:", "#"))
+        if tag in self.FOREIGN or handlers or refresh or elsewhere:
+            self.foreign.append(f"<{tag} {' '.join(values)}>")
+
+    def handle_data(self, data):
+        if self._in_title:
+            self.title += data
