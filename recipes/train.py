@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from zoo import checkpoint
-from zoo.config import keyword_overrides, plain
+from zoo.config import Settings, keyword_overrides, plain
 from zoo.data.base import Data
 from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
@@ -20,7 +18,7 @@ from zoo.evaluation.scoring import score
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
-from zoo.reporting.example_figure import figure_of
+from zoo.reporting.figures.example import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
 from zoo.training.check import check_run
@@ -87,7 +85,7 @@ def train(
 
 
 def finish(
-    model: SelfExplaining, data: Data, config: DictConfig, folder: Path, *, command: str, progress: bool
+    model: SelfExplaining, data: Data, config: Settings, folder: Path, *, command: str, progress: bool
 ) -> Evaluation:
     """Evaluate a trained model on the test split, then write its checkpoint and its page."""
     model.eval()
@@ -112,7 +110,7 @@ def finish(
     return evaluation
 
 
-def _dry_run(config: DictConfig) -> TrainResult:
+def _dry_run(config: Settings) -> TrainResult:
     """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
     config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     for phase in config.phases.values():

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
+from zoo.plain_yaml import to_config_yaml
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 UNITS = "units.yaml"
+SHEET = "units.png"
 
 
 def list_checkpoints(pattern: str = "*") -> list[str]:
@@ -80,9 +80,9 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError: if one is missing or unreadable.
     """
     try:
-        config: Any = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
+        config: Any = configs.read_yaml(folder / "config.yaml")
         metrics = json.loads((folder / "metrics.json").read_text())
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+    except (OSError, ValueError, YAMLError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict) or "name" not in config["model"]:
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
@@ -174,14 +174,14 @@ def save(
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
     check_finite(state, f"{folder} is not written", "train again with lower learning rates")
     config = {**config, "model": standalone(config["model"])}
-    text = OmegaConf.to_yaml(OmegaConf.create(config))
+    text = to_config_yaml(configs.plain(config))
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     part.chmod(0o755)
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
     try:
         (part / WEIGHTS).write_bytes(to_bytes(state, metadata=meta))  # unlike save_file, a full disk is an OSError
-        (part / "config.yaml").write_text(text)
+        (part / "config.yaml").write_text(text, encoding="utf-8")
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
@@ -191,7 +191,7 @@ def save(
         if unit_lines:
             (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
         if unit_sheet is not None:
-            unit_sheet.save(part / "units.png", optimize=True)
+            unit_sheet.save(part / SHEET, optimize=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

@@ -251,16 +251,15 @@ def create_model(name: str, **args: Any) -> SelfExplaining:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config import schema
+    from zoo.config import MISSING, hide, plain, schema, show
 
     cls = model_class(name)
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), args)
+        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), hide(plain(args)))
     except OmegaConfBaseException as error:
         raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
-    values = OmegaConf.to_container(typed)
-    assert isinstance(values, dict)
-    missing = [str(k) for k, v in values.items() if v == "???"]
+    values = plain(typed)
+    missing = [k for k, v in values.items() if v == MISSING]
     if missing:
         raise ValueError(f"{name} needs {', '.join(missing)}")
-    return cls(**values)  # pyright: ignore[reportCallIssue]
+    return cls(**show(values))  # pyright: ignore[reportCallIssue]

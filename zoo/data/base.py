@@ -21,6 +21,7 @@ from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 
 SplitName = Literal["train", "val", "test"]
+CHUNK = 1 << 16  # samples hashed at a time
 
 
 class Data(pl.LightningDataModule):
@@ -331,10 +332,13 @@ class Data(pl.LightningDataModule):
         """
         digest = hashlib.sha256()
         for name, split in sorted(self.splits.items()):
-            digest.update("\n".join([name, *split.names]).encode())
+            digest.update(name.encode())
+            for i in range(0, len(split), CHUNK):
+                names = (split.names[k] for k in range(i, min(i + CHUNK, len(split))))
+                digest.update("".join(f"\n{name}" for name in names).encode())
             tensors = (split.y, split.rows, split.points, split.visible, split.concepts, split.x, split.lengths)
-            for tensor in (t for t in tensors if t is not None):
-                digest.update(tensor.numpy().tobytes())
+            for part in (part for tensor in tensors if tensor is not None for part in tensor.split(CHUNK)):
+                digest.update(part.numpy().tobytes())
         for source in {id(s.pixels): s.pixels for s in self.splits.values() if s.pixels is not None}.values():
             used = [s.rows for s in self.splits.values() if s.pixels is source and s.rows is not None]
             rows = torch.cat(used).sort().values

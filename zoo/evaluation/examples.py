@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -66,7 +67,9 @@ def first_of_each_class(model: SelfExplaining, data: Data, *, count: int = 8, sh
 
 
 @torch.no_grad()
-def page_context(model: SelfExplaining, data: Data, examples: Examples, *, title: str) -> PageContext:
+def page_context(
+    model: SelfExplaining, data: Data, examples: Examples, *, title: str, stored: Path | None = None
+) -> PageContext:
     """Return all that a page shows of explained inputs; every page of inputs begins with this.
 
     Args:
@@ -74,6 +77,8 @@ def page_context(model: SelfExplaining, data: Data, examples: Examples, *, title
         data: what the inputs are from.
         examples: the explained inputs.
         title: heading of the page.
+        stored: folder of the checkpoint whose pictures of units are shown, so that no data are read; None to read the
+            samples that units were taken from.
 
     Returns:
         A context without scores, facts and interventions; add them with ``dataclasses.replace``.
@@ -87,8 +92,8 @@ def page_context(model: SelfExplaining, data: Data, examples: Examples, *, title
         tokens=data.token_texts(examples.x),
         feature_values=data.feature_values(examples.x),
         truth=examples.truth,
-        sources=gallery.sources(model, data, examples.shown),
-        notes=notes.unit_notes(model, data, examples.concepts, examples.explanations),
+        sources=gallery.sources(model, data, examples.shown, stored=stored),
+        notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, stored=stored),
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
     )

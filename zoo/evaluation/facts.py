@@ -8,24 +8,29 @@ import time
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 
 from zoo import __version__
+from zoo.config import Settings
 from zoo.data.base import Data
 from zoo.training.loggers import read_log
 
 
-def run_facts(config: DictConfig, data: Data, command: str, *, log: Path | None = None) -> dict[str, str]:
+def run_facts(
+    config: Settings, data: Data, command: str, *, log: Path | None = None, read: bool = True
+) -> dict[str, str]:
     """Return the facts of a run by name.
 
     Args:
         config: of the run.
         data: what was read; an unavailable source has no hash.
         command: the command line.
+        read: whether the data were read; otherwise they have no hash.
         log: ``log.csv`` of the training, for its duration; None if nothing was trained.
     """
     backbone = f" on {config.model.backbone}" if config.model.get("backbone") else ""
-    identity = f"hash {data.fingerprint()}" if data.is_available else "not available"
+    identity = "not read"
+    if read:
+        identity = f"hash {data.fingerprint()}" if data.is_available else "not available"
     facts = {
         "model": f"{config.model.name}{backbone}",
         "data": f"{config.data.name} ({data.license}), {identity}",

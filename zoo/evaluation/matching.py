@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
-from typing import cast
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
 from zoo import checkpoint
 from zoo import config as configs
 from zoo.capabilities import Directions, HasDirections, capability
+from zoo.config import Settings
 from zoo.data.base import Data
 from zoo.metrics.base import Record
 from zoo.metrics.matching import assignment
@@ -42,7 +41,7 @@ class Run:
 
     name: str
     model: SelfExplaining
-    config: DictConfig
+    config: Settings
     data: Data
     own: Data
 
@@ -112,7 +111,7 @@ def _load(title: str, name: str, overrides: Sequence[str]) -> Run:
     data = data_of(config, model)
     own = data
     if trained != requested:
-        own = data_of(cast(DictConfig, OmegaConf.merge(config, {"data": trained})), model)
+        own = data_of(Settings.of({**config, "data": trained}), model)
     return Run(title, model, config, data, own)
 
 

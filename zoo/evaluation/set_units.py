@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from zoo.capabilities import HasConcepts, capability
 from zoo.concept_schema import ConceptSchema
-from zoo.config import to_dict
+from zoo.config import Settings, plain
 from zoo.explanation import Explanation, Units
 from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
@@ -19,10 +18,10 @@ from zoo.reporting.context import StepRow
 from zoo.reporting.numbers import percent
 
 
-def model_schema(config: DictConfig) -> ConceptSchema | None:
+def model_schema(config: Settings) -> ConceptSchema | None:
     """Return the concepts that a model was trained on; None for a model without."""
     columns = config.model.get("concepts")
-    return ConceptSchema.from_config(to_dict(columns)) if columns else None
+    return ConceptSchema.from_config(plain(columns)) if columns else None
 
 
 def read_statements(

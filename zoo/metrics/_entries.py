@@ -6,15 +6,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from zoo.metrics._rows import Facts, Row, name_of
 from zoo.metrics.base import Score
 from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 from zoo.paths import did_you_mean, suite_file
+from zoo.plain_yaml import from_config_yaml
 from zoo.registry import SCORES
 
 Entry = str | Mapping[str, Any] | type[Score] | Score
@@ -121,9 +118,11 @@ def read_suite(name: str) -> list[Any]:
     """
     path = suite_file(name)
     try:
-        entries = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (YAMLError, OSError, UnicodeError, OmegaConfBaseException) as error:
+        entries = from_config_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f"{path} does not hold a list of scores; write lines such as `- {{score: accuracy}}`")
+        raise ValueError(
+            f"{path} holds {type(entries).__name__}, not a list of scores; write lines such as `- {{score: accuracy}}`"
+        )
     return entries

@@ -192,9 +192,10 @@ class TransformerProgram(ProgramTraining):
         """Return for each input the contributions of the active values to every class, and their sums, the logits."""
         return class_sums(self.program, *self.sequences(x))
 
-    def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
+    def source(self, x: Tensor | None, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
         """Return the program as Python source, with its coverage of inputs ``x`` (``zoo.programs.codegen.printer``)."""
-        return print_program(self.program, name=name, about=tuple(about), codes=self.sequences(x)[0], by=by)
+        codes = None if x is None else self.sequences(x)[0]
+        return print_program(self.program, name=name, about=tuple(about), codes=codes, by=by)
 
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
