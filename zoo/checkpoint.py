@@ -101,7 +101,9 @@ def _check_scores(scores: Any, folder: Path) -> None:
         value = score.get("value", "none")
         is_number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
         if not is_number or not isinstance(score.get("protocol"), str) or not isinstance(score.get("note", ""), str):
-            raise ValueError(f"{folder} is no whole checkpoint: score {name!r} of metrics.json has no value or protocol")
+            raise ValueError(
+                f"{folder} is no whole checkpoint: score {name!r} of metrics.json has no value or protocol"
+            )
 
 
 def load(name: str) -> SelfExplaining:
