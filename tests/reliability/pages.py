@@ -85,12 +85,12 @@ def hostile_page(work, n):
         return "one clear line", ""
     if code:
         return "failed", f"exit code {code}: {complaint(child.text) or child.text[-200:]}"
-    page = Child(["explain", "run", "0", "--out", "page.html"], out / "explain.log", hook=lambda: os.chdir(out))
+    page = Child(["explain", "run", "0", "--out", "pages"], out / "explain.log", hook=lambda: os.chdir(out))
     code = page.wait()
-    pages = sorted(out.rglob("*.html"))
-    if code or len(pages) < 2:
+    files = sorted(file for file in out.rglob("*.html") if file.is_file())
+    if code or len(files) < 2:
         return "failed", f"explain: exit code {code}: {page.text[-200:]}"
-    for file in pages:
+    for file in files:
         reason = _look(chromium, file, server)
         if reason:
             return "failed", f"{file.name}: {reason}"
