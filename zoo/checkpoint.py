@@ -97,7 +97,22 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
     if not isinstance(metrics, dict):
         raise ValueError(f"{folder} is no whole checkpoint: metrics.json is {type(metrics).__name__}, not a mapping")
+    _check_scores(metrics.get("scores", {}), folder)
     return configs.migrate(config), metrics
+
+
+def _check_scores(scores: Any, folder: Path) -> None:
+    """Check that each score is a mapping with its value and protocol."""
+    if not isinstance(scores, dict):
+        raise ValueError(f"{folder} is no whole checkpoint: scores of metrics.json are no mapping")
+    for name, score in scores.items():
+        score = score if isinstance(score, dict) else {}
+        value = score.get("value", "none")
+        is_number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        if not is_number or not isinstance(score.get("protocol"), str) or not isinstance(score.get("note", ""), str):
+            raise ValueError(
+                f"{folder} is no whole checkpoint: score {name!r} of metrics.json has no value or protocol"
+            )
 
 
 def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
