@@ -19,7 +19,7 @@ from zoo.config import VERSION, check, migrate
 from zoo.training.run import classes
 
 SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").rglob(WEIGHTS))
-FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units.yaml"}
+FILES = {WEIGHTS, f"{WEIGHTS}.sha256", "config.yaml", "README.md", "metrics.json", "units.yaml"}
 size = lambda folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())  # noqa: E731
 
 

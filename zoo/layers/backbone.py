@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from zoo import paths
 
+PLACES = ("checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")  # of timm
+
 
 class Backbone(nn.Module):
     """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model, or a small MLP for other inputs than images.
@@ -70,6 +72,17 @@ class Backbone(nn.Module):
         import timm  # takes a second, and not every model has a backbone
 
         args = dict(args or {})
+        if ":" in name or "/" in name:
+            raise ValueError(
+                f"backbone {name!r} names a place; expected a timm architecture, with pretrained=true or"
+                " backbone_weights for its weights"
+            )
+        for key in args:
+            if key in PLACES:
+                raise ValueError(
+                    f"backbone_args.{key} names where weights come from; expected pretrained=true or"
+                    " backbone_weights=FILE"
+                )
         try:
             self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
         except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:

@@ -15,6 +15,7 @@ from zoo.concept_schema import ConceptSchema
 from zoo.config import Settings
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
+from zoo.inputs.base import Inputs
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
 from zoo.training.check import check_run
@@ -85,7 +86,10 @@ def build(config: Settings, *, dry: bool = False) -> tuple[SelfExplaining, Data]
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
     if config.finetune is not None and config.finetune.source:
-        checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
+        source = checkpoint.load(config.finetune.source)
+        checkpoint.graft(model, source, list(config.finetune.replace))
+        if not dry:
+            report_replaced(source, data.inputs, list(config.finetune.replace))
     if not dry:
         model.inputs = data.inputs
     return model, data
@@ -117,6 +121,25 @@ def _from_data(data: Data, key: str) -> Any:
     if key == "sequence":
         return None if data.sequence is None else {**data.sequence.to_config(), "classes": list(data.class_names)}
     return None if data.concepts is None else data.concepts.to_config()
+
+
+def report_replaced(source: SelfExplaining, inputs: Inputs | None, replace: Sequence[str]) -> None:
+    """Log what fine-tuning replaces: parts that start afresh, and inputs and classes that are not the source's."""
+    kept = [part for part in source.trainable_parts() if part not in replace]
+    log.info("finetune: %s start afresh, %s are the source's", ", ".join(replace) or "no parts", ", ".join(kept))
+    if source.inputs is None or inputs is None:
+        return
+    if source.inputs.class_names != inputs.class_names:
+        old, new = (", ".join(names[:8]) + ", ..." * (len(names) > 8) for names in _classes(source.inputs, inputs))
+        log.info("finetune: inputs.classes replaced: %s instead of %s", new, old)
+    old, new = ({k: v for k, v in i.to_config().items() if "class" not in k} for i in (source.inputs, inputs))
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    if changed:
+        log.info("finetune: inputs replaced: %s", ", ".join(changed))
+
+
+def _classes(*inputs: Inputs) -> list[tuple[str, ...]]:
+    return [one.class_names for one in inputs]
 
 
 def report_inputs(model: SelfExplaining) -> None:
