@@ -17,7 +17,7 @@ from zoo.denormals import denormals_as_zero
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
-from zoo.prediction import Prediction, join, stream
+from zoo.prediction import Prediction, join, predict_batch, stream
 
 if TYPE_CHECKING:
     from zoo.inputs.base import Inputs
@@ -211,6 +211,19 @@ class SelfExplaining(pl.LightningModule, ABC):
             return join(list(stream(self, raw, **options)))
         finally:
             self.train(training)
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0, *, shown: int = 3) -> Prediction:
+        """Return the predictions of a batch of ``Trainer.predict``: a ``Batch``, a ``Reading``, a tensor or a list.
+
+        Example:
+            >>> import pytorch_lightning as pl, zoo
+            >>> from torch.utils.data import DataLoader
+            >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[3], width=4)
+            >>> trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)  # doctest: +SKIP
+            >>> [len(part) for part in trainer.predict(model, DataLoader(torch.zeros(5, 3), 2))]  # doctest: +SKIP
+            [2, 2, 1]
+        """
+        return predict_batch(self, batch, shown=shown, number=batch_idx)
 
     # Helpers for families.
 

@@ -97,9 +97,16 @@ class Backbone(nn.Module):
             self._load(file if file.exists() else paths.data() / file, name, args)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``."""
+        """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``.
+
+        Raises:
+            ValueError: if images have no batch dimension.
+        """
         if self.bypass:
             return x
+        if x.ndim != 4 and not isinstance(self.net, nn.Sequential):
+            one = "; one image is x[None]" if x.ndim == 3 else ""
+            raise ValueError(f"images are {tuple(x.shape)}; expected a batch (b, 3, height, width){one}")
         return self.net(x)[..., None, None] if isinstance(self.net, nn.Sequential) else self.net(x)[0]
 
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 
 from zoo import checkpoint
 from zoo import config as configs
-from zoo.capabilities import HasFixedShape, capability
+from zoo.capabilities import HasFixedShape, HasWindows, capability
 from zoo.concept_schema import ConceptSchema
 from zoo.config import Settings
 from zoo.data import create_data, data_class
@@ -69,6 +69,12 @@ def build(config: Settings, *, dry: bool = False) -> tuple[SelfExplaining, Data]
     _keep_vocabulary(config)
     args = configs.plain(config)
     data = create_data(**args["data"])
+    next_token = capability(data, HasWindows) is not None
+    if next_token and model_class(args["model"]["name"]).input_kind != "tokens":
+        raise ValueError(
+            f"{args['model']['name']} is no language model, and {args['data']['name']} has no labels: its classes are"
+            " the next tokens; choose a language model such as dense_transformer, or data with labels"
+        )
     if not dry and args["model"]["num_classes"] not in (None, data.num_classes):
         raise ValueError(
             f"model.num_classes is {args['model']['num_classes']};"
