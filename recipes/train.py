@@ -18,7 +18,7 @@ from zoo.evaluation.scoring import score
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
-from zoo.reporting.example_figure import figure_of
+from zoo.reporting.figures.example import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
 from zoo.training.check import check_run

@@ -39,10 +39,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.index)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """Return the same batch on ``device``."""
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the same batch on ``device``; page-locked memory is copied while the device computes."""
+        if self.x.device == torch.device(device):
+            return self
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in moved.items() if v is not None})
+        return replace(self, **{k: v.to(device, non_blocking=v.is_pinned()) for k, v in moved.items() if v is not None})
 
     def pin_memory(self) -> Batch:
         """Return the same batch in page-locked memory."""

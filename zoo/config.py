@@ -45,7 +45,7 @@ class TrainerArgs:
         strategy: Lightning's strategy; ``ddp`` for several processes.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         compile: run the backbone through ``torch.compile``.
-        channels_last: lay the backbone's weights out channels last; about twice as fast for a CNN on photographs.
+        channels_last: train a backbone with its weights laid out channels last, which is faster for CNNs.
         loggers: trackers beside the CSV file that every run writes: tensorboard, wandb, mlflow.
         save_every: steps between two resumable checkpoints inside an epoch; one is always written after each epoch.
     """
@@ -55,7 +55,7 @@ class TrainerArgs:
     strategy: str = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     compile: bool = False
-    channels_last: bool = False
+    channels_last: bool = True
     loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=list)
     save_every: int | None = None
 

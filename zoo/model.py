@@ -65,6 +65,7 @@ class SelfExplaining(pl.LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.phase = Phase()
+        self._step: tuple[int, Tensor, dict[str, Tensor]]  # size, loss and terms of the last batch
 
     # The contract.
 
@@ -296,15 +297,25 @@ class SelfExplaining(pl.LightningModule, ABC):
         return self
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the weighted sum of the loss terms; every term is logged."""
+        """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
         weights = {t: float(t == "task") for t in self.terms} | dict(self.phase.loss)
         terms = self.loss(batch, weights)
         total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
-        size = len(batch)
-        logged = {f"train/{t}": v.detach() for t, v in terms.items()}
-        self.log_dict(logged, on_step=True, on_epoch=False, batch_size=size)
-        self.log("train/loss", total.detach(), prog_bar=True, batch_size=size)
+        self._step = len(batch), total.detach(), {f"train/{t}": v.detach() for t, v in terms.items()}
+        trainer: Any = self.trainer
+        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+            self._log_step()
         return total
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the last step of a training that is stopped early."""
+        if self.trainer.should_stop:
+            self._log_step()
+
+    def _log_step(self) -> None:
+        size, loss, terms = self._step
+        self.log_dict(terms, on_step=True, on_epoch=False, batch_size=size)
+        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the task accuracy."""

@@ -49,7 +49,7 @@ def check_phases(model: SelfExplaining, config: Settings) -> None:
         if trainer[key] is not None and trainer[key] < 1:
             raise ValueError(f"trainer.{key} is {trainer[key]}; expected 1 or more")
     cached = [f"phases.{n}.cache" for n, p in config.phases.items() if p.cache]
-    for key in [*cached, *(f"trainer.{k}" for k in ("compile", "channels_last") if trainer[k])]:
+    for key in [*cached, *(["trainer.compile"] if trainer.compile else [])]:
         if "backbone" not in model.trainable_parts():
             raise ValueError(f"{key} needs the part 'backbone', which {model.name} does not have")
     for name, phase in config.phases.items():

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from zoo.config import Settings, TrainerArgs
 from zoo.data.base import Data
+from zoo.denormals import denormals_as_zero
 from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
 from zoo.training.cache import CachedFeatures, backbone_of, bypassed
@@ -33,6 +34,7 @@ from zoo.training.loggers import CsvLog, rewind_log, trackers
 LOST_PROCESS = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "gloo")
 
 
+@denormals_as_zero()
 def run_phases(
     model: SelfExplaining,
     data: Data,
@@ -83,8 +85,8 @@ def _run_phases(
     folder = out / "phases"
     if getattr(rank_zero_only, "rank", 0) == 0:  # other ranks must not create it before it is checked
         folder.mkdir(parents=True, exist_ok=True)
-    if config.trainer.channels_last:
-        backbone_of(model).to(memory_format=torch.channels_last)
+    if not config.trainer.channels_last and "backbone" in model.trainable_parts():
+        backbone_of(model).to(memory_format=torch.contiguous_format)
     if config.trainer.compile:
         backbone_of(model).compile()
     if resume:

@@ -159,6 +159,7 @@ class ProgramLearner(SelfExplaining):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Count epochs, on which the temperature depends."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
         self.progress += 1 / self.trainer.num_training_batches
 
     def on_validation_epoch_start(self) -> None:
@@ -184,14 +185,9 @@ class ProgramLearner(SelfExplaining):
             self.best.keep(self._parameters_of_restarts(), now >= self.accuracy)
         self.accuracy.copy_(torch.maximum(self.accuracy, now))
 
-    def on_train_start(self) -> None:
-        """Flush denormal numbers to zero: low temperatures produce many, and they are slow."""
-        torch.set_flush_denormal(True)
-
     @torch.no_grad()
     def on_train_end(self) -> None:
         """Validate each restart at its best epoch as a network at the last temperature."""
-        torch.set_flush_denormal(False)
         if len(self.code) or float(self.accuracy.max()) < 0:
             return
         parameters = self._parameters_of_restarts()
