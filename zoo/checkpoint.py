@@ -1,9 +1,9 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
-``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` the
-preprocessing and the class names, ``task.yaml`` what the model answers, with what was chosen on validation samples
-(temperature, threshold), ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
-names and pictures of the units.
+``model.safetensors`` weights and ``model.safetensors.sha256`` their hash, ``config.yaml`` the run (its ``model:`` alone
+rebuilds the network), ``inputs.yaml`` the preprocessing and the class names (``tokenizer.json`` byte pairs),
+``task.yaml`` what the model answers, with what was chosen on validation samples (temperature, threshold),
+``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the names and pictures of the units.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from yaml import YAMLError
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
+from zoo.integrity import check_hash, check_types, count_tensors, write_hash
 from zoo.plain_yaml import to_config_yaml
 from zoo.seed_group import members
 
@@ -126,8 +127,8 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
         The model; ``model.config`` is the config of its run.
 
     Raises:
-        ValueError: if there is no such checkpoint; a tensor is missing, unknown, of another shape or not finite; or
-            the config describes a model that is far larger than the weights.
+        ValueError: if there is no such checkpoint; the weights are damaged; a tensor is missing, unknown, of another
+            shape or type or not finite; or the config describes a model that is far larger than the weights.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -139,10 +140,13 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
     folder = find(name)
     config, _ = read(folder)
     own = {} if backbone is None else {"backbone": backbone}
-    with bounded_memory((folder / WEIGHTS).stat().st_size, str(folder / "config.yaml")):
-        model = create_model(**config["model"] | own, task=read_task(folder))
+    check_hash(folder / WEIGHTS)
+    size, tensors = (folder / WEIGHTS).stat().st_size, count_tensors(folder / WEIGHTS)
+    with bounded_memory(size, str(folder / "config.yaml"), tensors=tensors):
+        model = create_model(**standalone(config["model"]) | own, task=read_task(folder))
     try:
         state = load_file(folder / WEIGHTS)
+        check_types(state, model.state_dict(), str(folder / WEIGHTS))
         check_finite(state, str(folder / WEIGHTS), "the checkpoint is not usable, train again")
         model.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
@@ -224,6 +228,7 @@ def save(
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
     try:
         (part / WEIGHTS).write_bytes(to_bytes(state, metadata=meta))  # unlike save_file, a full disk is an OSError
+        write_hash(part / WEIGHTS)
         (part / "config.yaml").write_text(text, encoding="utf-8")
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
