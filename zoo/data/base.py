@@ -16,7 +16,7 @@ from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import BatchDataset, Split, spread_over_classes, stratified_holdout
+from zoo.data.split import BatchDataset, BatchLoader, Split, spread_over_classes, stratified_holdout
 from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 
@@ -217,7 +217,7 @@ class Data(pl.LightningDataModule):
             raise ValueError(f"split {split!r} is empty (data.val is {self.val}); create it with data.val=0.1")
         dataset = self._serve(split, augment=augment)
         batch_size = batch_size or self.batch_size
-        return DataLoader(
+        return BatchLoader(
             dataset,
             batch_sampler=self._sampler(split, batch_size, shuffle=shuffle, shard=shard),
             collate_fn=_identity,
