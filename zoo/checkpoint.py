@@ -139,7 +139,7 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
 
     folder = find(name)
     config, _ = read(folder)
-    own = {} if backbone is None else {"backbone": backbone}
+    own: dict[str, Any] = {} if backbone is None else {"backbone": backbone}
     check_hash(folder / WEIGHTS)
     size, tensors = (folder / WEIGHTS).stat().st_size, count_tensors(folder / WEIGHTS)
     with bounded_memory(size, str(folder / "config.yaml"), tensors=tensors):

@@ -244,7 +244,8 @@ def predict_batch(model: Predictor, batch: Any, *, shown: int = 3, number: int =
     prediction = _answers(model, x, rows, shown)
     if getattr(batch, "skipped", None) is None:
         return prediction
-    return replace(prediction, flags=batch.flags, skipped=batch.skipped, notes=batch.notes)  # of a Reading
+    reading: Any = batch
+    return replace(prediction, flags=reading.flags, skipped=reading.skipped, notes=reading.notes)
 
 
 def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Prediction:
