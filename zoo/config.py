@@ -96,7 +96,7 @@ class TaskArgs:
     class_weights: Any = None
     smoothing: float = 0.0
     calibrate: bool = True
-    cost: dict[str, float] | None = None
+    cost: Any = None
     max_risk: float | None = None
 
 
@@ -424,6 +424,9 @@ def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
             whole = key.count(".") < 2  # a whole phase is merged; the mappings in it are replaced
             unchecked = section in ("model", "data") and bool(argument)
             free = unchecked or _free_form(config, key)
+            parent = key.rpartition(".")[0]
+            if section == "task" and free and OmegaConf.select(config, parent) is None:
+                OmegaConf.update(config, parent, {}, force_add=True)
             OmegaConf.update(config, key, parsed, force_add=free, merge=whole)
     except OmegaConfBaseException as error:
         raise ValueError(f"override {text!r}: {_first_line(error)}") from error
@@ -434,6 +437,8 @@ def _free_form(config: DictConfig, key: str) -> bool:
     parts = key.split(".")
     if parts[0] == "phases" and len(parts) > 3 and parts[1] in config.phases:
         return parts[2] in ("lr", "loss", "then")
+    if parts[0] == "task":
+        return len(parts) > 2 and parts[1] in ("cost", "class_weights")
     return len(parts) > 2 and parts[0] in ("model", "data") and parts[1].endswith("_args")
 
 
