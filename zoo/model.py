@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from zoo.batch import Batch
-from zoo.denormals import denormals_as_zero
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
 from zoo.prediction import Prediction, join, predict_batch, stream
+from zoo.runtime.denormals import denormals_as_zero
 from zoo.task import Classification, Task
 
 if TYPE_CHECKING:

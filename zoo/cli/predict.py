@@ -13,7 +13,7 @@ from typing import Any
 from zoo.cli._arguments import CHECKPOINT
 from zoo.cli._checks import check_checkpoint
 from zoo.cli._output import say
-from zoo.terminal import printable
+from zoo.runtime.terminal import printable
 from zoo.verbs import verb
 
 
