@@ -30,7 +30,7 @@ class ImageData(Data):
         channels: 3, or 1 for the mean of the three.
         mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
         std: standard deviation of each of three channels; None for the default of the source.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range.
