@@ -22,6 +22,8 @@ class Batch:
         points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
             and may lie outside the image.
         visible: ``(b, p)`` bool, whether the annotator saw the part.
+        sequence: ``(b,)`` int64 sequence that each sample is a part of, such as a token of a text; None if samples are
+            of their own.
 
     Example:
         >>> sample = Batch(torch.zeros(4), torch.tensor(1), torch.tensor(0))
@@ -35,6 +37,7 @@ class Batch:
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    sequence: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)

@@ -27,6 +27,7 @@ from zoo import paths
 from zoo.phase import Phase
 from zoo.plain_yaml import from_config_yaml, to_config_yaml
 
+REMOVED_PHASE = re.compile(r"(phases\.[^.=]+)=\s*(null|~)?\s*")  # an override that removes a phase
 VERSION = 2  # of the layout of a config; raised when a key is renamed, see ``migrate``
 ENVIRONMENT = re.compile(r"\$\{oc\.env:([A-Za-z_][A-Za-z0-9_]*)(?:,([^{}]*))?\}")
 MISSING = "???"  # OmegaConf's mark of a value that must be given
@@ -243,6 +244,7 @@ def check(
 ) -> Settings:
     """Check a raw config and apply overrides, see ``load``; ``where`` is named in errors."""
     values = migrate(plain(raw))
+    overrides = [f"~{match[1]}" if (match := REMOVED_PHASE.fullmatch(text)) else text for text in overrides]
     for text in overrides:
         if text.startswith("~"):
             _delete(values, text, where)

@@ -16,7 +16,7 @@ from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import BatchDataset, Split, spread_over_classes, stratified_holdout
+from zoo.data.split import BatchDataset, Split, drawn_by_hash, stratified_holdout
 from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 
@@ -80,6 +80,7 @@ class Data(pl.LightningDataModule):
         self.limit = limit
         self._check()
         self._start = (0, 0)
+        self.sizes: dict[str, int] = {}  # of the splits before ``limit``
 
     def _check(self) -> None:
         minimum = {"batch_size": 1, "workers": 0, "seed": 0, "limit": 1}
@@ -161,9 +162,23 @@ class Data(pl.LightningDataModule):
             in_val = stratified_holdout(splits["train"].y, self.val, seed=self.seed)
             splits["val"] = splits["train"].take(in_val.nonzero()[:, 0])
             splits["train"] = splits["train"].take((~in_val).nonzero()[:, 0])
+        self.sizes = {name: len(split) for name, split in splits.items()}
         if self.limit is not None:
-            splits = {name: split.take(spread_over_classes(split.y, self.limit)) for name, split in splits.items()}
+            splits = {name: split.take(drawn_by_hash(split, self.limit)) for name, split in splits.items()}
         return splits
+
+    def support(self, split: SplitName) -> str:
+        """Return the number of samples of a split, and of how many they were drawn by ``limit``.
+
+        Example:
+            >>> import zoo
+            >>> zoo.create_data("digits", size=8, limit=20).support("test")
+            '20 of 359 test samples, drawn by data.limit'
+        """
+        used = len(self._split(split))
+        every = self.sizes[split]
+        drawn = f" of {every}" if used < every else ""
+        return f"{used}{drawn} {split} samples" + (", drawn by data.limit" if drawn else "")
 
     def _check_split(self, name: str, split: Split) -> None:
         count = torch.bincount(split.y, minlength=self.num_classes)
