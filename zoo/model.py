@@ -357,6 +357,13 @@ class SelfExplaining(pl.LightningModule, ABC):
 
     # Training: one phase at a time, one Trainer.fit each.
 
+    def check_phases(self, phases: Mapping[str, Phase]) -> None:
+        """Check the phases of a run together, before it begins; a family overrides it.
+
+        Raises:
+            ValueError: if they do not train what the arguments of the model promise.
+        """
+
     def configure_phase(self, phase: Phase) -> None:
         """Set the phase: which parts are trained, at which learning rates and with which loss weights.
 

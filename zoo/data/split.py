@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from zoo.batch import Batch
+from zoo.batch import Batch, content_hash
 from zoo.data.images._augment.draws import Draws
 from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._pixels import Pixels
@@ -109,10 +110,32 @@ def stratified_holdout(y: Tensor, share: float, *, seed: int) -> Tensor:
     return rank_in_class(y, key) < size[y]
 
 
-def spread_over_classes(y: Tensor, n: int) -> Tensor:
-    """Return the sorted positions of n samples: the first of each class, then the second of each class, and so on."""
-    order = np.lexsort((y.numpy(), rank_in_class(y).numpy()))
+def drawn_by_hash(split: Split, n: int, strata: Tensor | None = None) -> Tensor:
+    """Return the sorted positions of n samples drawn by a hash of the sample, in the proportions of the classes.
+
+    The samples drawn do not depend on the order of the split: the hash is that of the content for tables and tokens,
+    and of the name for images. Every class has a sample if n is at least the number of classes.
+
+    Args:
+        split: the samples.
+        n: number of samples to draw.
+        strata: ``(len(split),)`` int64 whose proportions are kept; None for the classes.
+    """
+    strata = split.y if strata is None else strata
+    key = _content_key(split.x) if split.x is not None else torch.tensor([_name_key(name) for name in split.names])
+    rank = rank_in_class(strata, key)
+    place = (rank + 0.5) / torch.bincount(strata)[strata]  # within the class, in 0..1
+    order = np.lexsort((key.numpy(), place.numpy(), (rank > 0).numpy()))
     return torch.from_numpy(order[:n]).sort().values
+
+
+def _content_key(x: Tensor) -> Tensor:
+    """Return a hash ``(n,)`` of inputs; rounded, since the last digits depend on the order in which means are taken."""
+    return content_hash((x.double() * 1e4).round() if x.is_floating_point() else x)
+
+
+def _name_key(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
 
 
 class BatchDataset(Dataset[Batch], ABC):

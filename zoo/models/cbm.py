@@ -18,6 +18,7 @@ from zoo.layers.concept_model import ConceptModel
 from zoo.layers.directions import space_of
 from zoo.layers.sparse_linear import fit_sparse_linear
 from zoo.model import in_order
+from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register
 
 Mode = Literal["independent", "sequential", "joint"]
@@ -97,6 +98,10 @@ class CBM(ConceptModel):
     def part_of(self, key: str) -> str:
         """Return ``concepts`` for what ``calibrate`` measures."""
         return "concepts" if key in ("average", "low", "high", "odds") else super().part_of(key)
+
+    def check_phases(self, phases: Mapping[str, Phase]) -> None:
+        """Check that a joint model has a phase in which the task trains the concepts."""
+        needs_task_loss("model.mode is 'joint'", phases if self.mode == "joint" else {}, ("concepts", "backbone"))
 
     def encode(self, x: Tensor) -> Tensor:
         """Return concept logits ``(b, u)``."""
@@ -198,8 +203,7 @@ class CBM(ConceptModel):
         self.low.copy_(logits.quantile(levels[0], dim=0))
         self.high.copy_(logits.quantile(levels[1], dim=0))
         self.average.copy_(self.strengths(logits).mean(0))
-        positive = truth.nanmean(0)
-        odds = ((1 - positive) / positive).clamp(0.1, 100).nan_to_num(1.0)  # 1 where nothing is known
+        odds = ((1 - truth.nanmean(0)) / truth.nanmean(0)).clamp(0.1, 100).nan_to_num(1.0)  # 1 where nothing is known
         self.odds.copy_(torch.where(self.space.kind == 0, odds, 1.0))
         counted = truth.isfinite() & ((self.space.kind == 0) | ((self.space.kind == 1) & (truth == 1)))
         correct = self.space.hard(logits)[counted] == truth[counted]  # of a group: whether its true value is predicted
