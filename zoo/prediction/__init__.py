@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from zoo.explanation import Explanation, Units
     from zoo.inputs.base import Flag, Inputs, Reading
+
+
+SHORT = 64  # numbers of an input that is predicted in large batches
 
 
 class Predictor(Protocol):
@@ -129,7 +133,7 @@ def stream(
     raw: Any,
     *,
     shown: int = 3,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     strict: bool = False,
     skip: bool = False,
 ) -> Iterator[Prediction]:
@@ -139,17 +143,19 @@ def stream(
         model: a classifier with inputs, in eval mode.
         raw: a path, folder, DataFrame, image, array or a list, see ``scan`` of the inputs.
         shown: number k of units for each input; 0 computes the forward pass alone.
-        batch_size: largest number of inputs in memory beside those of one reading.
+        batch_size: inputs per forward pass; None for 1024 short rows, or 256 of anything else.
         strict: whether an unusual input, such as one with an unknown level, is an error.
         skip: whether inputs that cannot be read are skipped and listed instead of being an error.
 
     Raises:
         ValueError: if the model has no inputs, an input cannot be read, or a logit is not finite.
     """
-    if shown < 0 or batch_size < 1:
+    if shown < 0 or (batch_size is not None and batch_size < 1):
         raise ValueError(f"shown is {shown}, batch_size {batch_size}; expected 0 or more and 1 or more")
     check_predictor(model)
     assert model.inputs is not None
+    if batch_size is None:
+        batch_size = 1024 if math.prod(model.inputs.shape) <= SHORT else 256
     for reading in model.inputs.scan(raw, labels=False, strict=strict, skip=skip):
         first = True
         for start in range(0, max(len(reading), 1), batch_size):
