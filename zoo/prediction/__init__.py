@@ -193,20 +193,23 @@ def predict_batch(model: Predictor, batch: Any, *, shown: int = 3, number: int =
     Raises:
         ValueError: if it is none of these, or a logit is not finite.
     """
-    x = batch[0] if isinstance(batch, list | tuple) and batch else batch
-    x = x if isinstance(x, Tensor) else getattr(batch, "x", None)
+    record: Any = None if isinstance(batch, list | tuple | Tensor) else batch  # a Reading or a Batch
+    x: Any = (
+        getattr(record, "x", None) if record is not None else batch[0] if isinstance(batch, list | tuple) else batch
+    )
     if not isinstance(x, Tensor):
         kind = type(batch).__name__
         raise ValueError(f"a batch is a {kind}; expected a Batch, a tensor or a list that begins with one")
-    rows = getattr(batch, "rows", None)
-    if rows is None:
-        index = None if isinstance(batch, list | tuple | Tensor) else getattr(batch, "index", None)
-        names = [] if index is None else [f"sample {i}" for i in index.tolist()]
-        rows = tuple(names) if len(names) == len(x) else tuple(f"batch {number}, sample {i}" for i in range(len(x)))
+    rows: tuple[str, ...] = getattr(record, "rows", ())
+    index: Tensor | None = getattr(record, "index", None)
+    if len(rows) != len(x) and index is not None:
+        rows = tuple(f"sample {i}" for i in index.tolist())
+    if len(rows) != len(x):
+        rows = tuple(f"batch {number}, sample {i}" for i in range(len(x)))
     prediction = _answers(model, x, rows, shown)
-    if getattr(batch, "skipped", None) is None:
+    if getattr(record, "skipped", None) is None:
         return prediction
-    return replace(prediction, flags=batch.flags, skipped=batch.skipped, notes=batch.notes)  # of a Reading
+    return replace(prediction, flags=record.flags, skipped=record.skipped, notes=record.notes)
 
 
 def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Prediction:
