@@ -16,8 +16,8 @@ from zoo import checkpoint, create_model, paths
 from zoo.capabilities import HasSources, HasUnitTemplates, capability
 from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, read_units, save
 from zoo.config import VERSION, check, migrate
-from zoo.integrity import write_hash
 from zoo.training.run import classes
+from zoo.weights.integrity import write_hash
 
 SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").rglob(WEIGHTS))
 FILES = {WEIGHTS, f"{WEIGHTS}.sha256", "config.yaml", "README.md", "metrics.json", "units.yaml"}

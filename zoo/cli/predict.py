@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from zoo.cli._arguments import CHECKPOINT
 from zoo.cli._checks import check_checkpoint
 from zoo.cli._output import say
+from zoo.runtime.terminal import printable
 from zoo.verbs import verb
 
 
@@ -57,24 +59,26 @@ def run(args: argparse.Namespace) -> None:
             devices=devices,
             on_progress=on_progress,
         )
-    from zoo.terminal import printable
-
     skipped = (f"skipped: {line}" for line in result.skipped)
     flags = (f"unusual: {line}" for line in result.flags)
     for line in (*result.notes, *skipped, *flags):
         sys.stderr.write(printable(line) + "\n")
     if result.prediction is not None:
         columns = result.prediction.columns()
+        text = printable if sys.stdout.isatty() else str  # a file or pipe gets the names as they are
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(
-            ["" if cell is None or cell != cell else cell if isinstance(cell, str) else f"{cell:.6g}" for cell in row]
-            for row in zip(*columns.values(), strict=True)
-        )
+        writer.writerow(map(text, columns))
+        writer.writerows([_cell(cell, text) for cell in row] for row in zip(*columns.values(), strict=True))
         return
     say(f"predictions  {result.file}  ({result.count} rows)")
     if result.remarks is not None:
         say(f"remarks      {result.remarks}")
+
+
+def _cell(cell: Any, text: Callable[[str], str]) -> str:
+    if cell is None or cell != cell:
+        return ""
+    return text(cell) if isinstance(cell, str) else f"{cell:.6g}"
 
 
 @contextmanager
