@@ -224,7 +224,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         raw: Any,
         *,
         shown: int = 3,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         strict: bool = False,
         skip: bool = False,
     ) -> Prediction:
@@ -233,7 +233,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         Args:
             raw: a path, a folder, a DataFrame, an image (PIL or array), or a list of such, see ``scan`` of the inputs.
             shown: number of units named for each input; 0 for none.
-            batch_size: inputs per forward pass.
+            batch_size: inputs per forward pass; None for 1024 short rows, or 256 of anything else.
             strict: whether an unusual input, such as one with an unknown level, is an error.
             skip: whether inputs that cannot be read are skipped and listed instead of being an error.
 
