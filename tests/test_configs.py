@@ -201,7 +201,6 @@ def test_slips(tiny, override, words):
     [
         ("per_class: 2", "per_clas: 2", "per_clas.*per_class"),
         ("per_class: 2", "per_class: {a: 1}", "per_class"),
-        ("num_classes: 10, ", "", "model.num_classes is missing; protopnet needs it"),
         ("name: protopnet, ", "", "model.name is missing"),
         ("seed: 3", "sead: 3", "sead.*seed"),
         ("seed: 3", "- seed", "tiny.yaml is not valid YAML: "),

@@ -1,8 +1,9 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
-``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` the
-preprocessing and the class names, ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
-names and pictures of the units.
+``model.safetensors`` weights and ``model.safetensors.sha256`` their hash, ``config.yaml`` the run (its ``model:`` alone
+rebuilds the network), ``inputs.yaml`` the preprocessing and the class names (``tokenizer.json`` byte pairs),
+``task.yaml`` what the model answers, with what was chosen on validation samples (temperature, threshold),
+``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the names and pictures of the units.
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ from yaml import YAMLError
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
+from zoo.integrity import check_hash, check_types, count_tensors, write_hash
 from zoo.plain_yaml import to_config_yaml
+from zoo.seed_group import members
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import nn
 
     from zoo.model import SelfExplaining
+    from zoo.task import Task
 
 WEIGHTS = "model.safetensors"
+TASK = "task.yaml"
+TASK_FORMAT = 1
 UNITS = "units.yaml"
 SHEET = "units.png"
 
@@ -63,6 +70,9 @@ def find(name: str) -> Path:
     for folder in (here, here / "checkpoint", *(root / name for root in paths.checkpoints())):
         if (folder / WEIGHTS).is_file():
             return folder
+    if group := members(here):
+        one = next(iter(group.values()))
+        raise ValueError(f"{name} is a group of {len(group)} seeds; name one of its runs, such as {one}")
     near = paths.did_you_mean(name, list_checkpoints()) or "."
     raise ValueError(f"no checkpoint {name!r}{near} `zoo ls` lists all; a run folder must be of a finished run")
 
@@ -106,18 +116,19 @@ def _check_scores(scores: Any, folder: Path) -> None:
             )
 
 
-def load(name: str) -> SelfExplaining:
+def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
     """A trained model, in eval mode on the CPU.
 
     Args:
         name: as in ``find``.
+        backbone: a module like that which the model was created with, if that was one of your own.
 
     Returns:
         The model; ``model.config`` is the config of its run.
 
     Raises:
-        ValueError: if there is no such checkpoint; a tensor is missing, unknown, of another shape or not finite; or
-            the config describes a model that is far larger than the weights.
+        ValueError: if there is no such checkpoint; the weights are damaged; a tensor is missing, unknown, of another
+            shape or type or not finite; or the config describes a model that is far larger than the weights.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -128,10 +139,14 @@ def load(name: str) -> SelfExplaining:
 
     folder = find(name)
     config, _ = read(folder)
-    with bounded_memory((folder / WEIGHTS).stat().st_size, str(folder / "config.yaml")):
-        model = create_model(**config["model"])
+    own = {} if backbone is None else {"backbone": backbone}
+    check_hash(folder / WEIGHTS)
+    size, tensors = (folder / WEIGHTS).stat().st_size, count_tensors(folder / WEIGHTS)
+    with bounded_memory(size, str(folder / "config.yaml"), tensors=tensors):
+        model = create_model(**standalone(config["model"]) | own, task=read_task(folder))
     try:
         state = load_file(folder / WEIGHTS)
+        check_types(state, model.state_dict(), str(folder / WEIGHTS))
         check_finite(state, str(folder / WEIGHTS), "the checkpoint is not usable, train again")
         model.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
@@ -140,6 +155,36 @@ def load(name: str) -> SelfExplaining:
     if (folder / model_inputs.FILE).is_file():
         model.inputs = model_inputs.load(folder)
     return model.eval()
+
+
+def read_task(folder: Path) -> Task | None:
+    """Return the task of a checkpoint; None for one of an earlier version, which is a classification.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    from zoo.inputs.base import from_yaml
+    from zoo.task import task_from
+
+    file = folder / TASK
+    if not file.is_file():
+        return None
+    try:
+        config = from_yaml(file.read_text(encoding="utf-8"), str(file))
+        if not isinstance(config, dict) or config.pop("format", None) != TASK_FORMAT:
+            raise ValueError(f"expected a task of format {TASK_FORMAT}")
+        return task_from(config)
+    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def save_task(folder: Path, task: Task) -> None:
+    """Write the task of a model into a folder, whole or not at all."""
+    from zoo.inputs.base import to_yaml
+
+    part = folder / f".{TASK}.part"
+    part.write_text(to_yaml({"format": TASK_FORMAT, **task.to_config()}), encoding="utf-8")
+    os.replace(part, folder / TASK)
 
 
 def save(
@@ -183,9 +228,12 @@ def save(
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
     try:
         (part / WEIGHTS).write_bytes(to_bytes(state, metadata=meta))  # unlike save_file, a full disk is an OSError
+        write_hash(part / WEIGHTS)
         (part / "config.yaml").write_text(text, encoding="utf-8")
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
+        if model.inputs is not None or model.input_kind == "numbers":
+            save_task(part, model.task)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (part / "README.md").write_text(card)
         if example is not None:

@@ -16,6 +16,8 @@ import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
@@ -74,6 +76,31 @@ class Finetune:
 
 
 @dataclass
+class TaskArgs:
+    """What is declared about the task; its kind follows from the target of the data.
+
+    Attributes:
+        loss: of a regression, ``squared`` or ``huber``; null for squared.
+        delta: of the Huber loss, in standard deviations of y.
+        class_weights: of the loss: ``balanced``, a weight by class name, or a list; null for equal ones.
+        smoothing: of the labels of a classification.
+        calibrate: fit a temperature on validation samples.
+        cost: of a wrong answer to an input of a class, ``{ill: 10, well: 1}``; or ``{false_positive: 1,
+            false_negative: 10}``, the second class or the presence of a label being positive. The threshold of least
+            cost is chosen on validation samples. Null for the largest logit.
+        max_risk: error rate that answers may have on validation samples; the model abstains from less confident ones.
+    """
+
+    loss: str | None = None
+    delta: float = 1.0
+    class_weights: Any = None
+    smoothing: float = 0.0
+    calibrate: bool = True
+    cost: dict[str, float] | None = None
+    max_risk: float | None = None
+
+
+@dataclass
 class Config:
     """A run.
 
@@ -81,6 +108,7 @@ class Config:
         model: ``name`` and the arguments of that model.
         data: ``name`` and the arguments of that data module.
         phases: stages by name, in order.
+        task: loss, class weights, costs of errors; the kind of task follows from the data.
         finetune: where to start, if not from scratch.
         reference: config (or run folder) of the black box whose accuracy is printed beside this run's.
         suite: config of the scores, under ``configs/evaluate``.
@@ -92,6 +120,7 @@ class Config:
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
+    task: TaskArgs = field(default_factory=TaskArgs)
     finetune: Finetune | None = None
     reference: str | None = None
     suite: str = "quick"
@@ -447,6 +476,8 @@ def _plain(hint: Any) -> Any:
     """The part of a type that OmegaConf checks; a union of containers is left to the class itself."""
     if typing.get_origin(hint) in (Union, UnionType):
         arms = typing.get_args(hint)
+        if own := [a for a in arms if getattr(a, "__module__", "").startswith("torch.")]:
+            return _plain(reduce(or_, [a for a in arms if a not in own]))  # a module is no value of a config
         rest = [a for a in arms if a is not NoneType]
         if len(rest) > 1 and any(typing.get_origin(a) in (list, dict, tuple) for a in rest):
             return Any

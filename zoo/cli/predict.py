@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shown", type=int, default=3, help="number of units named for each input, 0 for none")
     parser.add_argument("--batch-size", type=int, default=256, help="inputs per forward pass")
     parser.add_argument("--skip-bad", action="store_true", help="skip inputs that cannot be read, and list them")
+    parser.add_argument("--devices", type=int, default=1, help="processes; then -o is a folder of one shard for each")
     parser.add_argument("--strict", action="store_true", help="refuse unusual values, such as unknown levels")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
 
@@ -36,6 +37,15 @@ def run(args: argparse.Namespace) -> None:
         ValueError: no such checkpoint, one without inputs, or an input that cannot be read.
     """
     check_checkpoint(args.name, [])
+    devices = args.devices
+    for text in [text for text in args.input if text.startswith("trainer.devices=")]:
+        args.input.remove(text)
+        value = text.partition("=")[2]
+        if not value.isdecimal():
+            raise ValueError(f"{text}; expected a number of processes")
+        devices = int(value)
+    if not args.input:
+        raise ValueError("no input; name a table, - , a folder or image files")
     with _progress_bar() as on_progress:
         result = verb("predict")(
             args.name,
@@ -46,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
             skip_bad=args.skip_bad,
             strict=args.strict,
             overwrite=args.overwrite,
+            devices=devices,
             on_progress=on_progress,
         )
     skipped = (f"skipped: {line}" for line in result.skipped)

@@ -126,6 +126,21 @@ class Inputs(ABC):
             ValueError: if something cannot be read; file, line and column are named.
         """
 
+    def scan_part(
+        self, raw: Any, part: int, parts: int, *, strict: bool = False, skip: bool = False
+    ) -> Iterator[Reading]:
+        """Read one of several parts of ``raw`` without labels; together the parts have every sample once.
+
+        Args:
+            raw: as for ``scan``.
+            part: number of the part, from 0.
+            parts: number of parts.
+            strict: as for ``scan``.
+            skip: as for ``scan``.
+        """
+        readings = enumerate(self.scan(raw, labels=False, strict=strict, skip=skip))
+        return (reading for i, reading in readings if i % parts == part)
+
     @abstractmethod
     def check(self, other: Any) -> None:
         """Refuse other data that do not match the model's inputs.
