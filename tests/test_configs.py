@@ -185,6 +185,7 @@ def test_suites(file, tiny):
         ("trainer.devices=two", "trainer.devices"),
         ("sed=1", "override 'sed=1'.*seed"),
         ("seed=1.5", "seed"),
+        ("data.limit=[#x]", "quote a text that has #"),
         ("seed", "override 'seed'; expected key=value"),
         ("seed=[", r"override 'seed=\['"),
         ("model.num_classes=0", "num_classes is 0"),
