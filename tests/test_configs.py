@@ -84,7 +84,7 @@ def test_names_of_the_data_are_texts(name, tmp_path):
     save(config, tmp_path / "config.yaml")
     assert check(read_yaml(tmp_path / "config.yaml"), where="there", classes=classes) == config
     source = zoo.create_data(**plain(config.data))
-    assert (source.target, source.features, source.id) == ("y" + name, [name, "b"], other)
+    assert (source.targets, source.features, source.id) == (["y" + name], [name, "b"], other)
     sequence = {"tokens": [name, "b"], "length": 3, "classes": ["0", "1"]}
     model = zoo.create_model("dense_encoder", num_classes=2, sequence=sequence, depth=1, width=8, heads=1)
     assert model.hparams.sequence["tokens"] == [name, "b"]
@@ -286,7 +286,6 @@ def test_a_key_is_deleted(tiny, capsys):
     [
         ("~data.sise", "override '~data.sise': .*tiny.yaml has no key 'data.sise', did you mean size"),
         ("~model", "model.name is missing"),
-        ("~model.num_classes", "model.num_classes is missing; protopnet needs it"),
         ("~seed.x", "has no key 'seed.x'"),
         ("~", "has no key ''"),
         ("~phases.joint.lr=1", "has no key 'phases.joint.lr=1'"),
