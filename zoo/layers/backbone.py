@@ -138,6 +138,9 @@ class Backbone(nn.Module):
 
         try:
             loaded = load_file(file)
+        except FileNotFoundError as error:
+            remedy = "put it there, set ZOO_DATA, or pass model.backbone_weights=null for random weights"
+            raise ValueError(f"backbone_weights {file} is missing; {remedy}") from error
         except (OSError, SafetensorError) as error:
             raise ValueError(f"backbone_weights {file}: {error}") from error
         with torch.device("meta"):
