@@ -14,9 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoo import paths
 from zoo.config.argument_schema import schema
+from zoo.config.keys import Config, Finetune
 from zoo.config.plain_yaml import from_config_yaml
 from zoo.config.settings import HIDDEN, MISSING, hide, show
-from zoo.config.structure import Config, Finetune
 
 ENVIRONMENT = re.compile(r"\$\{oc\.env:([A-Za-z_][A-Za-z0-9_]*)(?:,([^{}]*))?\}")
 Classes = Callable[[str, str], type]  # class of a section ("model" or "data") by name
