@@ -22,6 +22,7 @@ class Batch:
         points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
             and may lie outside the image.
         visible: ``(b, p)`` bool, whether the annotator saw the part.
+        views: ``(b, v, ...)`` further augmented views of ``x``, of the same geometry; None if there are none.
 
     Example:
         >>> sample = Batch(torch.zeros(4), torch.tensor(1), torch.tensor(0))
@@ -35,6 +36,7 @@ class Batch:
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    views: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)

@@ -14,10 +14,11 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from zoo.batch import Batch
-from zoo.data.images._augment import augment
+from zoo.data.images._augment import augment, view_policy
 from zoo.data.images._pixels import Pixels
 from zoo.data.sampler import mix
 
+_VIEWS = view_policy()
 KEEP = 4 << 30  # bytes; a split of up to this size is decoded once and kept in memory
 
 
@@ -127,6 +128,7 @@ class ImageDataset(BatchDataset):
         split: the samples.
         images: ``(n, 1 or 3, s, s)`` uint8, or None to decode on demand.
         transform: augmentation policy; None for no augmentation.
+        views: number of views of each image, see ``ImageData``.
         seed: random seed of the augmentation.
         mean: mean of each channel, of x in [0, 1].
         std: standard deviation of each channel.
@@ -138,6 +140,7 @@ class ImageDataset(BatchDataset):
         images: Tensor | None,
         *,
         transform: v2.Transform | None,
+        views: int = 1,
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
@@ -145,6 +148,7 @@ class ImageDataset(BatchDataset):
         self.split = split
         self.images = images
         self.transform = transform
+        self.views = views
         self.seed = seed
         self.mean = torch.tensor(mean)[None, :, None, None]
         self.std = torch.tensor(std)[None, :, None, None]
@@ -165,19 +169,30 @@ class ImageDataset(BatchDataset):
             ]
             images = torch.stack([image for image, _ in augmented])
             points = None if points is None else torch.stack([p for _, p in augmented if p is not None])
-        if self.mean.shape[1] == 1:
-            pixels = images.float().mean(1, keepdim=True)
-        else:
-            pixels = images.expand(-1, 3, -1, -1).float()
-        x = (pixels / 255 - self.mean) / self.std
+        views = [self._normalized(self._view(images, keys, v)) for v in range(self.views if self.views > 1 else 0)]
         return Batch(
-            x=x,
+            x=views[0] if views else self._normalized(images),
             y=s.y[ids],
             index=ids,
             concepts=None if s.concepts is None else s.concepts[ids],
             points=points,
             visible=None if s.visible is None else s.visible[ids],
+            views=torch.stack(views[1:], dim=1) if views else None,
         )
+
+    def _view(self, images: Tensor, keys: Sequence[tuple[int, int]], number: int) -> Tensor:
+        """One view ``(b, 3, s, s)`` uint8 of augmented images; it depends on seed, epoch, sample and number alone."""
+        rgb = images.expand(-1, 3, -1, -1)
+        seed = mix(self.seed, number + 1)
+        return torch.stack([augment(_VIEWS, rgb[i], None, key=(seed, *key))[0] for i, key in enumerate(keys)])
+
+    def _normalized(self, images: Tensor) -> Tensor:
+        """Images ``(b, 1 or 3, s, s)`` uint8 as inputs of a model."""
+        if self.mean.shape[1] == 1:
+            pixels = images.float().mean(1, keepdim=True)
+        else:
+            pixels = images.expand(-1, 3, -1, -1).float()
+        return (pixels / 255 - self.mean) / self.std
 
     def _images(self, ids: Tensor) -> Tensor:
         if self.images is not None:

@@ -61,6 +61,28 @@ def policy(name: Augment, size: int) -> v2.Transform | None:
     return None
 
 
+def view_policy() -> v2.Transform:
+    """Return the transform that makes views of one image: one random change of color, tone or sharpness.
+
+    In the manner of TrivialAugment (Mueller and Hutter, ICCV 2021), without its changes of geometry: a place of one
+    view is the same place of every other one.
+    """
+    return v2.RandomChoice(
+        [
+            v2.Identity(),
+            v2.ColorJitter(brightness=0.5),
+            v2.ColorJitter(contrast=0.5),
+            v2.ColorJitter(saturation=0.5),
+            v2.ColorJitter(hue=0.1),
+            v2.RandomAdjustSharpness(2.0, p=1.0),
+            v2.RandomAdjustSharpness(0.3, p=1.0),
+            v2.RandomPosterize(4, p=1.0),
+            v2.RandomAutocontrast(p=1.0),
+            v2.RandomEqualize(p=1.0),
+        ]
+    )
+
+
 def augment(
     transform: v2.Transform, image: Tensor, points: Tensor | None, *, key: tuple[int, ...]
 ) -> tuple[Tensor, Tensor | None]:

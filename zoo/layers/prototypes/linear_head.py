@@ -1,0 +1,63 @@
+"""A linear head without bias on the scores of owned prototypes, and its exact fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.layers.prototypes.owned_prototypes import OwnedPrototypes
+from zoo.layers.sparse_linear import fit_sparse_linear
+
+
+class LinearHead(OwnedPrototypes):
+    """Owned prototypes with a linear head from u scores to c logits.
+
+    A family calls ``build_head``.
+
+    Attributes:
+        head: ``nn.Linear`` without bias.
+        initial_weights: from a prototype to its class, and to the others.
+    """
+
+    head: nn.Linear
+    initial_weights: tuple[float, float]
+    unit_axes: ClassVar[Mapping[str, int]] = {**OwnedPrototypes.unit_axes, "head.weight": 1}
+
+    def build_head(self, *, own_weight: float, other_weight: float) -> None:
+        """Set the head, with initial weights from a prototype to its class and to the others."""
+        self.initial_weights = (own_weight, other_weight)
+        self.head = nn.Linear(len(self.owner), self.num_classes, bias=False)
+        self.initialize_head()
+
+    @torch.no_grad()
+    def initialize_head(self) -> None:
+        """Set the initial weights of the head."""
+        own = self.own().float()
+        own_weight, other_weight = self.initial_weights
+        self.head.weight.copy_(own * own_weight + (1 - own) * other_weight)
+
+    def class_weights(self) -> Tensor:
+        """Return the weights ``(c, u)`` of the head."""
+        return self.head.weight
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """``backbone``, ``addon``, ``prototypes``, ``head``."""
+        return {"backbone": self.backbone, "addon": self.addon, "prototypes": self.prototypes, "head": self.head}
+
+    def off_class_l1(self) -> Tensor:
+        """Return the sum of absolute weights from prototypes to other classes."""
+        return (self.head.weight.abs() * ~self.own()).sum()
+
+    @torch.no_grad()
+    def fit_head(self, loader: Iterable[Batch], *, l1: float = 1e-4, l2: float = 1e-3) -> dict[str, float]:
+        """Fit the head exactly: cross-entropy + off-class L1 + L2 distance from the initial own-class weights."""
+        scores, y = self.score_matrix(loader)
+        start = self.own().to(scores) * self.initial_weights[0]
+        weight, residual = fit_sparse_linear(scores, y, start, ~self.own(), l1=l1, l2=l2)
+        self.head.weight.copy_(weight.to(self.head.weight))
+        others = weight[~self.own()]
+        return {"kkt residual": residual, "off-class weights": int((others != 0).sum())}
