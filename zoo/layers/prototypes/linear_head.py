@@ -56,8 +56,28 @@ class LinearHead(OwnedPrototypes):
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 1e-4, l2: float = 1e-3) -> dict[str, float]:
         """Fit the head exactly: cross-entropy + off-class L1 + L2 distance from the initial own-class weights."""
         scores, y = self.score_matrix(loader)
-        start = self.own().to(scores) * self.initial_weights[0]
-        weight, residual = fit_sparse_linear(scores, y, start, ~self.own(), l1=l1, l2=l2)
-        self.head.weight.copy_(weight.to(self.head.weight))
-        others = weight[~self.own()]
-        return {"kkt residual": residual, "off-class weights": int((others != 0).sum())}
+        return exact_fit(self.head.weight, scores, y, self.own(), own_weight=self.initial_weights[0], l1=l1, l2=l2)
+
+
+@torch.no_grad()
+def exact_fit(
+    weight: Tensor, scores: Tensor, y: Tensor, own: Tensor, *, own_weight: float, l1: float, l2: float
+) -> dict[str, float]:
+    """Set the weights of a linear head to the optimum of ProtoPNet's last stage, on the scores of a whole split.
+
+    Args:
+        weight: ``(c, u)``, set in place.
+        scores: ``(n, u)``.
+        y: ``(n,)`` classes.
+        own: ``(c, u)`` bool, whether a unit belongs to a class.
+        own_weight: center of the L2 penalty of own weights; that of the others is 0.
+        l1: penalty of absolute weights of other classes.
+        l2: penalty of squared distances from the center.
+
+    Returns:
+        The KKT residual, and the number of off-class weights that are not 0.
+    """
+    start = own.to(scores) * own_weight
+    optimum, residual = fit_sparse_linear(scores, y, start, ~own, l1=l1, l2=l2)
+    weight.copy_(optimum.to(weight))
+    return {"kkt residual": residual, "off-class weights": int((optimum[~own] != 0).sum())}

@@ -71,7 +71,8 @@ class PatchPrototypes(Provenance):
 
     def part_of(self, key: str) -> str:
         """Return ``prototypes`` for buffers that have one entry for each prototype."""
-        return "prototypes" if "." not in key and key in self.unit_axes else super().part_of(key)
+        is_buffer = key in self.unit_axes and "." not in key and key not in self.trainable_parts()
+        return "prototypes" if is_buffer else super().part_of(key)
 
     @torch.no_grad()
     def project(self, loader: Iterable[Batch]) -> dict[str, float]:
