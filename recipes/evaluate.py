@@ -55,7 +55,7 @@ def evaluate(
     model, config = load_checkpoint(name, all_overrides)
     check_suite(suite)
     if dry_run:
-        config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
+        config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     source = data_of(config, model)
     title = checkpoint.title(name)
     folder = Path(out) if out else Path("runs") / f"evaluate-{title}-{Path(suite).stem}"

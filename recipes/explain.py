@@ -54,20 +54,22 @@ def explain(
         raise ValueError(f"--shown is {shown}; expected 0 or more")
     model, config = load_checkpoint(name, [*keyword_overrides({"data": data or {}}), *overrides])
     source = data_of(config, model)
-    x, sample, input_name = read_input(str(input), source)
+    x, sample, input_name = read_input(str(input), source, model.inputs)
     explained = examples.explain(model, x, sample, shown=shown)
     explanation = explained.explanations[0]
     title = checkpoint.title(name)
-    _, metrics = checkpoint.read(checkpoint.find(name))
+    folder_of_model = checkpoint.find(name)
+    _, metrics = checkpoint.read(folder_of_model)
+    stored = folder_of_model if sample is None else None
     context = replace(
-        examples.page_context(model, source, explained, title=f"{title} on {input_name}"),
+        examples.page_context(model, source, explained, title=f"{title} on {input_name}", stored=stored),
         scores=stored_rows(metrics),
-        facts=run_facts(config, source, f"zoo explain {name} {input}"),
+        facts=run_facts(config, source, f"zoo explain {name} {input}", read=sample is not None),
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if dry_run else Path(out or "runs/explain")
         file = page(folder / f"{title}-{file_name(input_name)}.html", context)
-    answers = [source.class_names[c] for c in explanation.target.tolist()]
+    answers = model.task.texts(model.task.answer(explanation.logits).prediction, source.output_names)
     return ExplainResult(
         input=input_name,
         explanation=explanation,

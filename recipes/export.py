@@ -24,6 +24,9 @@ def export(
 ) -> ExportResult:
     """Write a checkpoint as a stand-alone file.
 
+    The file says how often each branch is taken on the sequences of a public source, or on the data that the overrides
+    name; data of a user are not read unless they are named, and then the file has no counts.
+
     Args:
         name: checkpoint or run folder.
         to: ``program``, one Python file that needs nothing but Python.
@@ -50,7 +53,9 @@ def export(
         raise ValueError(f"{file} is a folder; name a file with -o")
     if file.exists() and not overwrite:
         raise ValueError(f"{file} exists; add --overwrite to replace it, or choose another -o")
-    x = torch.cat([batch.x for batch in data_of(config, model).loader("train")])
+    source = data_of(config, model)
+    counted = bool(overrides) or (source.is_available and not source.user_supplied)
+    x = torch.cat([batch.x for batch in source.loader("train")]) if counted else None
     text = programmed.source(x, name=file.stem, about=_accuracy(name), by=f"zoo {__version__} from {title}")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")

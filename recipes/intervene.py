@@ -58,19 +58,21 @@ def intervene(
     if not len(model.units):
         raise ValueError(f"{name} is a {model.name}: it has no units that could be set")
     masks, strengths = read_statements(model, model_schema(config), statements)
-    x, sample, input_name = read_input(str(input), source)
+    x, sample, input_name = read_input(str(input), source, model.inputs)
     explanation = model.explain(x)
     logits = answers_after(model, x, masks, strengths)
-    steps = step_rows(statements, masks, explanation, logits, source.class_names)
+    steps = step_rows(statements, masks, explanation, logits, source.output_names, model.task)
     title = checkpoint.title(name)
     stated = [f"{unit}={value}" for unit, value in statements.items()]
     command = " ".join(["zoo intervene", name, str(input), *stated, *all_overrides])
     truth, concepts = (None, None) if sample is None else (sample.y, sample.concepts)
+    stored = checkpoint.find(name) if sample is None else None
     explained = examples.Examples(x, (explanation,), truth, concepts)
+    heading = f"{title} on {input_name}, with interventions"
     context = replace(
-        examples.page_context(model, source, explained, title=f"{title} on {input_name}, with interventions"),
+        examples.page_context(model, source, explained, title=heading, stored=stored),
         steps=steps,
-        facts=run_facts(config, source, command),
+        facts=run_facts(config, source, command, read=sample is not None),
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if dry_run else Path(out or "runs/intervene")

@@ -2,15 +2,16 @@
 
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from torch import nn
 
 from zoo import checkpoint
-from zoo.config import keyword_overrides, plain
+from zoo.config import Settings, keyword_overrides, plain
 from zoo.data.base import Data
+from zoo.data.own.loaders import own_data
 from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
 from zoo.evaluation.pipeline import Evaluation, evaluate
@@ -20,10 +21,12 @@ from zoo.evaluation.scoring import score
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
-from zoo.reporting.example_figure import figure_of
+from zoo.reporting.figures.example import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
+from zoo.task import TaskOptions
 from zoo.training.check import check_run
+from zoo.training.fit_task import fit_task, task_options
 from zoo.training.phases import run_phases
 from zoo.training.process import prepared
 from zoo.training.run import build, load_config, report_inputs
@@ -42,6 +45,9 @@ def train(
     dry_run: bool = False,
     progress: bool = False,
     command: str | None = None,
+    data: Any = None,
+    class_names: Sequence[str] | None = None,
+    backbone: nn.Module | None = None,
     **keys: Any,
 ) -> TrainResult:
     """Train the model of a config and write its run folder.
@@ -55,7 +61,11 @@ def train(
         dry_run: run one batch through everything and write nothing.
         progress: show progress bars.
         command: recorded in the checkpoint as the command of the run.
-        keys: overrides of top-level keys: ``seed=1``, ``data={"limit": 100}``, ``phases={"joint": {"epochs": 5}}``.
+        data: arguments of the data source, ``{"limit": 100}``; or your own data: a LightningDataModule, loaders
+            ``{"train": loader, "val": loader, "test": loader}`` of ``(x, y)``, or a ``Data``.
+        class_names: of your own data; None to number the classes.
+        backbone: a module of your own instead of the backbone of the config.
+        keys: overrides of other top-level keys: ``seed=1``, ``phases={"joint": {"epochs": 5}}``.
 
     Raises:
         ValueError: a mistake in the config, or a folder that already holds something.
@@ -65,34 +75,41 @@ def train(
         >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
         >>> result.scores["accuracy"].value  # doctest: +SKIP
     """
+    own = None if data is None else own_data(data, class_names)
+    if own is None and data is not None:
+        keys["data"] = data
     all_overrides = [*keyword_overrides(keys), *overrides]
     resolved = load_config(str(config), all_overrides)
+    if own is not None:
+        resolved["data"] = Settings({"name": own.name, "batch_size": own.batch_size})
+    parts: dict[str, Any] = {"data": own, "backbone": backbone}
     if dry_run:
-        return _dry_run(resolved)
+        return _dry_run(resolved, parts)
     folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
     command = command or shlex.join(["zoo", "train", str(config), *all_overrides])
     with RunFolder(folder, command=command, resume=resume, overwrite=overwrite) as run:
-        model, data = build(resolved)
-        check_run(model, data, resolved)
-        data.setup()
+        model, source = build(resolved, **parts)
+        check_run(model, source, resolved)
+        source.setup()
         report_inputs(model)
         run.open(resolved)
         run.save_inputs(model)
-        run.save_data(data)
-        run_phases(model, data, resolved, folder, resume=resume, progress=progress)
+        run.save_data(source)
+        run_phases(model, source, resolved, folder, resume=resume, progress=progress)
         if not is_first_process():
             return TrainResult(model, {}, (), folder)
-        evaluation = finish(model, data, resolved, folder, command=command, progress=progress)
+        evaluation = finish(model, source, resolved, folder, command=command, progress=progress)
     return TrainResult(model, evaluation.results, evaluation.rows, folder)
 
 
 def finish(
-    model: SelfExplaining, data: Data, config: DictConfig, folder: Path, *, command: str, progress: bool
+    model: SelfExplaining, data: Data, config: Settings, folder: Path, *, command: str, progress: bool
 ) -> Evaluation:
-    """Evaluate a trained model on the test split, then write its checkpoint and its page."""
+    """Fit the task on the validation split, evaluate on the test split, then write the checkpoint and its page."""
     model.eval()
     settings = plain(config)
-    facts = run_facts(config, data, command, log=folder / "log.csv")
+    chosen = fit_task(model, data, task_options(config))
+    facts = run_facts(config, data, command, log=folder / "log.csv", chosen=chosen)
     options = {"accelerator": config.trainer.accelerator, "progress": progress}
     reference = reference_rows(config, folder)
     evaluation = evaluate(model, data, config.suite, title=folder.name, facts=facts, more_rows=reference, **options)
@@ -112,15 +129,17 @@ def finish(
     return evaluation
 
 
-def _dry_run(config: DictConfig) -> TrainResult:
+def _dry_run(config: Settings, parts: Mapping[str, Any]) -> TrainResult:
     """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
-    config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
+    if "limit" in config.data:
+        config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     for phase in config.phases.values():
         phase.cache = min(phase.cache, 1)
-    model, data = build(config)
+    model, data = build(config, **parts)
     check_run(model, data, config)
     report_inputs(model)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(model, data, config, Path(folder), limit=1, progress=False)
+    fit_task(model, data, TaskOptions())
     scores = score(model, data, config.suite, limit=1, progress=False)
     return TrainResult(model, scores, table(scores), None)

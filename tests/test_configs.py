@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
+import zoo
 from zoo import paths
-from zoo.config import check, load, plain, schema
+from zoo.config import check, load, plain, read_yaml, save, schema
 from zoo.data import data_class
 from zoo.metrics.suite import Suite
 from zoo.model import SelfExplaining
 from zoo.phase import methods
-from zoo.training.run import build, load_config, validate
+from zoo.plain_yaml import from_config_yaml
+from zoo.training.run import build, classes, load_config, validate
 
 CONFIGS = sorted(p for p in paths.configs().rglob("*.yaml") if p.parent.name != "evaluate")
 SUITES = sorted((paths.configs() / "evaluate").glob("*.yaml"))
@@ -37,10 +39,90 @@ def test_classes_that_do_not_fit_the_data(tiny):
         build(load_config(str(tiny), ["model.num_classes=7"]))
 
 
-def test_an_interpolation_that_cannot_be_resolved(tiny, monkeypatch):
+def test_environment_variables_are_read_where_a_config_is_named(tiny, tmp_path, monkeypatch):
     monkeypatch.delenv("ZOO_DATA")
-    with pytest.raises(ValueError, match="tiny.yaml: .*ZOO_DATA.*backbone_weights"):
-        load_config(str(tiny), ["model.backbone_weights=${oc.env:ZOO_DATA}/x"])
+    override = "model.backbone_weights=${oc.env:ZOO_DATA}/x"
+    with pytest.raises(ValueError, match="override .*'ZOO_DATA' is not set .at model.backbone_weights"):
+        load_config(str(tiny), [override])
+    assert load_config(str(tiny), [override.replace("}", ",/there}")]).model.backbone_weights == "/there/x"
+    text = tiny.read_text().replace("name: protopnet, ", 'name: protopnet, backbone_weights: "${oc.env:ZOO_DATA}/y", ')
+    tiny = tmp_path / "tiny.yaml"
+    tiny.write_text(text)
+    with pytest.raises(ValueError, match="tiny.yaml: .*'ZOO_DATA' is not set .at model.backbone_weights"):
+        load_config(str(tiny))
+    monkeypatch.setenv("ZOO_DATA", "/here")
+    assert load_config(str(tiny)).model.backbone_weights == "/here/y"
+    stored = {**plain(load_config(str(tiny))), "reference": "${oc.env:HOME}"}  # a checkpoint cannot read a variable
+    assert check(stored, where="there").reference == "${oc.env:HOME}"
+
+
+NAMES = [
+    "${x}",
+    "${seed}",
+    "${x",
+    "a${",
+    "${oc.decode:'1'}",
+    "\\${x}",
+    "???",
+    "{}",
+    "1e3",
+    "NO",
+    "2024-01-31",
+    "\0",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_the_data_are_texts(name, tmp_path):
+    data = {"file": "a.csv", "target": "y" + name, "features": [name, "b"], "units": {name: name}}
+    raw = {"model": {"name": "bilinear_mlp", "num_classes": 2}, "data": {"name": "table", **data}}
+    other = name if name != "???" else "id"  # ??? is what must be given
+    config = check(raw, [f"data.id={json.dumps(other)}"], where="here", classes=classes)
+    assert (config.data.id, config.data.target, config.data.features) == (other, "y" + name, [name, "b"])
+    assert config.data.units == {name: name}
+    save(config, tmp_path / "config.yaml")
+    assert check(read_yaml(tmp_path / "config.yaml"), where="there", classes=classes) == config
+    source = zoo.create_data(**plain(config.data))
+    assert (source.target, source.features, source.id) == ("y" + name, [name, "b"], other)
+    sequence = {"tokens": [name, "b"], "length": 3, "classes": ["0", "1"]}
+    model = zoo.create_model("dense_encoder", num_classes=2, sequence=sequence, depth=1, width=8, heads=1)
+    assert model.hparams.sequence["tokens"] == [name, "b"]
+
+
+def test_a_value_that_must_be_given(tiny):
+    with pytest.raises(ValueError, match="model.num_classes is missing; protopnet needs it"):
+        load_config(str(tiny), ["model.num_classes=???"])
+    with pytest.raises(ValueError, match="per_class.*'many\\$'|many"):
+        check({"model": {"name": "protopnet", "per_class": "many${"}, "data": {}}, where="here", classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &a [1, 2]\nb: [*a, *a]", None),
+        ("a: &a {x: 1}\nb: {<<: *a, y: 2}", None),
+        ("a: &a [*a]", "nested"),
+        ("a: 1\na: 2", "a key is given twice: 'a'"),
+        ("a: !!python/object:os.system {}", "not valid YAML"),
+        ("a: !!binary aGk=", "holds a bytes"),
+        ("? [1]\n: 2", "not valid YAML"),
+        ("{}" + "[" * 3000, "not valid YAML|nested too deeply"),
+        ("[" * 3000 + "]" * 3000, "nested too deeply"),
+        (
+            "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+            + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(7)),
+            "more than",
+        ),
+    ],
+)
+def test_odd_yaml(text, words):
+    if words is None:
+        assert isinstance(from_config_yaml(text, "here"), dict)
+        return
+    with pytest.raises(ValueError, match=words) as error:
+        from_config_yaml(text, "here")
+    assert "\n" not in str(error.value)
 
 
 def test_the_listing_is_the_folder():
@@ -119,11 +201,10 @@ def test_slips(tiny, override, words):
     [
         ("per_class: 2", "per_clas: 2", "per_clas.*per_class"),
         ("per_class: 2", "per_class: {a: 1}", "per_class"),
-        ("num_classes: 10, ", "", "model.num_classes is missing; protopnet needs it"),
         ("name: protopnet, ", "", "model.name is missing"),
         ("seed: 3", "sead: 3", "sead.*seed"),
-        ("seed: 3", "- seed", "tiny.yaml: "),
-        ("seed: 3", "seed: [", "tiny.yaml: "),
+        ("seed: 3", "- seed", "tiny.yaml is not valid YAML: "),
+        ("seed: 3", "seed: [", "tiny.yaml is not valid YAML: "),
         ("schedule: step", "schedule: steps", "schedule"),
         ("epochs: 3", "epoch: 3", "epoch.*epochs"),
         ("epochs: 3", "epochs: three", "three"),
@@ -248,8 +329,6 @@ def test_another_model_by_override(tiny):
 
 
 def test_a_resolved_config_is_a_config(tiny, tmp_path):
-    from zoo.config import save
-
     first = load_config(str(tiny))
     save(first, tmp_path / "again.yaml")
     assert plain(load_config(str(tmp_path / "again.yaml"))) == plain(first)
@@ -281,9 +360,7 @@ def test_schema_needs_types():
 
 
 def test_check_without_classes_leaves_sections_open():
-    from omegaconf import OmegaConf
-
-    raw = OmegaConf.create({"model": {"name": "mine", "anything": 1}, "data": {"name": "digits"}})
+    raw = {"model": {"name": "mine", "anything": 1}, "data": {"name": "digits"}}
     assert check(raw, where="here").model.anything == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from zoo.checkpoint import load
 from zoo.cli import main
 
 TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(300))
@@ -113,7 +114,13 @@ def test_byte_pairs_end_to_end(run, capsys):
         assert code == 0, result
     code, result = say(capsys, "explain", "pairs", "3")
     assert code == 2
-    assert "no text 'pairs.txt'" in result
+    assert "input 3 is the index of a test sample, and the data are not there" in result
+    for name in ("inputs.yaml", "tokenizer.json"):
+        assert (run / "pairs" / "checkpoint" / name).is_file()
+    model = load("pairs")
+    assert model.class_names == tuple(model.inputs.tokenizer.names)
+    assert model.inputs.tokenizer.merges == list(config.data.merges)
+    assert model.predict("the dog").labels[0] in model.class_names
 
 
 def test_sets_a_code(run, capsys):

@@ -202,8 +202,8 @@ class HasProgram(Capability, Protocol):
         """The program (``zoo.programs.ir.program.Program``)."""
         ...
 
-    def source(self, x: Tensor, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
-        """Return the program as Python source, with its coverage of inputs ``(b, ...)``."""
+    def source(self, x: Tensor | None, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
+        """Return the program as Python source, with its coverage of inputs ``(b, ...)`` if there are any."""
         ...
 
 

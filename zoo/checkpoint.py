@@ -1,7 +1,8 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
 ``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` the
-preprocessing and the class names, ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
+preprocessing and the class names, ``task.yaml`` what the model answers, with what was chosen on validation samples
+(temperature, threshold), ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
 names and pictures of the units.
 """
 
@@ -18,21 +19,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
+from zoo.plain_yaml import to_config_yaml
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import nn
 
     from zoo.model import SelfExplaining
+    from zoo.task import Task
 
 WEIGHTS = "model.safetensors"
+TASK = "task.yaml"
+TASK_FORMAT = 1
 UNITS = "units.yaml"
+SHEET = "units.png"
 
 
 def list_checkpoints(pattern: str = "*") -> list[str]:
@@ -80,9 +85,9 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ValueError: if one is missing or unreadable.
     """
     try:
-        config: Any = OmegaConf.to_container(configs.read_yaml(folder / "config.yaml"))
+        config: Any = configs.read_yaml(folder / "config.yaml")
         metrics = json.loads((folder / "metrics.json").read_text())
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+    except (OSError, ValueError, YAMLError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict) or "name" not in config["model"]:
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
@@ -91,11 +96,12 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return configs.migrate(config), metrics
 
 
-def load(name: str) -> SelfExplaining:
+def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
     """A trained model, in eval mode on the CPU.
 
     Args:
         name: as in ``find``.
+        backbone: a module like that which the model was created with, if that was one of your own.
 
     Returns:
         The model; ``model.config`` is the config of its run.
@@ -113,8 +119,9 @@ def load(name: str) -> SelfExplaining:
 
     folder = find(name)
     config, _ = read(folder)
+    own = {} if backbone is None else {"backbone": backbone}
     with bounded_memory((folder / WEIGHTS).stat().st_size, str(folder / "config.yaml")):
-        model = create_model(**config["model"])
+        model = create_model(**config["model"] | own, task=read_task(folder))
     try:
         state = load_file(folder / WEIGHTS)
         check_finite(state, str(folder / WEIGHTS), "the checkpoint is not usable, train again")
@@ -125,6 +132,36 @@ def load(name: str) -> SelfExplaining:
     if (folder / model_inputs.FILE).is_file():
         model.inputs = model_inputs.load(folder)
     return model.eval()
+
+
+def read_task(folder: Path) -> Task | None:
+    """Return the task of a checkpoint; None for one of an earlier version, which is a classification.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    from zoo.inputs.base import from_yaml
+    from zoo.task import task_from
+
+    file = folder / TASK
+    if not file.is_file():
+        return None
+    try:
+        config = from_yaml(file.read_text(encoding="utf-8"), str(file))
+        if not isinstance(config, dict) or config.pop("format", None) != TASK_FORMAT:
+            raise ValueError(f"expected a task of format {TASK_FORMAT}")
+        return task_from(config)
+    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def save_task(folder: Path, task: Task) -> None:
+    """Write the task of a model into a folder, whole or not at all."""
+    from zoo.inputs.base import to_yaml
+
+    part = folder / f".{TASK}.part"
+    part.write_text(to_yaml({"format": TASK_FORMAT, **task.to_config()}), encoding="utf-8")
+    os.replace(part, folder / TASK)
 
 
 def save(
@@ -161,16 +198,18 @@ def save(
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
     check_finite(state, f"{folder} is not written", "train again with lower learning rates")
     config = {**config, "model": standalone(config["model"])}
-    text = OmegaConf.to_yaml(OmegaConf.create(config))
+    text = to_config_yaml(configs.plain(config))
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     part.chmod(0o755)
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
     try:
         (part / WEIGHTS).write_bytes(to_bytes(state, metadata=meta))  # unlike save_file, a full disk is an OSError
-        (part / "config.yaml").write_text(text)
+        (part / "config.yaml").write_text(text, encoding="utf-8")
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
+        if model.inputs is not None or model.input_kind == "numbers":
+            save_task(part, model.task)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (part / "README.md").write_text(card)
         if example is not None:
@@ -178,7 +217,7 @@ def save(
         if unit_lines:
             (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
         if unit_sheet is not None:
-            unit_sheet.save(part / "units.png", optimize=True)
+            unit_sheet.save(part / SHEET, optimize=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

@@ -1,29 +1,38 @@
-"""Typed run configs: YAML and ``key=value`` in, one checked OmegaConf tree out.
+"""Typed run configs: YAML and ``key=value`` in, checked ``Settings`` out.
 
 The schema of ``model`` and ``data`` is read off the ``__init__`` of the class that they name, so there is no second
 list of arguments to keep. A misspelt key or a wrong type is an error that names the key and the nearest right one.
+
+OmegaConf checks types; texts are hidden from its interpolation, so that names of the data such as ``${x}`` or ``???``
+stay as they are. ``${oc.env:NAME}`` in a config that a user names or in an override is replaced when it is read.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import os
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from zoo import paths
 from zoo.phase import Phase
+from zoo.plain_yaml import from_config_yaml, to_config_yaml
 
 VERSION = 2  # of the layout of a config; raised when a key is renamed, see ``migrate``
-MAX_YAML_NODES = 1 << 20  # after aliases are expanded: room for a vocabulary, not for an alias bomb
+ENVIRONMENT = re.compile(r"\$\{oc\.env:([A-Za-z_][A-Za-z0-9_]*)(?:,([^{}]*))?\}")
+MISSING = "???"  # OmegaConf's mark of a value that must be given
+_HIDDEN = "\0"  # begins a text that OmegaConf must not read, in hexadecimal digits
 
 Classes = Callable[[str, str], type]  # class of a section ("model" or "data") by name
 
@@ -38,7 +47,7 @@ class TrainerArgs:
         strategy: Lightning's strategy; ``ddp`` for several processes.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         compile: run the backbone through ``torch.compile``.
-        channels_last: lay the backbone's weights out channels last; about twice as fast for a CNN on photographs.
+        channels_last: train a backbone with its weights laid out channels last, which is faster for CNNs.
         loggers: trackers beside the CSV file that every run writes: tensorboard, wandb, mlflow.
         save_every: steps between two resumable checkpoints inside an epoch; one is always written after each epoch.
     """
@@ -48,7 +57,7 @@ class TrainerArgs:
     strategy: str = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     compile: bool = False
-    channels_last: bool = False
+    channels_last: bool = True
     loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=list)
     save_every: int | None = None
 
@@ -67,6 +76,31 @@ class Finetune:
 
 
 @dataclass
+class TaskArgs:
+    """What is declared about the task; its kind follows from the target of the data.
+
+    Attributes:
+        loss: of a regression, ``squared`` or ``huber``; null for squared.
+        delta: of the Huber loss, in standard deviations of y.
+        class_weights: of the loss: ``balanced``, a weight by class name, or a list; null for equal ones.
+        smoothing: of the labels of a classification.
+        calibrate: fit a temperature on validation samples.
+        cost: of a wrong answer to an input of a class, ``{ill: 10, well: 1}``; or ``{false_positive: 1,
+            false_negative: 10}``, the second class or the presence of a label being positive. The threshold of least
+            cost is chosen on validation samples. Null for the largest logit.
+        max_risk: error rate that answers may have on validation samples; the model abstains from less confident ones.
+    """
+
+    loss: str | None = None
+    delta: float = 1.0
+    class_weights: Any = None
+    smoothing: float = 0.0
+    calibrate: bool = True
+    cost: dict[str, float] | None = None
+    max_risk: float | None = None
+
+
+@dataclass
 class Config:
     """A run.
 
@@ -74,6 +108,7 @@ class Config:
         model: ``name`` and the arguments of that model.
         data: ``name`` and the arguments of that data module.
         phases: stages by name, in order.
+        task: loss, class weights, costs of errors; the kind of task follows from the data.
         finetune: where to start, if not from scratch.
         reference: config (or run folder) of the black box whose accuracy is printed beside this run's.
         suite: config of the scores, under ``configs/evaluate``.
@@ -85,6 +120,7 @@ class Config:
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=dict)
+    task: TaskArgs = field(default_factory=TaskArgs)
     finetune: Finetune | None = None
     reference: str | None = None
     suite: str = "quick"
@@ -113,23 +149,83 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
     return config | {"version": VERSION}
 
 
-def read_yaml(text: Path | str) -> Any:
-    """Read a YAML file (a path) or YAML text (a string), with up to ``MAX_YAML_NODES`` nodes.
+class Settings(dict[str, Any]):
+    """A mapping whose keys are attributes too, as are those of the mappings in it; a text is nothing but a text.
+
+    >>> config = Settings.of({"data": {"target": "${x}"}})
+    >>> config.data.target
+    '${x}'
+    """
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """Return a mapping with all mappings in it as settings."""
+        return cls({str(key): _settings(value) for key, value in values.items()})
+
+    def __getattr__(self, key: str) -> Any:
+        if key in self:
+            return self[key]
+        raise AttributeError(f"there is no {key!r}{paths.did_you_mean(key, list(self))}")
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        self[key] = _settings(value)
+
+
+def _settings(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Settings.of(value)
+    return [_settings(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def plain(value: Any) -> Any:
+    """Return settings or an OmegaConf node as plain Python values; nothing is interpolated."""
+    if OmegaConf.is_config(value):
+        value = OmegaConf.to_container(value, enum_to_str=True)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def hide(value: Any) -> Any:
+    """Return plain values in which no text means anything to OmegaConf; ``show`` returns the texts."""
+    if isinstance(value, Mapping):
+        return {key: hide(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [hide(item) for item in value]
+    if isinstance(value, str) and ("${" in value or value == MISSING or value.startswith(_HIDDEN)):
+        return _HIDDEN + value.encode("utf-8", "surrogatepass").hex()
+    return value
+
+
+def show(value: Any) -> Any:
+    """Return plain values, or the text of an error, as they were before ``hide``.
+
+    >>> show(hide({"names": ["${x", "???", "plain"]}))
+    {'names': ['${x', '???', 'plain']}
+    """
+    if isinstance(value, Mapping):
+        return {key: show(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [show(item) for item in value]
+    if isinstance(value, str) and value.startswith(_HIDDEN):
+        return bytes.fromhex(value[1:]).decode("utf-8", "surrogatepass")
+    return value
+
+
+def read_yaml(file: Path) -> Any:
+    """Return the plain values of a YAML file.
 
     Raises:
-        ValueError: if it is not UTF-8, or nested so deeply that it cannot be read.
+        ValueError: if it cannot be read, is not UTF-8 or not valid YAML.
     """
-    read = OmegaConf.load if isinstance(text, Path) else OmegaConf.create
-    where = str(text) if isinstance(text, Path) else "the YAML text"
     try:
-        return read(text, max_yaml_expanded_nodes=MAX_YAML_NODES)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    except RecursionError as error:
-        raise ValueError(f"{where} is nested too deeply; a config has a few levels") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{where} is not UTF-8 text ({error.reason}); convert it") from error
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
+    return from_config_yaml(text, str(file))
 
 
-def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = None) -> DictConfig:
+def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = None) -> Settings:
     """Read a config, apply overrides, check everything.
 
     Args:
@@ -145,28 +241,51 @@ def load(name: str, overrides: Sequence[str] = (), *, classes: Classes | None = 
         ValueError: unreadable file, unknown key (with the nearest), wrong type, an override that names no key.
     """
     file = paths.config_file(name)
-    try:
-        raw = read_yaml(file)
-    except (YAMLError, OSError, OmegaConfBaseException) as error:
-        raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, DictConfig):
+    raw = read_yaml(file)
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
         raise ValueError(f"{file}: a config is a mapping with the keys {', '.join(Config.__dataclass_fields__)}")
-    return check(raw, overrides, where=str(file), classes=classes)
+    return check(_environment(raw, str(file)), overrides, where=str(file), classes=classes)
 
 
-def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes: Classes | None = None) -> DictConfig:
+def _environment(value: Any, where: str, key: str = "") -> Any:
+    """Return values with ``${oc.env:NAME}`` or ``${oc.env:NAME,default}`` replaced by the variable of that name."""
+    if isinstance(value, Mapping):
+        return {k: _environment(item, where, f"{key}.{k}".lstrip(".")) for k, item in value.items()}
+    if isinstance(value, list):
+        return [_environment(item, where, f"{key}[{i}]") for i, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def read(match: re.Match[str]) -> str:
+        variable = os.environ.get(match[1], match[2])
+        if variable is None:
+            raise ValueError(f"{where}: environment variable {match[1]!r} is not set (at {key})")
+        return variable
+
+    return ENVIRONMENT.sub(read, value)
+
+
+def check(
+    raw: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str, classes: Classes | None = None
+) -> Settings:
     """Check a raw config and apply overrides, see ``load``; ``where`` is named in errors."""
-    tree = migrate(to_dict(raw))
+    values = migrate(plain(raw))
     for text in overrides:
         if text.startswith("~"):
-            _delete(tree, text, where)
+            _delete(values, text, where)
     overrides = [text for text in overrides if not text.startswith("~")]
-    raw = OmegaConf.create(tree)
+    finetune = values.get("finetune")
+    if isinstance(finetune, dict) and "from" in finetune:
+        values["finetune"] = {("source" if key == "from" else key): value for key, value in finetune.items()}
+    for section in ("model", "data"):
+        if isinstance(values.get(section), dict):  # ??? stands for an argument that must be given
+            values[section] = {key: value for key, value in values[section].items() if value != MISSING}
+    values = hide(values)
     config: Any  # typed by the schema of ``Config``, of which type checkers know nothing
     try:
-        if raw.get("finetune") and "from" in raw.finetune:
-            raw.finetune.source = raw.finetune.pop("from")
-        config = OmegaConf.merge(OmegaConf.structured(Config), raw)
+        config = OmegaConf.merge(OmegaConf.structured(Config), values)
     except OmegaConfBaseException as error:
         raise ValueError(f"{where}: {_first_line(error)}") from error
     for section in ("model", "data"):
@@ -176,7 +295,7 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
             raise ValueError(f"{where}: {section}.name is missing")
         if classes:
             known = OmegaConf.structured(schema(classes(section, name)))
-            given = {k: v for k, v in to_dict(raw[section]).items() if k != "name"}
+            given = {key: value for key, value in values.get(section, {}).items() if key != "name"}
             try:
                 # a schema closed against unknown keys, under the section's own name so that errors read right
                 typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})
@@ -184,22 +303,18 @@ def check(raw: DictConfig, overrides: Sequence[str] = (), *, where: str, classes
                 foreign = [key for key in given if chosen and key not in known]
                 hint = f"; delete it with '~{section}.{foreign[0]}'" if foreign else ""
                 raise ValueError(f"{where}: {_first_line(error)}{hint}") from error
-            config[section] = {"name": name, **to_dict(typed)[section]}
+            config[section] = {"name": name, **plain(typed)[section]}
             OmegaConf.set_struct(config[section], True)
     for text in overrides:
         _override(config, text, classes)
-    seeded = "seed" in raw.data or any(text.startswith("data.seed=") for text in overrides)
+    seeded = "seed" in values.get("data", {}) or any(text.startswith("data.seed=") for text in overrides)
     if "seed" in config.data and not seeded:
         config.data.seed = config.seed
     for section in ("model", "data"):
         for key in config[section]:
             if OmegaConf.is_missing(config[section], key):
                 raise ValueError(f"{where}: {section}.{key} is missing; {config[section].name} needs it")
-    try:
-        plain(config)
-    except OmegaConfBaseException as error:  # such as ${oc.env:ZOO_DATA} where it is not set
-        raise ValueError(f"{where}: {_first_line(error)}") from error
-    return config
+    return Settings.of(show(plain(config)))
 
 
 def keyword_overrides(keys: Mapping[str, Any]) -> list[str]:
@@ -280,11 +395,12 @@ def _override(config: DictConfig, text: str, classes: Classes | None) -> None:
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32, or '~key' to delete it")
-    try:
-        parsed = to_dict(read_yaml(f"v: {value}" if value else "v: null"))["v"]
-    except (YAMLError, OmegaConfBaseException, ValueError, AttributeError, TypeError) as error:
-        shown = text if len(text) <= 100 else f"{text[:100]}..."
-        raise ValueError(f"override {shown!r}: {' '.join(str(error).split())}") from error
+    where = f"override {text!r}" if len(text) <= 100 else f"override {text[:100]!r}..."
+    parsed = from_config_yaml(f"v: {value}" if value else "v: null", where)
+    if not isinstance(parsed, dict) or list(parsed) != ["v"]:
+        raise ValueError(f"{where}; expected one value")
+    parsed = _environment(parsed["v"], where, key)
+    parsed = parsed if parsed == MISSING else hide(parsed)
     key = "finetune.source" if key == "finetune.from" else key
     if key == "finetune" and isinstance(parsed, dict) and "from" in parsed:
         parsed["source"] = parsed.pop("from")
@@ -322,7 +438,8 @@ def _free_form(config: DictConfig, key: str) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
+    message = re.sub(f"{_HIDDEN}(?:[0-9a-f]{{2}})*", lambda match: show(match[0]), str(error))
+    text = message.strip().splitlines()
     where = next((line.split(":", 1)[1].strip() for line in text if line.strip().startswith("full_key")), "")
     return f"{text[0]}" + (f" (at {where})" if where else "")
 
@@ -359,33 +476,14 @@ def _plain(hint: Any) -> Any:
     """The part of a type that OmegaConf checks; a union of containers is left to the class itself."""
     if typing.get_origin(hint) in (Union, UnionType):
         arms = typing.get_args(hint)
+        if own := [a for a in arms if getattr(a, "__module__", "").startswith("torch.")]:
+            return _plain(reduce(or_, [a for a in arms if a not in own]))  # a module is no value of a config
         rest = [a for a in arms if a is not NoneType]
         if len(rest) > 1 and any(typing.get_origin(a) in (list, dict, tuple) for a in rest):
             return Any
     return hint
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain Python values, interpolations resolved."""
-    return to_dict(config, resolve=True)
-
-
-def to_dict(node: Any, *, resolve: bool = False) -> dict[str, Any]:
-    """Return an OmegaConf mapping as a plain dictionary.
-
-    Args:
-        node: an OmegaConf mapping.
-        resolve: resolve interpolations.
-
-    Raises:
-        ValueError: if it is not a mapping.
-    """
-    values = OmegaConf.to_container(node, resolve=resolve, enum_to_str=True)
-    if not isinstance(values, dict):
-        raise ValueError(f"expected a mapping, not {type(values).__name__}")
-    return {str(key): value for key, value in values.items()}
-
-
-def save(config: DictConfig, file: Path) -> None:
-    """Write a config as YAML, interpolations resolved."""
-    file.write_text(OmegaConf.to_yaml(config, resolve=True))
+def save(config: Mapping[str, Any], file: Path) -> None:
+    """Write a config as YAML."""
+    file.write_text(to_config_yaml(plain(config)), encoding="utf-8")

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
-
 
 @dataclass
 class Phase:
@@ -91,7 +89,6 @@ def methods(then: Any) -> dict[str, dict[str, Any]]:
         return {}
     if isinstance(then, str):
         return {then: {}}
-    value = OmegaConf.to_container(then) if OmegaConf.is_config(then) else then
-    if isinstance(value, dict) and all(v is None or isinstance(v, dict) for v in value.values()):
-        return {str(name): dict(args or {}) for name, args in value.items()}
-    raise ValueError(f"then is {value!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")
+    if isinstance(then, dict) and all(v is None or isinstance(v, dict) for v in then.values()):
+        return {str(name): dict(args or {}) for name, args in then.items()}
+    raise ValueError(f"then is {then!r}; expected a method's name, or a mapping such as {{fit_head: {{l1: 1e-4}}}}")

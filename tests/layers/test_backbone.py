@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import timm
 import torch
@@ -160,3 +162,25 @@ def test_mlp_is_its_formula():
 def test_mlp_refusals(args, words):
     with pytest.raises(ValueError, match=words):
         Backbone("mlp", **args)
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "mobilenetv2_100"])
+def test_channels_last_changes_the_rounding_alone(name):
+    torch.manual_seed(0)
+    backbone = Backbone(name).double()
+    x = torch.randn(4, 3, 32, 32).double()
+    results = []
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        other = copy.deepcopy(backbone)
+        if memory_format == torch.contiguous_format:
+            other.to(memory_format=memory_format)
+        weights = [w for w in other.parameters() if w.ndim == 4 and min(w.shape[1:]) > 1]
+        assert weights
+        assert all(w.is_contiguous(memory_format=memory_format) for w in weights)
+        features = other(x)
+        features.square().mean().backward()
+        results.append([features, *(w.grad for w in other.parameters()), *other.buffers()])
+        other.load_state_dict({key: value.contiguous() for key, value in backbone.state_dict().items()})
+        assert all(w.is_contiguous(memory_format=memory_format) for w in weights)  # a checkpoint does not change it
+    for last, first in zip(*results, strict=True):
+        torch.testing.assert_close(last, first, rtol=1e-8, atol=1e-10)

@@ -253,7 +253,7 @@ def test_mistakes_in_the_list_are_named(scores, words):
         ("", "list of scores"),
         ("3", "int"),
         ("- {score: accuracy\n- {score: [", "line 2"),
-        ("- {score: accuracy, name: '${nowhere}'}", "nowhere"),
+        ("- {score: accuracy, name: '${nowhere}', tau: 1}", "has no argument 'tau'"),
         (
             "- {score: accuracy}\n- {score: consistency, tau: abc}",
             "score 'consistency': tau is 'abc'; expected a number",

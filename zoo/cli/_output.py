@@ -65,7 +65,7 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     table = plain_table(title)
     for column in ("score", "value", "protocol", "note"):
         table.add_column(column, overflow="fold")
-    from zoo.evaluation.score_table import applicable
+    from zoo.evaluation.score_table import applicable, warnings_of
 
     hints = [row for row in rows if not row.applies and not row.protocol]  # what to do to get a further row
     kept, note = applicable([row for row in rows if row not in hints])
@@ -74,3 +74,5 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     print_table(table)
     if note and not all_rows:
         say(f"{note}; --all lists them")
+    for line in warnings_of(rows):
+        say(f"WARNING: {line}")

@@ -43,7 +43,7 @@ def create_data(name: str, **args: object) -> Data:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config import schema
+    from zoo.config import hide, plain, schema, show
 
     cls = data_class(name)
     kinds = schema(cls)
@@ -53,13 +53,12 @@ def create_data(name: str, **args: object) -> Data:
         if arg not in known:
             raise ValueError(f"data {name!r} takes no argument {arg!r}{did_you_mean(arg, known)}")
         try:
-            OmegaConf.update(typed, arg, value, merge=False)
+            OmegaConf.update(typed, arg, hide(plain(value)), merge=False)
         except OmegaConfBaseException as error:
             expected = inspect.formatannotation(kinds.__dataclass_fields__[arg].type)
             raise ValueError(f"data.{arg} is {value!r}; expected {expected}") from error
     for arg in known:
         if OmegaConf.is_missing(typed, arg):
             raise ValueError(f"data {name!r} needs the argument {arg!r}: pass data.{arg}=...")
-    values = OmegaConf.to_container(typed)
-    assert isinstance(values, dict)
+    values = show(plain(typed))
     return cls(**{arg: values[arg] for arg in args})

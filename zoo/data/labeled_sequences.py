@@ -9,11 +9,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
 from zoo.data.sampler import EpochSampler
 from zoo.data.sequence_sampler import SequenceSampler
 from zoo.data.split import BatchDataset, Split
 from zoo.data.table_data import RowDataset
+from zoo.inputs.base import Inputs
+from zoo.inputs.texts.tokenizers import split_words
+from zoo.inputs.tokens import TokenInputs
 from zoo.sequence_spec import NOTHING, Frame
 
 
@@ -35,6 +39,25 @@ class LabeledSequenceData(Data):
     whole: bool = False
     even: float = 0.0
     alike: bool = False
+
+    @property
+    def inputs(self) -> TokenInputs:
+        """Vocabulary, format of the sequences and class names."""
+        assert self.sequence is not None
+        return TokenInputs(self.sequence, class_names=self.class_names, whole=self.whole)
+
+    def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
+        """Read these data with the vocabulary and the classes of a trained model, matched by name.
+
+        Raises:
+            ValueError: if the model does not read sequences, or asks about them otherwise.
+        """
+        if not isinstance(inputs, TokenInputs):
+            raise ValueError(f"the model reads inputs of kind {inputs.kind!r}, not sequences of words; name other data")
+        if inputs.whole != self.whole:
+            asked, asks = ("whole sequences" if whole else "each word" for whole in (inputs.whole, self.whole))
+            raise ValueError(f"the model answers for {asked}, these data ask about {asks}; name other data")
+        self.check_compatible_with({**inputs.sequence.to_config(), "classes": list(inputs.class_names)})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -79,7 +102,7 @@ class LabeledSequenceData(Data):
             ValueError: if there are no words, too many, or an unknown one.
         """
         assert self.sequence is not None
-        words = text.split()
+        words = split_words(text)
         codes = self.sequence.pad([self.sequence.encode(words)])
         return codes[0] if self.whole else questions(codes, self.sequence, [len(words)])
 

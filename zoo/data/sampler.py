@@ -79,7 +79,8 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         order = torch.arange(self.n)
         if self.shuffle:
             order = torch.randperm(self.n, generator=torch.Generator().manual_seed(mix(self.seed, epoch)))
-            order = order[torch.arange(-(-self.n // world) * world) % self.n]
-        own = order[rank::world].tolist()
+            if world > 1:
+                order = order[torch.arange(-(-self.n // world) * world) % self.n]
+        own = order[rank::world]
         for first in range(start * self.batch_size, len(own), self.batch_size):
-            yield [(epoch, index) for index in own[first : first + self.batch_size]]
+            yield [(epoch, index) for index in own[first : first + self.batch_size].tolist()]

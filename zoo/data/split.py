@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ class Split:
 
     Attributes:
         names: n names, such as file names.
-        y: ``(n,)`` int64 class.
+        y: ``(n,)`` int64 class, ``(n,)`` float32 number or ``(n, l)`` float32 labels.
         pixels: source of the images; None if samples are not images.
         rows: ``(n,)`` row of each sample in ``pixels``, or position of its first token; None for a table.
         concepts: ``(n, m)`` float32, NaN where unknown.
@@ -36,6 +36,9 @@ class Split:
         visible: ``(n, p)`` bool.
         x: ``(n, d)`` float32 rows of a table; None for images.
         lengths: ``(n,)`` number of tokens of each context; None if samples are not contexts.
+        weight: ``(n,)`` float32 weight of each sample in the loss; None for equal ones.
+        group: ``(n,)`` int64 number of the group, such as a patient, whose samples stay in one split; None for none.
+        time: ``(n,)`` float64 by which the samples are ordered, the latest being held out; None for no order.
     """
 
     names: Sequence[str]
@@ -47,14 +50,17 @@ class Split:
     visible: Tensor | None = None
     x: Tensor | None = None
     lengths: Tensor | None = None
+    weight: Tensor | None = None
+    group: Tensor | None = None
+    time: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, ids: Tensor) -> Split:
         """Return the samples at positions ``ids`` ``(k,)``."""
-        tensors = {k: getattr(self, k) for k in ("y", "rows", "concepts", "points", "visible", "x", "lengths")}
-        picked = {k: v[ids] for k, v in tensors.items() if v is not None}
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        picked = {k: v[ids] for k, v in tensors.items() if isinstance(v, Tensor)}
         return replace(self, names=[self.names[i] for i in ids.tolist()], **picked)
 
     def decode(self) -> Tensor | None:
@@ -178,6 +184,7 @@ class ImageDataset(BatchDataset):
             points=points,
             visible=None if s.visible is None else s.visible[ids],
             views=torch.stack(views[1:], dim=1) if views else None,
+            weight=None if s.weight is None else s.weight[ids],
         )
 
     def _view(self, images: Tensor, keys: Sequence[tuple[int, int]], number: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +11,16 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
 from zoo.data.sampler import mix
 from zoo.data.split import BatchDataset, Split
+from zoo.inputs.base import Inputs
+from zoo.inputs.text import TextInputs
+from zoo.inputs.texts.tokenizers import Tokenizer, Words
+
+HASHED = 1 << 24  # tokens hashed at a time
+SCORED = 1 << 22  # tokens scored at a time
 
 
 class NumberedNames(Sequence[str]):
@@ -54,6 +61,7 @@ class TokenWindowData(Data):
     """
 
     capabilities = frozenset({"fixed_shape", "windows"})
+    begins_with: ClassVar[tuple[str, ...]] = ()  # tokens at the start of every context
     random_shift: ClassVar[bool] = False  # whether training windows are shifted by a random offset in each epoch
 
     def __init__(self, *, context: int, batch_size: int = 64, **common: Any) -> None:
@@ -61,6 +69,30 @@ class TokenWindowData(Data):
         if context < 1:
             raise ValueError(f"data.context is {context}; expected 1 or more tokens")
         self.context = context
+
+    @property
+    def inputs(self) -> TextInputs:
+        """The tokenizer and the length of a context; the class is the next token."""
+        return TextInputs(self.input_tokenizer(), self.context, class_names=None, before=self.begins_with)
+
+    def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
+        """Check that the tokens are those of a trained model.
+
+        Raises:
+            ValueError: if the model reads other inputs, or tokens differ; they are listed.
+        """
+        if not isinstance(inputs, TextInputs) or not inputs.next_token:
+            raise ValueError(f"the model reads inputs of kind {inputs.kind!r}, not contexts of tokens; name other data")
+        self.use_tokenizer(inputs.tokenizer)
+
+    def input_tokenizer(self) -> Tokenizer:
+        """Return how a text becomes tokens: by default, each word between spaces is one."""
+        return Words(self.class_names)
+
+    def use_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Read with the tokenizer of a trained model; a source with a fixed vocabulary checks that it is the same."""
+        own = self.input_tokenizer()
+        TextInputs(tokenizer, self.context, class_names=None).check(own)
 
     @property
     def _tokens(self) -> np.ndarray:
@@ -79,7 +111,7 @@ class TokenWindowData(Data):
 
     def _windows(self, name: str, start: np.ndarray) -> Split:
         """Return whole windows that begin at ``start`` ``(n,)``."""
-        return self._contexts(name, start, np.full(len(start), self.context))
+        return self._contexts(name, start, np.broadcast_to(np.int64(self.context), start.shape))
 
     def _positions(self, name: str, start: np.ndarray) -> Split:
         """Return one position of each window, drawn from the seed."""
@@ -89,7 +121,10 @@ class TokenWindowData(Data):
     def _contexts(self, name: str, start: np.ndarray, length: np.ndarray) -> Split:
         y = torch.from_numpy(self._tokens[start + length].astype(np.int64))
         rows = torch.from_numpy(start.astype(np.int64))
-        lengths = torch.from_numpy(length.astype(np.int64))
+        if len(length) and not length.strides[0]:  # one length for all takes the memory of one
+            lengths = torch.tensor(int(length[0])).expand(len(length))
+        else:
+            lengths = torch.from_numpy(length.astype(np.int64))
         return Split(NumberedNames(f"{name}/", len(start)), y, rows=rows, lengths=lengths)
 
     def _check_split(self, name: str, split: Split) -> None:
@@ -128,19 +163,37 @@ class TokenWindowData(Data):
             correct.append(logits.argmax(2) == y)
         return torch.cat(losses), torch.cat(correct)
 
-    def next_token_metrics(self, model: Any, windows: Tensor) -> dict[str, float]:
-        """Return ``nats per token`` and ``token accuracy`` over all positions of windows ``(n, context + 1)``."""
-        loss, correct = self.nats(model, windows)
-        real = windows[:, 1:] >= 0
-        return {
-            "nats per token": float(loss[real].mean()),
-            "token accuracy": float(correct[real].double().mean()),
-        }
+    def window_parts(self, name: SplitName) -> Iterator[Tensor]:
+        """Yield the windows ``(n, context + 1)`` of a split in parts of about ``SCORED`` tokens."""
+        rows = self._split(name).rows
+        assert rows is not None
+        offset = np.arange(self.context + 1)
+        for start in rows.split(max(1, SCORED // len(offset))):
+            yield torch.from_numpy(self._tokens[start.numpy()[:, None] + offset].astype(np.int64))
+
+    def next_token_metrics(self, model: Any, windows: Iterable[Tensor]) -> dict[str, float]:
+        """Return ``nats per token`` and ``token accuracy`` over all positions of windows.
+
+        Args:
+            model: a language model with a ``device``.
+            windows: parts ``(n, context + 1)``, padded with -1.
+        """
+        means: list[Tensor] = []
+        counts: list[int] = []
+        for part in windows:
+            loss, correct = self.nats(model, part)
+            real = part[:, 1:] >= 0
+            means.append(torch.stack([loss[real].mean(), correct[real].double().mean()]))
+            counts.append(int(real.sum()))
+        weight = torch.tensor(counts, dtype=torch.float64) / sum(counts)
+        mean = (torch.stack(means) * weight[:, None]).sum(0)
+        return dict(zip(("nats per token", "token accuracy"), mean.tolist(), strict=True))
 
     def fingerprint(self) -> str:
         """Return the fingerprint of ``Data``, extended by all tokens."""
         content = hashlib.sha256(super().fingerprint().encode())
-        content.update(np.ascontiguousarray(self._tokens).view(np.uint8).data)
+        for start in range(0, len(self._tokens), HASHED):
+            content.update(np.ascontiguousarray(self._tokens[start : start + HASHED]).view(np.uint8).data)
         return content.hexdigest()[:12]
 
     def token_texts(self, x: Tensor) -> list[list[str]]:

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from zoo import checkpoint, paths
+from zoo.config import Settings
 from zoo.reporting.context import ScoreRow
 
 TITLE = "black-box accuracy"
 
 
-def reference_rows(config: DictConfig, out: Path) -> list[ScoreRow]:
+def reference_rows(config: Settings, out: Path) -> list[ScoreRow]:
     """Return the row of the reference model that ``config.reference`` names; none if it names none.
 
     Args:
@@ -36,7 +35,7 @@ def reference_rows(config: DictConfig, out: Path) -> list[ScoreRow]:
     return [ScoreRow(TITLE, f"n/a: run `zoo train {config.reference}` first", "")]
 
 
-def _comparability(reference: Mapping[str, Any], config: DictConfig) -> str:
+def _comparability(reference: Mapping[str, Any], config: Settings) -> str:
     """Return how the reference model's configuration relates to that of the run."""
 
     def equal(section: str, *keys: str) -> bool:

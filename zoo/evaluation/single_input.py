@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
 from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.data.base import Data
+from zoo.inputs.base import Inputs
+from zoo.inputs.image import ImageInputs
 
 
-def read_input(text: str, data: Data) -> tuple[Tensor, Batch | None, str]:
+def read_input(text: str, data: Data, inputs: Inputs | None = None) -> tuple[Tensor, Batch | None, str]:
     """Read one input.
 
     Args:
         text: a number is an index of the test split; the data source reads anything else.
-        data: where the input is from, or whose kind it has.
+        data: where the input is from, or whose kind it has; nothing is read from it but a sample by its index.
+        inputs: of the model; they read a file that holds one input.
 
     Returns:
         The input ``(1, ...)``, the test sample with its annotations if it is one, and a name.
@@ -22,13 +28,30 @@ def read_input(text: str, data: Data) -> tuple[Tensor, Batch | None, str]:
         ValueError: if there is no such sample, or the data source cannot read the text.
     """
     if text.isdecimal():
+        if not data.is_available:
+            raise ValueError(
+                f"input {text} is the index of a test sample, and the data are not there; name them, such as"
+                " data.file=..., or give the input itself"
+            )
         count = len(data.splits["test"])
         if int(text) >= count:
             raise ValueError(f"the test split has samples 0 to {count - 1}; there is no {text}")
         batch = data.samples("test", [int(text)])
         return batch.x, batch, data.name_of("test", int(text))
+    if inputs is not None and not isinstance(inputs, ImageInputs) and _is_file(text):
+        batch = inputs.read(Path(text), labels=False)
+        if len(torch.unique(batch.index)) != 1:
+            raise ValueError(f"{text} holds {len(batch)} inputs; give one, or `zoo predict` for all of them")
+        return batch.x, None, text
     x = data.read_input(text)
     return x if x.ndim > len(data.input_shape) else x[None], None, text
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return len(text) < 1024 and Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def file_name(name: str) -> str:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-import yaml
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.inputs.texts.tokenizers import merges_of
 from zoo.paths import did_you_mean
+from zoo.plain_yaml import from_yaml, to_yaml
 
 FILE = "inputs.yaml"
+TOKENIZER = "tokenizer.json"  # of byte pairs, in the format of the package tokenizers
 FORMAT = 1
 MAX_BYTES = 64 << 20  # of an inputs.yaml
-ESCAPED = re.compile("[^\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]|[\\u2028\\u2029\\ufeff]")
 MODULES = {
     "table": "zoo.inputs.table",
     "image": "zoo.inputs.image",
@@ -196,12 +196,19 @@ def concatenate(readings: Sequence[Reading]) -> Reading:
 
 
 def save(inputs: Inputs, folder: Path) -> Path:
-    """Write ``inputs.yaml`` into a folder, whole or not at all."""
-    path = folder / FILE
-    part = path.with_name(f".{FILE}.part")
-    part.write_text(to_yaml({"format": FORMAT, "kind": inputs.kind, **inputs.to_config()}), encoding="utf-8")
-    os.replace(part, path)
-    return path
+    """Write ``inputs.yaml`` into a folder, whole or not at all; byte pairs beside it as ``tokenizer.json``."""
+    files = {}
+    config = inputs.to_config()
+    tokenizer = getattr(inputs, "tokenizer", None)
+    if isinstance(config.get("tokenizer"), dict) and "merges" in config["tokenizer"] and tokenizer is not None:
+        files[TOKENIZER] = tokenizer.to_json()
+        config["tokenizer"] = {"name": config["tokenizer"]["name"], "file": TOKENIZER}
+    files[FILE] = to_yaml({"format": FORMAT, "kind": inputs.kind, **config})
+    for name, text in files.items():  # inputs.yaml last: it names the others
+        part = folder / f".{name}.part"
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, folder / name)
+    return folder / FILE
 
 
 def load(folder: Path) -> Inputs:
@@ -211,18 +218,28 @@ def load(folder: Path) -> Inputs:
         ValueError: if the file is missing, damaged, of another format or of an unknown kind.
     """
     path = folder / FILE
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
-        config = from_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); the checkpoint is not complete") from error
+    config = from_yaml(_text(path), str(path))
     if not isinstance(config, dict) or config.pop("format", None) != FORMAT:
         raise ValueError(f"{path} is not an inputs file of format {FORMAT}; complete the checkpoint with `zoo migrate`")
     try:
+        tokenizer = config.get("tokenizer")
+        if isinstance(tokenizer, dict) and "file" in tokenizer:
+            if tokenizer["file"] != TOKENIZER:
+                raise ValueError(f"the tokenizer is in {tokenizer['file']!r}; expected {TOKENIZER!r}, beside this file")
+            merges = merges_of(_text(folder / TOKENIZER), str(folder / TOKENIZER))
+            config["tokenizer"] = {"name": tokenizer.get("name"), "merges": merges}
         return from_config(config)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); the checkpoint is not complete") from error
 
 
 def from_config(config: Mapping[str, Any]) -> Inputs:
@@ -244,72 +261,3 @@ def from_config(config: Mapping[str, Any]) -> Inputs:
         return Inputs._kinds[kind].from_config(config)
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"inputs of kind {kind!r} cannot be built: {type(error).__name__} {error}") from error
-
-
-def to_yaml(config: Mapping[str, Any]) -> str:
-    """Return plain values as YAML. Any text survives: nothing is interpolated or evaluated.
-
-    >>> print(to_yaml({"name": "${HOME}", "other": "???"}), end="")
-    name: ${HOME}
-    other: ???
-    """
-    return yaml.dump(dict(config), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1 << 30)
-
-
-def from_yaml(text: str, where: str) -> Any:
-    """Return the plain values of a YAML text; aliases, tags and keys given twice are refused.
-
-    Args:
-        text: the YAML.
-        where: its file, for errors.
-
-    Raises:
-        ValueError: if it is not valid.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise ValueError(f"{where} is nested too deeply; expected the file that zoo wrote") from error
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes every list of plain values on one line, and never an alias."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write equal objects in full."""
-        return True
-
-    def represent_list(self, data: Iterable[Any]) -> yaml.SequenceNode:
-        """A list of numbers or texts in flow style, any other in block style."""
-        data = list(data)
-        flow = all(isinstance(value, str | int | float | None) for value in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
-
-    def represent_text(self, data: str) -> yaml.Node:
-        """A text, with escapes where it holds a line break or a character that is not printable."""
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if ESCAPED.search(data) else None)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
-_Dumper.add_representer(list, _Dumper.represent_list)
-_Dumper.add_representer(tuple, _Dumper.represent_list)
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses aliases, which can make a small file large, and keys that are given twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose a node that is no alias."""
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed here", mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        """Return a mapping whose keys are given once."""
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) < len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a key is given twice", node.start_mark)
-        return mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from zoo.inputs.base import Flag, Inputs, Reading
 from zoo.inputs.labels import class_names_of, compare_names, label_key
 from zoo.inputs.texts.text_files import Texts, read_texts
 from zoo.inputs.texts.tokenizers import PADDING, Tokenizer, Words, split_words, tokenizer_from
+from zoo.paths import did_you_mean
 
 
 class TextInputs(Inputs):
@@ -20,7 +22,9 @@ class TextInputs(Inputs):
     Args:
         tokenizer: how a text becomes tokens.
         length: tokens of a text at most; what is longer is cut and flagged.
-        class_names: names of the classes.
+        class_names: names of the classes; None where the class is the next token: then the names are those of the
+            tokens, and a text that is too long is refused.
+        before: names of tokens at the start of every text.
         text: column of the text in tables; None for a usual name.
         label: column of the label in tables; None for a usual name.
         encoder: id and sha256 of a text encoder whose tokens these are; it is resolved by the model and never fetched.
@@ -40,7 +44,8 @@ class TextInputs(Inputs):
         tokenizer: Tokenizer,
         length: int,
         *,
-        class_names: Sequence[str] = (),
+        class_names: Sequence[str] | None = (),
+        before: Sequence[str] = (),
         text: str | None = None,
         label: str | None = None,
         encoder: Mapping[str, str] | None = None,
@@ -49,7 +54,15 @@ class TextInputs(Inputs):
             raise ValueError(f"data.length is {length}; expected 1 or more")
         if encoder is not None and set(encoder) != {"id", "sha256"}:
             raise ValueError(f"data.encoder has {', '.join(map(str, encoder))}; expected id and sha256")
-        self.tokenizer, self.length, self.class_names = tokenizer, int(length), tuple(class_names)
+        if unknown := [name for name in before if name not in tokenizer.names]:
+            near = did_you_mean(unknown[0], list(tokenizer.names))
+            raise ValueError(f"{unknown[0]!r} is not in the vocabulary{near}")
+        self.tokenizer = tokenizer
+        self.length = int(length)
+        self.next_token = class_names is None
+        self.class_names = tokenizer.names if class_names is None else tuple(class_names)
+        self.before = tuple(before)
+        self._start = [tokenizer.names.index(name) for name in before]
         self.text, self.label, self.encoder = text, label, None if encoder is None else dict(encoder)
 
     @classmethod
@@ -129,6 +142,10 @@ class TextInputs(Inputs):
                 codes = self.tokenizer.encode(text, where)
                 if not len(codes):
                     raise ValueError(f"{where}: the text is empty; give at least one word")
+                codes = np.concatenate([np.array(self._start, np.int64), codes])
+                if self.next_token and len(codes) > self.length:
+                    most = self.length
+                    raise ValueError(f"{where}: the text has {len(codes)} tokens; the model reads {most} at most")
             except ValueError as error:
                 if not skip:
                     raise
@@ -148,7 +165,9 @@ class TextInputs(Inputs):
         )
 
     def _labels(self, piece: Texts, kept: Sequence[int], labels: bool | None) -> Tensor | None:
-        if piece.labels is None or labels is False:
+        if self.next_token and labels:
+            raise ValueError("the class is the next token; evaluate on a source of text, such as data.file=...")
+        if piece.labels is None or labels is False or self.next_token:
             if labels:
                 raise ValueError(f"{piece.source} has no column of labels; name it in data.label")
             return None
@@ -164,11 +183,19 @@ class TextInputs(Inputs):
         return torch.tensor([place[label_key(str(label))] for label in given], dtype=torch.int64)
 
     def check(self, other: Any) -> None:
-        """Refuse texts whose labels are not the model's classes, or other names of classes.
+        """Refuse texts whose labels are not the model's classes, other names of classes, or other tokens.
+
+        Args:
+            other: texts, a tuple of names of classes, or a tokenizer.
 
         Raises:
             ValueError: listing names that are missing, additional or renamed.
         """
+        if isinstance(other, Tokenizer):
+            compare_names(self.tokenizer.names, other.names, "tokens", exact=True)
+            if self.tokenizer.names != other.names:
+                raise ValueError("the tokens are not in the order of the model's; read the data with its tokenizer")
+            return
         if isinstance(other, tuple):
             compare_names(self.class_names, other, "classes", partial=True)
             return
@@ -191,7 +218,8 @@ class TextInputs(Inputs):
         return {
             "tokenizer": {"name": self.tokenizer.name, **self.tokenizer.to_config()},
             "length": self.length,
-            "class_names": list(self.class_names),
+            "class_names": None if self.next_token else list(self.class_names),
+            "before": list(self.before),
             "text": self.text,
             "label": self.label,
             "encoder": self.encoder,

@@ -132,14 +132,13 @@ class TokenInputs(Inputs):
                 )
         markers = frozenset(MARKERS)
         columns = {name: as_text(cells.columns[name]) for name in self.sequence.columns}
-        rows = [
-            [
-                f"{name}={EMPTY if column[i] is None or column[i] in markers else column[i]}"
-                for name, column in columns.items()
-            ]
-            for i in range(len(cells))
-        ]
+        rows = [[self._word(name, column[i], markers) for name, column in columns.items()] for i in range(len(cells))]
         return [cells.name_of(i) for i in range(len(cells))], rows
+
+    def _word(self, column: str, cell: str | None, markers: frozenset[str]) -> str:
+        """The word of a cell; a marker of missing cells that was a value in training is that value."""
+        word = f"{column}={cell or EMPTY}"
+        return f"{column}={EMPTY}" if cell in markers and word not in self.sequence.codes else word
 
     def check(self, other: Any) -> None:
         """Refuse another vocabulary or other names of classes.

@@ -16,9 +16,14 @@ from torch import Tensor, nn
 
 from zoo import paths
 
+OWN = "own:"  # prefix of the name of a module of the user, in hyperparameters and configs
+
 
 class Backbone(nn.Module):
     """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model, or a small MLP for other inputs than images.
+
+    Weights of convolutions are laid out channels last, which makes a CNN faster and changes no more than the rounding;
+    ``backbone.to(memory_format=torch.contiguous_format)`` undoes it.
 
     Args:
         name: timm architecture, ``resnet18`` or ``vit_tiny_patch16_224``; ``mlp`` for linear layers with ReLU over the
@@ -31,6 +36,9 @@ class Backbone(nn.Module):
             tensor of the file in the full architecture.
         args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
         input_shape: of one input; only the MLP needs it.
+
+    ``name`` may also be a module of your own, which maps inputs to ``(b, d, h, w)``, or to ``(b, d)`` for a map of 1 x
+    1; d is tried out on a zero input, or given in ``args`` as ``{"channels": 64}``.
 
     Attributes:
         channels: d.
@@ -49,7 +57,7 @@ class Backbone(nn.Module):
 
     def __init__(
         self,
-        name: str,
+        name: str | nn.Module,
         *,
         level: int = -1,
         shallow: int | None = None,
@@ -60,6 +68,17 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.bypass = False
+        self.is_flat = name == "mlp"
+        if isinstance(name, nn.Module):
+            if pretrained or weights:
+                raise ValueError("the backbone is a module of your own; expected neither pretrained nor weights for it")
+            self.net = name
+            self.channels, self.is_flat = _own(name, input_shape, **(args or {}))
+            return
+        if name.startswith(OWN):
+            raise ValueError(
+                f"the backbone is a module of your own ({name.removeprefix(OWN)}); pass it: zoo.load(..., backbone=...)"
+            )
         if name == "mlp":
             if pretrained or weights:
                 raise ValueError(
@@ -85,12 +104,16 @@ class Backbone(nn.Module):
         if weights:
             file = Path(weights).expanduser()
             self._load(file if file.exists() else paths.data() / file, name, args)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``."""
         if self.bypass:
             return x
-        return self.net(x)[..., None, None] if isinstance(self.net, nn.Sequential) else self.net(x)[-1]
+        features = self.net(x)
+        if isinstance(features, list):  # timm: one map for each level, the shallow one first
+            return features[-1]
+        return features[..., None, None] if self.is_flat else features
 
     def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``x`` to the features of the shallow level and of the level, ``(b, d', h', w')`` and ``(b, d, h, w)``.
@@ -128,6 +151,36 @@ class Backbone(nn.Module):
                 raise ValueError(f"backbone_weights {file} {what} {name}: {', '.join(keys[:4])} ({len(keys)} in all)")
         state = {k: loaded[o].to(own[k].dtype) if o in loaded else own[k] for k, o in origin.items()}
         self.net.load_state_dict(state)
+
+
+@torch.no_grad()
+def _own(
+    net: nn.Module, input_shape: Sequence[int] | None, channels: int | None = None, **unknown: Any
+) -> tuple[int, bool]:
+    """Return the channels of a module's features, and whether they are vectors instead of maps."""
+    if unknown:
+        raise ValueError(f"backbone_args is {unknown}; a module of your own takes channels only")
+    parameter = next(net.parameters(), torch.zeros(()))
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    shapes = [tuple(input_shape)] if input_shape else [(3, side, side) for side in (64, 224, 32)]
+    reason = ""
+    for shape in shapes:
+        try:
+            features = net(torch.zeros(1, *shape, dtype=parameter.dtype, device=parameter.device))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            reason = f"an input of {shape}: {str(error).splitlines()[0]}"
+            continue
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        if not isinstance(features, Tensor) or features.ndim not in (2, 4):
+            what = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise ValueError(f"the backbone of your own gives {what}; expected maps (b, d, h, w) or vectors (b, d)")
+        return features.shape[1], features.ndim == 2
+    if channels is None:
+        raise ValueError(f"the backbone of your own cannot be tried on {reason}; give backbone_args={{'channels': d}}")
+    return channels, False
 
 
 def _mlp(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.layers.prototypes.channel_prototypes import ChannelPrototypes, log1p_square_loss
+from zoo.layers.prototypes.channel_prototypes import ChannelPrototypes
 from zoo.registry import register
 
 MARGIN = 0.025  # by which the probability of the true class should exceed that of every other one
@@ -78,7 +78,7 @@ class CBC(ChannelPrototypes):
         The RBF variant has PIP-Net's loss instead.
         """
         if not self.is_signed:
-            return log1p_square_loss(logits, batch.y)
-        true = logits.gather(1, batch.y[:, None])[:, 0]
-        wrong = logits.scatter(1, batch.y[:, None], -torch.inf).amax(1)
+            return self.task_loss(logits.square().log1p(), batch)
+        true = logits.gather(1, batch.targets[:, None])[:, 0]
+        wrong = logits.scatter(1, batch.targets[:, None], -torch.inf).amax(1)
         return F.relu(wrong - true + MARGIN).mean()

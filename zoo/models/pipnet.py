@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.layers.prototypes.channel_prototypes import PRESENT, ChannelPrototypes, log1p_square_loss
+from zoo.layers.prototypes.channel_prototypes import PRESENT, ChannelPrototypes
 from zoo.registry import register
 
 
@@ -55,13 +55,13 @@ class PIPNet(ChannelPrototypes):
         return F.relu(self.head.weight)
 
     def class_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the cross-entropy of log(1 + logits^2)."""
-        return log1p_square_loss(logits, batch.y)
+        """Return the loss of the task at log(1 + logits^2)."""
+        return self.task_loss(logits.square().log1p(), batch)
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Shrink the weights of the head toward 0, if the phase trains it."""
-        if "head" in self.phase.lr:
+        if self.learning_rate("head", 1.0) is not None:
             self.head.weight.sub_(self.shrinkage).clamp_min_(0.0)
 
     @torch.no_grad()

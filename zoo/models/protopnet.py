@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.batch import Batch
@@ -47,6 +46,7 @@ class ProtoPNet(LinearHead):
     """
 
     terms = ("task", "cluster", "separation", "l1", "orthogonality")
+    default_loss = {"cluster": 0.8, "separation": -0.08}
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class ProtoPNet(LinearHead):
         """
         evidence = self.evidence(batch.x)
         distance = evidence.amin((2, 3))
-        terms = {"task": F.cross_entropy(self.decide(self.strengths(evidence)), batch.y)}
-        own = self.owner[None] == batch.y[:, None]
+        terms = {"task": self.task_loss(self.decide(self.strengths(evidence)), batch)}
+        own = self.owner[None] == batch.targets[:, None]
         if weights.get("cluster"):
             terms["cluster"] = cluster(distance, own)
         if weights.get("separation"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -63,6 +64,7 @@ class ProtoPool(PatchPrototypes):
     """
 
     terms = ("task", "cluster", "separation", "l1", "orthogonality")
+    default_loss = {"cluster": 0.8, "separation": -0.08, "orthogonality": 1.0}
     unit_axes: ClassVar[Mapping[str, int]] = {**PatchPrototypes.unit_axes, "assignment": 2}
 
     def __init__(
@@ -134,7 +136,7 @@ class ProtoPool(PatchPrototypes):
 
     def sampled_assignment(self) -> Tensor:
         """Return the assignment ``(c, k, u)`` of a training step: with Gumbel noise if the phase trains it, or hard."""
-        if not self.training or "assignment" not in self.phase.lr:
+        if not self.training or self.learning_rate("assignment", 1.0) is None:
             return F.one_hot(self.assigned(), len(self.prototypes)).to(self.assignment)
         scale = max(FIRST_SCALE, LAST_SCALE * math.sqrt(self.progress))
         return F.gumbel_softmax(self.assignment * scale, tau=TEMPERATURE, dim=2)
@@ -144,11 +146,11 @@ class ProtoPool(PatchPrototypes):
 
         ``separation`` needs a negative weight. With ``mixup`` every term of a mixed image counts both classes.
         """
-        x, share, mixed = batch.x, 1.0, batch.y
+        x, share, mixed = batch.x, 1.0, batch.targets
         if self.mixup and self.training:
             share = float(torch.distributions.Beta(self.mixup, self.mixup).sample())
             order = torch.randperm(len(x), device=x.device)
-            x, mixed = share * x + (1 - share) * x[order], batch.y[order]
+            x, mixed = share * x + (1 - share) * x[order], mixed[order]
         evidence = self.evidence(x)
         nearest, mean = evidence.amin((2, 3)), evidence.mean((2, 3))
         q = self.sampled_assignment()
@@ -157,11 +159,11 @@ class ProtoPool(PatchPrototypes):
         used = torch.zeros(len(q), q.shape[2], device=q.device)
         used = used.scatter(1, q.sum(1).topk(self.slots, dim=1).indices, 1.0).bool()  # (c, u)
         terms: dict[str, Tensor] = {}
-        for part, y in ((share, batch.y), (1 - share, mixed)):
+        for part, y in ((share, batch.targets), (1 - share, mixed)):
             if part == 0:
                 continue
             own = used[y]
-            each = {"task": F.cross_entropy(logits, y)}
+            each = {"task": self.task_loss(logits, replace(batch, y=y))}
             if weights.get("cluster"):
                 each["cluster"] = cluster(nearest, own)
             if weights.get("separation"):
@@ -198,9 +200,10 @@ class ProtoPool(PatchPrototypes):
     @torch.no_grad()
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 1e-4, l2: float = 1e-3) -> dict[str, float]:
         """Fit the head exactly: cross-entropy + off-class L1 + L2 distance from the initial own-class weights."""
-        scores, y = self.score_matrix(loader)
+        scores, y, share = self._weighted_scores(loader)
         slots = scores[:, self.assigned().flatten()]
-        return exact_fit(self.head.weight, slots, y, self.own_slots(), own_weight=self.own_weight, l1=l1, l2=l2)
+        weights = {"own_weight": self.own_weight, "l1": l1, "l2": l2}
+        return exact_fit(self.head.weight, slots, y, self.own_slots(), **weights, loss=self.head_loss(y, share))
 
 
 def _listed(classes: list[str]) -> str:

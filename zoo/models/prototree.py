@@ -146,9 +146,9 @@ class ProtoTree(PatchPrototypes):
         """``task``: negative log-likelihood of the mixture; in training it also prepares the update of the leaves."""
         strength = self.scores(batch.x)
         logits = self.decide(strength)
-        if self.training and "leaves" in self.phase.lr:
-            self._update = self._leaf_update(strength.detach(), logits.detach(), batch.y)
-        return {"task": F.nll_loss(logits, batch.y)}
+        if self.training and self.learning_rate("leaves", 1.0) is not None:
+            self._update = self._leaf_update(strength.detach(), logits.detach(), batch.targets)
+        return {"task": self.task_loss(logits, batch)}
 
     def _leaf_update(self, strength: Tensor, logits: Tensor, y: Tensor) -> Tensor:
         """Sum over samples of each leaf's share ``(2^h, c)`` in the probability of the true class."""
@@ -167,7 +167,7 @@ class ProtoTree(PatchPrototypes):
         """Move the leaves: forget the share of one batch of what they had learned before this epoch, and add."""
         if self._update is None:
             return
-        added, self._update = self._update * self.phase.lr["leaves"], None
+        added, self._update = self._update * (self.learning_rate("leaves", 1.0) or 0.0), None
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(added)
         share = self.leaves_before / max(1, int(self.trainer.num_training_batches))

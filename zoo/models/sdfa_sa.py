@@ -52,6 +52,7 @@ class SDFASA(OwnedPrototypes):
     """
 
     terms = ("task", "cluster", "separation", "sdfa", "orthogonality")
+    default_loss = {"cluster": 0.8, "separation": -0.08, "orthogonality": 1e-4}
     unit_axes: ClassVar[Mapping[str, int]] = {**OwnedPrototypes.unit_axes, "attention": 0}
 
     def __init__(
@@ -108,14 +109,14 @@ class SDFASA(OwnedPrototypes):
         shallow, deep = self.backbone.pyramid(batch.x) if weights.get("sdfa") else (None, self.backbone(batch.x))
         z = self.addon(deep)
         evidence = distances(z, self.prototypes, self.similarity)
-        terms = {"task": F.cross_entropy(self.decide(self.strengths(evidence)), batch.y)}
-        own = self.owner[None] == batch.y[:, None]
+        terms = {"task": self.task_loss(self.decide(self.strengths(evidence)), batch)}
+        own = self.owner[None] == batch.targets[:, None]
         if weights.get("cluster") or weights.get("separation"):
             nearest = distances(z, self.prototypes, "cosine").amin((2, 3)) - 1
             terms["cluster"] = cluster(nearest, own)
             terms["separation"] = separation(nearest, own)
         if shallow is not None:
-            ids = self.units.of_class(batch.y)
+            ids = self.units.of_class(batch.targets)
             cells = gather(evidence, ids).flatten(2).argmin(2).masked_fill(ids < 0, -1)
             terms["sdfa"] = shallow_deep_alignment(z, shallow, cells)
         if weights.get("orthogonality"):

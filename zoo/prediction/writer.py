@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from zoo.prediction import Prediction
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+SPECIAL = re.compile('[",\r\n]')  # what makes a cell of a CSV file need quotes
 
 
 class PredictionWriter:
@@ -82,20 +85,33 @@ class PredictionWriter:
         self._write_remarks("flagged", prediction.flags)
 
     def _write_text(self, columns: dict[str, Any], n: int) -> None:
+        """Append n rows; all their cells are formatted at once."""
         is_csv = self.path.suffix == ".csv"
-        first = self._file is None
+        quote = _csv_cell if is_csv else _json_cell
         if self._file is None:
             self._file = self._part.open("w", encoding="utf-8", newline="")
-        cells = [_six_digits(values, text=is_csv) for values in columns.values()]
+            if is_csv:
+                self._file.write(",".join(map(_csv_cell, columns)) + "\n")
+        missing = "" if is_csv else "null"
+        cells: list[Sequence[Any]] = []
+        marks: list[str] = []
+        for values in columns.values():
+            if isinstance(values, np.ndarray) and np.isfinite(values).all():
+                cells.append(values.tolist())
+                marks.append("%.6g")
+            elif isinstance(values, np.ndarray):
+                cells.append([f"{value:.6g}" if value == value else missing for value in values.tolist()])
+                marks.append("%s")
+            else:
+                texts = {value: missing if value is None else quote(value) for value in set(values)}
+                cells.append([texts[value] for value in values])
+                marks.append("%s")
         if is_csv:
-            writer = csv.writer(self._file, lineterminator="\n")
-            if first:
-                writer.writerow(columns)
-            writer.writerows(zip(*cells, strict=True))
-            return
-        for row in zip(*cells, strict=True):
-            record = dict(zip(columns, row, strict=True))
-            self._file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            row = ",".join(marks) + "\n"
+        else:
+            names = [_json_cell(name).replace("%", "%%") for name in columns]
+            row = "{" + ", ".join(f"{name}: {mark}" for name, mark in zip(names, marks, strict=True)) + "}\n"
+        self._file.write(row * n % tuple(chain.from_iterable(zip(*cells, strict=True))))
 
     def _write_parquet(self, columns: dict[str, Any]) -> None:
         pa, parquet = _pyarrow()
@@ -115,13 +131,13 @@ class PredictionWriter:
             csv.writer(self._remarks_file, lineterminator="\n").writerow(row)
 
 
-def _six_digits(values: Any, *, text: bool) -> list[Any]:
-    """Return the cells of a column; numbers have six significant digits, missing ones are '' (text) or None."""
-    if not isinstance(values, np.ndarray):
-        return ["" if value is None else value for value in values] if text else values
-    cells = [f"{value:.6g}" for value in values.tolist()]
-    missing = "" if text else None
-    return [missing if cell == "nan" else cell if text else float(cell) for cell in cells]
+def _csv_cell(text: str) -> str:
+    """Return a text as a cell of a CSV file, in quotes where it needs them."""
+    return '"' + text.replace('"', '""') + '"' if SPECIAL.search(text) else text
+
+
+def _json_cell(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
@@ -38,6 +38,30 @@ def contact_sheet(pictures: Mapping[int, Image.Image]) -> Image.Image | None:
         sheet.paste(tile, (x, y))
         pen.text((x, y + HEIGHT + 1), str(unit), fill="black")
     return sheet.quantize(COLORS, dither=Image.Dither.NONE)
+
+
+def read_contact_sheet(sheet: Image.Image, units: Sequence[int]) -> dict[int, Image.Image]:
+    """Return the pictures of a sheet that ``contact_sheet`` made of these units; empty if it was made of others.
+
+    Example:
+        >>> sheet = contact_sheet({0: Image.new("RGB", (128, 128)), 7: Image.new("RGB", (128, 128), "red")})
+        >>> read_contact_sheet(sheet.convert("RGB"), [0, 7])[7].getpixel((5, 5))
+        (255, 0, 0)
+    """
+    for columns in range(1, len(units) + 1):
+        width = (sheet.width - GAP) // columns - GAP
+        rows = -(-len(units) // columns)
+        size = (GAP + columns * (width + GAP), GAP + rows * (HEIGHT + LABEL + GAP))
+        if size == sheet.size and columns == min(len(units), max(1, (WIDTH - GAP) // (width + GAP))):
+            break
+    else:
+        return {}
+    corners = [
+        (GAP + n % columns * (width + GAP), GAP + n // columns * (HEIGHT + LABEL + GAP)) for n in range(len(units))
+    ]
+    return {
+        unit: sheet.crop((x, y, x + width, y + HEIGHT)) for unit, (x, y) in zip(sorted(units), corners, strict=True)
+    }
 
 
 def _tile(picture: Image.Image) -> Image.Image:

@@ -6,9 +6,9 @@ import inspect
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from zoo.capabilities import HasExtraMetrics
+from zoo.config import Settings
 from zoo.data.base import Data
 from zoo.metrics.suite import check as check_scores
 from zoo.model import SelfExplaining
@@ -18,7 +18,7 @@ from zoo.phase import Phase, methods
 MINIMUM = {"epochs": 0, "every": 1, "cache": 0, "weight_decay": 0, "gamma": 0}
 
 
-def check_run(model: SelfExplaining, data: Data, config: DictConfig) -> None:
+def check_run(model: SelfExplaining, data: Data, config: Settings) -> None:
     """Check phases, suite of scores and input size of a run.
 
     Raises:
@@ -38,7 +38,7 @@ def check_run(model: SelfExplaining, data: Data, config: DictConfig) -> None:
         raise ValueError(f"{model.name} cannot take {what}: {reason}") from error
 
 
-def check_phases(model: SelfExplaining, config: DictConfig) -> None:
+def check_phases(model: SelfExplaining, config: Settings) -> None:
     """Check parts, loss terms, methods and their arguments, and ranges of numbers.
 
     Raises:
@@ -49,12 +49,12 @@ def check_phases(model: SelfExplaining, config: DictConfig) -> None:
         if trainer[key] is not None and trainer[key] < 1:
             raise ValueError(f"trainer.{key} is {trainer[key]}; expected 1 or more")
     cached = [f"phases.{n}.cache" for n, p in config.phases.items() if p.cache]
-    for key in [*cached, *(f"trainer.{k}" for k in ("compile", "channels_last") if trainer[k])]:
+    for key in [*cached, *(["trainer.compile"] if trainer.compile else [])]:
         if "backbone" not in model.trainable_parts():
             raise ValueError(f"{key} needs the part 'backbone', which {model.name} does not have")
     for name, phase in config.phases.items():
         try:
-            _check_phase(model, OmegaConf.to_object(phase))
+            _check_phase(model, Phase(**phase))
         except ValueError as error:
             raise ValueError(f"phases.{name}: {error}") from error
     model.configure_phase(Phase())

@@ -15,14 +15,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from tqdm import tqdm
 
-from zoo.config import TrainerArgs
+from zoo.config import Settings, TrainerArgs
 from zoo.data.base import Data
+from zoo.denormals import denormals_as_zero
 from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
 from zoo.training.cache import CachedFeatures, backbone_of, bypassed
@@ -34,10 +34,11 @@ from zoo.training.loggers import CsvLog, rewind_log, trackers
 LOST_PROCESS = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "gloo")
 
 
+@denormals_as_zero()
 def run_phases(
     model: SelfExplaining,
     data: Data,
-    config: DictConfig,
+    config: Settings,
     out: Path,
     *,
     resume: bool = False,
@@ -73,7 +74,7 @@ def run_phases(
 def _run_phases(
     model: SelfExplaining,
     data: Data,
-    config: DictConfig,
+    config: Settings,
     out: Path,
     resume: bool,
     limit: int | None,
@@ -84,15 +85,14 @@ def _run_phases(
     folder = out / "phases"
     if getattr(rank_zero_only, "rank", 0) == 0:  # other ranks must not create it before it is checked
         folder.mkdir(parents=True, exist_ok=True)
-    if config.trainer.channels_last:
-        backbone_of(model).to(memory_format=torch.channels_last)
+    if not config.trainer.channels_last and "backbone" in model.trainable_parts():
+        backbone_of(model).to(memory_format=torch.contiguous_format)
     if config.trainer.compile:
         backbone_of(model).compile()
     if resume:
         _rewind(out / "log.csv", folder, list(config.phases))
     for i, (name, raw) in enumerate(config.phases.items()):
-        phase = OmegaConf.to_object(raw)
-        assert isinstance(phase, Phase)
+        phase = Phase(**raw)
         done = folder / f"{i}-{name}.safetensors"
         running = folder / f"{i}-{name}.ckpt"
         if resume and done.exists():

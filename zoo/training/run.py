@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from zoo import checkpoint
 from zoo import config as configs
 from zoo.capabilities import HasFixedShape, capability
 from zoo.concept_schema import ConceptSchema
+from zoo.config import Settings
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
+from zoo.layers.backbone import OWN
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
 from zoo.training.check import check_run
+from zoo.training.fit_task import declared_task
 from zoo.training.run_folder import is_first_process
 
 log = logging.getLogger("zoo")
@@ -28,7 +31,7 @@ def classes(section: str, name: str) -> type:
     return model_class(name) if section == "model" else data_class(name)
 
 
-def load_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+def load_config(name: str, overrides: Sequence[str] = ()) -> Settings:
     """Read and check a config, see ``zoo.config.load``."""
     return configs.load(name, overrides, classes=classes)
 
@@ -52,7 +55,9 @@ PLACEHOLDERS = {
 }
 
 
-def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Data]:
+def build(
+    config: Settings, *, dry: bool = False, data: Data | None = None, backbone: nn.Module | None = None
+) -> tuple[SelfExplaining, Data]:
     """Return model and data of a config, the model initialized from the seed.
 
     Arguments of the model that depend on the data (``FROM_DATA``) and are not set are filled in, in ``config`` too; so
@@ -61,29 +66,37 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     Args:
         config: the run.
         dry: read neither data nor weights from disk or hub; placeholders take their place.
+        data: the source; None for that of the config.
+        backbone: a module of the user instead of the backbone of the config.
 
     Raises:
-        ValueError: if model and data do not fit each other.
+        ValueError: if model and data do not fit each other, or the model cannot do the task of the data.
     """
     _keep_vocabulary(config)
     args = configs.plain(config)
-    data = create_data(**args["data"])
-    if not dry and args["model"]["num_classes"] not in (None, data.num_classes):
+    data = create_data(**args["data"]) if data is None else data
+    task = None if dry else declared_task(data, config)
+    if task is not None and args["model"]["num_classes"] not in (None, task.outputs):
+        what = {"classification": "classes", "multilabel": "labels"}.get(task.kind, "output, a number")
         raise ValueError(
             f"model.num_classes is {args['model']['num_classes']};"
-            f" {args['data']['name']} has {data.num_classes} classes: set model.num_classes={data.num_classes}"
+            f" {args['data']['name']} has {task.outputs} {what}: set model.num_classes={task.outputs}"
         )
     for key, value in ({} if dry else data.resolved_args()).items():
-        OmegaConf.update(config.data, key, value, force_add=True)
+        config.data[key] = configs.plain(value)
     for key in FROM_DATA:
         if key in args["model"] and args["model"][key] is None:
             shape_known = key == "input_shape" and capability(data, HasFixedShape) is not None
             unread = dry and not shape_known  # images know their shape unread
             args["model"][key] = _placeholder(config, key) if unread else _from_data(data, key)
             if not dry:
-                OmegaConf.update(config.model, key, args["model"][key], force_add=True)
+                config.model[key] = configs.plain(args["model"][key])
     pl.seed_everything(config.seed, verbose=False)
-    model = create_model(**(checkpoint.standalone(args["model"]) if dry else args["model"]))
+    arguments: dict[str, Any] = checkpoint.standalone(args["model"]) if dry else args["model"]
+    if backbone is not None:
+        config.model.backbone = OWN + type(backbone).__qualname__
+        arguments = arguments | {"backbone": backbone}
+    model = create_model(**arguments, task=task)
     if config.finetune is not None and config.finetune.source:
         checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
     if not dry:
@@ -91,7 +104,7 @@ def build(config: DictConfig, *, dry: bool = False) -> tuple[SelfExplaining, Dat
     return model, data
 
 
-def _keep_vocabulary(config: DictConfig) -> None:
+def _keep_vocabulary(config: Settings) -> None:
     """Use the tokens of the checkpoint that a run starts from, if the run keeps their embedding."""
     if config.finetune is None or not config.finetune.source or "embed" in config.finetune.replace:
         return
@@ -101,7 +114,7 @@ def _keep_vocabulary(config: DictConfig) -> None:
             config.data[key] = source["data"][key]
 
 
-def _placeholder(config: DictConfig, key: str) -> Any:
+def _placeholder(config: Settings, key: str) -> Any:
     """Value of an argument without reading data: that of the checkpoint that the run starts from, or a placeholder."""
     if config.finetune is None or not config.finetune.source:
         return PLACEHOLDERS[key]
@@ -111,7 +124,7 @@ def _placeholder(config: DictConfig, key: str) -> Any:
 
 def _from_data(data: Data, key: str) -> Any:
     if key == "num_classes":
-        return data.num_classes
+        return data.model_task.outputs
     if key == "input_shape":
         return list(data.input_shape)
     if key == "sequence":
@@ -124,15 +137,17 @@ def report_inputs(model: SelfExplaining) -> None:
     if is_first_process() and model.inputs is not None:
         for line in model.inputs.describe():
             log.info("%s", line)
+        if model.inputs.kind != "table" and (balance := model.task.describe_data(model.class_names)):
+            log.info("classes: %s", balance)  # a table describes its target itself
 
 
-def data_of(config: DictConfig, model: SelfExplaining) -> Data:
+def data_of(config: Settings, model: SelfExplaining) -> Data:
     """Return the data of a trained model's config, read with the inputs, tokens and classes of the model.
 
     Raises:
         ValueError: if the data have other tokens or classes.
     """
-    args = configs.to_dict(config)
+    args = configs.plain(config)
     data = create_data(**args["data"])
     if model.inputs is not None:
         concepts = args["model"].get("concepts")
@@ -142,7 +157,7 @@ def data_of(config: DictConfig, model: SelfExplaining) -> Data:
     return data
 
 
-def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining, DictConfig]:
+def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining, Settings]:
     """Return a trained model and its config, with overrides of ``data`` and ``trainer.accelerator``.
 
     Raises:
@@ -150,4 +165,4 @@ def load_checkpoint(name: str, overrides: Sequence[str]) -> tuple[SelfExplaining
     """
     configs.check_trained_overrides(overrides)
     model = checkpoint.load(name)
-    return model, configs.check(OmegaConf.create(model.config), overrides, where=name, classes=classes)
+    return model, configs.check(model.config, overrides, where=name, classes=classes)

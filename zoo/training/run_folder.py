@@ -13,13 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import config as configs
+from zoo.config import Settings
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
+from zoo.plain_yaml import to_config_yaml
 from zoo.training.files import write_whole
 
 try:
@@ -122,7 +123,7 @@ class RunFolder:
                 f"{self.path} is not a run folder (it has no config.yaml) and is not changed; choose another --out"
             )
 
-    def open(self, config: DictConfig) -> None:
+    def open(self, config: Settings) -> None:
         """Write the config into the folder; leftovers of a killed process are removed.
 
         Raises:
@@ -134,9 +135,9 @@ class RunFolder:
         file = self.path / "config.yaml"
         names = _names(self.path)
         if names and self.resume:
-            differences = _different(
-                OmegaConf.create(configs.migrate(configs.to_dict(configs.read_yaml(file)))), config
-            )
+            old = configs.migrate(configs.read_yaml(file))
+            old["task"] = vars(configs.TaskArgs()) | old.get("task", {})  # unknown to earlier versions
+            differences = _different(old, config)
             if differences:
                 raise ValueError(
                     f"{self.path} was started with another config ({', '.join(differences)}); --overwrite replaces it"
@@ -151,7 +152,7 @@ class RunFolder:
             for name in names:
                 _remove(self.path / name)
         sweep(self.path)
-        write_whole(file, OmegaConf.to_yaml(config, resolve=True).encode())
+        write_whole(file, to_config_yaml(configs.plain(config)).encode())
         self._opened = True
 
     def save_inputs(self, model: SelfExplaining) -> None:
@@ -259,7 +260,7 @@ def _remove(path: Path) -> None:
 
 
 def _different(old: Any, new: Any) -> list[str]:
-    a, b = (dict(_leaves(configs.to_dict(configs.read_yaml(OmegaConf.to_yaml(c))))) for c in (old, new))
+    a, b = (dict(_leaves(configs.plain(c))) for c in (old, new))
     keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in MAY_CHANGE]
     return [f"{key}: {a.get(key)} there, {b.get(key)} now" for key in keys[:4]]
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from zoo.data import create_data
+from zoo.data.sequences._bio_file import read_bio
 
 LONG = [("w", "O")] * 4 + [("New", "I-LOC"), ("York", "I-LOC")] + [("w", "O")] * 3  # nine words, in IOB1
 TRAIN = [
@@ -122,7 +123,7 @@ def test_batches_of_like_length(folder):
     [
         ("Rome B-LOC\nin\n", r"train.bio, line 2: 'in'; expected a word and its tag"),
         ("Rome X-LOC\n", r"train.bio, line 1: .*expected a word and its tag"),
-        ("Rome NNP B-LOC\n", r"train.bio, line 1"),
+        ("Rome NNP LOC\n", r"train.bio, line 1"),
         ("a B-\n", r"train.bio, line 1"),
         ("\n\n", "train.bio has no sentence"),
     ],
@@ -209,3 +210,44 @@ def test_other_sentences_are_read_with_the_words_and_tags_of_the_model(folder, t
     again.check_compatible_with(result)
     with pytest.raises(ValueError, match="test, sentence 1 has 'B-ORG', a tag not in training"):
         _ = again.splits
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "tags"),
+    [
+        ("\ufeffRome B-LOC\n", ["Rome"], ["B-LOC"]),
+        ("a\u2028b\tO\r\nc\u00a0d O\r\n", ["a\u2028b", "c\u00a0d"], ["O", "O"]),
+        ("-DOCSTART- -X- -X- O\n\nRome NNP B-NP I-LOC\nis VB O O\n", ["Rome", "is"], ["B-LOC", "O"]),
+        (
+            "New B-LOC\nYork E-LOC\nIto S-PER\nA B-X\nB I-X\nC E-X\n",
+            ["New", "York", "Ito", "A", "B", "C"],
+            ["B-LOC", "I-LOC", "B-PER", "B-X", "I-X", "I-X"],
+        ),
+        ("New B-LOC\nYork L-LOC\nIto U-PER\n", ["New", "York", "Ito"], ["B-LOC", "I-LOC", "B-PER"]),
+        ("Ito S-PER\nIto S-PER\n", ["Ito", "Ito"], ["B-PER", "B-PER"]),
+    ],
+)
+def test_forms_of_files(tmp_path, text, words, tags):
+    (tmp_path / "a.bio").write_bytes(text.encode())
+    (sentence,) = read_bio(tmp_path / "a.bio")
+    assert (sentence.words, sentence.tags) == (words, tags)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("Z\xfcrich B-LOC\n".encode("latin-1"), "a.bio is not UTF-8 text .*convert it"),
+        (b"Rome B-LOC\nis VB O\n", "a.bio, line 2: 'is VB O' has 3 cells; the lines before have 2"),
+        (b"Rome X-LOC\n", "a.bio, line 1: 'Rome X-LOC'; expected a word and its tag"),
+        (b"Rome\n", "a.bio, line 1: 'Rome'; expected a word and its tag"),
+        (b"-DOCSTART- O\n\n", "a.bio has no sentence"),
+    ],
+)
+def test_files_that_are_refused(tmp_path, content, reason):
+    (tmp_path / "a.bio").write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        read_bio(tmp_path / "a.bio")
+
+
+def test_a_word_with_a_no_break_space_is_one_question(folder):
+    assert len(made(folder).read_input("New\u00a0York 1999")) == 2

@@ -51,6 +51,7 @@ class GameData(TokenWindowData):
         ValueError: if an argument is out of range; or, once read, if there are no games, too few, or an illegal one.
     """
 
+    begins_with = ("<begin>",)
     default = ""  # the file in the data folder
 
     def __init__(
@@ -171,4 +172,4 @@ class GameData(TokenWindowData):
             return {}
         windows = self.windows("test")
         legal = self._legal_moves(model, windows)
-        return self.next_token_metrics(model, windows) | legal
+        return self.next_token_metrics(model, [windows]) | legal

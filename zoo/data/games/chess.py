@@ -15,6 +15,7 @@ from zoo.data.base import SplitName
 from zoo.data.files import read_lines
 from zoo.data.games._chess_tokens import CHARACTERS, MOVES, notation
 from zoo.data.games._game_data import GameData
+from zoo.inputs.texts.tokenizers import Symbols, Tokenizer, Words
 from zoo.paths import did_you_mean
 from zoo.registry import register
 from zoo.sequence_spec import Family, Properties
@@ -59,6 +60,10 @@ class Chess(GameData):
         self.default = f"chess/games_{'san' if self.by_character else 'uci'}.txt.xz"
         self.class_names = (*(CHARACTERS if self.by_character else MOVES), "<begin>")
         self.code = {text: i for i, text in enumerate(self.class_names)}
+
+    def input_tokenizer(self) -> Tokenizer:
+        """Return one token for each move, or for each character."""
+        return Symbols(self.class_names) if self.by_character else Words(self.class_names)
 
     def _table(self) -> np.ndarray:
         path = self.path

@@ -11,7 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.data.files import DAMAGED, not_utf8
 from zoo.data.sequences._spans import as_iob2
+from zoo.inputs.texts.tokenizers import split_words
+
+DOCUMENT = "-DOCSTART-"  # begins a document in files of CoNLL
+AS_IOB = {"B-": "B-", "I-": "I-", "E-": "I-", "S-": "B-", "L-": "I-", "U-": "B-"}  # first letters of BIOES and BILOU
 
 
 class Sentence(NamedTuple):
@@ -45,25 +50,46 @@ def sentence_starts(pieces: Sequence[Sentence]) -> Tensor:
 def read_bio(file: Path) -> list[Sentence]:
     """Return the sentences of a file of words and tags, with IOB2 tags.
 
+    Lines end with line feeds and cells are separated by spaces or tabs; other separators, such as a no-break space, are
+    part of a word. The first cell is the word and the last one its tag; all lines have the same number of cells, as in
+    the four columns of CoNLL, whose ``-DOCSTART-`` lines are left out. IOB1, IOB2, BIOES and BILOU tags are read.
+
     Raises:
-        ValueError: if the file has no sentence or a line is not a word and a tag; file and line are named.
+        ValueError: if the file is damaged, not UTF-8, has no sentence, or a line is not a word and a tag; file and line
+            are named.
     """
-    text = (gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()).decode("utf-8")
+    try:
+        content = file.read_bytes()
+        text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise not_utf8(file, error) from error
+    except DAMAGED as error:
+        raise ValueError(f"{file} is damaged or cannot be read: {error}") from error
     sentences: list[Sentence] = []
     words: list[str] = []
     tags: list[str] = []
-    for i, line in enumerate([*text.splitlines(), ""], 1):
-        if not line.strip():
+    columns = 0
+    for i, line in enumerate([*text.split("\n"), ""], 1):
+        cells = split_words(line)
+        if not cells or cells[0] == DOCUMENT:
             if words:
                 sentences.append(Sentence(words, as_iob2(tags), len(sentences) + 1))
             words = []
             tags = []
             continue
-        cells = line.split()
-        if len(cells) != 2 or not (cells[1] == "O" or (cells[1][:2] in ("B-", "I-") and cells[1][2:])):
-            raise ValueError(f"{file}, line {i}: {line!r}; expected a word and its tag: O, or B- or I- and a kind")
+        tag = cells[-1]
+        if len(cells) < 2 or not (tag == "O" or (tag[:2] in AS_IOB and tag[2:])):
+            raise ValueError(
+                f"{file}, line {i}: {line.strip()!r}; expected a word and its tag: O, or B- or I- and a kind"
+                " (BIOES and BILOU are read too)"
+            )
+        columns = columns or len(cells)
+        if len(cells) != columns:
+            raise ValueError(
+                f"{file}, line {i}: {line.strip()!r} has {len(cells)} cells; the lines before have {columns}"
+            )
         words.append(cells[0])
-        tags.append(cells[1])
+        tags.append(tag if tag == "O" else AS_IOB[tag[:2]] + tag[2:])
     if not sentences:
         raise ValueError(
             f"{file} has no sentence; expected a word and its tag per line, and empty lines between sentences"

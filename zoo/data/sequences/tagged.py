@@ -30,7 +30,8 @@ class Tagged(LabeledSequenceData):
 
     ``folder`` has ``train.bio``, ``test.bio`` and optionally ``valid.bio``, plain or with ``.gz``; without
     ``valid.bio``, a share of the training sentences is the validation split. A line is a word and its tag: ``O``, or
-    ``B-`` or ``I-`` and a kind; an empty line ends a sentence. IOB1 is converted to IOB2. The vocabulary is the most
+    ``B-`` or ``I-`` and a kind, with any columns between them (CoNLL); an empty line ends a sentence. IOB1, BIOES and
+    BILOU are converted to IOB2. The vocabulary is the most
     frequent words of training; others are ``<unk>``.
 
     Metrics cover the tags and the spans, by exact match (see ``zoo.data.sequences._spans``), over whole sentences.
@@ -76,6 +77,11 @@ class Tagged(LabeledSequenceData):
         self.digits = digits
         self.alike = alike
         self._trained: tuple[Frame, tuple[str, ...]] | None = None
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the training file exists; a trained model answers for sentences without it."""
+        return any((self.folder / f"train.bio{suffix}").is_file() for suffix in ("", ".gz"))
 
     def check_compatible_with(self, sequence: Mapping[str, Any]) -> None:
         """Read sentences with the words and tags of a trained model."""

@@ -18,6 +18,7 @@ from zoo.data.base import SplitName
 from zoo.data.sampler import mix
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
+from zoo.inputs.texts.tokenizers import Symbols
 from zoo.registry import register
 from zoo.sequence_spec import Family, Properties
 
@@ -52,6 +53,7 @@ class TokFsm(TokenWindowData):
 
     class_names = (*"0123456789", "<begin>")
     license = "drawn by zoo"
+    begins_with = ("<begin>",)
 
     def __init__(
         self,
@@ -81,6 +83,10 @@ class TokFsm(TokenWindowData):
         self.branches = branches
         self.machine = machine
         self.length = context + 1
+
+    def input_tokenizer(self) -> Symbols:
+        """Return one token for each digit; spaces are ignored."""
+        return Symbols(self.class_names, ignored=" ")
 
     @cached_property
     def successors(self) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from zoo import paths
 from zoo.data.labeled_sequences import LabeledSequenceData, as_split, word_frame
 from zoo.data.split import Split
+from zoo.inputs.labels import compare_names
 from zoo.registry import register
 from zoo.sequence_spec import Frame
 
@@ -60,9 +62,29 @@ class Trec6(LabeledSequenceData):
         self.least = least
         self.alike = alike
 
+    @property
+    def is_available(self) -> bool:
+        """Whether the files exist; a trained model answers for questions without them."""
+        return self._file("train").is_file()
+
+    def check_compatible_with(self, sequence: Mapping[str, Any]) -> None:
+        """Read questions with the words and classes of a trained model.
+
+        Raises:
+            ValueError: if the model has other classes.
+        """
+        names = tuple(map(str, sequence["classes"]))
+        compare_names(names, self.class_names, "classes", exact=True)
+        self.class_names = names
+        vars(self)["sequence"] = Frame.from_config({k: v for k, v in sequence.items() if k != "classes"})
+
+    @staticmethod
+    def _file(name: str) -> Path:
+        return paths.data() / "text" / "trec6" / f"{name}.tsv.gz"
+
     @cached_property
     def _files(self) -> dict[str, list[tuple[str, list[str]]]]:
-        return {name: self._rows(paths.data() / "text" / "trec6" / f"{name}.tsv.gz") for name in ("train", "test")}
+        return {name: self._rows(self._file(name)) for name in ("train", "test")}
 
     def _rows(self, file: Path) -> list[tuple[str, list[str]]]:
         if not file.is_file():

@@ -66,6 +66,11 @@ class Categories(CategoricalRows):
         self.most = most
         self._trained: tuple[dict[str, list[str]], tuple[str, ...]] | None = None
 
+    @property
+    def is_available(self) -> bool:
+        """Whether the file exists; a trained model answers for rows without it."""
+        return self.file.is_file()
+
     def check_compatible_with(self, sequence: Mapping[str, Any]) -> None:
         """Read rows with the columns, values and classes of a trained model."""
         columns: dict[str, list[str]] = {}
@@ -87,7 +92,7 @@ class Categories(CategoricalRows):
     @cached_property
     def _columns(self) -> dict[str, list[str]]:  # pyright: ignore[reportIncompatibleVariableOverride]
         if self._trained is not None:
-            return self._known(self._trained[0])
+            return self._trained[0]
         taken = {self.target, self.id, self.split}
         names = self.features or [name for name in self._cells.columns if name not in taken]
         columns = {name: sorted({cell or EMPTY for cell in self._cells.text(name)}) for name in names}
@@ -105,15 +110,14 @@ class Categories(CategoricalRows):
         if self._trained is None:  # an evaluated table need not have every class
             super()._check_split(name, split)
 
-    def _known(self, columns: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Return the columns of a trained model after checking that it knows every cell of this table."""
+    def _check_known(self, columns: dict[str, list[str]]) -> None:
+        """Check that a trained model knows every cell of this table."""
         for name, values in columns.items():
             self._cells.column(name, "an input of the model")
             for i, cell in enumerate(self._cells.text(name)):
                 if (cell or EMPTY) not in values:
                     near = did_you_mean(cell, values) or f"; expected one of {', '.join(values)}"
                     raise ValueError(f"{self._cells.at(i, name)}: {cell!r} is not a value known to the model{near}")
-        return columns
 
     @cached_property
     def _target(self) -> Target:
@@ -127,6 +131,8 @@ class Categories(CategoricalRows):
         return self._target.class_names
 
     def _read(self) -> dict[str, Split]:
+        if self._trained is not None:
+            self._check_known(self._trained[0])
         y = self._target.read(self._cells, MISSING)
         ids = sample_names(self._cells, self.id)
         rows = list(zip(*([cell or EMPTY for cell in self._cells.text(name)] for name in self._columns), strict=True))

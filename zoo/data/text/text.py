@@ -132,6 +132,26 @@ class Text(TokenWindowData):
             if i < len(self.files) - 1:
                 yield path, "\n"
 
+    def input_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer."""
+        return self.tokens
+
+    def use_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Read with the tokenizer of a trained model; the vocabulary is not learned again.
+
+        Raises:
+            ValueError: if it is neither of characters nor of byte pairs.
+        """
+        if isinstance(tokenizer, Characters):
+            self.tokenizer = "characters"
+            self._vocabulary, self._merges = tokenizer.letters, None
+        elif isinstance(tokenizer, BytePairs):
+            self.tokenizer = "bytes"
+            self._vocabulary, self._merges = None, list(tokenizer.merges)
+        else:
+            raise ValueError(f"the model reads {tokenizer.name}, not text of characters or bytes; name other data")
+        vars(self)["tokens"] = tokenizer
+
     @cached_property
     def tokens(self) -> Tokenizer:
         """The tokenizer, learned from the text if its vocabulary is not given."""
@@ -192,7 +212,7 @@ class Text(TokenWindowData):
         """Return loss and accuracy of a language model over all positions of the test text."""
         if capability(model, LanguageModel) is None:
             return {}
-        return self.next_token_metrics(model, self.windows("test"))
+        return self.next_token_metrics(model, self.window_parts("test"))
 
     def read_input(self, text: str) -> Tensor:
         """Return a prompt as a context ``(context,)``.

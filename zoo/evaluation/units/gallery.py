@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
 from zoo.batch import content_hash
 from zoo.capabilities import HasSources, HasUnitTemplates, Sources, capability
+from zoo.checkpoint import SHEET, read_units
 from zoo.data.base import Data
 from zoo.evaluation.units import notes
 from zoo.model import SelfExplaining
+from zoo.reporting.contact_sheet import read_contact_sheet
 from zoo.reporting.heatmap import box
 from zoo.reporting.unit_source import Source
 
 
 @torch.no_grad()
-def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_size: int = 64) -> dict[int, Source]:
+def sources(
+    model: SelfExplaining, data: Data, units: Iterable[int], *, batch_size: int = 64, stored: Path | None = None
+) -> dict[int, Source]:
     """Return where units came from, for those taken from a training sample that ``data`` has, bit-identical.
 
     The patch is the box around the strongest 5 % of the unit's evidence in its own training sample. Units that were not
@@ -27,9 +34,13 @@ def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_si
         data: what it was trained on.
         units: ids; negative ones are left out.
         batch_size: samples explained at a time.
+        stored: folder of the checkpoint; then units taken from samples are shown as in its ``units.png``, and no data
+            are read.
     """
     ids = sorted({int(u) for u in units if u >= 0})
     prototypes = capability(model, HasSources)
+    if prototypes is not None and stored is not None:
+        return _from_sheet(stored, ids)
     if prototypes is not None:
         return _from_samples(model, prototypes.sources(), data, ids, batch_size)
     templates = capability(model, HasUnitTemplates)
@@ -38,6 +49,18 @@ def sources(model: SelfExplaining, data: Data, units: Iterable[int], *, batch_si
     return {
         u: Source(t.sum(0), None, "") for u, t in zip(ids, templates.unit_templates(torch.tensor(ids)), strict=True)
     }
+
+
+def _from_sheet(folder: Path, units: list[int]) -> dict[int, Source]:
+    """Return the pictures of units in the contact sheet of a checkpoint; empty if there is none, or one of others."""
+    lines = read_units(folder)
+    pictured = [unit for unit, line in enumerate(lines) if ", from " in line]
+    if not (folder / SHEET).is_file():
+        return {}
+    with Image.open(folder / SHEET) as sheet:
+        tiles = read_contact_sheet(sheet.convert("RGB"), pictured)
+    picture = {unit: torch.from_numpy(np.array(tiles[unit])).permute(2, 0, 1) / 255 for unit in units if unit in tiles}
+    return {unit: Source(tile, None, lines[unit].rpartition(", from ")[2]) for unit, tile in picture.items()}
 
 
 def _from_samples(
@@ -59,7 +82,9 @@ def _from_samples(
                 continue
             patch = None if where is None else box(where[n, 0], (pictures.shape[-2], pictures.shape[-1]))
             name = data.name_of("train", int(origin.index[unit]))
-            pictured[unit] = Source(pictures[n], patch, f"training picture {name}, {data.class_names[int(batch.y[n])]}")
+            pictured[unit] = Source(
+                pictures[n], patch, f"training picture {name}, {data.class_names[int(batch.targets[n])]}"
+            )
     return pictured
 
 
@@ -72,7 +97,7 @@ def unit_lines(model: SelfExplaining, data: Data, origins: Mapping[int, Source])
         owner = -1 if units.owner is None else int(units.owner[u])
         line = name
         if owner >= 0:
-            line += f", for {data.class_names[owner]}"
+            line += f", for {data.output_names[owner]}"
         if u in origins and origins[u].caption:
             line += f", from {origins[u].caption}"
         if u in triggers:

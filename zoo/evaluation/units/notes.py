@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from zoo.capabilities import HasActivity, HasConcepts, HasUnitTemplates, HasWindows, capability
+from zoo.checkpoint import read_units
 from zoo.data.base import Data, SplitName
 from zoo.evaluation.units.token_triggers import Trigger, token_triggers
 from zoo.explanation import Explanation
@@ -18,7 +20,12 @@ CONTEXTS = 8  # contexts read at a time
 
 @torch.no_grad()
 def unit_notes(
-    model: SelfExplaining, data: Data, concepts: Tensor | None, explanations: Sequence[Explanation]
+    model: SelfExplaining,
+    data: Data,
+    concepts: Tensor | None,
+    explanations: Sequence[Explanation],
+    *,
+    stored: Path | None = None,
 ) -> list[dict[int, str]]:
     """Return a few words on the shown units of each input, by unit id.
 
@@ -27,10 +34,15 @@ def unit_notes(
         data: what the inputs are from.
         concepts: ``(b, m)`` their true concepts, NaN where unknown; None if there are none.
         explanations: of the b inputs, one or more.
+        stored: folder of the checkpoint whose words on the units of a language model are shown, so that no data are
+            read; None to read validation texts.
     """
     ids = sorted({int(u) for e in explanations for u in e.shown.flatten() if u >= 0})
     common = _weights_in_words(model, data, ids)
-    common |= {u: str(trigger) for u, trigger in token_triggers_of(model, data, ids).items()}
+    if stored is None:
+        common |= {u: str(trigger) for u, trigger in token_triggers_of(model, data, ids).items()}
+    elif capability(model, HasActivity) is not None:
+        common |= _stored_words(model, stored, ids)
     rows = [dict(common) for _ in range(len(explanations[0]))]
     concept_model, schema = capability(model, HasConcepts), data.concepts
     if concept_model is None or schema is None or concepts is None:
@@ -46,6 +58,15 @@ def unit_notes(
             else:
                 row[u] = f"{'✓' if float(predicted[i, u]) == truth else '✗'} truth: {'yes' if truth == 1 else 'no'}"
     return rows
+
+
+def _stored_words(model: SelfExplaining, folder: Path, units: Sequence[int]) -> dict[int, str]:
+    """Return what the checkpoint says of units after their names."""
+    lines = read_units(folder)
+    if len(lines) != len(model.units):
+        return {}
+    words = {u: lines[u].removeprefix(model.units.names[u]).removeprefix(", ") for u in units}
+    return {u: text for u, text in words.items() if text}
 
 
 def token_windows(data: Data, split: SplitName) -> Tensor | None:

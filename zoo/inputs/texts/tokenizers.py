@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,8 @@ import numpy as np
 from zoo.paths import did_you_mean
 
 SPACE = re.compile(r"[ \t\r\n\f\v]+")
+BETWEEN_WORDS = re.compile("(?<=[a-zA-Z])(?= [a-zA-Z])")
+PIECE = 1 << 20  # characters encoded at a time
 PADDING = -1  # the code behind the end of a sequence
 
 
@@ -142,15 +144,19 @@ class Characters(Tokenizer):
         Raises:
             ValueError: naming the first character outside the vocabulary, and its place.
         """
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
-        codes = self._table[np.minimum(points, len(self._table) - 1)]
-        if (codes < 0).any():
-            i = int((codes < 0).argmax())
-            raise ValueError(
-                f"{where}: character {text[i]!r} (place {i + 1}) is not in the vocabulary of"
-                f" {len(self.names)} characters"
-            )
-        return codes
+        out = np.empty(len(text), np.int64)
+        for start in range(0, len(text), PIECE):
+            piece = text[start : start + PIECE]
+            points = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), np.uint32)
+            codes = self._table[np.minimum(points, len(self._table) - 1)]
+            if (codes < 0).any():
+                i = int((codes < 0).argmax())
+                raise ValueError(
+                    f"{where}: character {piece[i]!r} (place {start + i + 1}) is not in the vocabulary of"
+                    f" {len(self.names)} characters"
+                )
+            out[start : start + len(piece)] = codes
+        return out
 
     def decode(self, codes: Iterable[int]) -> str:
         """Return the text."""
@@ -164,6 +170,51 @@ class Characters(Tokenizer):
     def from_points(cls, points: Sequence[int]) -> Characters:
         """Return the tokenizer of some code points."""
         return cls("".join(map(chr, points)))
+
+
+class Symbols(Tokenizer):
+    """A token for each character of a fixed alphabet; other tokens may have longer names and are never in a text.
+
+    Args:
+        names: the vocabulary, each name once.
+        ignored: characters that stand for nothing, such as spaces between digits.
+
+    Raises:
+        ValueError: if it is empty or has a name twice.
+
+    >>> Symbols(["0", "1", "<begin>"], ignored=" ").encode("1 0").tolist()
+    [1, 0]
+    """
+
+    name = "symbols"
+
+    def __init__(self, names: Sequence[str], *, ignored: str = "") -> None:
+        self.names = tuple(map(str, names))
+        self.ignored = ignored
+        self._codes = {name: code for code, name in enumerate(self.names)}
+        if not self.names or len(self._codes) < len(self.names):
+            raise ValueError(f"the vocabulary has {len(self.names)} names, {len(self._codes)} different ones")
+
+    def encode(self, text: str, where: str = "the text") -> np.ndarray:
+        """Return the codes ``(t,)`` int64 of the characters.
+
+        Raises:
+            ValueError: naming the first character outside the vocabulary, and its place.
+        """
+        for i, letter in enumerate(text, 1):
+            if letter not in self._codes and letter not in self.ignored:
+                raise ValueError(
+                    f"{where}: {letter!r} (place {i}) is not in the vocabulary of {len(self.names)} tokens"
+                )
+        return np.array([self._codes[letter] for letter in text if letter not in self.ignored], np.int64)
+
+    def decode(self, codes: Iterable[int]) -> str:
+        """Return the text."""
+        return "".join(self.names[code] for code in codes if code != PADDING)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"names": list(self.names), "ignored": self.ignored}
 
 
 class BytePairs(Tokenizer):
@@ -203,12 +254,12 @@ class BytePairs(Tokenizer):
             vocab_size=size, initial_alphabet=alphabet, show_progress=False, special_tokens=[]
         )
         model.train_from_iterator(texts, trainer)
-        merges = json.loads(model.to_str())["model"]["merges"]
-        return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+        return merges_of(model.to_str(), "the trained tokenizer")
 
     def encode(self, text: str, where: str = "the text") -> np.ndarray:
         """Return the codes ``(t,)`` int64 of a text."""
-        return np.array(self._model.encode(text).ids, np.int64)
+        pieces = [np.array(self._model.encode(piece).ids, np.int64) for piece in _between_words(text)]
+        return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
     def decode(self, codes: Iterable[int]) -> str:
         """Return the text."""
@@ -222,6 +273,32 @@ class BytePairs(Tokenizer):
     def to_config(self) -> dict[str, Any]:
         """Return the arguments."""
         return {"merges": self.merges}
+
+    def to_json(self) -> str:
+        """Return the tokenizer in the format of the package ``tokenizers``."""
+        return self._model.to_str(pretty=True)
+
+
+def merges_of(text: str, where: str) -> list[str]:
+    """Return the merges of a ``tokenizer.json``; nothing else in it is read.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    try:
+        merges = json.loads(text)["model"]["merges"]
+        return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{where} has no list model.merges of byte pairs ({type(error).__name__})") from error
+
+
+def _between_words(text: str, size: int = PIECE) -> Iterator[str]:
+    """Yield a long text in pieces that end between two words, where no byte pairs are merged."""
+    start = 0
+    while len(text) - start > size and (cut := BETWEEN_WORDS.search(text, start + size)):
+        yield text[start : cut.start()]
+        start = cut.start()
+    yield text[start:]
 
 
 def tokenizer_from(config: Mapping[str, Any]) -> Tokenizer:

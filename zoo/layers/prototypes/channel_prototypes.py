@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch, content_hash
@@ -151,8 +150,3 @@ def alignment(shares: Tensor, other: Tensor) -> Tensor:
 def tanh_loss(presence: Tensor) -> Tensor:
     """Return the mean over prototypes of -log tanh of their summed presence ``(b, u)`` in a batch."""
     return -(presence.sum(0).tanh() + 1e-8).log().mean()
-
-
-def log1p_square_loss(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the cross-entropy of log(1 + logits^2), PIP-Net's normalization of sums that are never negative."""
-    return F.cross_entropy(logits.square().log1p(), y)

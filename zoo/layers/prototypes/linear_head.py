@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.layers.prototypes.owned_prototypes import OwnedPrototypes
-from zoo.layers.sparse_linear import fit_sparse_linear
+from zoo.layers.sparse_linear import Loss, fit_sparse_linear
 
 
 class LinearHead(OwnedPrototypes):
@@ -55,13 +55,23 @@ class LinearHead(OwnedPrototypes):
     @torch.no_grad()
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 1e-4, l2: float = 1e-3) -> dict[str, float]:
         """Fit the head exactly: cross-entropy + off-class L1 + L2 distance from the initial own-class weights."""
-        scores, y = self.score_matrix(loader)
-        return exact_fit(self.head.weight, scores, y, self.own(), own_weight=self.initial_weights[0], l1=l1, l2=l2)
+        scores, y, share = self._weighted_scores(loader)
+        own_weight = self.initial_weights[0]
+        loss = self.head_loss(y, share)
+        return exact_fit(self.head.weight, scores, y, self.own(), own_weight=own_weight, l1=l1, l2=l2, loss=loss)
 
 
 @torch.no_grad()
 def exact_fit(
-    weight: Tensor, scores: Tensor, y: Tensor, own: Tensor, *, own_weight: float, l1: float, l2: float
+    weight: Tensor,
+    scores: Tensor,
+    y: Tensor,
+    own: Tensor,
+    *,
+    own_weight: float,
+    l1: float,
+    l2: float,
+    loss: Loss | None = None,
 ) -> dict[str, float]:
     """Set the weights of a linear head to the optimum of ProtoPNet's last stage, on the scores of a whole split.
 
@@ -73,11 +83,12 @@ def exact_fit(
         own_weight: center of the L2 penalty of own weights; that of the others is 0.
         l1: penalty of absolute weights of other classes.
         l2: penalty of squared distances from the center.
+        loss: of logits ``(n, c)``, instead of the cross-entropy.
 
     Returns:
         The KKT residual, and the number of off-class weights that are not 0.
     """
     start = own.to(scores) * own_weight
-    optimum, residual = fit_sparse_linear(scores, y, start, ~own, l1=l1, l2=l2)
+    optimum, residual = fit_sparse_linear(scores, y, start, ~own, l1=l1, l2=l2, loss=loss)
     weight.copy_(optimum.to(weight))
     return {"kkt residual": residual, "off-class weights": int((optimum[~own] != 0).sum())}

@@ -136,7 +136,7 @@ class PatchPrototypes(Provenance):
 
     def _features(self, loader: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         for b in self._moved(loader):
-            yield self.feature_map(b.x), b.y, b.index, content_hash(b.x)
+            yield self.feature_map(b.x), b.targets, b.index, content_hash(b.x)
 
 
 def _resize(module: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:

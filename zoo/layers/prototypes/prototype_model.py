@@ -31,7 +31,7 @@ class PrototypeModel(SelfExplaining):
 
     Args:
         num_classes: c.
-        backbone: timm architecture with ``features_only``, CNN or ViT.
+        backbone: timm architecture with ``features_only``, CNN or ViT, or a module of your own.
         backbone_level: index of the feature level, -1 for the deepest.
         pretrained: backbone weights from timm's hub.
         backbone_weights: backbone weights from a local safetensors file.
@@ -52,17 +52,16 @@ class PrototypeModel(SelfExplaining):
     def __init__(
         self,
         *,
-        num_classes: int,
-        backbone: str = "resnet18",
+        num_classes: int | None = None,
+        backbone: str | nn.Module = "resnet18",
         backbone_level: int = -1,
         pretrained: bool = False,
         backbone_weights: str | None = None,
         backbone_args: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        at_least_one(num_classes=num_classes)
+        self.num_classes = at_least_one(num_classes=num_classes)
         self.save_hyperparameters()
-        self.num_classes = num_classes
         self.backbone = Backbone(
             backbone,
             level=backbone_level,
@@ -151,9 +150,18 @@ class PrototypeModel(SelfExplaining):
     @torch.no_grad()
     def score_matrix(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         """Return strengths ``(n, u)`` and classes ``(n,)`` of a whole split in its order, gathered over ranks."""
-        self.eval()
-        scores, y = in_order((self.scores(b.x), b.y, b.index) for b in self._moved(loader))
+        scores, y, _ = self._weighted_scores(loader)
         return scores, y
+
+    def _weighted_scores(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Strengths ``(n, u)``, classes ``(n,)`` and weights ``(n,)`` of a whole split."""
+        self.eval()
+        scores, y, weight = in_order((self.scores(b.x), b.targets, b.weights, b.index) for b in self._moved(loader))
+        return scores, y, weight
+
+    def learning_rate(self, part: str, default: float) -> float | None:
+        """Return the learning rate of a part in this phase, None if it is frozen; the default without a phase."""
+        return self.phase.lr.get(part) if self.phase.lr else default
 
     def _moved(self, loader: Iterable[Batch]) -> Iterator[Batch]:
         """Yield the batches of a loader on the device of the model."""
@@ -161,8 +169,9 @@ class PrototypeModel(SelfExplaining):
         return (b.to(device) for b in loader)
 
 
-def at_least_one(**sizes: int) -> None:
-    """Raise ValueError if a size is below 1."""
+def at_least_one(**sizes: int | None) -> int:
+    """Return the first size; raise ValueError if one is missing or below 1."""
     for key, value in sizes.items():
-        if value < 1:
+        if value is None or value < 1:
             raise ValueError(f"{key} is {value}; expected at least 1")
+    return next(value for value in sizes.values() if value is not None)

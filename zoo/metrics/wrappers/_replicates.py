@@ -16,7 +16,7 @@ from zoo.metrics.perturbations.noise import random_bits
 from zoo.metrics.wrappers._weighted_sums import STREAM, add_weighted, poisson
 
 BUDGET = 256 << 20  # bytes of all replicate sums of one score
-FEWEST = 20  # replicates that a large score keeps, whatever they take
+FEWEST = 5  # replicates that a large score keeps, whatever they take; the interval is wider for their number
 
 
 class ReplicatedScore(Score):
@@ -27,7 +27,7 @@ class ReplicatedScore(Score):
 
     Args:
         score: fresh.
-        replicates: r; fewer where all sums would take more than 256 MiB, 20 at least.
+        replicates: r; fewer where all sums would take more than 256 MiB, 5 at least.
     """
 
     fingerprint: Tensor
@@ -53,6 +53,8 @@ class ReplicatedScore(Score):
             if replicated not in self._defaults:
                 self._sum(replicated, *start.shape, self.replicates, dtype=torch.float64)
                 setattr(self, replicated, getattr(self, replicated).to(self.device))
+                zero = torch.zeros((), dtype=torch.float64)  # a start that takes no memory
+                self._defaults[replicated] = zero.expand(*start.shape, self.replicates)
 
     def merge_state(self, incoming_state: Any) -> None:
         """Add the samples of another interval of the same score."""

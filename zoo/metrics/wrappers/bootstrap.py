@@ -26,7 +26,8 @@ class BootstrapInterval(ReplicatedScore):
     The population: inputs like these and, where a read-out is a mean over units, units like these, unless the score
     names another in ``population``. With ``units="fixed"`` the interval is for these very units on inputs like these.
 
-    Memory is bounded: where ``replicates`` of all sums would take more than 256 MiB, fewer are drawn (20 at least).
+    Memory is bounded: where ``replicates`` of all sums would take more than 256 MiB, fewer are drawn (5 at least; the
+    interval is that of a t distribution with as many degrees of freedom).
 
     Args:
         score: fresh.
@@ -67,6 +68,7 @@ class BootstrapInterval(ReplicatedScore):
         self.level = fraction("level", level)
         self.units = units
         self.requires = score.requires
+        self.tasks = score.tasks
         self.protocol = score.protocol
         self.perturbations = score.perturbations
         self.fit_splits = score.fit_splits
