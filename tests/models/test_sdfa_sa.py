@@ -90,7 +90,7 @@ def test_projection_is_the_best_training_patch(data, args):
         assert int(everything.y[i]) == int(model.owner[u])
         torch.testing.assert_close(model.prototypes[u, :, 0, 0], z[i, :, row, col], rtol=1e-4, atol=1e-5)
     state = model.state_dict()
-    other = build(**args)
+    other = build(**args).eval()
     other.load_state_dict(state)
     assert torch.equal(other(everything.x), model(everything.x))
 
