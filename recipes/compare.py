@@ -13,6 +13,7 @@ from zoo.evaluation.matching import fingerprint, load_runs, probe
 from zoo.metrics.matching.assignment import PROTOCOL, average
 from zoo.reporting.comparison_page import MATCHINGS, compare_page
 from zoo.reporting.glossary import noun
+from zoo.seed_group import expand
 from zoo.training.process import prepared
 from zoo.verbs.results import CompareResult
 
@@ -30,7 +31,7 @@ def compare(
     """Match the units of two or more runs on the same data, and write a page of the pairs and their figures as JSON.
 
     Args:
-        names: checkpoints or run folders.
+        names: checkpoints or run folders; a group of seeds stands for its runs.
         by: what is compared: activations on test samples, directions in a shared space, or the parts looked at.
         shown: number of pairs with pictures, for each two runs.
         data: arguments of the data source to override, for all runs.
@@ -50,7 +51,7 @@ def compare(
     if by not in MATCHINGS:
         raise ValueError(f"by is {by!r}; expected {', '.join(MATCHINGS)}")
     all_overrides = [*keyword_overrides({"data": data or {}}), *overrides]
-    runs = load_runs([str(name) for name in names], all_overrides)
+    runs = load_runs(expand([str(name) for name in names]), all_overrides)
     found = probe(runs, by, limit=1 if dry_run else None)
     figures = {at: match.summary() | {"same answer": found.agreement(at)} for at, match in found.matches.items()}
     mean = average(found.matches.values())

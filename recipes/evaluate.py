@@ -14,9 +14,11 @@ from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
 from zoo.metrics.suite import check as check_suite
 from zoo.reporting.page import page
+from zoo.seed_group import members
 from zoo.training.process import prepared
 from zoo.training.run import data_of, load_checkpoint
 from zoo.verbs.results import EvaluateResult
+from zoo.verbs.seeds import evaluate_seeds, evaluation_command
 
 
 @prepared
@@ -27,18 +29,22 @@ def evaluate(
     data: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: bool = False,
 ) -> EvaluateResult:
     """Score a checkpoint on the test split and write ``metrics.json`` and ``report.html``.
 
+    A group of seeds (``zoo train ... seeds=[0,1,2]``) gives a ``SeedsResult``, the table of means.
+
     Args:
-        name: checkpoint or run folder.
+        name: checkpoint or run folder, or the folder of a group of seeds.
         suite: the scores: a name under ``configs/evaluate``, or a YAML file.
         data: arguments of the data source to override, such as ``{"batch_size": 32}``.
         overrides: ``data.key=value`` and ``trainer.accelerator=value`` strings, as on the command line.
         out: folder to write to; by default ``runs/evaluate-<name>-<suite>``.
+        resume: keep the finished evaluations of a group, of the same suite and data.
         overwrite: replace an older evaluation in that folder.
         dry_run: score one batch and write nothing.
         progress: show progress bars.
@@ -52,8 +58,11 @@ def evaluate(
     """
     name = str(name)
     all_overrides = [*keyword_overrides({"data": data or {}}), *overrides]
-    model, config = load_checkpoint(name, all_overrides)
     check_suite(suite)
+    if runs := members(Path(name)):
+        how = {"resume": resume, "overwrite": overwrite, "dry_run": dry_run, "progress": progress}
+        return evaluate_seeds(evaluate, runs, suite=suite, overrides=all_overrides, out=out, **how)
+    model, config = load_checkpoint(name, all_overrides)
     if dry_run:
         config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     source = data_of(config, model)
@@ -64,7 +73,7 @@ def evaluate(
         scores = score(model, source, suite, limit=1, accelerator=accelerator, progress=progress)
         return EvaluateResult(title, config.data.name, scores, table(scores), None)
     _claim(folder, overwrite=overwrite)
-    facts = run_facts(config, source, " ".join(["zoo evaluate", name, *all_overrides, "--suite", suite]))
+    facts = run_facts(config, source, evaluation_command(name, all_overrides, suite))
     evaluation = pipeline.evaluate(
         model,
         source,

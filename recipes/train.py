@@ -1,10 +1,10 @@
 """Train: build, train phase by phase, score on the test split, save a checkpoint and its page."""
 
 import shlex
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, overload
 
 from torch import nn
 
@@ -16,28 +16,34 @@ from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
 from zoo.evaluation.pipeline import Evaluation, evaluate
 from zoo.evaluation.reference import reference_rows
-from zoo.evaluation.score_table import table
-from zoo.evaluation.scoring import score
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
 from zoo.reporting.figures.example import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
-from zoo.task import TaskOptions
+from zoo.seed_group import split_seeds
 from zoo.training.check import check_run
 from zoo.training.fit_task import fit_task, task_options
 from zoo.training.phases import run_phases
 from zoo.training.process import prepared
 from zoo.training.run import build, load_config, report_inputs
 from zoo.training.run_folder import RunFolder, is_first_process
-from zoo.verbs.results import TrainResult
+from zoo.verbs.dry_run import dry_run as run_dry
+from zoo.verbs.options import TrainOptions
+from zoo.verbs.results import SeedsResult, TrainResult
+from zoo.verbs.seeds import train_seeds
 
 
+@overload
+def train(config: str | Path, *, seeds: Sequence[int], **options: Unpack[TrainOptions]) -> SeedsResult: ...
+@overload
+def train(config: str | Path, *, seeds: None = None, **options: Unpack[TrainOptions]) -> TrainResult: ...
 @prepared
 def train(
     config: str | Path,
     *,
+    seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
     resume: bool = False,
@@ -49,14 +55,15 @@ def train(
     class_names: Sequence[str] | None = None,
     backbone: nn.Module | None = None,
     **keys: Any,
-) -> TrainResult:
-    """Train the model of a config and write its run folder.
+) -> TrainResult | SeedsResult:
+    """Train the model of a config and write its run folder; with ``seeds`` one run for each, and their table.
 
     Args:
         config: name of a shipped config (``protopnet/digits``) or path of a YAML file.
+        seeds: seeds of a group of runs, in the folders ``seed-0``, ``seed-1``, ... of ``out``.
         overrides: ``key=value`` strings, as on the command line.
         out: run folder; by default ``runs/<name of the config>``.
-        resume: continue an interrupted run of the same config; the result is bit-identical.
+        resume: continue an interrupted run, or a group, of the same config; the result is bit-identical.
         overwrite: replace an older run in that folder.
         dry_run: run one batch through everything and write nothing.
         progress: show progress bars.
@@ -73,19 +80,28 @@ def train(
     Example:
         >>> import zoo
         >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
-        >>> result.scores["accuracy"].value  # doctest: +SKIP
+        >>> zoo.train("protopnet/digits", seeds=[0, 1, 2]).spread["accuracy"]  # doctest: +SKIP
     """
     own = None if data is None else own_data(data, class_names)
     if own is None and data is not None:
         keys["data"] = data
-    all_overrides = [*keyword_overrides(keys), *overrides]
+    listed, others = split_seeds(overrides)
+    all_overrides = [*keyword_overrides(keys), *others]
+    folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
+    if (group := listed if seeds is None else seeds) is not None:
+        how = {"resume": resume, "overwrite": overwrite, "dry_run": dry_run, "progress": progress}
+
+        def one(*args: Any, **options: Any) -> Any:
+            """Train one run; a module of the user starts afresh in each."""
+            return train(*args, data=own, backbone=deepcopy(backbone), **options)
+
+        return train_seeds(one, str(config), group, folder=folder, overrides=all_overrides, command=command, **how)
     resolved = load_config(str(config), all_overrides)
     if own is not None:
         resolved["data"] = Settings({"name": own.name, "batch_size": own.batch_size})
     parts: dict[str, Any] = {"data": own, "backbone": backbone}
     if dry_run:
-        return _dry_run(resolved, parts)
-    folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
+        return run_dry(resolved, parts)
     command = command or shlex.join(["zoo", "train", str(config), *all_overrides])
     with RunFolder(folder, command=command, resume=resume, overwrite=overwrite) as run:
         model, source = build(resolved, **parts)
@@ -107,7 +123,6 @@ def finish(
 ) -> Evaluation:
     """Fit the task on the validation split, evaluate on the test split, then write the checkpoint and its page."""
     model.eval()
-    settings = plain(config)
     chosen = fit_task(model, data, task_options(config))
     facts = run_facts(config, data, command, log=folder / "log.csv", chosen=chosen)
     options = {"accelerator": config.trainer.accelerator, "progress": progress}
@@ -118,28 +133,12 @@ def finish(
     checkpoint.save(
         folder / "checkpoint",
         model,
-        config=settings,
+        config=plain(config),
         metrics={"scores": scores, **facts, "seed": config.seed},
-        card=card(folder.name, settings, data, evaluation.rows, facts, n_units=len(model.units)),
+        card=card(folder.name, plain(config), data, evaluation.rows, facts, n_units=len(model.units)),
         unit_lines=gallery.unit_lines(model, data, origins),
         unit_sheet=contact_sheet({unit: unit_picture(source) for unit, source in origins.items()}),
         example=figure_of(evaluation.page),
     )
     page(folder / "report.html", evaluation.page)
     return evaluation
-
-
-def _dry_run(config: Settings, parts: Mapping[str, Any]) -> TrainResult:
-    """Run one batch through every phase, one explanation and one update of every score; leave nothing behind."""
-    if "limit" in config.data:
-        config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
-    for phase in config.phases.values():
-        phase.cache = min(phase.cache, 1)
-    model, data = build(config, **parts)
-    check_run(model, data, config)
-    report_inputs(model)
-    with tempfile.TemporaryDirectory() as folder:
-        run_phases(model, data, config, Path(folder), limit=1, progress=False)
-    fit_task(model, data, TaskOptions())
-    scores = score(model, data, config.suite, limit=1, progress=False)
-    return TrainResult(model, scores, table(scores), None)

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from zoo.batch import Batch
-from zoo.denormals import denormals_as_zero
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
-from zoo.prediction import Prediction, join, stream
-from zoo.task import Answers, Classification, Task
+from zoo.prediction import Prediction, join, predict_batch, stream
+from zoo.runtime.denormals import denormals_as_zero
+from zoo.task import Classification, Task
 
 if TYPE_CHECKING:
     from zoo.inputs.base import Inputs
@@ -255,6 +255,19 @@ class SelfExplaining(pl.LightningModule, ABC):
         finally:
             self.train(training)
 
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0, *, shown: int = 3) -> Prediction:
+        """Return the predictions of a batch of ``Trainer.predict``: a ``Batch``, a ``Reading``, a tensor or a list.
+
+        Example:
+            >>> import pytorch_lightning as pl, zoo
+            >>> from torch.utils.data import DataLoader
+            >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[3], width=4)
+            >>> trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)  # doctest: +SKIP
+            >>> [len(part) for part in trainer.predict(model, DataLoader(torch.zeros(5, 3), 2))]  # doctest: +SKIP
+            [2, 2, 1]
+        """
+        return predict_batch(self, batch, shown=shown, number=batch_idx)
+
     # Helpers for families.
 
     def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -417,10 +430,6 @@ class SelfExplaining(pl.LightningModule, ABC):
         batch = Batch.of(batch)
         logits = self(batch.x)
         self.log("test/loss", self.task.loss(logits, batch.targets), batch_size=len(batch), sync_dist=True)
-
-    def predict_step(self, batch: Any, batch_idx: int) -> Answers:
-        """Return the answers of the task, for ``Trainer.predict`` with a loader of inputs."""
-        return self.task.answer(self(Batch.of(batch).x))
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and the schedule, one parameter group for each part of the phase.

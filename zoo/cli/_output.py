@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zoo.terminal import printable
+from zoo.runtime.terminal import printable
 
 if TYPE_CHECKING:
     from zoo.cli._table import PlainTable
     from zoo.reporting.context import ScoreRow
+    from zoo.verbs.results import SeedsResult
 
 
 class Messages(logging.Handler):
@@ -76,3 +77,21 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
         say(f"{note}; --all lists them")
     for line in warnings_of(rows):
         say(f"WARNING: {line}")
+
+
+def print_seeds(result: SeedsResult, *, all_rows: bool = False) -> None:
+    """Print the table of a group of seeds: mean and spread of each score, and the value of every seed."""
+    table = plain_table(f"{result.name} on {result.data}, {len(result.seeds)} seeds: mean ± standard deviation")
+    for column in ("score", "mean", "protocol", *(f"seed {seed}" for seed in result.seeds)):
+        table.add_column(column, overflow="fold")
+    from zoo.evaluation.score_table import applicable
+
+    for key, row in zip(result.scores, result.rows, strict=True):
+        if row.applies or all_rows:
+            each = ["n/a" if value is None else f"{value:.4g}" for value in result.by_seed[key].values()]
+            table.add_row(row.name, row.value, row.protocol, *each)
+    print_table(table)
+    if not all_rows and (note := applicable(result.rows)[1]):
+        say(f"{note}; --all lists them")
+    if result.metrics is not None:
+        say(f"table       {result.metrics.with_suffix('.csv')}\nruns        {result.folder}/seed-*")

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo.cli._arguments import add_output
 from zoo.cli._checks import check_checkpoint
 from zoo.cli._output import plain_table, print_table, say
+from zoo.seed_group import expand
 from zoo.verbs import verb
 
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     """
     overrides = [text for text in args.overrides if "=" in text and not Path(text).exists()]
     names = [text for text in args.overrides if text not in overrides]
-    for name in names:
+    for name in expand(names):
         check_checkpoint(name, overrides)
     result = verb("compare")(
         *names,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from fnmatch import fnmatch
+from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import shorten
 
 from zoo import paths
 from zoo.cli._output import say
+from zoo.seed_group import is_finished, members
 
 Entries = dict[str, str]  # description by name
 
@@ -66,12 +68,27 @@ def listing() -> dict[str, Entries]:
         groups[f"{registry.plural} of other packages"] = {name: "" for name in registry.plugins()}
     groups["suites"] = {n: _headline(n) for n in paths.list_suites()}
     groups["configs"] = {n: _headline(n) for n in paths.list_configs()}
+    groups["runs"] = _runs(Path("runs"))
     groups["checkpoints"] = {n: "" for n in list_checkpoints()}
     return groups
 
 
 def _of(registry, folder: str) -> Entries:
     return {name: registry.describe(name) for name in registry.in_folder(folder)}
+
+
+def _runs(folder: Path) -> Entries:
+    """Return the runs in a folder and the groups of seeds, each in one line."""
+    entries = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if group := members(path):
+            finished = sum(map(is_finished, group.values()))
+            seeds = ", ".join(map(str, group))
+            state = "finished" if finished == len(group) else f"{finished} of {len(group)} finished"
+            entries[str(path)] = f"{len(group)} seeds ({seeds}), {state}"
+        elif (path / "config.yaml").is_file():
+            entries[str(path)] = "finished" if is_finished(path) else "not finished"
+    return entries
 
 
 def _headline(config: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from zoo.cli._arguments import add_output, add_overrides
 from zoo.cli._checks import check_config
-from zoo.cli._output import print_scores, say
+from zoo.cli._output import print_scores, print_seeds, say
+from zoo.seed_group import split_seeds
 from zoo.verbs import verb
 
 
@@ -30,16 +31,21 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.recipe is not None and not args.recipe.is_file():
         raise ValueError(f"no recipe {args.recipe}; copy one with `zoo cp {args.verb} {args.recipe}`")
-    check_config(args.name, args.overrides)
+    seeds, overrides = split_seeds(args.overrides)
+    check_config(args.name, overrides)
     result = verb(args.verb, args.recipe)(
         args.name,
-        overrides=args.overrides,
+        **({} if seeds is None else {"seeds": seeds}),
+        overrides=overrides,
         out=args.out,
         resume=args.resume,
         overwrite=args.overwrite,
         dry_run=args.dry_run,
         progress=sys.stderr.isatty(),
     )
+    if seeds is not None:
+        print_seeds(result, all_rows=args.all)
+        return
     if not result.rows:  # a further process of a distributed run
         return
     if result.folder is None:

@@ -17,7 +17,7 @@ from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
 from zoo.data.holdout import holdout, strata_of
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import BatchDataset, Split, spread_over_classes
+from zoo.data.split import BatchDataset, BatchLoader, Split, spread_over_classes
 from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 from zoo.task import Classification, Task
@@ -239,7 +239,7 @@ class Data(pl.LightningDataModule):
             raise ValueError(f"split {split!r} is empty (data.val is {self.val}); create it with data.val=0.1")
         dataset = self._serve(split, augment=augment)
         batch_size = batch_size or self.batch_size
-        return DataLoader(
+        return BatchLoader(
             dataset,
             batch_sampler=self._sampler(split, batch_size, shuffle=shuffle, shard=shard),
             collate_fn=_identity,

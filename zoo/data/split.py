@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.transforms import v2
+from torch.utils.data import DataLoader, Dataset
 
 from zoo.batch import Batch
-from zoo.data.images._augment import augment, view_policy
+from zoo.data.images._augment.draws import Draws
+from zoo.data.images._augment.policy import Augmentation
+from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
 from zoo.data.images._pixels import Pixels
 from zoo.data.sampler import mix
 
-_VIEWS = view_policy()
 KEEP = 4 << 30  # bytes; a split of up to this size is decoded once and kept in memory
 
 
@@ -123,8 +124,42 @@ class BatchDataset(Dataset[Batch], ABC):
         """Number of samples."""
 
     @abstractmethod
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        """Return the batch of (epoch, index) pairs."""
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Any:
+        """Return the batch of (epoch, index) pairs, or what ``finish`` makes it of."""
+
+    def finish(self, loaded: Any) -> Batch:
+        """Return the batch of what ``__getitems__`` returned; called in the main process."""
+        return loaded
+
+
+class BatchLoader(DataLoader):
+    """A loader of a ``BatchDataset``, whose workers return what the main process finishes."""
+
+    def __iter__(self) -> Any:
+        dataset = self.dataset
+        assert isinstance(dataset, BatchDataset)
+        return map(dataset.finish, super().__iter__())
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A batch whose ``x`` are pixels ``(b, 1 or 3, s, s)`` uint8, and how it is to be augmented."""
+
+    batch: Batch
+    draws: Draws | None
+    views: ViewDraws | None = None
+
+    def pin_memory(self) -> Unfinished:
+        """Return the same batch in page-locked memory."""
+        return self._map(lambda part: part.pin_memory())
+
+    def to(self, device: torch.device | str) -> Unfinished:
+        """Return the same batch on ``device``."""
+        return self._map(lambda part: part.to(device))
+
+    def _map(self, change: Callable[[Any], Any]) -> Unfinished:
+        parts = (self.batch, self.draws, self.views)
+        return Unfinished(*(None if part is None else change(part) for part in parts))
 
 
 class ImageDataset(BatchDataset):
@@ -138,6 +173,7 @@ class ImageDataset(BatchDataset):
         seed: random seed of the augmentation.
         mean: mean of each channel, of x in [0, 1].
         std: standard deviation of each channel.
+        device: on which the main process augments and normalizes; None for the workers, on the CPU.
     """
 
     def __init__(
@@ -145,11 +181,12 @@ class ImageDataset(BatchDataset):
         split: Split,
         images: Tensor | None,
         *,
-        transform: v2.Transform | None,
+        transform: Augmentation | None,
         views: int = 1,
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
+        device: str | None = None,
     ) -> None:
         self.split = split
         self.images = images
@@ -158,48 +195,56 @@ class ImageDataset(BatchDataset):
         self.seed = seed
         self.mean = torch.tensor(mean)[None, :, None, None]
         self.std = torch.tensor(std)[None, :, None, None]
+        self.device = device
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        """Return the batch of (epoch, index) pairs."""
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch | Unfinished:
+        """Return the batch of (epoch, index) pairs, unfinished if it belongs on a device."""
         s = self.split
         ids = torch.tensor([index for _, index in keys])
-        images = self._images(ids)
-        points = None if s.points is None else s.points[ids]
-        if self.transform is not None:
-            augmented = [
-                augment(self.transform, images[i], None if points is None else points[i], key=(self.seed, *key))
-                for i, key in enumerate(keys)
-            ]
-            images = torch.stack([image for image, _ in augmented])
-            points = None if points is None else torch.stack([p for _, p in augmented if p is not None])
-        views = [self._normalized(self._view(images, keys, v)) for v in range(self.views if self.views > 1 else 0)]
-        return Batch(
-            x=views[0] if views else self._normalized(images),
+        batch = Batch(
+            x=self._images(ids),
             y=s.y[ids],
             index=ids,
             concepts=None if s.concepts is None else s.concepts[ids],
-            points=points,
+            points=None if s.points is None else s.points[ids],
             visible=None if s.visible is None else s.visible[ids],
-            views=torch.stack(views[1:], dim=1) if views else None,
             weight=None if s.weight is None else s.weight[ids],
         )
+        seeds = [(self.seed, *key) for key in keys]
+        draws = None if self.transform is None else self.transform.draws(seeds)
+        unfinished = Unfinished(batch, draws, draw_views(seeds, self.views) if self.views > 1 else None)
+        return self._finished(unfinished) if self.device is None else unfinished
 
-    def _view(self, images: Tensor, keys: Sequence[tuple[int, int]], number: int) -> Tensor:
-        """One view ``(b, 3, s, s)`` uint8 of augmented images; it depends on seed, epoch, sample and number alone."""
-        rgb = images.expand(-1, 3, -1, -1)
-        seed = mix(self.seed, number + 1)
-        return torch.stack([augment(_VIEWS, rgb[i], None, key=(seed, *key))[0] for i, key in enumerate(keys)])
+    def finish(self, loaded: Batch | Unfinished) -> Batch:
+        """Return the batch, augmented and normalized."""
+        if isinstance(loaded, Batch):
+            return loaded
+        return self._finished(loaded if self.device is None else loaded.to(self.device))
 
-    def _normalized(self, images: Tensor) -> Tensor:
-        """Images ``(b, 1 or 3, s, s)`` uint8 as inputs of a model."""
-        if self.mean.shape[1] == 1:
-            pixels = images.float().mean(1, keepdim=True)
+    def _finished(self, unfinished: Unfinished) -> Batch:
+        batch = unfinished.batch
+        draws = unfinished.draws
+        views = unfinished.views
+        finish = self._normalized if views is None else torch.clone
+        if self.transform is None or draws is None:
+            x = finish(batch.x.float())
         else:
-            pixels = images.expand(-1, 3, -1, -1).float()
-        return (pixels / 255 - self.mean) / self.std
+            x = self.transform.images(batch.x, draws, finish)
+            points = None if batch.points is None else self.transform.points(batch.points, draws)
+            batch = replace(batch, points=points)
+        if views is None:
+            return replace(batch, x=x)
+        served = torch.stack([self._normalized(view) for view in views_of(x, views).unbind(1)], dim=1)
+        return replace(batch, x=served[:, 0], views=served[:, 1:])
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        """Return inputs of pixels ``(b, 1 or 3, s, s)``, floats from 0 to 255."""
+        mean, std = self.mean.to(pixels.device), self.std.to(pixels.device)
+        pixels = pixels.mean(1, keepdim=True) if len(mean[0]) == 1 else pixels.expand(-1, 3, -1, -1)
+        return (pixels / 255).sub_(mean).div_(std)
 
     def _images(self, ids: Tensor) -> Tensor:
         if self.images is not None:

@@ -28,7 +28,7 @@ def reference_rows(config: Settings, out: Path) -> list[ScoreRow]:
         if (folder / "metrics.json").is_file():
             reference, metrics = checkpoint.read(folder)
             accuracy = metrics.get("scores", {}).get("accuracy")
-            if accuracy is None:
+            if accuracy is None or accuracy["value"] is None:
                 break
             note = f"{_comparability(reference, config)} ({name})"
             return [ScoreRow(TITLE, f"{accuracy['value']:.4g}", accuracy["protocol"], note)]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zoo import paths
 
 OWN = "own:"  # prefix of the name of a module of the user, in hyperparameters and configs
+PLACES = ("checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")  # of timm
 
 
 class Backbone(nn.Module):
@@ -69,6 +70,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.bypass = False
         self.is_flat = name == "mlp"
+        self.takes_images = False  # known of timm's networks only
         if isinstance(name, nn.Module):
             if pretrained or weights:
                 raise ValueError("the backbone is a module of your own; expected neither pretrained nor weights for it")
@@ -92,6 +94,17 @@ class Backbone(nn.Module):
 
         args = dict(args or {})
         levels = (level,) if shallow is None else (shallow, level)
+        if ":" in name or "/" in name:
+            raise ValueError(
+                f"backbone {name!r} names a place; expected a timm architecture, with pretrained=true or"
+                " backbone_weights for its weights"
+            )
+        for key in args:
+            if key in PLACES:
+                raise ValueError(
+                    f"backbone_args.{key} names where weights come from; expected pretrained=true or"
+                    " backbone_weights=FILE"
+                )
         try:
             self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=levels, **args)
         except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:
@@ -99,6 +112,7 @@ class Backbone(nn.Module):
             raise ValueError(
                 f"backbone {name!r} (level {level}, {args}): {str(error).splitlines()[0]}{near}"
             ) from error
+        self.takes_images = True
         info: Any = self.net.feature_info
         self.channels = info.channels()[-1]
         if weights:
@@ -107,9 +121,16 @@ class Backbone(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``."""
+        """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``.
+
+        Raises:
+            ValueError: if images have no batch dimension.
+        """
         if self.bypass:
             return x
+        if x.ndim != 4 and self.takes_images:
+            one = "; one image is x[None]" if x.ndim == 3 else ""
+            raise ValueError(f"images are {tuple(x.shape)}; expected a batch (b, 3, height, width){one}")
         features = self.net(x)
         if isinstance(features, list):  # timm: one map for each level, the shallow one first
             return features[-1]

@@ -134,6 +134,10 @@ class Prediction:
         task = Classification(self.logits.shape[1]) if self.task is None else self.task
         return task.texts(self.answers.prediction, self.class_names)
 
+    def to(self, device: Any, **_: Any) -> Prediction:
+        """Return the prediction itself: it is on the CPU, whatever device Lightning moves it to."""
+        return self
+
     def columns(self) -> dict[str, Any]:
         """Return ``row``, ``prediction``, ``p_<class>``..., ``unit_1``, ``contribution_1``, ...; n values each.
 
@@ -188,13 +192,8 @@ def stream(
     """
     if shown < 0 or batch_size < 1:
         raise ValueError(f"shown is {shown}, batch_size {batch_size}; expected 0 or more and 1 or more")
-    if model.inputs is None:
-        raise ValueError(
-            f"this {model.name} has no inputs (inputs.yaml), so that files cannot be read for it; "
-            "train it again on data that keep their inputs: images, folder or table"
-        )
-    if model.task.kind != "regression" and not model.inputs.class_names:
-        raise ValueError(f"the inputs of this {model.name} have no class names; only classifiers predict")
+    check_predictor(model)
+    assert model.inputs is not None
     for reading in model.inputs.scan(raw, labels=False, strict=strict, skip=skip):
         first = True
         for start in range(0, max(len(reading), 1), batch_size):
@@ -205,11 +204,59 @@ def stream(
             yield part
 
 
-@torch.inference_mode()
+def check_predictor(model: Predictor) -> None:
+    """Refuse a model that cannot read files or has no classes.
+
+    Raises:
+        ValueError: naming the cure.
+    """
+    if model.inputs is None:
+        raise ValueError(
+            f"this {model.name} has no inputs (inputs.yaml), so that files cannot be read for it; complete it with"
+            " `zoo migrate`, or train it on data that keep their inputs"
+        )
+    if model.task.kind != "regression" and not model.inputs.class_names:
+        raise ValueError(f"the inputs of this {model.name} have no class names; only classifiers predict")
+
+
+def predict_batch(model: Predictor, batch: Any, *, shown: int = 3, number: int = 0) -> Prediction:
+    """Return the predictions of one batch of a loader.
+
+    Args:
+        model: a classifier, in eval mode; without inputs its classes are numbered.
+        batch: a ``Reading``, a ``Batch``, a tensor ``(b, ...)`` or a sequence that begins with one.
+        shown: number k of units for each input.
+        number: of the batch; inputs without an index are named by it and their place.
+
+    Raises:
+        ValueError: if it is none of these, or a logit is not finite.
+    """
+    x = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    x = x if isinstance(x, Tensor) else getattr(batch, "x", None)
+    if not isinstance(x, Tensor):
+        kind = type(batch).__name__
+        raise ValueError(f"a batch is a {kind}; expected a Batch, a tensor or a list that begins with one")
+    rows = getattr(batch, "rows", None)
+    if rows is None:
+        index = None if isinstance(batch, list | tuple | Tensor) else getattr(batch, "index", None)
+        names = [] if index is None else [f"sample {i}" for i in index.tolist()]
+        rows = tuple(names) if len(names) == len(x) else tuple(f"batch {number}, sample {i}" for i in range(len(x)))
+    prediction = _answers(model, x, rows, shown)
+    if getattr(batch, "skipped", None) is None:
+        return prediction
+    reading: Any = batch
+    return replace(prediction, flags=reading.flags, skipped=reading.skipped, notes=reading.notes)
+
+
 def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Prediction:
+    return _answers(model, reading.x[part], reading.rows[part], shown)
+
+
+@torch.inference_mode()
+def _answers(model: Predictor, x: Tensor, rows: tuple[str, ...], shown: int) -> Prediction:
+    _check_shape(model, x)
     names = model.units.names
-    x = reading.x[part].to(model.device)
-    rows = reading.rows[part]
+    x = x.to(model.device)
     k = min(shown, len(names))
     if k and len(x):
         explanation = model.explain(x, shown=k)
@@ -224,7 +271,21 @@ def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Pre
     bad = ~logits.isfinite().all(1)
     if bool(bad.any()):
         raise ValueError(f"{rows[int(bad.int().argmax())]}: the logits of the model are not finite")
-    return Prediction(rows, model.class_names, names, logits.cpu(), ids.cpu(), contribution.cpu(), task=model.task)
+    class_names = model.class_names
+    if model.task.kind != "regression" and not class_names:
+        class_names = tuple(map(str, range(logits.shape[1])))
+    return Prediction(rows, class_names, names, logits.cpu(), ids.cpu(), contribution.cpu(), task=model.task)
+
+
+def _check_shape(model: Predictor, x: Tensor) -> None:
+    """Refuse one input without a batch dimension.
+
+    Raises:
+        ValueError: naming the cure.
+    """
+    shape = None if model.inputs is None else model.inputs.shape
+    if shape is not None and tuple(x.shape) == tuple(shape):
+        raise ValueError(f"x is {tuple(x.shape)}, one input without a batch dimension; pass x[None]")
 
 
 def join(parts: Sequence[Prediction]) -> Prediction:

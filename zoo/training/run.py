@@ -11,11 +11,12 @@ from torch import nn
 
 from zoo import checkpoint
 from zoo import config as configs
-from zoo.capabilities import HasFixedShape, capability
+from zoo.capabilities import HasFixedShape, HasWindows, capability
 from zoo.concept_schema import ConceptSchema
 from zoo.config import Settings
 from zoo.data import create_data, data_class
 from zoo.data.base import Data
+from zoo.inputs.base import Inputs
 from zoo.layers.backbone import OWN
 from zoo.model import SelfExplaining
 from zoo.registry import create_model, model_class
@@ -75,6 +76,12 @@ def build(
     _keep_vocabulary(config)
     args = configs.plain(config)
     data = create_data(**args["data"]) if data is None else data
+    next_token = capability(data, HasWindows) is not None
+    if next_token and model_class(args["model"]["name"]).input_kind != "tokens":
+        raise ValueError(
+            f"{args['model']['name']} is no language model, and {args['data']['name']} has no labels: its classes are"
+            " the next tokens; choose a language model such as dense_transformer, or data with labels"
+        )
     task = None if dry else declared_task(data, config)
     if task is not None and args["model"]["num_classes"] not in (None, task.outputs):
         what = {"classification": "classes", "multilabel": "labels"}.get(task.kind, "output, a number")
@@ -98,7 +105,10 @@ def build(
         arguments = arguments | {"backbone": backbone}
     model = create_model(**arguments, task=task)
     if config.finetune is not None and config.finetune.source:
-        checkpoint.graft(model, checkpoint.load(config.finetune.source), list(config.finetune.replace))
+        source = checkpoint.load(config.finetune.source)
+        checkpoint.graft(model, source, list(config.finetune.replace))
+        if not dry:
+            report_replaced(source, data.inputs, list(config.finetune.replace))
     if not dry:
         model.inputs = data.inputs
     return model, data
@@ -130,6 +140,25 @@ def _from_data(data: Data, key: str) -> Any:
     if key == "sequence":
         return None if data.sequence is None else {**data.sequence.to_config(), "classes": list(data.class_names)}
     return None if data.concepts is None else data.concepts.to_config()
+
+
+def report_replaced(source: SelfExplaining, inputs: Inputs | None, replace: Sequence[str]) -> None:
+    """Log what fine-tuning replaces: parts that start afresh, and inputs and classes that are not the source's."""
+    kept = [part for part in source.trainable_parts() if part not in replace]
+    log.info("finetune: %s start afresh, %s are the source's", ", ".join(replace) or "no parts", ", ".join(kept))
+    if source.inputs is None or inputs is None:
+        return
+    if source.inputs.class_names != inputs.class_names:
+        old, new = (", ".join(names[:8]) + ", ..." * (len(names) > 8) for names in _classes(source.inputs, inputs))
+        log.info("finetune: inputs.classes replaced: %s instead of %s", new, old)
+    old, new = ({k: v for k, v in i.to_config().items() if "class" not in k} for i in (source.inputs, inputs))
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    if changed:
+        log.info("finetune: inputs replaced: %s", ", ".join(changed))
+
+
+def _classes(*inputs: Inputs) -> list[tuple[str, ...]]:
+    return [one.class_names for one in inputs]
 
 
 def report_inputs(model: SelfExplaining) -> None:

@@ -17,10 +17,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import config as configs
 from zoo.config import Settings
+from zoo.config.plain_yaml import to_config_yaml
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
-from zoo.plain_yaml import to_config_yaml
 from zoo.training.files import write_whole
 
 try:
@@ -29,6 +29,7 @@ except ImportError:  # Windows: runs are not locked
     fcntl = None
 
 LOCK = ".lock"
+SHOWN = 4  # keys named in an error, at most
 DATA = "data.json"  # identity of the data of a run
 RUN = (
     "config.yaml",
@@ -139,9 +140,8 @@ class RunFolder:
             old["task"] = vars(configs.TaskArgs()) | old.get("task", {})  # unknown to earlier versions
             differences = _different(old, config)
             if differences:
-                raise ValueError(
-                    f"{self.path} was started with another config ({', '.join(differences)}); --overwrite replaces it"
-                )
+                keys = ", ".join(differences[:SHOWN])
+                raise ValueError(f"{self.path} was started with another config ({keys}); --overwrite replaces it")
         elif names:
             foreign = [name for name in names if name not in RUN and not name.endswith(".part")]
             if foreign:
@@ -259,10 +259,18 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def config_differences(run: Path, config: Settings) -> list[str]:
+    """Return in which keys the config of a run folder differs from another; what data fill in does not count."""
+    old = configs.migrate(configs.read_yaml(run / "config.yaml"))
+    unset = [key for key, value in _leaves(configs.plain(config)) if value is None]
+    ends = tuple(f"{key}{end}" for key in unset for end in (":", "."))
+    return [text for text in _different(old, config) if not text.startswith(ends)][:SHOWN]
+
+
 def _different(old: Any, new: Any) -> list[str]:
     a, b = (dict(_leaves(configs.plain(c))) for c in (old, new))
     keys = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key) and key not in MAY_CHANGE]
-    return [f"{key}: {a.get(key)} there, {b.get(key)} now" for key in keys[:4]]
+    return [f"{key}: {a.get(key)} there, {b.get(key)} now" for key in keys]
 
 
 def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

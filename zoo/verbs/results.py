@@ -73,6 +73,41 @@ class EvaluateResult:
 
 
 @dataclass(frozen=True)
+class SeedsResult(EvaluateResult):
+    """Scores of several runs that differ in their seed; ``scores`` and ``rows`` hold the means.
+
+    Attributes:
+        name: of the group.
+        data: name of the data source.
+        scores: mean over seeds by score.
+        rows: the table, mean and spread of each score with the value of every seed.
+        folder: of the group, with ``seed-0``, ``seed-1``, ... and the table; None for a dry run.
+        seeds: of the runs.
+        by_seed: value of each seed by score; None where a score does not apply.
+        spread: standard deviation over seeds (n - 1) by score; None below two values.
+    """
+
+    seeds: tuple[int, ...]
+    by_seed: Mapping[str, Mapping[int, float | None]]
+    spread: Mapping[str, float | None]
+
+    @property
+    def runs(self) -> dict[int, Path]:
+        """Folder of each seed; empty for a dry run."""
+        return {} if self.folder is None else {seed: self.folder / f"seed-{seed}" for seed in self.seeds}
+
+    @property
+    def metrics(self) -> Path | None:
+        """The table as JSON; ``seeds.csv`` beside it holds the same."""
+        return self.folder and self.folder / "seeds.json"
+
+    @property
+    def page(self) -> Path | None:
+        """None: each run has a page of its own."""
+        return None
+
+
+@dataclass(frozen=True)
 class ExplainResult:
     """The explanation of one input.
 
