@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from zoo import create_data, create_model
 from zoo.batch import Batch, content_hash
 from zoo.phase import Phase
+from zoo.training.cache import CachedFeatures, bypassed
 
 
 def build(name="pipnet", **args):
@@ -76,6 +77,23 @@ def test_views_are_needed_for_alignment(batch):
     with pytest.raises(ValueError, match=r"one view of each image; .* data.views=2"):
         build().loss(single, {"align": 1.0})
     assert tuple(build().loss(single, {})) == ("task",)
+
+
+@torch.no_grad()
+def test_views_are_cached_with_their_images(data):
+    """A phase on cached features has the same losses as one on images."""
+    model = build().eval()
+    cached = CachedFeatures(model, data, passes=2, device=torch.device("cpu"))
+    loader, images = cached.train_dataloader(), data.train_dataloader()
+    weights = {"align": 1.0, "tanh": 1.0}
+    with bypassed(model):
+        features = next(iter(loader))
+        losses = model.loss(features, weights)
+    batch = next(iter(images))
+    assert torch.equal(features.index, batch.index)
+    assert features.views.shape == (16, 1, *features.x.shape[1:])
+    for name, value in model.loss(batch, weights).items():
+        torch.testing.assert_close(losses[name], value, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()

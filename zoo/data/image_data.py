@@ -27,9 +27,9 @@ class ImageData(Data):
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split: ``none``, ``shift`` (small rotation, translation and scale),
             ``flip`` (horizontal flip, crop and color) or ``full`` (flip, rotation, shear, perspective and color).
-        views: number of views of each training image, all with the geometry of ``augment`` and each with a random
-            change of color or tone of its own; the first is ``Batch.x``, the others are ``Batch.views``. 1 for the
-            augmented image alone.
+        views: number of views of each training image, all with the geometry of ``augment`` and each with random
+            brightness, contrast and saturation of its own; the first is ``Batch.x``, the others are ``Batch.views``. 1
+            for the augmented image alone.
         channels: 3, or 1 for the mean of the three.
         mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
         std: standard deviation of each of three channels; None for the default of the source.
