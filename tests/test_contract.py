@@ -49,6 +49,7 @@ COMMON |= {name: {**TOKENS, "experts": 3, "hidden": 8, "k": 2} for name in ("moe
 COMMON["sdfa_sa"] = PROTOPNET
 COMMON["prototree"] = {"height": 3, "dim": 16, "backbone_level": 2}
 COMMON |= {name: {"features": 0, "backbone_level": 1} for name in ("pipnet", "cbc")}
+COMMON["deformable_protopnet"] = {"per_class": 3, "backbone_level": 2}
 COMMON["protopool"] = {"pool": 9, "slots": 3, "dim": 16, "backbone_level": 2}
 COMMON["dense_encoder"] = {"width": 16, "heads": 2}
 COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}
