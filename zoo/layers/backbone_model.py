@@ -53,6 +53,7 @@ class BackboneModel(SelfExplaining):
         self.backbone = Backbone(
             backbone,
             level=backbone_level,
+            shallow=self.hparams.get("shallow_level"),  # an argument of families that need a second level
             pretrained=pretrained,
             weights=backbone_weights,
             args=backbone_args,

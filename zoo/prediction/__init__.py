@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -251,7 +251,7 @@ def predict_batch(model: Predictor, batch: Any, *, shown: int = 3, number: int =
     if len(rows) != len(x):
         rows = tuple(f"batch {number}, sample {i}" for i in range(len(x)))
     prediction = _answers(model, x, rows, shown)
-    if getattr(record, "skipped", None) is None:
+    if record is None or getattr(record, "skipped", None) is None:
         return prediction
     return replace(prediction, flags=record.flags, skipped=record.skipped, notes=record.notes)
 

@@ -73,6 +73,7 @@ def _check_phase(model: SelfExplaining, phase: Any) -> None:
     for part, rate in phase.lr.items():
         if rate < 0:
             raise ValueError(f"lr.{part} is {rate}; expected 0 or more")
+    phase.loss_weights(0.0)
     model.configure_phase(phase)
     if phase.epochs and not phase.lr:
         raise ValueError(f"epochs is {phase.epochs} and lr names no part; expected at least one part to train")
