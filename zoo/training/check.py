@@ -66,14 +66,13 @@ def _check_phase(model: SelfExplaining, phase: Any) -> None:
     for key, minimum in MINIMUM.items():
         if not minimum <= getattr(phase, key) < math.inf:
             raise ValueError(f"{key} is {getattr(phase, key)}; expected {minimum} or more")
-    for kind, values in (("lr", phase.lr), ("loss", phase.loss)):
-        for name, value in values.items():
-            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-                raise ValueError(f"{kind}.{name} is {value!r}; expected a finite number")
+    for name, value in phase.lr.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"lr.{name} is {value!r}; expected a finite number")
+    phase.loss_weights(0.0)
     for part, rate in phase.lr.items():
         if rate < 0:
             raise ValueError(f"lr.{part} is {rate}; expected 0 or more")
-    phase.loss_weights(0.0)
     model.configure_phase(phase)
     if phase.epochs and not phase.lr:
         raise ValueError(f"epochs is {phase.epochs} and lr names no part; expected at least one part to train")
