@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test lint types doctest unit slow benchmark setup clean
+.PHONY: demo test lint types doctest unit slow benchmark campaign setup clean
 
 setup: .venv/.done
 
@@ -37,6 +37,10 @@ slow: setup
 
 benchmark: setup
 	$(BIN)/python -m pytest -m benchmark -s
+
+# kills, damaged files, full disks, lost processes, hostile names; N=40 make campaign kills 40 times in each family
+campaign: setup
+	$(BIN)/python tests/reliability/campaign.py
 
 clean:
 	rm -rf .venv runs build dist *.egg-info

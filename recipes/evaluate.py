@@ -64,7 +64,7 @@ def evaluate(
         return evaluate_seeds(evaluate, runs, suite=suite, overrides=all_overrides, out=out, **how)
     model, config = load_checkpoint(name, all_overrides)
     if dry_run:
-        config.data.limit = min(config.data.limit or 10**9, 4 * config.model.num_classes)
+        config.data.limit = min(config.data.limit or 10**9, 4 * (config.model.num_classes or 10))
     source = data_of(config, model)
     title = checkpoint.title(name)
     folder = Path(out) if out else Path("runs") / f"evaluate-{title}-{Path(suite).stem}"

@@ -69,7 +69,7 @@ def explain(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if dry_run else Path(out or "runs/explain")
         file = page(folder / f"{title}-{file_name(input_name)}.html", context)
-    answers = [source.class_names[c] for c in explanation.target.tolist()]
+    answers = model.task.texts(model.task.answer(explanation.logits).prediction, source.output_names)
     return ExplainResult(
         input=input_name,
         explanation=explanation,

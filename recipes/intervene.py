@@ -61,7 +61,7 @@ def intervene(
     x, sample, input_name = read_input(str(input), source, model.inputs)
     explanation = model.explain(x)
     logits = answers_after(model, x, masks, strengths)
-    steps = step_rows(statements, masks, explanation, logits, source.class_names)
+    steps = step_rows(statements, masks, explanation, logits, source.output_names, model.task)
     title = checkpoint.title(name)
     stated = [f"{unit}={value}" for unit, value in statements.items()]
     command = " ".join(["zoo intervene", name, str(input), *stated, *all_overrides])

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo import checkpoint
-from zoo.prediction import join, stream
+from zoo.prediction import check_predictor, join, stream
+from zoo.prediction.processes import predict_on, process_count
 from zoo.prediction.writer import PredictionWriter
 from zoo.training.process import prepared
 from zoo.verbs.results import PredictResult
@@ -25,6 +26,7 @@ def predict(
     skip_bad: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    devices: int = 1,
     on_progress: Callable[[int], object] | None = None,
 ) -> PredictResult:
     """Predict new inputs with a checkpoint; the training data are not needed.
@@ -38,6 +40,8 @@ def predict(
         skip_bad: skip inputs that cannot be read and list them; otherwise the first one is an error.
         strict: refuse inputs with an unusual value, such as a level that was not in the training data.
         overwrite: replace ``out``.
+        devices: number of processes; with more than one, or under ``torchrun``, ``out`` is a folder with one shard of
+            the rows for each.
         on_progress: called with the number of inputs after each batch of them.
 
     Raises:
@@ -48,7 +52,11 @@ def predict(
         >>> zoo.predict("runs/mine", "new.csv").prediction.to_pandas()  # doctest: +SKIP
         >>> zoo.predict("runs/mine", "new.csv", out="answers.csv").count  # doctest: +SKIP
     """
+    if devices < 1:
+        raise ValueError(f"devices is {devices}; expected 1 or more processes")
     model = checkpoint.load(str(name))
+    if (processes := process_count(devices)) > 1:
+        return _on_processes(model, inputs, out, processes, shown, strict, skip_bad, overwrite)
     options = {"shown": shown, "batch_size": batch_size, "strict": strict, "skip": skip_bad}
     writer = None if out is None else PredictionWriter(out, overwrite=overwrite)
     parts, notes, skipped, flags = [], {}, [], []
@@ -77,6 +85,34 @@ def predict(
         notes=tuple(notes),
         file=writer and writer.path,
         remarks=writer.remarks if writer and n_skipped + n_flags else None,
+    )
+
+
+def _on_processes(
+    model: Any,
+    inputs: Any,
+    out: str | Path | None,
+    devices: int,
+    shown: int,
+    strict: bool,
+    skip: bool,
+    overwrite: bool,
+) -> PredictResult:
+    if out is None:
+        raise ValueError("several processes write their rows to a folder; name it with -o, such as -o out.parquet")
+    check_predictor(model)
+    options = {"shown": shown, "strict": strict, "skip": skip, "overwrite": overwrite}
+    totals = predict_on(model, inputs, Path(out), devices=devices, **options)
+    if not totals["count"] + totals["skipped"]:
+        raise ValueError("there is nothing to predict: no input was given")
+    return PredictResult(
+        prediction=None,
+        count=totals["count"],
+        skipped=_with_rest([], totals["skipped"]),
+        flags=_with_rest([], totals["flags"]),
+        notes=(),
+        file=Path(out),
+        remarks=Path(out) if totals["skipped"] + totals["flags"] else None,
     )
 
 

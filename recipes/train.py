@@ -2,12 +2,16 @@
 
 import shlex
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Unpack, overload
+
+from torch import nn
 
 from zoo import checkpoint
 from zoo.config import Settings, keyword_overrides, plain
 from zoo.data.base import Data
+from zoo.data.own.loaders import own_data
 from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
 from zoo.evaluation.pipeline import Evaluation, evaluate
@@ -15,11 +19,12 @@ from zoo.evaluation.reference import reference_rows
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
-from zoo.reporting.example_figure import figure_of
+from zoo.reporting.figures.example import figure_of
 from zoo.reporting.page import page
 from zoo.reporting.unit_source import unit_picture
 from zoo.seed_group import split_seeds
 from zoo.training.check import check_run
+from zoo.training.fit_task import fit_task, task_options
 from zoo.training.phases import run_phases
 from zoo.training.process import prepared
 from zoo.training.run import build, load_config, report_inputs
@@ -46,6 +51,9 @@ def train(
     dry_run: bool = False,
     progress: bool = False,
     command: str | None = None,
+    data: Any = None,
+    class_names: Sequence[str] | None = None,
+    backbone: nn.Module | None = None,
     **keys: Any,
 ) -> TrainResult | SeedsResult:
     """Train the model of a config and write its run folder; with ``seeds`` one run for each, and their table.
@@ -60,7 +68,11 @@ def train(
         dry_run: run one batch through everything and write nothing.
         progress: show progress bars.
         command: recorded in the checkpoint as the command of the run.
-        keys: overrides of top-level keys: ``seed=1``, ``data={"limit": 100}``, ``phases={"joint": {"epochs": 5}}``.
+        data: arguments of the data source, ``{"limit": 100}``; or your own data: a LightningDataModule, loaders
+            ``{"train": loader, "val": loader, "test": loader}`` of ``(x, y)``, or a ``Data``.
+        class_names: of your own data; None to number the classes.
+        backbone: a module of your own instead of the backbone of the config.
+        keys: overrides of other top-level keys: ``seed=1``, ``phases={"joint": {"epochs": 5}}``.
 
     Raises:
         ValueError: a mistake in the config, or a folder that already holds something.
@@ -70,37 +82,49 @@ def train(
         >>> result = zoo.train("protopnet/digits", seed=1, out="runs/first")  # doctest: +SKIP
         >>> zoo.train("protopnet/digits", seeds=[0, 1, 2]).spread["accuracy"]  # doctest: +SKIP
     """
+    own = None if data is None else own_data(data, class_names)
+    if own is None and data is not None:
+        keys["data"] = data
     listed, others = split_seeds(overrides)
     all_overrides = [*keyword_overrides(keys), *others]
     folder = Path(out) if out else Path("runs") / str(config).removesuffix(".yaml").strip("./").replace("/", "-")
     if (group := listed if seeds is None else seeds) is not None:
         how = {"resume": resume, "overwrite": overwrite, "dry_run": dry_run, "progress": progress}
-        return train_seeds(train, str(config), group, folder=folder, overrides=all_overrides, command=command, **how)
+
+        def one(*args: Any, **options: Any) -> Any:
+            """Train one run; a module of the user starts afresh in each."""
+            return train(*args, data=own, backbone=deepcopy(backbone), **options)
+
+        return train_seeds(one, str(config), group, folder=folder, overrides=all_overrides, command=command, **how)
     resolved = load_config(str(config), all_overrides)
+    if own is not None:
+        resolved["data"] = Settings({"name": own.name, "batch_size": own.batch_size})
+    parts: dict[str, Any] = {"data": own, "backbone": backbone}
     if dry_run:
-        return run_dry(resolved)
+        return run_dry(resolved, parts)
     command = command or shlex.join(["zoo", "train", str(config), *all_overrides])
     with RunFolder(folder, command=command, resume=resume, overwrite=overwrite) as run:
-        model, data = build(resolved)
-        check_run(model, data, resolved)
-        data.setup()
+        model, source = build(resolved, **parts)
+        check_run(model, source, resolved)
+        source.setup()
         report_inputs(model)
         run.open(resolved)
         run.save_inputs(model)
-        run.save_data(data)
-        run_phases(model, data, resolved, folder, resume=resume, progress=progress)
+        run.save_data(source)
+        run_phases(model, source, resolved, folder, resume=resume, progress=progress)
         if not is_first_process():
             return TrainResult(model, {}, (), folder)
-        evaluation = finish(model, data, resolved, folder, command=command, progress=progress)
+        evaluation = finish(model, source, resolved, folder, command=command, progress=progress)
     return TrainResult(model, evaluation.results, evaluation.rows, folder)
 
 
 def finish(
     model: SelfExplaining, data: Data, config: Settings, folder: Path, *, command: str, progress: bool
 ) -> Evaluation:
-    """Evaluate a trained model on the test split, then write its checkpoint and its page."""
+    """Fit the task on the validation split, evaluate on the test split, then write the checkpoint and its page."""
     model.eval()
-    facts = run_facts(config, data, command, log=folder / "log.csv")
+    chosen = fit_task(model, data, task_options(config))
+    facts = run_facts(config, data, command, log=folder / "log.csv", chosen=chosen)
     options = {"accelerator": config.trainer.accelerator, "progress": progress}
     reference = reference_rows(config, folder)
     evaluation = evaluate(model, data, config.suite, title=folder.name, facts=facts, more_rows=reference, **options)

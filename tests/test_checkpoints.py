@@ -17,9 +17,10 @@ from zoo.capabilities import HasSources, HasUnitTemplates, capability
 from zoo.checkpoint import WEIGHTS, find, graft, list_checkpoints, load, read_units, save
 from zoo.config import VERSION, check, migrate
 from zoo.training.run import classes
+from zoo.weights.integrity import write_hash
 
 SHIPPED = sorted(p.parent for p in (paths.home() / "checkpoints").rglob(WEIGHTS))
-FILES = {WEIGHTS, "config.yaml", "README.md", "metrics.json", "units.yaml"}
+FILES = {WEIGHTS, f"{WEIGHTS}.sha256", "config.yaml", "README.md", "metrics.json", "units.yaml"}
 size = lambda folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())  # noqa: E731
 
 
@@ -172,6 +173,7 @@ def test_loading_is_strict(small, tmp_path, change, words):
     folder = write(tmp_path / "c", model, config)
     state = {k: v.clone() for k, v in load_file(folder / WEIGHTS).items()}
     save_file(change(state), folder / WEIGHTS)
+    write_hash(folder / WEIGHTS)
     with pytest.raises(ValueError, match=words) as error:
         load(str(folder))
     assert "\n" not in str(error.value)
@@ -183,7 +185,7 @@ def test_damaged(small, tmp_path):
     folder = write(tmp_path / "c", model, config)
     data = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match="does not fit its config.yaml"):
+    with pytest.raises(ValueError, match="model.safetensors is damaged: its SHA-256"):
         load(str(folder))
     (folder / WEIGHTS).write_bytes(data)
     (folder / "metrics.json").write_text("{")

@@ -15,11 +15,11 @@ import torch
 import zoo
 from zoo import paths
 from zoo.config import check, load, plain, read_yaml, save, schema
+from zoo.config.plain_yaml import from_config_yaml
 from zoo.data import data_class
 from zoo.metrics.suite import Suite
 from zoo.model import SelfExplaining
 from zoo.phase import methods
-from zoo.plain_yaml import from_config_yaml
 from zoo.training.run import build, classes, load_config, validate
 
 CONFIGS = sorted(p for p in paths.configs().rglob("*.yaml") if p.parent.name != "evaluate")
@@ -84,7 +84,7 @@ def test_names_of_the_data_are_texts(name, tmp_path):
     save(config, tmp_path / "config.yaml")
     assert check(read_yaml(tmp_path / "config.yaml"), where="there", classes=classes) == config
     source = zoo.create_data(**plain(config.data))
-    assert (source.target, source.features, source.id) == ("y" + name, [name, "b"], other)
+    assert (source.targets, source.features, source.id) == (["y" + name], [name, "b"], other)
     sequence = {"tokens": [name, "b"], "length": 3, "classes": ["0", "1"]}
     model = zoo.create_model("dense_encoder", num_classes=2, sequence=sequence, depth=1, width=8, heads=1)
     assert model.hparams.sequence["tokens"] == [name, "b"]
@@ -201,7 +201,6 @@ def test_slips(tiny, override, words):
     [
         ("per_class: 2", "per_clas: 2", "per_clas.*per_class"),
         ("per_class: 2", "per_class: {a: 1}", "per_class"),
-        ("num_classes: 10, ", "", "model.num_classes is missing; protopnet needs it"),
         ("name: protopnet, ", "", "model.name is missing"),
         ("seed: 3", "sead: 3", "sead.*seed"),
         ("seed: 3", "- seed", "tiny.yaml is not valid YAML: "),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -16,12 +16,14 @@ class Batch:
 
     Attributes:
         x: ``(b, 3, s, s)`` normalized images, or the input of another kind of model.
-        y: ``(b,)`` int64 class; None for samples without labels, from ``Inputs.read``.
+        y: ``(b,)`` int64 class, ``(b,)`` float32 number or ``(b, l)`` float32 labels; None for samples without. Read it
+            through ``targets`` where it is needed.
         index: ``(b,)`` int64 position of each sample in its split: its identity for provenance, noise and bootstraps.
         concepts: ``(b, m)`` float true concepts, NaN where unknown.
         points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
             and may lie outside the image.
         visible: ``(b, p)`` bool, whether the annotator saw the part.
+        weight: ``(b,)`` float32 weight of each sample in the loss; None for equal ones.
         sequence: ``(b,)`` int64 sequence that each sample is a part of, such as a token of a text; None if samples are
             of their own.
 
@@ -32,12 +34,57 @@ class Batch:
     """
 
     x: Tensor
-    y: Tensor
+    y: Tensor | None
     index: Tensor
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    weight: Tensor | None = None
     sequence: Tensor | None = None
+
+    @property
+    def targets(self) -> Tensor:
+        """``y``, for whoever cannot do without it.
+
+        Raises:
+            ValueError: if the samples have no targets.
+        """
+        if self.y is None:
+            raise ValueError("the batch has no targets (y is None); expected samples with the class or value to learn")
+        return self.y
+
+    @property
+    def weights(self) -> Tensor:
+        """Weight ``(b,)`` of each sample, 1 where none is given."""
+        return torch.ones(len(self), device=self.x.device) if self.weight is None else self.weight
+
+    @classmethod
+    def of(cls, batch: Any) -> Batch:
+        """Return what a loader yields as a ``Batch``: a batch as it is, ``(x, y)``, ``{"x": x, "y": y}`` or ``x``.
+
+        Raises:
+            ValueError: if it is something else.
+
+        Example:
+            >>> Batch.of((torch.zeros(2, 4), torch.tensor([0, 1]))).index.tolist()
+            [0, 1]
+        """
+        if isinstance(batch, Batch):
+            return batch
+        names = {"x", "y", "index", "concepts", "weight"}
+        given: dict[str, Tensor]
+        if isinstance(batch, Mapping) and "x" in batch and names.issuperset(batch):
+            given = dict(batch)
+        elif isinstance(batch, Tensor):
+            given = {"x": batch}
+        elif isinstance(batch, Sequence) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch):
+            given = dict(zip(("x", "y"), batch, strict=True))
+        else:
+            raise ValueError(
+                f"a loader yields {type(batch).__name__}; expected zoo.Batch, (x, y), or a mapping with x and y"
+            )
+        index = torch.arange(len(given["x"]), device=given["x"].device)
+        return Batch(**{"y": None, "index": index, **given})
 
     def __len__(self) -> int:
         return len(self.index)

@@ -1,8 +1,9 @@
 """One folder per checkpoint, written whole or not at all, loaded strictly or not at all. No pickle.
 
-``model.safetensors`` weights, ``config.yaml`` the run (its ``model:`` alone rebuilds the network), ``inputs.yaml`` the
-preprocessing and the class names, ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the
-names and pictures of the units.
+``model.safetensors`` weights and ``model.safetensors.sha256`` their hash, ``config.yaml`` the run (its ``model:`` alone
+rebuilds the network), ``inputs.yaml`` the preprocessing and the class names (``tokenizer.json`` byte pairs),
+``task.yaml`` what the model answers, with what was chosen on validation samples (temperature, threshold),
+``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the names and pictures of the units.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ from yaml import YAMLError
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
-from zoo.plain_yaml import to_config_yaml
+from zoo.config.plain_yaml import to_config_yaml
 from zoo.seed_group import members
+from zoo.weights.integrity import check_hash, check_types, count_tensors, write_hash
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import nn
 
     from zoo.model import SelfExplaining
+    from zoo.task import Task
 
 WEIGHTS = "model.safetensors"
+TASK = "task.yaml"
+TASK_FORMAT = 1
 UNITS = "units.yaml"
 SHEET = "units.png"
 
@@ -92,35 +98,55 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")
     if not isinstance(metrics, dict):
         raise ValueError(f"{folder} is no whole checkpoint: metrics.json is {type(metrics).__name__}, not a mapping")
+    _check_scores(metrics.get("scores", {}), folder)
     return configs.migrate(config), metrics
 
 
-def load(name: str) -> SelfExplaining:
+def _check_scores(scores: Any, folder: Path) -> None:
+    """Check that each score is a mapping with its value and protocol."""
+    if not isinstance(scores, dict):
+        raise ValueError(f"{folder} is no whole checkpoint: scores of metrics.json are no mapping")
+    for name, score in scores.items():
+        score = score if isinstance(score, dict) else {}
+        value = score.get("value", "none")
+        is_number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        if not is_number or not isinstance(score.get("protocol"), str) or not isinstance(score.get("note", ""), str):
+            raise ValueError(
+                f"{folder} is no whole checkpoint: score {name!r} of metrics.json has no value or protocol"
+            )
+
+
+def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
     """A trained model, in eval mode on the CPU.
 
     Args:
         name: as in ``find``.
+        backbone: a module like that which the model was created with, if that was one of your own.
 
     Returns:
         The model; ``model.config`` is the config of its run.
 
     Raises:
-        ValueError: if there is no such checkpoint; a tensor is missing, unknown, of another shape or not finite; or
-            the config describes a model that is far larger than the weights.
+        ValueError: if there is no such checkpoint; the weights are damaged; a tensor is missing, unknown, of another
+            shape or type or not finite; or the config describes a model that is far larger than the weights.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from zoo.inputs import base as model_inputs
     from zoo.registry import create_model
-    from zoo.tensors import bounded_memory, check_finite
+    from zoo.weights.tensors import bounded_memory, check_finite
 
     folder = find(name)
     config, _ = read(folder)
-    with bounded_memory((folder / WEIGHTS).stat().st_size, str(folder / "config.yaml")):
-        model = create_model(**config["model"])
+    own: dict[str, Any] = {} if backbone is None else {"backbone": backbone}
+    check_hash(folder / WEIGHTS)
+    size, tensors = (folder / WEIGHTS).stat().st_size, count_tensors(folder / WEIGHTS)
+    with bounded_memory(size, str(folder / "config.yaml"), tensors=tensors):
+        model = create_model(**standalone(config["model"]) | own, task=read_task(folder))
     try:
         state = load_file(folder / WEIGHTS)
+        check_types(state, model.state_dict(), str(folder / WEIGHTS))
         check_finite(state, str(folder / WEIGHTS), "the checkpoint is not usable, train again")
         model.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
@@ -129,6 +155,36 @@ def load(name: str) -> SelfExplaining:
     if (folder / model_inputs.FILE).is_file():
         model.inputs = model_inputs.load(folder)
     return model.eval()
+
+
+def read_task(folder: Path) -> Task | None:
+    """Return the task of a checkpoint; None for one of an earlier version, which is a classification.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    from zoo.inputs.base import from_yaml
+    from zoo.task import task_from
+
+    file = folder / TASK
+    if not file.is_file():
+        return None
+    try:
+        config = from_yaml(file.read_text(encoding="utf-8"), str(file))
+        if not isinstance(config, dict) or config.pop("format", None) != TASK_FORMAT:
+            raise ValueError(f"expected a task of format {TASK_FORMAT}")
+        return task_from(config)
+    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def save_task(folder: Path, task: Task) -> None:
+    """Write the task of a model into a folder, whole or not at all."""
+    from zoo.inputs.base import to_yaml
+
+    part = folder / f".{TASK}.part"
+    part.write_text(to_yaml({"format": TASK_FORMAT, **task.to_config()}), encoding="utf-8")
+    os.replace(part, folder / TASK)
 
 
 def save(
@@ -160,7 +216,7 @@ def save(
     from safetensors.torch import save as to_bytes
 
     from zoo.inputs import base as model_inputs
-    from zoo.tensors import check_finite
+    from zoo.weights.tensors import check_finite
 
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
     check_finite(state, f"{folder} is not written", "train again with lower learning rates")
@@ -172,9 +228,12 @@ def save(
     meta = {"format": "pt", "zoo": __version__, "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
     try:
         (part / WEIGHTS).write_bytes(to_bytes(state, metadata=meta))  # unlike save_file, a full disk is an OSError
+        write_hash(part / WEIGHTS)
         (part / "config.yaml").write_text(text, encoding="utf-8")
         if model.inputs is not None:
             model_inputs.save(model.inputs, part)
+        if model.inputs is not None or model.input_kind == "numbers":
+            save_task(part, model.task)
         (part / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (part / "README.md").write_text(card)
         if example is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytorch_lightning as pl
@@ -13,15 +16,17 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from zoo.batch import Batch
-from zoo.denormals import denormals_as_zero
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
-from zoo.prediction import Prediction, join, stream
+from zoo.prediction import Prediction, join, predict_batch, stream
+from zoo.runtime.denormals import denormals_as_zero
+from zoo.task import Classification, Task
 
 if TYPE_CHECKING:
     from zoo.inputs.base import Inputs
 
+DEFAULT_LR = 1e-3  # of every part where there is no phase
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
@@ -38,6 +43,8 @@ class SelfExplaining(pl.LightningModule, ABC):
     Attributes:
         name: under which the class is registered.
         terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase sets another.
+        tasks: kinds of tasks that the head can do.
+        default_loss: weights of loss terms where there is no phase, see ``configure_optimizers``.
         input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 after their end.
         inputs: preprocessing and class names, fitted on the training split; None for a model without them.
         config: the run config of the checkpoint; only of a loaded model.
@@ -54,8 +61,11 @@ class SelfExplaining(pl.LightningModule, ABC):
     name: ClassVar[str]
     input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
     terms: ClassVar[tuple[str, ...]] = ("task",)
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    default_loss: ClassVar[Mapping[str, float]] = {}
     config: dict[str, Any]
     inputs: Inputs | None = None
+    _task: Task | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -66,6 +76,38 @@ class SelfExplaining(pl.LightningModule, ABC):
         super().__init__()
         self.phase = Phase()
         self._step: tuple[int, Tensor, dict[str, Tensor]]  # size, loss and terms of the last batch
+
+    def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
+        """Save the arguments of ``__init__``; of a module of the user only its name, as ``own:MyNet``."""
+        frame = frame or inspect.currentframe().f_back  # pyright: ignore[reportOptionalMemberAccess]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
+            super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
+        saved: tuple[Any, Any] = self.hparams, self._hparams_initial
+        for key, value in list(self.hparams.items()):
+            if isinstance(value, nn.Module):
+                for arguments in saved:
+                    arguments[key] = f"own:{type(value).__qualname__}"
+
+    @property
+    def task(self) -> Task:
+        """What the model answers: loss, prediction and calibration; a classification unless it was set.
+
+        Raises:
+            ValueError: (when set) if the head cannot do the task, or has another number of outputs.
+        """
+        if self._task is None:
+            self._task = Classification(int(self.hparams["num_classes"]))
+        return self._task
+
+    @task.setter
+    def task(self, task: Task) -> None:
+        if task.kind not in self.tasks:
+            raise ValueError(f"{self.name} cannot do {task.kind}; expected {' or '.join(self.tasks)}")
+        outputs = self.hparams.get("num_classes", task.outputs)
+        if task.outputs != outputs:
+            raise ValueError(f"the task has {task.outputs} outputs; num_classes of this {self.name} is {outputs}")
+        self._task = task
 
     # The contract.
 
@@ -113,7 +155,7 @@ class SelfExplaining(pl.LightningModule, ABC):
 
         Args:
             x: ``(b, ...)`` inputs.
-            target: ``(b,)`` classes to explain; None for the predicted ones.
+            target: ``(b,)`` classes or labels to explain; None for the predicted class or the most probable label.
             shown: how many units to show, or their ``(b, k)`` ids (-1 pads).
         """
 
@@ -213,12 +255,72 @@ class SelfExplaining(pl.LightningModule, ABC):
         finally:
             self.train(training)
 
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0, *, shown: int = 3) -> Prediction:
+        """Return the predictions of a batch of ``Trainer.predict``: a ``Batch``, a ``Reading``, a tensor or a list.
+
+        Example:
+            >>> import pytorch_lightning as pl, zoo
+            >>> from torch.utils.data import DataLoader
+            >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[3], width=4)
+            >>> trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)  # doctest: +SKIP
+            >>> [len(part) for part in trainer.predict(model, DataLoader(torch.zeros(5, 3), 2))]  # doctest: +SKIP
+            [2, 2, 1]
+        """
+        return predict_batch(self, batch, shown=shown, number=batch_idx)
+
     # Helpers for families.
 
+    def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of the task, weighted where the samples have weights.
+
+        Args:
+            logits: ``(b, c)``, in units of y for a regression.
+            batch: b samples.
+
+        Raises:
+            ValueError: if the batch has no targets, or they do not fit the task.
+        """
+        return self.task.loss(logits, batch.targets, batch.weight)
+
+    def head_loss(self, y: Tensor, weight: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """Return the mean loss of a head's output ``(n, c)`` on the CPU; None for an unweighted cross-entropy.
+
+        Args:
+            y: ``(n, ...)`` targets.
+            weight: ``(n,)`` of the samples.
+        """
+        task, y, weight = self.task, y.cpu(), weight.cpu()
+        unweighted = bool((weight == weight[:1]).all())
+        if isinstance(task, Classification) and task.weights is None and not task.smoothing and unweighted:
+            return None
+        return lambda output: task.loss(self.in_units_of_y(output), y, None if unweighted else weight.to(output))
+
+    def in_units_of_y(self, output: Tensor) -> Tensor:
+        """Return the output ``(..., c)`` of a head as logits: of a regression in units of y, otherwise as it is."""
+        task = self.task
+        return output if (task.scale, task.shift) == (1.0, 0.0) else output * task.scale + task.shift
+
+    def explained_in_units_of_y(self, explanation: Explanation) -> Explanation:
+        """Return the explanation of a head's output as that of the logits of ``in_units_of_y``."""
+        task = self.task
+        if (task.scale, task.shift) == (1.0, 0.0):
+            return explanation
+        return replace(
+            explanation,
+            logits=self.in_units_of_y(explanation.logits),
+            contribution=explanation.contribution * task.scale,
+            base=explanation.base * task.scale + task.shift,
+        )
+
     def resolve_target(self, logits: Tensor, target: Tensor | None) -> Tensor:
-        """Return the classes ``(b,)`` to explain: ``target``, checked, or the predicted ones."""
+        """Return the classes ``(b,)`` to explain: ``target``, checked, or the predicted ones.
+
+        Args:
+            logits: ``(b, c)``, in units of y for a regression.
+            target: ``(b,)``; None for the predicted classes.
+        """
         if target is None:
-            return logits.argmax(1)
+            return self.task.explained(logits)
         target = torch.as_tensor(target, device=logits.device)
         if target.shape != logits.shape[:1] or target.is_floating_point():
             raise ValueError(
@@ -292,7 +394,9 @@ class SelfExplaining(pl.LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
-        weights = {t: float(t == "task") for t in self.terms} | dict(self.phase.loss)
+        batch = Batch.of(batch)
+        chosen = self.phase.loss if self.phase.lr else self.default_loss
+        weights = {t: float(t == "task") for t in self.terms} | dict(chosen)
         terms = self.loss(batch, weights)
         total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
         self._step = len(batch), total.detach(), {f"train/{t}": v.detach() for t, v in terms.items()}
@@ -312,13 +416,27 @@ class SelfExplaining(pl.LightningModule, ABC):
         self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the task accuracy."""
-        accuracy = (self(batch.x).argmax(1) == batch.y).float().mean()
-        self.log("val/accuracy", accuracy, prog_bar=True, batch_size=len(batch), sync_dist=True)
+        """Log the accuracy, or the mean loss of a task without classes."""
+        batch = Batch.of(batch)
+        name, logits = "val/loss", self(batch.x)
+        if self.task.kind == "classification":
+            name, value = "val/accuracy", (logits.argmax(1) == batch.targets).float().mean()
+        else:
+            value = self.task.loss(logits, batch.targets)
+        self.log(name, value, prog_bar=True, batch_size=len(batch), sync_dist=True)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log what ``validation_step`` logs; scores with intervals are those of ``zoo.evaluate``."""
+        batch = Batch.of(batch)
+        logits = self(batch.x)
+        self.log("test/loss", self.task.loss(logits, batch.targets), batch_size=len(batch), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer and the schedule, one parameter group for each part of the phase."""
-        p = self.phase
+        """Return the optimizer and the schedule, one parameter group for each part of the phase.
+
+        Without a phase, as in a plain ``Trainer.fit``, all parts are trained by Adam at a learning rate of 1e-3.
+        """
+        p = self.phase if self.phase.lr else replace(self.phase, lr=dict.fromkeys(self.trainable_parts(), DEFAULT_LR))
         groups = [
             {"params": _parameters(part), "lr": p.lr[name], "name": name}
             for name, part in self.trainable_parts().items()

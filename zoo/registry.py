@@ -11,7 +11,7 @@ import ast
 import inspect
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cached_property
 from importlib import import_module
@@ -23,6 +23,7 @@ from zoo import paths
 
 if TYPE_CHECKING:
     from zoo.model import SelfExplaining
+    from zoo.task import Task
 
 C = TypeVar("C", bound=type)
 
@@ -183,7 +184,7 @@ DATA = Registry(
     "data",
     "data sources",
     "zoo.data",
-    [f"data/{d}" for d in ("concepts", "games", "images", "sequences", "tables", "text")],
+    [f"data/{d}" for d in ("concepts", "games", "images", "own", "sequences", "tables", "text")],
 )
 SCORES = Registry(
     "score",
@@ -191,7 +192,9 @@ SCORES = Registry(
     "zoo.scores",
     [
         f"metrics/{d}"
-        for d in ("attribution_maps", "concepts", "faithfulness", "parts", "positions", "sparsity", "task")
+        for d in (
+            *("attribution_maps", "concepts", "faithfulness", "parts", "positions", "regression", "sparsity", "task"),
+        )
     ],
 )
 PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
@@ -237,29 +240,79 @@ def model_class(name: str) -> type[SelfExplaining]:
     return MODELS.get(name)
 
 
-def create_model(name: str, **args: Any) -> SelfExplaining:
+def create_model(name: str, *, task: Task | Mapping[str, Any] | str | None = None, **args: Any) -> SelfExplaining:
     """Build a model by name from its flat arguments, with untrained heads.
 
+    Args:
+        name: of the model.
+        task: what it answers: a ``Task``, its plain values, or ``regression`` or ``multilabel``; None for a
+            classification.
+        args: arguments of the model; ``backbone`` may be a module of your own.
+
     Raises:
-        ValueError: unknown name or argument (with the nearest), missing or ill-typed argument.
+        ValueError: unknown name or argument (with the nearest), missing or ill-typed argument, or a task that the model
+            cannot do.
 
     Example:
         >>> import zoo
         >>> zoo.create_model("blackbox", num_classes=2, backbone="mlp", input_shape=[4]).name
         'blackbox'
+        >>> zoo.create_model("blackbox", task="regression", backbone="mlp", input_shape=[4]).task.outputs
+        1
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from torch import nn
 
     from zoo.config import MISSING, hide, plain, schema, show
 
     cls = model_class(name)
+    answered = _task_of(cls, task, args)
+    if answered is not None and args.get("num_classes") is None:
+        args["num_classes"] = answered.outputs
+    modules = {key: value for key, value in args.items() if key == "backbone" and isinstance(value, nn.Module)}
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), hide(plain(args)))
+        names = {key: "own" for key in modules}  # refused if the model has no such argument
+        typed = OmegaConf.merge(OmegaConf.structured(schema(cls)), hide(plain({**args, **names})))
     except OmegaConfBaseException as error:
         raise ValueError(f"{name}: {str(error).splitlines()[0]}") from error
     values = plain(typed)
     missing = [k for k, v in values.items() if v == MISSING]
+    if cls.input_kind == "numbers" and "num_classes" in values and values["num_classes"] is None:
+        missing.append("num_classes")
     if missing:
         raise ValueError(f"{name} needs {', '.join(missing)}")
-    return cls(**show(values))  # pyright: ignore[reportCallIssue]
+    model = cls(**show(values) | modules)  # pyright: ignore[reportCallIssue]
+    if answered is not None:
+        model.task = answered
+    return model
+
+
+def _task_of(
+    cls: type[SelfExplaining], task: Task | Mapping[str, Any] | str | None, args: Mapping[str, Any]
+) -> Task | None:
+    """Return the task of a model to be built; None for the classification that its arguments imply.
+
+    Raises:
+        ValueError: if the model cannot do it; the message says which models can.
+    """
+    from zoo.task import TASKS, Classification, MultiLabel, Regression, Task, task_from
+
+    if task is None:
+        return None
+    kind = task if isinstance(task, str) else task.kind if isinstance(task, Task) else task.get("kind")
+    if kind not in TASKS:
+        raise ValueError(f"task is {kind!r}{paths.did_you_mean(str(kind), list(TASKS))}; expected {', '.join(TASKS)}")
+    if kind not in cls.tasks:
+        able = [name for name, model in MODELS.all().items() if kind in model.tasks]
+        raise ValueError(f"{cls.name} cannot do {kind}; {', '.join(able)} can")
+    if isinstance(task, Task):
+        return task
+    if not isinstance(task, str):
+        return task_from(task)
+    if kind == "regression":
+        return Regression()
+    classes = args.get("num_classes")
+    if classes is None:
+        raise ValueError(f"num_classes is missing; a {kind} needs the number of its outputs")
+    return Classification(classes) if kind == "classification" else MultiLabel(classes)

@@ -13,6 +13,7 @@ from zoo.models.protopnet import ProtoPNet
 from zoo.training import files
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss
 from zoo.training.files import WholeCheckpoint, place_in, read_running, read_weights, write_weights, write_whole
+from zoo.weights.integrity import write_hash
 
 NAN = float("nan")
 
@@ -102,6 +103,7 @@ def test_checkpoints_with_tensors_that_are_not_finite(finished, tmp_path):
     state = load_file(good / "model.safetensors")
     state["head.weight"][0, 0] = float("inf")
     save_file(state, good / "model.safetensors")
+    write_hash(good / "model.safetensors")
     with pytest.raises(ValueError, match=r"model.safetensors: tensor head.weight has a value that is not finite"):
         zoo.load(str(good))
     with torch.no_grad():

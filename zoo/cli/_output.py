@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zoo.terminal import printable
+from zoo.runtime.terminal import printable
 
 if TYPE_CHECKING:
     from zoo.cli._table import PlainTable
@@ -66,7 +66,7 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     table = plain_table(title)
     for column in ("score", "value", "protocol", "note"):
         table.add_column(column, overflow="fold")
-    from zoo.evaluation.score_table import applicable
+    from zoo.evaluation.score_table import applicable, warnings_of
 
     hints = [row for row in rows if not row.applies and not row.protocol]  # what to do to get a further row
     kept, note = applicable([row for row in rows if row not in hints])
@@ -75,6 +75,8 @@ def print_scores(rows: Sequence[ScoreRow], *, title: str, all_rows: bool = False
     print_table(table)
     if note and not all_rows:
         say(f"{note}; --all lists them")
+    for line in warnings_of(rows):
+        say(f"WARNING: {line}")
 
 
 def print_seeds(result: SeedsResult, *, all_rows: bool = False) -> None:

@@ -15,10 +15,12 @@ from torch.utils.data import DataLoader
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
+from zoo.data.holdout import holdout, strata_of
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import BatchDataset, Split, drawn_by_hash, stratified_holdout
+from zoo.data.split import BatchDataset, BatchLoader, Split, drawn_by_hash
 from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
+from zoo.task import Classification, Task
 
 SplitName = Literal["train", "val", "test"]
 CHUNK = 1 << 16  # samples hashed at a time
@@ -113,6 +115,17 @@ class Data(pl.LightningDataModule):
         return len(self.class_names)
 
     @property
+    def output_names(self) -> tuple[str, ...]:
+        """Name of each output of a model: those of the classes or labels, or of the number."""
+        return self.class_names
+
+    @cached_property
+    def model_task(self) -> Task:
+        """Task of a model of these data, with the numbers of the training split that it keeps."""
+        counts = torch.bincount(self.splits["train"].y, minlength=self.num_classes).tolist()
+        return Classification(self.num_classes, counts=tuple(counts))
+
+    @property
     def concept_names(self) -> tuple[str, ...]:
         """Name of each concept; empty if there are none."""
         return () if self.concepts is None else self.concepts.names
@@ -145,7 +158,8 @@ class Data(pl.LightningDataModule):
         splits = self._divided_splits
         for name, split in splits.items():
             check_concepts(name, split, self.concepts)
-        if self.user_supplied and self.concepts is not None and self.limit is None:  # few samples leak by chance
+        classes = not splits["train"].y.is_floating_point()
+        if self.user_supplied and classes and self.concepts is not None and self.limit is None:  # few leak by chance
             warn_of_label_leakage(splits["train"], self.concepts, self.class_names)
         return splits
 
@@ -159,12 +173,14 @@ class Data(pl.LightningDataModule):
         for name, split in splits.items():
             self._check_split(name, split)
         if "val" not in splits:
-            in_val = stratified_holdout(splits["train"].y, self.val, seed=self.seed)
+            in_val = holdout(splits["train"], self.val, seed=self.seed)
             splits["val"] = splits["train"].take(in_val.nonzero()[:, 0])
             splits["train"] = splits["train"].take((~in_val).nonzero()[:, 0])
         self.sizes = {name: len(split) for name, split in splits.items()}
         if self.limit is not None:
-            splits = {name: split.take(drawn_by_hash(split, self.limit)) for name, split in splits.items()}
+            splits = {
+                name: split.take(drawn_by_hash(split, self.limit, strata_of(split.y))) for name, split in splits.items()
+            }
         return splits
 
     def support(self, split: SplitName) -> str:
@@ -181,18 +197,24 @@ class Data(pl.LightningDataModule):
         return f"{used}{drawn} {split} samples" + (", drawn by data.limit" if drawn else "")
 
     def _check_split(self, name: str, split: Split) -> None:
-        count = torch.bincount(split.y, minlength=self.num_classes)
-        if len(count) > self.num_classes or (len(split) and split.y.min() < 0):
-            raise ValueError(f"{name} has labels up to {len(count) - 1}; there are only {self.num_classes} classes")
-        if name == "train" and (count == 0).any():
-            missing = self.class_names[int((count == 0).nonzero()[0])]
-            raise ValueError(f"class {missing!r} has no sample in {name}; add one or remove the class")
+        if split.y.is_floating_point():
+            _check_numbers(name, split)
+        else:
+            self._check_classes(name, split)
         if split.points is not None and split.visible is not None:
             bad = ~torch.isfinite(split.points).all(-1) & split.visible
             if bad.any():
                 row, part = bad.nonzero()[0].tolist()
                 point = f"{self.part_names[part]!r} marked visible at {split.points[row, part].tolist()}"
                 raise ValueError(f"{name}: {split.names[row]} has {point}; give two numbers or mark it not visible")
+
+    def _check_classes(self, name: str, split: Split) -> None:
+        count = torch.bincount(split.y, minlength=self.num_classes)
+        if len(count) > self.num_classes or (len(split) and split.y.min() < 0):
+            raise ValueError(f"{name} has labels up to {len(count) - 1}; there are only {self.num_classes} classes")
+        if name == "train" and (count == 0).any():
+            missing = self.class_names[int((count == 0).nonzero()[0])]
+            raise ValueError(f"class {missing!r} has no sample in {name}; add one or remove the class")
 
     def setup(self, stage: str | None = None) -> None:
         """Read the splits; a second call does nothing. Images are decoded when the first loader is made."""
@@ -232,7 +254,7 @@ class Data(pl.LightningDataModule):
             raise ValueError(f"split {split!r} is empty (data.val is {self.val}); create it with data.val=0.1")
         dataset = self._serve(split, augment=augment)
         batch_size = batch_size or self.batch_size
-        return DataLoader(
+        return BatchLoader(
             dataset,
             batch_sampler=self._sampler(split, batch_size, shuffle=shuffle, shard=shard),
             collate_fn=_identity,
@@ -351,7 +373,10 @@ class Data(pl.LightningDataModule):
             for i in range(0, len(split), CHUNK):
                 names = (split.names[k] for k in range(i, min(i + CHUNK, len(split))))
                 digest.update("".join(f"\n{name}" for name in names).encode())
-            tensors = (split.y, split.rows, split.points, split.visible, split.concepts, split.x, split.lengths)
+            tensors = (
+                *(split.y, split.rows, split.points, split.visible, split.concepts, split.x, split.lengths),
+                *(split.weight, split.group, split.time),
+            )
             for part in (part for tensor in tensors if tensor is not None for part in tensor.split(CHUNK)):
                 digest.update(part.numpy().tobytes())
         for source in {id(s.pixels): s.pixels for s in self.splits.values() if s.pixels is not None}.values():
@@ -360,6 +385,13 @@ class Data(pl.LightningDataModule):
             for content in source.content(rows.tolist()):
                 digest.update(content)
         return digest.hexdigest()[:12]
+
+
+def _check_numbers(name: str, split: Split) -> None:
+    wrong = split.y.isinf() if split.y.ndim > 1 else ~split.y.isfinite()  # an unknown label is NaN
+    if bool(wrong.any()):
+        i = int(wrong.reshape(len(split), -1).any(1).nonzero()[0])
+        raise ValueError(f"{name}: the target of {split.names[i]} is {split.y[i].tolist()}; expected finite numbers")
 
 
 def _brief(value: Any, limit: int = 100) -> str:

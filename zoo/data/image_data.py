@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
-from zoo.data.images._augment import Augment, policy
+from zoo.data.images._augment.policy import Augment, policy
 from zoo.data.split import ImageDataset
 from zoo.inputs.base import Inputs
 from zoo.inputs.image import ImageInputs
@@ -131,6 +131,7 @@ class ImageData(Data):
             seed=self.seed,
             mean=self.mean,
             std=self.std,
+            device="cuda" if augment and self._policy is not None and torch.cuda.is_available() else None,
         )
 
     def read_input(self, text: str) -> Tensor:

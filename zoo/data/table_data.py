@@ -101,4 +101,5 @@ class RowDataset(BatchDataset):
         """Return the batch of (epoch, index) pairs."""
         ids = torch.tensor([index for _, index in keys])
         concepts = None if self.split.concepts is None else self.split.concepts[ids]
-        return Batch(self.x[ids], self.split.y[ids], ids, concepts=concepts)
+        weight = None if self.split.weight is None else self.split.weight[ids]
+        return Batch(self.x[ids], self.split.y[ids], ids, concepts=concepts, weight=weight)

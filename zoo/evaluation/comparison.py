@@ -123,6 +123,6 @@ def unit_cards(run: Run, amounts: Tensor, pictured: set[int]) -> list[UnitCard]:
     sources = gallery.sources(run.model, run.own, pictured)
     owners = [-1] * len(units) if units.owner is None else units.owner.tolist()
     return [
-        UnitCard(name, amount, run.data.class_names[owner] if owner >= 0 else "", sources.get(u))
+        UnitCard(name, amount, run.data.output_names[owner] if owner >= 0 else "", sources.get(u))
         for u, (name, amount, owner) in enumerate(zip(units.names, amounts.tolist(), owners, strict=True))
     ]

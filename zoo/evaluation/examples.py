@@ -16,6 +16,8 @@ from zoo.explanation import Explanation
 from zoo.model import SelfExplaining
 from zoo.reporting.context import PageContext
 
+LABELS = 3  # labels of an input that are explained
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -24,7 +26,7 @@ class Examples:
     Attributes:
         x: ``(b, ...)`` the inputs.
         explanations: of the predicted class; then, where it is known, of the true class.
-        truth: ``(b,)`` true classes; None if unknown.
+        truth: ``(b,)`` true classes or numbers, ``(b, l)`` true labels; None if unknown.
         concepts: ``(b, m)`` true concepts, NaN where unknown; None if there are none.
     """
 
@@ -44,7 +46,7 @@ class Examples:
 
 @torch.no_grad()
 def explain(model: SelfExplaining, x: Tensor, batch: Batch | None = None, *, shown: int = 6) -> Examples:
-    """Explain inputs: the predicted class and, where it is known, the true class.
+    """Explain inputs: the predicted class and, where it is known, the true class; of other tasks the predictions.
 
     Args:
         model: in eval mode.
@@ -52,16 +54,29 @@ def explain(model: SelfExplaining, x: Tensor, batch: Batch | None = None, *, sho
         batch: the inputs with their annotations, if they are samples of the data.
         shown: number of units to show.
     """
+    first = model.explain(x, shown=shown)
+    if model.task.kind == "multilabel":  # the most probable labels, one after another
+        order = first.logits.argsort(1, descending=True)[:, :LABELS].T
+        others = tuple(model.explain(x, target=target, shown=shown) for target in order[1:])
+        return Examples(x, (first, *others), *((batch.y, batch.concepts) if batch is not None else ()))
     if batch is None:
-        return Examples(x, (model.explain(x, shown=shown),))
-    both = (model.explain(x, shown=shown), model.explain(x, target=batch.y, shown=shown))
-    return Examples(x, both, batch.y, batch.concepts)
+        return Examples(x, (first,))
+    if model.task.kind == "regression":
+        return Examples(x, (first,), batch.y, batch.concepts)
+    return Examples(x, (first, model.explain(x, target=batch.targets, shown=shown)), batch.y, batch.concepts)
 
 
 def first_of_each_class(model: SelfExplaining, data: Data, *, count: int = 8, shown: int = 6) -> Examples:
-    """Explain the first test sample of each of the first ``count`` classes."""
+    """Explain the first test sample of each of the first ``count`` classes or labels, or a range of the numbers."""
     y = data.splits["test"].y
-    first = [int((y == c).nonzero()[0, 0]) for c in range(data.num_classes) if bool((y == c).any())][:count]
+    if not y.is_floating_point():
+        first = [int((y == c).nonzero()[0, 0]) for c in range(data.num_classes) if bool((y == c).any())][:count]
+    elif y.ndim == 1:  # from the smallest number to the largest
+        order = y.argsort(stable=True)
+        first = order[torch.linspace(0, len(y) - 1, min(count, len(y))).round().long()].tolist()
+    else:
+        present = [int((column == 1).nonzero()[0, 0]) for column in y.T if bool((column == 1).any())]
+        first = list(dict.fromkeys(present or [0]))[:count]
     batch = data.samples("test", first)
     return explain(model, batch.x, batch, shown=shown)
 
@@ -87,7 +102,8 @@ def page_context(
     return PageContext(
         title=title,
         explanations=examples.explanations,
-        class_names=data.class_names,
+        class_names=data.output_names,
+        task=model.task,
         pictures=data.to_image(examples.x),
         tokens=data.token_texts(examples.x),
         feature_values=data.feature_values(examples.x),

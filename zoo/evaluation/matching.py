@@ -175,14 +175,14 @@ def probe(runs: Sequence[Run], by: str, *, limit: int | None = None) -> Found:
     truth = []
     for records in _records(runs, by, limit):
         batch = records[0].batch
-        truth.append(batch.y)
+        truth.append(batch.targets)
         for record, score, amount, answer in zip(records, located, amounts, answers, strict=True):
             amount += record.explanation.contribution.double().sum(0)
             answer.append(record.explanation.logits.argmax(1))
             if by == "parts":
                 score.update_from(record)
         if by == "activations":
-            strengths.update([record.explanation.strength for record in records], batch.index, batch.y)
+            strengths.update([record.explanation.strength for record in records], batch.index, batch.targets)
     y = torch.cat(truth)
     predicted = [torch.cat(a) for a in answers]
     pairs = list(combinations(range(len(runs)), 2))
@@ -213,7 +213,7 @@ def _records(runs: Sequence[Run], by: str, limit: int | None) -> Iterator[list[R
             units = run.model.units
             owned = units.owner is not None and bool((units.owner >= 0).all())
             batch = batch.to(device)
-            shown = 0 if by != "parts" else units.of_class(batch.y) if owned else SHOWN
+            shown = 0 if by != "parts" else units.of_class(batch.targets) if owned else SHOWN
             record = record_batch(run.model, batch, shown, owned=owned)
             reason = why_no_place(record) if by == "parts" else ""
             if reason:

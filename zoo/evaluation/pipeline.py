@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from zoo.data.base import Data
 from zoo.evaluation.examples import Examples, first_of_each_class, page_context
-from zoo.evaluation.score_table import charts, table
+from zoo.evaluation.score_table import charts, table, warnings_of
 from zoo.evaluation.scoring import score
 from zoo.evaluation.units.ranking import lowest_units
 from zoo.metrics.result import Result
@@ -59,16 +59,22 @@ def evaluate(
     rows = [*table(results), *more_rows]
     examples = first_of_each_class(model, data)
     ranking = lowest_units(model, data, results)
+    kinds = {"regression": "from the smallest to the largest true value: the prediction and its explanation."}
+    kinds["multilabel"] = "one for each label: the most probable labels and their explanations."
+    each = kinds.get(model.task.kind, "each of another class: the predicted class and its explanation.")
     lead = (
-        f"{len(examples)} samples of the test split, each of another class: the predicted class and its explanation."
+        f"{len(examples)} samples of the test split, {each}"
         f" Below, the scores on all {len(data.splits['test'])} samples of the test split."
     )
+    matrices = [result.tables["confusion matrix"] for result in results.values() if "confusion matrix" in result.tables]
     page = replace(
         page_context(model, data, examples, title=title),
         lead=lead,
         scores=rows,
         charts=charts(results),
         units=ranking.rows,
+        warnings=warnings_of(rows),
+        confusion=matrices[0] if matrices else (),
         unit_scores=ranking.scores,
         facts=facts,
     )

@@ -38,7 +38,7 @@ def reference_rows(config: Settings, out: Path) -> list[ScoreRow]:
         if (folder / "metrics.json").is_file():
             reference, metrics = checkpoint.read(folder)
             accuracy = metrics.get("scores", {}).get("accuracy")
-            if accuracy is None:
+            if accuracy is None or accuracy["value"] is None:
                 break
             if difference := _other_data(reference, config):
                 return [ScoreRow(TITLE, f"n/a: {name} is of other data ({difference})", accuracy["protocol"])]

@@ -11,6 +11,8 @@ from zoo.metrics.result import Result
 from zoo.reporting.chart import Chart, chart
 from zoo.reporting.context import ScoreRow
 
+WARNING = "WARNING: "  # at the beginning of a note that a reader must not miss
+
 
 def table(results: Mapping[str, Result]) -> list[ScoreRow]:
     """Return results as rows, each with its meaning; 95 % intervals stand in brackets.
@@ -62,6 +64,17 @@ def applicable(rows: Sequence[ScoreRow]) -> tuple[list[ScoreRow], str]:
     several = len(reasons) > 1
     listed = [f"{reason or 'no value'} ({n})" if several else reason or "no value" for reason, n in reasons.items()]
     return kept, f"{count} score{'s do' if count > 1 else ' does'} not apply: {', '.join(listed)}"
+
+
+def warnings_of(rows: Sequence[ScoreRow]) -> list[str]:
+    """Return the warnings among the notes of rows, each with the title and value of its score.
+
+    Example:
+        >>> warnings_of([ScoreRow("Lowest class recall", "0", "p", "WARNING: class 'ill': 0 of 3 found")])
+        ["Lowest class recall 0: class 'ill': 0 of 3 found"]
+    """
+    marked = [row for row in rows if row.note.startswith(WARNING)]
+    return [f"{row.name} {row.value}: {row.note.removeprefix(WARNING)}" for row in marked]
 
 
 def charts(results: Mapping[str, Result]) -> list[Chart]:

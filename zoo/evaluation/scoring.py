@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import cast
 
@@ -16,6 +17,7 @@ from zoo.metrics.result import Result
 from zoo.metrics.suite import Suite
 from zoo.model import SelfExplaining
 from zoo.registry import create_model
+from zoo.task import Classification, Task
 
 SEQUENCES = 500  # sequences of each split for scores of labeled positions
 SEQUENCES_OF_A_TRIAL = 4
@@ -55,6 +57,8 @@ def score(
         control=True,
         scenes=data.scenes(split),
         position_labels=data.position_labels,
+        task=scored_task(model, data),
+        output_names=data.output_names,
     )
 
     def batches(name: SplitName) -> Iterator[Batch]:
@@ -76,6 +80,20 @@ def score(
     return scores.compute() | extra
 
 
+def scored_task(model: SelfExplaining, data: Data) -> Task | None:
+    """Return the task of a model with the class counts of its training split; None for a model of tokens.
+
+    A checkpoint of an earlier version has no counts: those of the training split of the data stand in.
+    """
+    if model.input_kind == "tokens":
+        return None
+    task = model.task
+    if isinstance(task, Classification) and task.counts is None:
+        counts = getattr(data.model_task, "counts", None)
+        return replace(task, counts=counts) if counts is not None and len(counts) == task.classes else task
+    return task
+
+
 def _extra_metrics(model: SelfExplaining, data: Data, split: SplitName) -> dict[str, Result]:
     """Return the metrics that only this family, or this source of data, defines."""
     results: dict[str, Result] = {}
@@ -95,4 +113,4 @@ def _with_random_weights(model: SelfExplaining) -> SelfExplaining:
     """Return the same model with the weights that it was initialized with from seed 0."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return create_model(model.name, **model.hparams).to(model.device)
+        return create_model(model.name, **model.hparams, task=model.task).to(model.device)

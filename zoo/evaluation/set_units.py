@@ -16,6 +16,7 @@ from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
 from zoo.reporting.context import StepRow
 from zoo.reporting.numbers import percent
+from zoo.task import Task
 
 
 def model_schema(config: Settings) -> ConceptSchema | None:
@@ -106,6 +107,7 @@ def step_rows(
     explanation: Explanation,
     logits: Tensor,
     class_names: Sequence[str],
+    task: Task,
 ) -> list[StepRow]:
     """Return a row for the answer before anything was set, and one after each statement.
 
@@ -115,8 +117,11 @@ def step_rows(
         explanation: of the input before anything was set.
         logits: ``(n + 1, c)``, see ``answers_after``.
         class_names: c names.
+        task: what the model answers.
     """
-    probabilities, winners = logits.softmax(1), logits.argmax(1).tolist()
+    answers, winners = task.answer(logits), task.explained(logits).tolist()
+    texts = task.texts(answers.prediction, class_names)
+    probabilities = answers.probabilities
     old, new = winners[0], winners[-1]
     before = [_detected(explanation.strength[0], mask, explanation.units.names) for mask in masks]
     changes = [("", "", ""), *zip(statements, before, statements.values(), strict=True)]
@@ -125,8 +130,8 @@ def step_rows(
             name=name,
             before=computed,
             after=value,
-            answer=class_names[int(winner)],
-            chance=percent(float(probabilities[i, int(winner)])),
+            answer=texts[i] or "none",
+            chance="" if probabilities is None else percent(float(probabilities[i, int(winner)])),
             old=f"{float(logits[i, old]):.2f}".replace("-", "−"),
             new=f"{float(logits[i, new]):.2f}".replace("-", "−"),
         )

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.config.plain_yaml import from_yaml, to_yaml
 from zoo.inputs.texts.tokenizers import merges_of
 from zoo.paths import did_you_mean
-from zoo.plain_yaml import from_yaml, to_yaml
 
 FILE = "inputs.yaml"
 TOKENIZER = "tokenizer.json"  # of byte pairs, in the format of the package tokenizers
@@ -125,6 +125,21 @@ class Inputs(ABC):
         Raises:
             ValueError: if something cannot be read; file, line and column are named.
         """
+
+    def scan_part(
+        self, raw: Any, part: int, parts: int, *, strict: bool = False, skip: bool = False
+    ) -> Iterator[Reading]:
+        """Read one of several parts of ``raw`` without labels; together the parts have every sample once.
+
+        Args:
+            raw: as for ``scan``.
+            part: number of the part, from 0.
+            parts: number of parts.
+            strict: as for ``scan``.
+            skip: as for ``scan``.
+        """
+        readings = enumerate(self.scan(raw, labels=False, strict=strict, skip=skip))
+        return (reading for i, reading in readings if i % parts == part)
 
     @abstractmethod
     def check(self, other: Any) -> None:

@@ -100,7 +100,8 @@ class ImageInputs(Inputs):
             ValueError: as ``read_picture``.
         """
         background = self.background[0], self.background[1], self.background[2]
-        image = Image.fromarray(read_picture(source, background=background, value_range=self.value_range))
+        options = {"background": background, "value_range": self.value_range, "side": self.size}
+        image = Image.fromarray(read_picture(source, **options))
         if self.resize == "crop":
             side = min(image.size)
             left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -131,6 +132,15 @@ class ImageInputs(Inputs):
         Raises:
             ValueError: if a picture cannot be read or the folders are not the model's classes.
         """
+        return self._scan(raw, labels=labels, skip=skip)
+
+    def scan_part(
+        self, raw: Any, part: int, parts: int, *, strict: bool = False, skip: bool = False
+    ) -> Iterator[Reading]:
+        """Read one of several parts of the pictures; the others are not decoded."""
+        return self._scan(raw, labels=False, skip=skip, part=part, parts=parts)
+
+    def _scan(self, raw: Any, *, labels: bool | None, skip: bool, part: int = 0, parts: int = 1) -> Iterator[Reading]:
         notes: list[str] = []
         xs: list[Tensor] = []
         rows: list[str] = []
@@ -138,6 +148,8 @@ class ImageInputs(Inputs):
         positions: list[int] = []
         skipped: list[Flag] = []
         for position, (name, source, label) in enumerate(self._sources(raw, labels, notes)):
+            if position % parts != part:
+                continue
             try:
                 xs.append(self.normalize(self.pixels(source)))
             except ValueError as error:

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from zoo import paths
 
+OWN = "own:"  # prefix of the name of a module of the user, in hyperparameters and configs
+PLACES = ("checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")  # of timm
+
 
 class Backbone(nn.Module):
     """One feature map ``(b, d, h, w)`` of a timm ``features_only`` model, or a small MLP for other inputs than images.
@@ -34,6 +37,9 @@ class Backbone(nn.Module):
         args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
         input_shape: of one input; only the MLP needs it.
 
+    ``name`` may also be a module of your own, which maps inputs to ``(b, d, h, w)``, or to ``(b, d)`` for a map of 1 x
+    1; d is tried out on a zero input, or given in ``args`` as ``{"channels": 64}``.
+
     Attributes:
         channels: d.
         bypass: return the input, which already is a feature map (see ``zoo.training.cache``).
@@ -51,7 +57,7 @@ class Backbone(nn.Module):
 
     def __init__(
         self,
-        name: str,
+        name: str | nn.Module,
         *,
         level: int = -1,
         pretrained: bool = False,
@@ -61,6 +67,18 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.bypass = False
+        self.is_flat = name == "mlp"
+        self.takes_images = False  # known of timm's networks only
+        if isinstance(name, nn.Module):
+            if pretrained or weights:
+                raise ValueError("the backbone is a module of your own; expected neither pretrained nor weights for it")
+            self.net = name
+            self.channels, self.is_flat = _own(name, input_shape, **(args or {}))
+            return
+        if name.startswith(OWN):
+            raise ValueError(
+                f"the backbone is a module of your own ({name.removeprefix(OWN)}); pass it: zoo.load(..., backbone=...)"
+            )
         if name == "mlp":
             if pretrained or weights:
                 raise ValueError(
@@ -73,6 +91,17 @@ class Backbone(nn.Module):
         import timm  # takes a second, and not every model has a backbone
 
         args = dict(args or {})
+        if ":" in name or "/" in name:
+            raise ValueError(
+                f"backbone {name!r} names a place; expected a timm architecture, with pretrained=true or"
+                " backbone_weights for its weights"
+            )
+        for key in args:
+            if key in PLACES:
+                raise ValueError(
+                    f"backbone_args.{key} names where weights come from; expected pretrained=true or"
+                    " backbone_weights=FILE"
+                )
         try:
             self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
         except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:
@@ -80,6 +109,7 @@ class Backbone(nn.Module):
             raise ValueError(
                 f"backbone {name!r} (level {level}, {args}): {str(error).splitlines()[0]}{near}"
             ) from error
+        self.takes_images = True
         info: Any = self.net.feature_info
         self.channels = info.channels()[-1]
         if weights:
@@ -88,10 +118,20 @@ class Backbone(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``."""
+        """Map ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, to ``(b, d, h, w)``.
+
+        Raises:
+            ValueError: if images have no batch dimension.
+        """
         if self.bypass:
             return x
-        return self.net(x)[..., None, None] if isinstance(self.net, nn.Sequential) else self.net(x)[0]
+        if x.ndim != 4 and self.takes_images:
+            one = "; one image is x[None]" if x.ndim == 3 else ""
+            raise ValueError(f"images are {tuple(x.shape)}; expected a batch (b, 3, height, width){one}")
+        features = self.net(x)
+        if isinstance(features, list):  # timm: one map for each level
+            return features[0]
+        return features[..., None, None] if self.is_flat else features
 
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
         import timm
@@ -117,6 +157,36 @@ class Backbone(nn.Module):
                 raise ValueError(f"backbone_weights {file} {what} {name}: {', '.join(keys[:4])} ({len(keys)} in all)")
         state = {k: loaded[o].to(own[k].dtype) if o in loaded else own[k] for k, o in origin.items()}
         self.net.load_state_dict(state)
+
+
+@torch.no_grad()
+def _own(
+    net: nn.Module, input_shape: Sequence[int] | None, channels: int | None = None, **unknown: Any
+) -> tuple[int, bool]:
+    """Return the channels of a module's features, and whether they are vectors instead of maps."""
+    if unknown:
+        raise ValueError(f"backbone_args is {unknown}; a module of your own takes channels only")
+    parameter = next(net.parameters(), torch.zeros(()))
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    shapes = [tuple(input_shape)] if input_shape else [(3, side, side) for side in (64, 224, 32)]
+    reason = ""
+    for shape in shapes:
+        try:
+            features = net(torch.zeros(1, *shape, dtype=parameter.dtype, device=parameter.device))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            reason = f"an input of {shape}: {str(error).splitlines()[0]}"
+            continue
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        if not isinstance(features, Tensor) or features.ndim not in (2, 4):
+            what = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise ValueError(f"the backbone of your own gives {what}; expected maps (b, d, h, w) or vectors (b, d)")
+        return features.shape[1], features.ndim == 2
+    if channels is None:
+        raise ValueError(f"the backbone of your own cannot be tried on {reason}; give backbone_args={{'channels': d}}")
+    return channels, False
 
 
 def _mlp(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
@@ -27,7 +27,7 @@ class ConceptModel(SelfExplaining):
     Args:
         num_classes: c.
         concepts: the schema (``zoo.concept_schema``); filled in from the data.
-        backbone: timm architecture, or ``mlp``.
+        backbone: timm architecture, ``mlp``, or a module of your own.
         backbone_level: index of the feature level, -1 for the deepest.
         pretrained: backbone weights from timm's hub.
         backbone_weights: backbone weights from a local safetensors file.
@@ -39,10 +39,12 @@ class ConceptModel(SelfExplaining):
         space: their losses and values.
     """
 
+    default_loss = {"concept": 1.0}
+
     def build_backbone(
         self,
         concepts: dict[str, Any] | None,
-        name: str,
+        name: str | nn.Module,
         *,
         level: int,
         pretrained: bool,

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
 
+Loss = Callable[[Tensor], Tensor]  # of logits (n, c), float64
 ROUNDS = 5  # of search and rounding to exact zeros; the first is usually the last
 
 
-def objective(weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, *, l2: Tensor | float) -> Tensor:
-    """Return the smooth part of the objective: mean cross-entropy + the sum of l2 / 2 * (weight - start)^2."""
-    return F.cross_entropy(scores @ weight.T, y) + (l2 / 2 * (weight - start).square()).sum()
+def objective(
+    weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, *, l2: Tensor | float, loss: Loss | None = None
+) -> Tensor:
+    """Return the smooth part of the objective: the loss + the sum of l2 / 2 * (weight - start)^2."""
+    logits = scores @ weight.T
+    return (F.cross_entropy(logits, y) if loss is None else loss(logits)) + (l2 / 2 * (weight - start).square()).sum()
 
 
 def kkt_residual(
-    weight: Tensor, scores: Tensor, y: Tensor, start: Tensor, penalized: Tensor, *, l1: float, l2: Tensor | float
+    weight: Tensor,
+    scores: Tensor,
+    y: Tensor,
+    start: Tensor,
+    penalized: Tensor,
+    *,
+    l1: float,
+    l2: Tensor | float,
+    loss: Loss | None = None,
 ) -> float:
     """Return the largest violation of the optimality (KKT) conditions; it is 0 exactly at the optimum.
 
@@ -26,7 +40,7 @@ def kkt_residual(
     """
     weight = weight.detach().requires_grad_(True)
     with torch.enable_grad():
-        (g,) = torch.autograd.grad(objective(weight, scores, y, start, l2=l2), weight)
+        (g,) = torch.autograd.grad(objective(weight, scores, y, start, l2=l2, loss=loss), weight)
     at_zero = penalized & (weight == 0)
     elsewhere = (g + l1 * weight.sign() * penalized).abs()
     return float(torch.where(at_zero, (g.abs() - l1).clamp_min(0), elsewhere).detach().max())
@@ -41,6 +55,7 @@ def fit_sparse_linear(
     l1: float,
     l2: float,
     bias: bool = False,
+    loss: Loss | None = None,
     tolerance: float = 1e-6,
     iterations: int = 5000,
 ) -> tuple[Tensor, float]:
@@ -58,6 +73,7 @@ def fit_sparse_linear(
         l1: strength of the L1 penalty.
         l2: strength of the L2 penalty.
         bias: the last column of ``scores`` is all ones, and its weights have no penalty.
+        loss: convex mean loss of logits ``(n, c)`` float64, instead of the cross-entropy of ``y``.
         tolerance: on the KKT residual.
         iterations: largest number of iterations.
 
@@ -83,6 +99,7 @@ def fit_sparse_linear(
     s = scores.detach().double().cpu()
     w0 = start.detach().double().cpu()
     y = y.cpu()
+    slope = _cross_entropy(y) if loss is None else _with_gradient(loss)
     mask = penalized.cpu().clone()
     pull = torch.full_like(w0, l2)
     if bias:
@@ -101,13 +118,11 @@ def fit_sparse_linear(
 
     def value(v: np.ndarray) -> tuple[float, np.ndarray]:
         w = torch.from_numpy(unpack(v)).view_as(w0)
-        logits = s @ w.T
-        p = logits.softmax(1)
-        p[torch.arange(len(y)), y] -= 1
-        g = (p.T @ s / len(y) + pull * (w - w0)).numpy().ravel()
-        loss = F.cross_entropy(logits, y) + (pull / 2 * (w - w0).square()).sum()
+        mean, gradient = slope(s @ w.T, s)
+        g = (gradient + pull * (w - w0)).numpy().ravel()
+        smooth = mean + (pull / 2 * (w - w0).square()).sum()
         penalty = l1 * float(v[free.sum() :].sum())  # the sum of both parts
-        return float(loss) + penalty, np.concatenate([g[free], g[split] + l1, -g[split] + l1])
+        return float(smooth) + penalty, np.concatenate([g[free], g[split] + l1, -g[split] + l1])
 
     first = np.concatenate([begin[free], begin[split].clip(0), (-begin[split]).clip(0)])
     bounds = [(None, None)] * int(free.sum()) + [(0, None)] * (2 * int(split.sum()))
@@ -120,7 +135,29 @@ def fit_sparse_linear(
         # The search stops just off the bound; entries smaller than their gradient belong on it.
         first = np.where(bounded & (solution.x < value(solution.x)[1]), 0.0, solution.x)
         weight = torch.from_numpy(unpack(first)).view_as(w0)
-        residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=pull)
+        residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=pull, loss=loss)
         if residual <= 2 * tolerance:
             break
     return weight.to(start), residual
+
+
+Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # loss, and its gradient (c, u), of logits and scores (n, u)
+
+
+def _cross_entropy(y: Tensor) -> Slope:
+    def slope(logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        p = logits.softmax(1)
+        p[torch.arange(len(y)), y] -= 1
+        return F.cross_entropy(logits, y), p.T @ scores / len(y)
+
+    return slope
+
+
+def _with_gradient(loss: Loss) -> Slope:
+    def slope(logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            value = loss(logits.requires_grad_(True))
+            (gradient,) = torch.autograd.grad(value, logits)
+        return value.detach(), gradient.T @ scores
+
+    return slope

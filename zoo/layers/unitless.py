@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
@@ -39,7 +38,7 @@ class UnitlessModel(SelfExplaining):
 
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply the linear head; there are no units to set."""
-        logits = self.head(self.dropout(state))
+        logits = self.in_units_of_y(self.head(self.dropout(state)))
         return logits if mask is None else logits.expand(*mask.shape[:-1], -1)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
@@ -52,5 +51,5 @@ class UnitlessModel(SelfExplaining):
         return Explanation(self.units, logits, target, nothing, nothing, base, ids)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """``task``: cross-entropy, mean over samples."""
-        return {"task": F.cross_entropy(self(batch.x), batch.y)}
+        """``task``: the loss of the task, mean over samples."""
+        return {"task": self.task_loss(self(batch.x), batch)}

@@ -1,7 +1,7 @@
 """Scores of explanations. Each reads nothing but the contract, so it means the same for every family.
 
 Where to look, one file a score:
-    ``task/``: is the prediction right?
+    ``task/``, ``regression/``: is the prediction right?
     ``parts/``: do units match object parts and labels, and still do when the input changes?
     ``faithfulness/``: does the prediction change as the contributions say?
     ``sparsity/``: how many units does an explanation need?
@@ -53,12 +53,25 @@ if TYPE_CHECKING:
     from zoo.metrics.positions.board_coverage import BoardCoverage
     from zoo.metrics.positions.board_reconstruction import BoardReconstruction
     from zoo.metrics.positions.detectors import Detectors
+    from zoo.metrics.regression.mae import Mae
+    from zoo.metrics.regression.r2 import R2
+    from zoo.metrics.regression.rmse import Rmse
     from zoo.metrics.result import Result
     from zoo.metrics.sparsity.dead_units import DeadUnits
     from zoo.metrics.sparsity.effective_units import EffectiveUnits
     from zoo.metrics.sparsity.redundancy import Redundancy
     from zoo.metrics.suite import Suite
     from zoo.metrics.task.accuracy import Accuracy
+    from zoo.metrics.task.auroc import Auroc
+    from zoo.metrics.task.average_precision import AveragePrecision
+    from zoo.metrics.task.balanced_accuracy import BalancedAccuracy
+    from zoo.metrics.task.brier import Brier
+    from zoo.metrics.task.calibration_error import CalibrationError
+    from zoo.metrics.task.confusion_matrix import ConfusionMatrix
+    from zoo.metrics.task.label_accuracy import LabelAccuracy
+    from zoo.metrics.task.log_loss import LogLoss
+    from zoo.metrics.task.macro_f1 import MacroF1
+    from zoo.metrics.task.risk_coverage import RiskCoverageArea
     from zoo.metrics.wrappers.bootstrap import BootstrapInterval
     from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 
@@ -66,12 +79,18 @@ __all__ = [
     "Accuracy",
     "Activations",
     "AnswerAgreement",
+    "Auroc",
+    "AveragePrecision",
+    "BalancedAccuracy",
     "BoardCoverage",
     "BoardReconstruction",
     "BootstrapInterval",
+    "Brier",
+    "CalibrationError",
     "ChanceAdjusted",
     "Completeness",
     "ConceptAccuracy",
+    "ConfusionMatrix",
     "Consistency",
     "DeadUnits",
     "Detectors",
@@ -82,8 +101,12 @@ __all__ = [
     "InherentInterpretability",
     "InsertionDeletion",
     "Interventions",
+    "LabelAccuracy",
     "LabelConsistency",
     "Leakage",
+    "LogLoss",
+    "MacroF1",
+    "Mae",
     "MapComplexity",
     "MapDeletion",
     "MapLocalization",
@@ -93,9 +116,12 @@ __all__ = [
     "Noise",
     "PartInterventions",
     "Purity",
+    "R2",
     "Record",
     "Redundancy",
     "Result",
+    "RiskCoverageArea",
+    "Rmse",
     "Road",
     "Score",
     "SensitivityN",
@@ -161,6 +187,19 @@ _NAMES = {
     "sparsity.redundancy": ("Redundancy",),
     "suite": ("Suite",),
     "task.accuracy": ("Accuracy",),
+    "regression.mae": ("Mae",),
+    "regression.r2": ("R2",),
+    "regression.rmse": ("Rmse",),
+    "task.auroc": ("Auroc",),
+    "task.average_precision": ("AveragePrecision",),
+    "task.balanced_accuracy": ("BalancedAccuracy",),
+    "task.brier": ("Brier",),
+    "task.calibration_error": ("CalibrationError",),
+    "task.confusion_matrix": ("ConfusionMatrix",),
+    "task.label_accuracy": ("LabelAccuracy",),
+    "task.log_loss": ("LogLoss",),
+    "task.macro_f1": ("MacroF1",),
+    "task.risk_coverage": ("RiskCoverageArea",),
     "wrappers.bootstrap": ("BootstrapInterval",),
     "wrappers.chance_adjusted": ("ChanceAdjusted",),
 }

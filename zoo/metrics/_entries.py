@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo.config.plain_yaml import from_config_yaml
 from zoo.metrics._rows import Facts, Row, name_of
 from zoo.metrics.base import Score
 from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 from zoo.paths import did_you_mean, suite_file
-from zoo.plain_yaml import from_config_yaml
 from zoo.registry import SCORES
 
 Entry = str | Mapping[str, Any] | type[Score] | Score
@@ -54,7 +54,7 @@ def rows_of(entry: Entry, facts: Facts) -> list[Row]:
     free = [argument for argument in known if argument not in facts.arguments]
     if unknown := [argument for argument in arguments if argument not in free]:
         raise ValueError(f"score {name!r} has no argument {unknown[0]!r}; it takes {', '.join(free) or 'none'}")
-    arguments |= {argument: value for argument, value in facts.arguments.items() if argument in known}
+    arguments |= facts.arguments_of(cls)
     try:
         score = BootstrapInterval(cls(**arguments)) if interval else cls(**arguments)
         above = [ChanceAdjusted(cls(**arguments), null) for null in ([nulls] if isinstance(nulls, str) else nulls)]
@@ -68,7 +68,7 @@ def _finished(
     cls: type[Score], name: str, score: Score, above: Sequence[ChanceAdjusted], control: Score | None, facts: Facts
 ) -> list[Row]:
     row = Row(name, cls, score, score.protocol)
-    if reason := facts.missing(score.requires):
+    if reason := facts.missing(score.requires) or facts.wrong_task(score.tasks, score.requires):
         row.note, row.applies = f"n/a: {reason}", False
         return [row]
     rows = [row]

@@ -47,7 +47,8 @@ def result_of(row: Row) -> Result:
         return replace(empty, note=f"n/a: {score.why}") if score.why and not row.note else empty
     per_unit = {k.removeprefix("unit/"): v.reshape(-1).cpu() for k, v in values.items() if k.startswith("unit/")}
     curves = {k.removeprefix("curve/"): v.tolist() for k, v in values.items() if k.startswith("curve/")}
-    numbers = [(k, float(v)) for k, v in values.items() if not k.startswith(("unit/", "curve/"))]
+    tables = {k.removeprefix("table/"): v.tolist() for k, v in values.items() if k.startswith("table/")}
+    numbers = [(k, float(v)) for k, v in values.items() if not k.startswith(("unit/", "curve/", "table/"))]
     value, readouts = numbers[0][1], dict(numbers[1:])
     if math.isnan(value) and readouts.get("undefined") == 1:
         return replace(empty, note="n/a: undefined on every sample")
@@ -59,6 +60,7 @@ def result_of(row: Row) -> Result:
         more=readouts,
         per_unit=per_unit,
         curves=curves,
+        tables=tables,
         meaning=CONTROLS[row.kind] if row.is_control else _meaning(score, numbers[0], readouts),
         axes={key: cls.axes.get(key, cls.axes.get("*", ("step", "value"))) for key in curves},
     )

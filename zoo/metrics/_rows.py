@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +11,14 @@ from zoo.explanation import Units
 from zoo.metrics.base import Score
 from zoo.metrics.parts._counterfactual_scenes import Scenes
 from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
+from zoo.task import Classification, MultiLabel, Regression, Task
 
+MOST_OUTPUTS = 1000  # of tasks that are scored by class
+STAND_INS: dict[str, Task] = {  # where a score is made but cannot be used
+    "classification": Classification(2),
+    "multilabel": MultiLabel(2),
+    "regression": Regression(),
+}
 NO_CONCEPTS = ConceptSchema((Concept("none"),))  # stands in where a score is made but cannot be used
 
 
@@ -25,6 +33,8 @@ class Facts:
         scenes: the scored split as scenes that can be rendered again; None if they cannot.
         shown: units read for each input where they do not belong to classes.
         control: whether part scores have a row with random locations beside them.
+        task: what the model answers; None where it is unknown, or the classes are tokens.
+        output_names: of the classes, labels or the number.
     """
 
     units: Units
@@ -33,6 +43,8 @@ class Facts:
     scenes: Scenes | None = None
     shown: int = 10
     control: bool = False
+    task: Task | None = None
+    output_names: tuple[str, ...] = ()
 
     @property
     def owned(self) -> bool:
@@ -49,7 +61,27 @@ class Facts:
             "part_names": self.part_names or None,
             "concepts": self.concepts or NO_CONCEPTS,
             "scenes": self.scenes,
+            "task": self.task,
+            "names": self.output_names,
         }
+
+    def arguments_of(self, cls: type[Score]) -> dict[str, Any]:
+        """Return the arguments of a score that follow from these facts, a placeholder for a task that does not fit."""
+        known = inspect.signature(cls).parameters
+        arguments = {name: value for name, value in self.arguments.items() if name in known}
+        if "answers" in cls.requires and self.wrong_task(cls.tasks, cls.requires):
+            arguments |= {"task": STAND_INS[min(cls.tasks)], "names": ()}
+        return arguments
+
+    def wrong_task(self, tasks: frozenset[str], requires: frozenset[str]) -> str:
+        """Return why a score of these kinds of tasks does not apply; empty if it does."""
+        if self.task is None:
+            return "the classes are tokens, or the task is unknown" if "answers" in requires else ""
+        if self.task.kind not in tasks:
+            return f"the task is {self.task.kind}"
+        if "answers" in requires and self.task.outputs > MOST_OUTPUTS:
+            return f"there are {self.task.outputs} classes; this score is of at most {MOST_OUTPUTS}"
+        return ""
 
     def missing(self, requires: frozenset[str]) -> str:
         """Return why a score with these requirements does not apply; empty if nothing is missing so far."""

@@ -14,7 +14,8 @@ from zoo.metrics._arguments import Kind, check_kind, claims, count, expect, frac
 from zoo.metrics._batch_record import Record
 from zoo.metrics._states import States
 
-__all__ = ["Perturbation", "Record", "Score", "claims", "count", "expect", "fraction"]
+ANY_TASK = frozenset({"classification", "regression", "multilabel"})  # of scores that read no target
+__all__ = ["ANY_TASK", "Perturbation", "Record", "Score", "claims", "count", "expect", "fraction"]
 Perturbation = Callable[[Batch, int], Batch]  # (batch, draw) -> the same samples, changed, with their annotation mapped
 
 
@@ -23,7 +24,8 @@ class Score(States):
 
     A subclass reduces per-sample pure functions to sums, so the result depends on neither batch size, order,
     process nor the other samples. ``compute`` returns a dict: the headline first, then further read-outs,
-    ``support`` (the number of samples), per-unit vectors under keys that start with ``unit/``, curves under ``curve/``.
+    ``support`` (the number of samples), per-unit vectors under keys that start with ``unit/``, curves under
+    ``curve/``, tables under ``table/``.
 
     A score is registered under the name of its file (``@register``); ``zoo.testing.check_score`` tests it.
 
@@ -46,7 +48,9 @@ class Score(States):
             Of the data: "parts" (annotated parts, for units with maps; a control with random locations stands beside
             such a score), "points" (annotated parts, without that control), "labels" (annotated concepts),
             "position_labels", "scenes". Of the model: the names of its capabilities (``zoo.capabilities``), such as
-            "concepts" or "activity", and "decide" for ``encode`` and ``decide``.
+            "concepts" or "activity", and "decide" for ``encode`` and ``decide``. Of the task: "answers", a task of few
+            outputs.
+        tasks: kinds of tasks that the score has a meaning for.
         random_weights: whether the same score of the model with random weights belongs beside it.
         perturbations: changed inputs that ``update_from`` reads as well, each a function and a draw number.
         fit_splits: names of splits that must be passed to ``fit`` before the first ``update``.
@@ -61,7 +65,7 @@ class Score(States):
 
     For subclasses: ``_sum(name, *shape)`` declares a sum and ``_add(name, rows)`` adds the rows of a batch to it (every
     score has the sum ``samples``); ``_rows(name)`` keeps rows instead. ``expect(argument, tensor, *shape)`` and
-    ``_finite(argument=tensor)`` check what ``update`` is given; ``_variant`` adds arguments to the protocol.
+    ``_check(argument=tensor)`` check what ``update`` is given; ``_variant`` adds arguments to the protocol.
 
     Example:
         >>> import torch
@@ -69,6 +73,7 @@ class Score(States):
         ...     title = "Certainty"
         ...     meaning = "mean probability of the predicted class"
         ...     protocol = "example-v1"
+        ...     inputs = {"logits": "finite"}
         ...     intervals = {"certainty": ("", 0, 1)}
         ...
         ...     def __init__(self):
@@ -77,7 +82,7 @@ class Score(States):
         ...
         ...     def update(self, logits):
         ...         expect("logits", logits, None, None)
-        ...         self._finite(logits=logits)
+        ...         self._check(logits=logits)
         ...         self._add("total", logits.double().softmax(1).amax(1))
         ...         self._add("samples", torch.ones(len(logits)))
         ...
@@ -110,6 +115,7 @@ class Score(States):
     higher_is_better: bool | None = True
     protocol: str = ""
     requires: frozenset[str] = frozenset()
+    tasks: frozenset[str] = frozenset({"classification"})
     fit_splits: tuple[str, ...] = ()
     intervals: Mapping[str, tuple[str, float, float]] = {}
     why: str = ""

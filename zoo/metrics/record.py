@@ -29,7 +29,7 @@ NO_CAPABILITY = {
 
 
 def record_batch(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) -> Record:
-    """Explain the true class of a batch and locate the shown units on its parts.
+    """Explain the true class of a batch, or the prediction of another task, and locate the shown units on its parts.
 
     Args:
         model: offers ``explain(x, target, shown)``.
@@ -38,13 +38,19 @@ def record_batch(model: Any, batch: Batch, shown: int | Tensor, *, owned: bool) 
         owned: whether a unit claims every sample on which it is shown (it belongs to the class), or only those to whose
             logit it adds more than 0.
     """
-    explanation = model.explain(batch.x, target=batch.y, shown=shown).detach()
+    explanation = model.explain(batch.x, target=explained_target(batch), shown=shown).detach()
     gate = explanation.shown >= 0
     gate = gate if owned else gate & (gather(explanation.contribution, explanation.shown) > 0)
     record = Record(batch, explanation, gate, model=model)
     if why_no_place(record):
         return record
     return _at(record, peak(explanation.where, (batch.x.shape[-2], batch.x.shape[-1])))
+
+
+def explained_target(batch: Batch) -> Tensor | None:
+    """Return the classes ``(b,)`` of a batch, which are explained; None for numbers and labels."""
+    y = batch.targets
+    return None if y.is_floating_point() else y
 
 
 def with_interventions(record: Record) -> Record:

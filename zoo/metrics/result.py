@@ -22,6 +22,7 @@ class Result:
         more: further read-outs by name.
         per_unit: ``(u,)`` vectors by name.
         curves: lists of numbers by name, such as the accuracy against the number of concepts set.
+        tables: tables of numbers by name, such as a confusion matrix.
         title: heading of a table row.
         meaning: one line that says what the value is, with the chance level where the score has one.
         unit: unit of the value: ``%``, ``units``, ``nats`` or empty.
@@ -45,6 +46,7 @@ class Result:
     more: dict[str, float] = field(default_factory=dict)
     per_unit: dict[str, Tensor] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
+    tables: dict[str, list[list[float]]] = field(default_factory=dict)
     title: str = ""
     meaning: str = ""
     unit: str = ""
@@ -67,6 +69,8 @@ class Result:
             out["more"] = {key: _finite(value) for key, value in self.more.items()}
         if self.curves:
             out["curves"] = {key: [_finite(value) for value in values] for key, values in self.curves.items()}
+        if self.tables:
+            out["tables"] = self.tables
         return out
 
 

@@ -20,18 +20,21 @@ from zoo.metrics.parts._counterfactual_scenes import Scenes
 from zoo.metrics.positions._evaluator import PositionLabels
 from zoo.metrics.record import (
     evaluating,
+    explained_target,
     record_batch,
     with_interventions,
     with_random_locations,
 )
 from zoo.metrics.result import Result
 from zoo.paths import suite_file
+from zoo.task import Task
 
 
 class Suite:
     """Scores updated from one explanation per batch, and one more for each perturbation that any score uses.
 
-    The true class is explained. Where every unit belongs to a class, the units read are those of the true class,
+    The true class is explained, and of other tasks what the model itself explains. Where every unit belongs to a
+    class, the units read are those of the true class,
     whatever was predicted (the published part protocols). Otherwise they are the model's own top ``shown`` that
     contribute more than 0, and the protocol id records it.
 
@@ -48,6 +51,9 @@ class Suite:
         scenes: the scored split as scenes that can be rendered again without parts (``Shapes.scenes``); None if they
             cannot.
         position_labels: labels of positions of sequences (``Data.position_labels``); None if there are none.
+        task: what the model answers; None where it is unknown, or the classes are tokens: the scores of a task do not
+            apply then.
+        output_names: of the classes, labels or the number.
 
     Raises:
         ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
@@ -70,9 +76,20 @@ class Suite:
         shown: int = 10,
         scenes: Scenes | None = None,
         position_labels: PositionLabels | None = None,
+        task: Task | None = None,
+        output_names: Sequence[str] = (),
     ) -> None:
         self.position_labels = position_labels
-        self.facts = Facts(units, tuple(part_names or ()), concepts, scenes, count("shown", shown), control)
+        self.facts = Facts(
+            units,
+            tuple(part_names or ()),
+            concepts,
+            scenes,
+            count("shown", shown),
+            control,
+            task,
+            tuple(output_names),
+        )
         self.rows: dict[str, Row] = {}
         origin = suite_file(scores) if isinstance(scores, str) else "the list"
         entries = read_suite(scores) if isinstance(scores, str) else scores
@@ -137,7 +154,10 @@ class Suite:
         facts = self.facts
         with evaluating(model):
             shared = SharedPass.of(model)
-            shown = facts.units.of_class(batch.y) if facts.owned else facts.shown
+            shown = facts.shown
+            if facts.owned:
+                target = explained_target(batch)
+                shown = facts.units.of_class(shared.task.explained(shared(batch.x)) if target is None else target)
             record = record_batch(shared, batch, shown, owned=facts.owned)
             number = len(record.explanation.units)
             if number != len(facts.units):

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
@@ -64,12 +63,13 @@ class BilinearMLP(SelfExplaining):
         torch.Size([2, 4])
     """
 
+    tasks = ("classification", "regression", "multilabel")
     owner: Tensor
 
     def __init__(
         self,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
         input_shape: list[int] | None = None,
         width: int = 256,
         depth: int = 1,
@@ -79,8 +79,9 @@ class BilinearMLP(SelfExplaining):
     ) -> None:
         super().__init__()
         for key, value in {"num_classes": num_classes, "width": width, "depth": depth, "patterns": patterns}.items():
-            if value < 1:
+            if value is None or value < 1:
                 raise ValueError(f"{key} is {value}; expected at least 1")
+        assert num_classes is not None
         if not input_shape or min(input_shape) < 1:
             raise ValueError(f"input_shape is {input_shape}; expected the shape of one input, such as [1, 28, 28]")
         if noise < 0:
@@ -100,14 +101,16 @@ class BilinearMLP(SelfExplaining):
         """The eigenvectors, named by class, and by sign and rank of their eigenvalue."""
         positive = self._decomposed().values.unflatten(0, (-1, self.patterns)) > 0
         rank = torch.where(positive, positive.cumsum(1), -(~positive).cumsum(1)).tolist()
-        names = [f"class {c} {r:+d}" for c, row in enumerate(rank) for r in row]
+        owner = {"classification": "class {} ", "multilabel": "label {} "}.get(self.task.kind, "")
+        names = [f"{owner.format(c)}{r:+d}" for c, row in enumerate(rank) for r in row]
         return Units("eigenvector", names, self.owner, describe=DESCRIBE, signed=True)
 
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         over_input = {"unit_templates"} if len(self.layers) == 1 else set()
-        return frozenset({"directions", "features", "extra_metrics"} | over_input)
+        of_classes = {"extra_metrics"} if self.task.kind == "classification" else set()
+        return frozenset({"directions", "features"} | over_input | of_classes)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``layers``, ``head``."""
@@ -124,12 +127,12 @@ class BilinearMLP(SelfExplaining):
 
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply last layer and head; a unit that is set changes the logit of its class by lambda times its change."""
-        logits = self.head(self.layers[-1](state))
-        if mask is None or value is None:
-            return logits
-        units = self._decomposed()
-        change = torch.where(mask, value - project(state, units.vectors).square(), 0) * units.values
-        return logits + change.unflatten(-1, (-1, self.patterns)).sum(-1)
+        output = self.head(self.layers[-1](state))
+        if mask is not None and value is not None:
+            units = self._decomposed()
+            change = torch.where(mask, value - project(state, units.vectors).square(), 0) * units.values
+            output = output + change.unflatten(-1, (-1, self.patterns)).sum(-1)
+        return self.in_units_of_y(output)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by eigenvalue times squared projection, exact.
@@ -139,18 +142,19 @@ class BilinearMLP(SelfExplaining):
         """
         state = self.encode(x)
         units = self._decomposed()
-        logits = self.decide(state)
-        target = self.resolve_target(logits, target)
+        output = self.head(self.layers[-1](state))
+        target = self.resolve_target(self.in_units_of_y(output), target)
         projection = project(state, units.vectors)
         strength = projection.square()
         contribution = strength * units.values * (self.owner == target[:, None])
-        base = logits.gather(1, target[:, None])[:, 0] - contribution.sum(1)
+        base = output.gather(1, target[:, None])[:, 0] - contribution.sum(1)
         shown = self.resolve_shown(contribution, shown)
         where = None
         if len(self.layers) == 1:
             where = units.patterns[shown.clamp_min(0)] * x.flatten(1)[:, None] * gather(projection, shown)[..., None]
             where = where.unflatten(2, (-1, *self.input_shape[-2:])).sum(2)
-        return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
+        explanation = Explanation(self.units, output, target, strength, contribution, base, shown, where)
+        return self.explained_in_units_of_y(explanation)
 
     def unit_templates(self, units: Tensor) -> Tensor | None:
         """Return eigenvectors as inputs ``(n, *input_shape)``, of arbitrary sign; None for a deeper model."""
@@ -167,9 +171,9 @@ class BilinearMLP(SelfExplaining):
         return self.encode(x)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """``task``: cross-entropy of noisy inputs."""
+        """``task``: the loss of the task on noisy inputs."""
         x = batch.x + self.noise * torch.randn_like(batch.x) if self.noise and self.training else batch.x
-        return {"task": F.cross_entropy(self(x), batch.y)}
+        return {"task": self.task_loss(self(x), batch)}
 
     # Analysis of the weights.
 
@@ -238,7 +242,7 @@ class BilinearMLP(SelfExplaining):
         input's projection; the result is the mean over masks. The control shuffles the entries of the masks.
         """
         self.eval()
-        x, y = (torch.cat(t).to(self.device) for t in zip(*((b.x.flatten(1), b.y) for b in loader), strict=True))
+        x, y = (torch.cat(t).to(self.device) for t in zip(*((b.x.flatten(1), b.targets) for b in loader), strict=True))
         state = self.encode(x)
         spectrum = self._decomposed().spectrum
         predictions = {n: truncate(state, spectrum, n).outputs.argmax(1) for n in TOP}

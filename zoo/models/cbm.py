@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
@@ -48,6 +47,7 @@ class CBM(ConceptModel):
     """
 
     terms = ("task", "concept", "l1")
+    tasks = ("classification", "regression", "multilabel")
     average: Tensor
     low: Tensor
     high: Tensor
@@ -56,9 +56,9 @@ class CBM(ConceptModel):
     def __init__(
         self,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
         concepts: dict[str, Any] | None = None,
-        backbone: str = "resnet18",
+        backbone: str | nn.Module = "resnet18",
         backbone_level: int = -1,
         pretrained: bool = False,
         backbone_weights: str | None = None,
@@ -72,7 +72,7 @@ class CBM(ConceptModel):
         balance: bool = False,
     ) -> None:
         super().__init__()
-        if min(num_classes, hidden) < 1 or not 0 <= randint <= 1:
+        if min(num_classes or 0, hidden) < 1 or not 0 <= randint <= 1:
             sizes = f"num_classes is {num_classes}, hidden {hidden}, randint {randint}"
             raise ValueError(f"{sizes}; expected at least 1, 1, and 0 to 1")
         self.save_hyperparameters()
@@ -128,7 +128,9 @@ class CBM(ConceptModel):
         """Convert concept logits ``(b, u)`` to what the head reads, see ``bottleneck``."""
         if self.bottleneck == "logit":
             return logits
-        return self.space.values(logits) if self.bottleneck == "probability" else self.space.hard(logits)
+        soft = self.bottleneck == "probability"
+        strengths = self.space.values(logits) if soft else self.space.hard(logits)
+        return strengths.to(self.concepts.weight.dtype)  # of a model in half precision; they are computed in single
 
     def encode_concepts(self, concepts: Tensor) -> Tensor:
         """Return the strengths ``(b, u)`` of concept values ``(b, u)``: the same but for a logit bottleneck.
@@ -149,7 +151,7 @@ class CBM(ConceptModel):
         strengths = self.strengths(state)
         if mask is not None and value is not None:
             strengths = torch.where(mask, value, strengths)
-        return self.head(self._head_input(strengths))
+        return self.in_units_of_y(self.head(self._head_input(strengths)))
 
     def _head_input(self, strengths: Tensor) -> Tensor:
         return strengths if self.bottleneck == "logit" else self.space.standard(strengths)
@@ -161,24 +163,26 @@ class CBM(ConceptModel):
         (``calibrate``); ``base`` is then the rest of the logit.
         """
         strength = self.strengths(self.encode(x))
-        logits = self.head(self._head_input(strength))
-        target = self.resolve_target(logits, target)
+        output = self.head(self._head_input(strength))
+        target = self.resolve_target(self.in_units_of_y(output), target)
         if isinstance(self.head, nn.Linear):
             contribution = self._head_input(strength) * self.head.weight[target]
             base = self.head.bias[target]
             shown = self.resolve_shown(contribution, shown)
-            return Explanation(self.units, logits, target, strength, contribution, base, shown)
+            explanation = Explanation(self.units, output, target, strength, contribution, base, shown)
+            return self.explained_in_units_of_y(explanation)
         u = strength.shape[1]
-        at_target = logits.gather(1, target[:, None])[:, 0]
+        at_target = output.gather(1, target[:, None])[:, 0]
         ablated = torch.where(torch.eye(u, dtype=torch.bool, device=x.device)[:, None], self.average, strength)
         without = self.head(self._head_input(ablated)).gather(2, target.expand(u, -1)[..., None])[..., 0]  # (u, b)
         contribution = at_target[:, None] - without.T
         shown = self.resolve_shown(contribution, shown)
         base = at_target - contribution.sum(1)
-        return Explanation(self.units, logits, target, strength, contribution, base, shown, method="ablation")
+        ablation = Explanation(self.units, output, target, strength, contribution, base, shown, method="ablation")
+        return self.explained_in_units_of_y(ablation)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """``task``: cross-entropy; ``concept``: mean over known concepts; ``l1``: absolute weights of a linear head.
+        """``task``: the loss of the task; ``concept``: mean over known concepts; ``l1``: sum of absolute head weights.
 
         Raises:
             ValueError: if needed concepts are missing, odds are not measured, or ``l1`` is used with an MLP head.
@@ -186,7 +190,7 @@ class CBM(ConceptModel):
         logits = self.encode(batch.x)
         terms: dict[str, Tensor] = {}
         if weights.get("task", 1.0):
-            terms["task"] = F.cross_entropy(self.head(self._training_input(logits, batch)), batch.y)
+            terms["task"] = self.task_loss(self.in_units_of_y(self.head(self._training_input(logits, batch))), batch)
         if weights.get("concept"):
             odds = self.odds if self.hparams["balance"] else None
             if odds is not None and not bool(odds.all()):
@@ -211,7 +215,7 @@ class CBM(ConceptModel):
     @torch.no_grad()
     def calibrate(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Measure on the training split: mean strengths, logit percentiles, odds of each concept."""
-        logits, truth, _ = self._split(loader)
+        logits, truth, _, _ = self._split(loader)
         levels = torch.tensor([0.05, 0.95], device=logits.device, dtype=logits.dtype)
         self.low.copy_(logits.quantile(levels[0], dim=0))
         self.high.copy_(logits.quantile(levels[1], dim=0))
@@ -231,7 +235,7 @@ class CBM(ConceptModel):
         """
         if not isinstance(self.head, nn.Linear):
             raise ValueError("the head is an MLP; expected a linear head: train an MLP with lr: {head: ...}")
-        logits, truth, y = self._split(loader)
+        logits, truth, y, share = self._split(loader)
         strengths = self.strengths(logits)
         if self.mode == "independent":
             strengths = self.space.randint(strengths, self.encode_concepts(truth), 1.0)
@@ -239,14 +243,16 @@ class CBM(ConceptModel):
         start = torch.zeros_like(torch.cat([self.head.weight, self.head.bias[:, None]], 1))
         penalized = torch.ones_like(start, dtype=torch.bool)
         read = torch.cat([read, torch.ones_like(read[:, :1])], 1)
-        weight, residual = fit_sparse_linear(read, y, start, penalized, l1=l1, l2=l2, bias=True)
+        loss = self.head_loss(y, share)
+        weight, residual = fit_sparse_linear(read, y, start, penalized, l1=l1, l2=l2, bias=True, loss=loss)
         self.head.weight.copy_(weight[:, :-1])
         self.head.bias.copy_(weight[:, -1])
         return {"kkt residual": residual, "non-zeros per class": float((weight[:, :-1] != 0).sum(1).float().mean())}
 
-    def _split(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor]:
-        """Concept logits ``(n, u)``, annotations ``(n, u)`` and classes ``(n,)`` of a whole split."""
+    def _split(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Concept logits ``(n, u)``, annotations ``(n, u)``, targets and weights ``(n,)`` of a whole split."""
         self.eval()
         moved = (b.to(self.concepts.weight.device) for b in loader)
-        logits, truth, y = in_order((self.encode(b.x), self.annotations(b), b.y, b.index) for b in moved)
-        return logits, truth, y
+        rows = ((self.encode(b.x), self.annotations(b), b.targets, b.weights, b.index) for b in moved)
+        logits, truth, y, weight = in_order(rows)
+        return logits, truth, y, weight

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
@@ -43,13 +42,14 @@ class CEM(ConceptModel):
     """
 
     terms = ("task", "concept")
+    tasks = ("classification", "regression", "multilabel")
 
     def __init__(
         self,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
         concepts: dict[str, Any] | None = None,
-        backbone: str = "resnet18",
+        backbone: str | nn.Module = "resnet18",
         backbone_level: int = -1,
         pretrained: bool = False,
         backbone_weights: str | None = None,
@@ -59,7 +59,7 @@ class CEM(ConceptModel):
         randint: float = 0.25,
     ) -> None:
         super().__init__()
-        if num_classes < 1 or width < 1 or not 0 <= randint <= 1:
+        if num_classes is None or num_classes < 1 or width < 1 or not 0 <= randint <= 1:
             raise ValueError(
                 f"num_classes is {num_classes}, width {width}, randint {randint}; expected at least 1, 1, and 0 to 1"
             )
@@ -94,7 +94,7 @@ class CEM(ConceptModel):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities ``(b, u)`` and contexts ``(b, u, 2 * width)``."""
         logits, context = self.embeddings(self.features(x))
-        return self.space.values(logits), context
+        return self.space.values(logits).to(self.head.weight.dtype), context
 
     def decide(self, state: tuple[Tensor, Tensor], mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply the head to the mixed embeddings, some of the mixing weights set.
@@ -107,34 +107,36 @@ class CEM(ConceptModel):
         blocks = self.head.weight.unflatten(1, (p.shape[-1], -1))  # (c, u, width)
         interventions = weight.shape[:-2].numel()
         if interventions == 1 or interventions * blocks.shape[2] <= len(blocks):  # needs less memory for few
-            return self.head(mix(context, weight).flatten(-2))
+            return self.in_units_of_y(self.head(mix(context, weight).flatten(-2)))
         true, false = context.chunk(2, dim=-1)
         effect = torch.einsum("buw,cuw->buc", true - false, blocks)
-        return self.head(mix(context, p).flatten(-2)) + torch.einsum("...bu,buc->...bc", weight - p, effect)
+        output = self.head(mix(context, p).flatten(-2)) + torch.einsum("...bu,buc->...bc", weight - p, effect)
+        return self.in_units_of_y(output)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by each concept's block of the head times its embedding, exact."""
         p, context = self.encode(x)
         mixed = mix(context, p)
-        logits = self.head(mixed.flatten(-2))
-        target = self.resolve_target(logits, target)
+        output = self.head(mixed.flatten(-2))
+        target = self.resolve_target(self.in_units_of_y(output), target)
         contribution = (mixed * self.head.weight[target].view_as(mixed)).sum(-1)
         shown = self.resolve_shown(contribution, shown)
-        return Explanation(self.units, logits, target, p, contribution, self.head.bias[target], shown)
+        explanation = Explanation(self.units, output, target, p, contribution, self.head.bias[target], shown)
+        return self.explained_in_units_of_y(explanation)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """``task``: cross-entropy with RandInt; ``concept``: mean over known concepts, without RandInt.
+        """``task``: the loss of the task with RandInt; ``concept``: mean over known concepts, without RandInt.
 
         Raises:
             ValueError: if the batch does not have the concepts of the schema.
         """
         truth = self.annotations(batch)
         logits, context = self.embeddings(self.features(batch.x))
-        p = self.space.values(logits)
+        p = self.space.values(logits).to(self.head.weight.dtype)
         mask = None
         if self.training and self.randint:
             mask = truth.isfinite() & self.space.random_groups(len(p), self.randint)
-        terms = {"task": F.cross_entropy(self.decide((p, context), mask, truth.to(p)), batch.y)}
+        terms = {"task": self.task_loss(self.decide((p, context), mask, truth.to(p)), batch)}
         if weights.get("concept"):
             terms["concept"] = self.space.loss(logits, truth)
         return terms

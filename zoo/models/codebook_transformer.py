@@ -147,7 +147,7 @@ class CodebookTransformer(LanguageModelBase):
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """``task``: cross-entropy; ``match`` moves codes to the activations, ``commit`` activations to the codes."""
         outputs: list[Quantized] = []
-        y = following(batch.x, batch.y)
+        y = following(batch.x, batch.targets)
         real = batch.x >= 0
 
         def note(layer: int, place: str, quantized: Quantized) -> None:

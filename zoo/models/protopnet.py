@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch, content_hash
@@ -35,7 +34,7 @@ class ProtoPNet(PrototypeModel):
 
     Args:
         num_classes: c.
-        backbone: timm architecture with ``features_only``, CNN or ViT.
+        backbone: timm architecture with ``features_only``, CNN or ViT, or a module of your own.
         backbone_level: index of the feature level, -1 for the deepest.
         pretrained: backbone weights from timm's hub.
         backbone_weights: backbone weights from a local safetensors file.
@@ -56,12 +55,13 @@ class ProtoPNet(PrototypeModel):
     """
 
     terms = ("task", "cluster", "separation", "l1", "orthogonality")
+    default_loss = {"cluster": 0.8, "separation": -0.08}
 
     def __init__(
         self,
         *,
-        num_classes: int,
-        backbone: str = "resnet18",
+        num_classes: int | None = None,
+        backbone: str | nn.Module = "resnet18",
         backbone_level: int = -1,
         pretrained: bool = False,
         backbone_weights: str | None = None,
@@ -77,8 +77,9 @@ class ProtoPNet(PrototypeModel):
         super().__init__()
         sizes = {"num_classes": num_classes, "per_class": per_class, "dim": dim, "prototype_size": prototype_size}
         for key, value in sizes.items():
-            if value < 1:
+            if value is None or value < 1:
                 raise ValueError(f"{key} is {value}; expected at least 1")
+        assert num_classes is not None
         self.save_hyperparameters()
         self.similarity: Similarity = similarity
         self.backbone = Backbone(
@@ -149,8 +150,8 @@ class ProtoPNet(PrototypeModel):
         ``separation`` needs a negative weight; ``l1``: absolute head weights from prototypes to other classes.
         """
         distance = self._distances(batch.x).amin((2, 3))
-        terms = {"task": F.cross_entropy(self._logits(similarities(distance, self.similarity)), batch.y)}
-        own = self.owner[None] == batch.y[:, None]
+        terms = {"task": self.task_loss(self._logits(similarities(distance, self.similarity)), batch)}
+        own = self.owner[None] == batch.targets[:, None]
         if weights.get("cluster"):
             terms["cluster"] = cluster(distance, own)
         if weights.get("separation"):
@@ -180,9 +181,10 @@ class ProtoPNet(PrototypeModel):
     @torch.no_grad()
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 1e-4, l2: float = 1e-3) -> dict[str, float]:
         """Fit the head exactly: cross-entropy + off-class L1 + L2 distance from the initial own-class weights."""
-        scores, y = self.score_matrix(loader)
+        scores, y, share = self._weighted_scores(loader)
         start = self.own().to(scores) * float(self.hparams["own_weight"])
-        weight, residual = fit_sparse_linear(scores, y, start, ~self.own(), l1=l1, l2=l2)
+        loss = self.head_loss(y, share)
+        weight, residual = fit_sparse_linear(scores, y, start, ~self.own(), l1=l1, l2=l2, loss=loss)
         self.head.weight.copy_(weight.to(self.head.weight))
         others = weight[~self.own()]
         return {"kkt residual": residual, "off-class weights": int((others != 0).sum())}
@@ -198,13 +200,18 @@ class ProtoPNet(PrototypeModel):
     @torch.no_grad()
     def score_matrix(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         """Return scores ``(n, u)`` and classes ``(n,)`` of a whole split in its order, gathered over ranks."""
-        self.eval()
-        scores, y = in_order((self.scores(b.x), b.y, b.index) for b in self._moved(loader))
+        scores, y, _ = self._weighted_scores(loader)
         return scores, y
+
+    def _weighted_scores(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores ``(n, u)``, classes ``(n,)`` and weights ``(n,)`` of a whole split."""
+        self.eval()
+        scores, y, weight = in_order((self.scores(b.x), b.targets, b.weights, b.index) for b in self._moved(loader))
+        return scores, y, weight
 
     def _features(self, loader: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         for b in self._moved(loader):
-            yield self.addon(self.backbone(b.x)), b.y, b.index, content_hash(b.x)
+            yield self.addon(self.backbone(b.x)), b.targets, b.index, content_hash(b.x)
 
     def _moved(self, loader: Iterable[Batch]) -> Iterator[Batch]:
         return (b.to(self.prototypes.device) for b in loader)

@@ -79,7 +79,7 @@ class TransformerProgram(ProgramTraining):
     def __init__(
         self,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
         sequence: dict[str, Any] | None = None,
         width: int | None = None,
         variables: int = 0,
@@ -103,6 +103,8 @@ class TransformerProgram(ProgramTraining):
         super().__init__()
         if not sequence:
             raise ValueError("the data have no token sequences; expected labeled sequences of tokens, such as rasp")
+        if num_classes is None:
+            raise ValueError("num_classes is None; expected at least 1")
         if restarts < 1 or anneal <= 0 or not 0 < cold <= hot:
             given = f"restarts is {restarts}, anneal {anneal}, cold {cold}, hot {hot}"
             raise ValueError(f"{given}; expected 1 or more, above 0, and 0 < cold <= hot")
@@ -200,7 +202,7 @@ class TransformerProgram(ProgramTraining):
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return accuracy of whole sequences and by length, all restarts' accuracy, and the size of the program."""
-        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
+        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.targets) for b in loader]
         x, correct = (torch.cat(column) for column in zip(*rows, strict=True))
         metrics = shares(self.frame, *self.sequences(x), correct, pooled=self.pooled)
         metrics |= restart_metrics(unpack(self.restart_programs), self._questions(loader))

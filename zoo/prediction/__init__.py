@@ -1,13 +1,16 @@
-"""Predictions for new inputs, piece by piece in constant memory: class, probabilities and the units that decided."""
+"""Predictions for new inputs, piece by piece in constant memory: answer, probabilities and the units that decided."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
+
+from zoo.task import Answers, Classification, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +24,11 @@ class Predictor(Protocol):
 
     name: ClassVar[str]
     inputs: Inputs | None
+
+    @property
+    def task(self) -> Task:
+        """What the model answers."""
+        ...
 
     @property
     def units(self) -> Units:
@@ -48,18 +56,20 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Answers of a classifier for n inputs, with the k units that contributed most to each.
+    """Answers of a model for n inputs, with the k units that contributed most to each.
 
     Attributes:
         rows: n names of the inputs: file, id or line.
-        class_names: name of each class.
+        class_names: name of each class or label; empty for a regression.
         unit_names: name of each unit of the model.
-        logits: ``(n, c)``
+        logits: ``(n, c)``; of a regression ``(n, 1)`` in units of y.
         shown: ``(n, k)`` ids of the units with the largest absolute contribution, largest first; -1 pads.
-        contribution: ``(n, k)`` what each of them adds to the logit of the predicted class; 0 for padding.
+        contribution: ``(n, k)`` what each of them adds to the logit of the predicted class, of the most probable label,
+            or to the number; 0 for padding.
         flags: inputs that were read although something about them is unusual.
         skipped: inputs that could not be read and are not among the n.
         notes: remarks about the whole, such as columns that were ignored.
+        task: what the model answers; None for an uncalibrated classification.
 
     Example:
         >>> prediction = Prediction(
@@ -83,28 +93,66 @@ class Prediction:
     flags: tuple[Flag, ...] = ()
     skipped: tuple[Flag, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    task: Task | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def answers(self) -> Answers:
+        """Predictions, calibrated probabilities and abstentions."""
+        task = Classification(self.logits.shape[1]) if self.task is None else self.task
+        answers = task.answer(self.logits.double())
+        probabilities = answers.probabilities
+        return replace(answers, probabilities=None if probabilities is None else probabilities.to(self.logits.dtype))
+
     @property
     def probabilities(self) -> Tensor:
-        """Probability ``(n, c)`` of each class."""
-        return self.logits.double().softmax(1).to(self.logits.dtype)
+        """Calibrated probability ``(n, c)`` of each class or label.
+
+        Raises:
+            ValueError: for a regression.
+        """
+        if self.answers.probabilities is None:
+            raise ValueError("a regression has no probabilities; read prediction.numbers")
+        return self.answers.probabilities
+
+    @property
+    def numbers(self) -> Tensor:
+        """Predicted number ``(n,)`` of each input, in units of y.
+
+        Raises:
+            ValueError: for a classification.
+        """
+        if self.answers.probabilities is not None:
+            raise ValueError("a classification predicts no numbers; read prediction.labels")
+        return self.answers.prediction.to(self.logits.dtype)
 
     @property
     def labels(self) -> list[str]:
-        """Name of the predicted class of each input."""
-        return [self.class_names[i] for i in self.logits.argmax(1).tolist()]
+        """Name of the predicted class of each input; several labels with ``; `` between them; or the number."""
+        task = Classification(self.logits.shape[1]) if self.task is None else self.task
+        return task.texts(self.answers.prediction, self.class_names)
+
+    def to(self, device: Any, **_: Any) -> Prediction:
+        """Return the prediction itself: it is on the CPU, whatever device Lightning moves it to."""
+        return self
 
     def columns(self) -> dict[str, Any]:
         """Return ``row``, ``prediction``, ``p_<class>``..., ``unit_1``, ``contribution_1``, ...; n values each.
 
-        Numbers are float32 arrays; a padded unit is None and its contribution NaN.
+        Numbers are float32 arrays; a padded unit is None and its contribution NaN. A model that may abstain has a
+        column ``abstained`` of yes and no.
         """
-        probabilities = self.probabilities.float().numpy()
+        answers = self.answers
         columns: dict[str, Any] = {"row": list(self.rows), "prediction": self.labels}
-        columns |= {f"p_{name}": probabilities[:, i] for i, name in enumerate(self.class_names)}
+        if answers.probabilities is None:
+            columns["prediction"] = self.numbers.float().numpy()
+        else:
+            probabilities = answers.probabilities.float().numpy()
+            columns |= {f"p_{name}": probabilities[:, i] for i, name in enumerate(self.class_names)}
+        if answers.abstained is not None:
+            columns["abstained"] = ["yes" if withheld else "no" for withheld in answers.abstained.tolist()]
         padded = self.shown < 0
         contribution = self.contribution.float().masked_fill(padded, torch.nan).numpy()
         for i in range(self.shown.shape[1]):
@@ -132,7 +180,7 @@ def stream(
     """Yield predictions for anything that the inputs of a model read, at most ``batch_size`` at a time.
 
     Args:
-        model: a classifier with inputs, in eval mode.
+        model: with inputs, in eval mode.
         raw: a path, folder, DataFrame, image, array or a list, see ``scan`` of the inputs.
         shown: number k of units for each input; 0 computes the forward pass alone.
         batch_size: largest number of inputs in memory beside those of one reading.
@@ -144,13 +192,8 @@ def stream(
     """
     if shown < 0 or batch_size < 1:
         raise ValueError(f"shown is {shown}, batch_size {batch_size}; expected 0 or more and 1 or more")
-    if model.inputs is None:
-        raise ValueError(
-            f"this {model.name} has no inputs (inputs.yaml), so that files cannot be read for it; "
-            "train it again on data that keep their inputs: images, folder or table"
-        )
-    if not model.inputs.class_names:
-        raise ValueError(f"the inputs of this {model.name} have no class names; only classifiers predict")
+    check_predictor(model)
+    assert model.inputs is not None
     for reading in model.inputs.scan(raw, labels=False, strict=strict, skip=skip):
         first = True
         for start in range(0, max(len(reading), 1), batch_size):
@@ -161,18 +204,66 @@ def stream(
             yield part
 
 
-@torch.inference_mode()
+def check_predictor(model: Predictor) -> None:
+    """Refuse a model that cannot read files or has no classes.
+
+    Raises:
+        ValueError: naming the cure.
+    """
+    if model.inputs is None:
+        raise ValueError(
+            f"this {model.name} has no inputs (inputs.yaml), so that files cannot be read for it; complete it with"
+            " `zoo migrate`, or train it on data that keep their inputs"
+        )
+    if model.task.kind != "regression" and not model.inputs.class_names:
+        raise ValueError(f"the inputs of this {model.name} have no class names; only classifiers predict")
+
+
+def predict_batch(model: Predictor, batch: Any, *, shown: int = 3, number: int = 0) -> Prediction:
+    """Return the predictions of one batch of a loader.
+
+    Args:
+        model: a classifier, in eval mode; without inputs its classes are numbered.
+        batch: a ``Reading``, a ``Batch``, a tensor ``(b, ...)`` or a sequence that begins with one.
+        shown: number k of units for each input.
+        number: of the batch; inputs without an index are named by it and their place.
+
+    Raises:
+        ValueError: if it is none of these, or a logit is not finite.
+    """
+    x = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    x = x if isinstance(x, Tensor) else getattr(batch, "x", None)
+    if not isinstance(x, Tensor):
+        kind = type(batch).__name__
+        raise ValueError(f"a batch is a {kind}; expected a Batch, a tensor or a list that begins with one")
+    rows = getattr(batch, "rows", None)
+    if rows is None:
+        index = None if isinstance(batch, list | tuple | Tensor) else getattr(batch, "index", None)
+        names = [] if index is None else [f"sample {i}" for i in index.tolist()]
+        rows = tuple(names) if len(names) == len(x) else tuple(f"batch {number}, sample {i}" for i in range(len(x)))
+    prediction = _answers(model, x, rows, shown)
+    if getattr(batch, "skipped", None) is None:
+        return prediction
+    reading: Any = batch
+    return replace(prediction, flags=reading.flags, skipped=reading.skipped, notes=reading.notes)
+
+
 def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Prediction:
+    return _answers(model, reading.x[part], reading.rows[part], shown)
+
+
+@torch.inference_mode()
+def _answers(model: Predictor, x: Tensor, rows: tuple[str, ...], shown: int) -> Prediction:
+    _check_shape(model, x)
     names = model.units.names
-    x = reading.x[part].to(model.device)
-    rows = reading.rows[part]
+    x = x.to(model.device)
     k = min(shown, len(names))
     if k and len(x):
         explanation = model.explain(x, shown=k)
         logits, ids = explanation.logits, explanation.shown
         contribution = explanation.contribution.gather(1, ids.clamp_min(0)) * (ids >= 0)
     else:
-        logits = model(x) if len(x) else x.new_zeros(0, len(model.class_names))
+        logits = model(x) if len(x) else x.new_zeros(0, model.task.outputs)
         ids = torch.full((len(x), k), -1)
         contribution = torch.zeros(len(x), k)
     if len(logits) != len(x):
@@ -180,7 +271,21 @@ def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Pre
     bad = ~logits.isfinite().all(1)
     if bool(bad.any()):
         raise ValueError(f"{rows[int(bad.int().argmax())]}: the logits of the model are not finite")
-    return Prediction(rows, model.class_names, names, logits.cpu(), ids.cpu(), contribution.cpu())
+    class_names = model.class_names
+    if model.task.kind != "regression" and not class_names:
+        class_names = tuple(map(str, range(logits.shape[1])))
+    return Prediction(rows, class_names, names, logits.cpu(), ids.cpu(), contribution.cpu(), task=model.task)
+
+
+def _check_shape(model: Predictor, x: Tensor) -> None:
+    """Refuse one input without a batch dimension.
+
+    Raises:
+        ValueError: naming the cure.
+    """
+    shape = None if model.inputs is None else model.inputs.shape
+    if shape is not None and tuple(x.shape) == tuple(shape):
+        raise ValueError(f"x is {tuple(x.shape)}, one input without a batch dimension; pass x[None]")
 
 
 def join(parts: Sequence[Prediction]) -> Prediction:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
 from zoo.explanation import Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.glossary import Noun, noun
+from zoo.reporting.numbers import percent
 from zoo.reporting.unit_source import Source
+from zoo.task import Classification, Task
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,31 @@ class StepRow:
 
 
 @dataclass(frozen=True)
+class AnswerText:
+    """The answer to one input in words.
+
+    Attributes:
+        kind: of the task.
+        name: of the predicted class or labels, or the number.
+        probability: calibrated, of the predicted class; empty for other tasks.
+        probabilities: calibrated, of all classes or labels; empty for a number.
+        truth: what is right; None if unknown.
+        correct: whether the answer is right; None if unknown, or for a number.
+        target: the output that is explained.
+        abstained: whether the model abstains from this answer.
+    """
+
+    kind: str
+    name: str
+    probability: str
+    probabilities: Sequence[float]
+    truth: str | None
+    correct: bool | None
+    target: str
+    abstained: bool
+
+
+@dataclass(frozen=True)
 class PageContext:
     """Everything that the panels of a page read. b inputs, c classes, t tokens.
 
@@ -83,12 +111,13 @@ class PageContext:
         title: heading of the page.
         explanations: of the same b inputs. The first is shown in full; another one, such as that of the true class, is
             shown folded wherever it explains another class.
-        class_names: c names.
+        class_names: c names, of the classes, the labels or the number.
         lead: one sentence under the title.
         pictures: ``(b, 3, s, s)`` in 0..1, the inputs before normalization; None where inputs are no pictures.
         tokens: for each input the texts of its t tokens; None where inputs are no texts.
         feature_values: for each input that is a row of a table, names and values.
-        truth: ``(b,)`` true classes, if known.
+        truth: ``(b,)`` true classes, ``(b,)`` true numbers or ``(b, l)`` true labels, if known.
+        task: what the model answers; None for an uncalibrated classification.
         sources: where units came from, by unit id; units without an entry are shown without a picture.
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colors them.
         traces: for each input the intermediate values by name, one for each position.
@@ -98,6 +127,8 @@ class PageContext:
         units: the units with the lowest per-unit scores, lowest first.
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
         steps: interventions one after another, and the answer after each; of the only input.
+        warnings: lines that a reader must not miss, such as a class of which no input is found.
+        confusion: how often each class is predicted for each class, a row for each true one; empty for none.
         facts: model, data, command, versions, hardware, in the order in which they are shown.
         index: the input that a panel of an input draws; None outside of inputs.
 
@@ -123,6 +154,7 @@ class PageContext:
     tokens: Sequence[Sequence[str]] | None = None
     feature_values: Sequence[Sequence[tuple[str, str]]] = ()
     truth: Tensor | None = None
+    task: Task | None = None
     sources: Mapping[int, Source] = field(default_factory=dict)
     notes: Sequence[Mapping[int, str]] = ()
     traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = ()
@@ -132,6 +164,8 @@ class PageContext:
     units: Sequence[UnitRow] = ()
     unit_scores: Sequence[str] = ()
     steps: Sequence[StepRow] = ()
+    warnings: Sequence[str] = ()
+    confusion: Sequence[Sequence[float]] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     index: int | None = None
 
@@ -169,6 +203,38 @@ class PageContext:
     def count(self) -> int:
         """Number of inputs."""
         return len(self.explanation)
+
+    @cached_property
+    def answers(self) -> Sequence[AnswerText]:
+        """The answer to each input."""
+        logits = self.explanation.logits.double()
+        task = Classification(logits.shape[1]) if self.task is None else self.task
+        answers = task.answer(logits)
+        names = task.texts(answers.prediction, self.class_names)
+        targets: list[int] = task.explained(logits).tolist()
+        true_names = [None] * len(logits) if self.truth is None else task.texts(self.truth, self.class_names)
+        rows = []
+        for i, (name, truth, target) in enumerate(zip(names, true_names, targets, strict=True)):
+            p = None if answers.probabilities is None else answers.probabilities[i].tolist()
+            alone = p is not None and task.kind == "classification"
+            rows.append(
+                AnswerText(
+                    kind=task.kind,
+                    name=name or "none of the labels",
+                    probability=percent(p[target]) if alone and p is not None else "",
+                    probabilities=p or (),
+                    truth=truth if truth is None else truth or "none of the labels",
+                    correct=None if truth is None or p is None else truth == name,
+                    target=self.class_names[target],
+                    abstained=answers.abstained is not None and bool(answers.abstained[i]),
+                )
+            )
+        return rows
+
+    @property
+    def quantity(self) -> str:
+        """What an explanation adds up to: the logit of a class or label, or the predicted number."""
+        return "prediction" if self.task is not None and self.task.kind == "regression" else "logit"
 
     @property
     def input_index(self) -> int:

@@ -96,7 +96,7 @@ def _check_ranges(data: Data, name: SplitName, samples: int) -> None:
     shape = tuple(batch.x.shape)
     _require(shape == (len(ids), *data.input_shape), f"{name}: x is {shape}; expected (b, *{data.input_shape})")
     _require(batch.index.tolist() == list(ids), f"{name}: index is {batch.index.tolist()}; expected {list(ids)}")
-    _require(torch.equal(batch.y, split.y[: len(ids)]), f"{name}: labels of the batch are not those of the split")
+    _require(torch.equal(batch.targets, split.y[: len(ids)]), f"{name}: labels of the batch are not those of the split")
     _check_concepts(data, name, batch)
     images = data.to_image(batch.x)
     if images is not None:

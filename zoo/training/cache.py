@@ -95,7 +95,8 @@ class FeatureSet(Dataset):
         epoch, index = torch.tensor(pairs).T
         concepts = None if self.like.concepts is None else self.like.concepts[index]
         x = self.passes[epoch % len(self.passes), index]
-        return Batch(x, self.like.y[index], self.like.index[index], concepts=concepts)
+        weight = None if self.like.weight is None else self.like.weight[index]
+        return Batch(x, self.like.targets[index], self.like.index[index], concepts=concepts, weight=weight)
 
 
 def backbone_of(model: SelfExplaining) -> nn.Module:
@@ -123,7 +124,7 @@ def _features(backbone: nn.Module, loader: DataLoader, device: torch.device, tit
     batches: list[Batch] = []
     for batch in tqdm(loader, desc=title, disable=None if progress else True, leave=False):
         batches.append(replace(batch, x=backbone(batch.x.to(device)).cpu(), points=None, visible=None))
-    names = ["x", "y", "index", *(["concepts"] if batches[0].concepts is not None else [])]
+    names = ["x", "y", "index", *(name for name in ("concepts", "weight") if getattr(batches[0], name) is not None)]
     return Batch(**{name: torch.cat([getattr(b, name) for b in batches]) for name in names})
 
 

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from zoo.signals import Terminated
+from zoo.runtime.signals import Terminated
 
 LOG_EVERY = 10  # steps between two logged steps
 

@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from zoo.config import Settings, TrainerArgs
 from zoo.data.base import Data
-from zoo.denormals import denormals_as_zero
 from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
+from zoo.runtime.denormals import denormals_as_zero
+from zoo.runtime.terminal import printable
 from zoo.training.cache import CachedFeatures, backbone_of, bypassed
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss, Resumable
 from zoo.training.check import check_phases
@@ -111,7 +112,10 @@ def _run_phases(
         _broadcast_state(model)
         for method, args in methods(phase.then).items():
             train = tqdm(
-                data.loader("train"), desc=f"{name}: {method}", disable=None if progress else True, leave=False
+                data.loader("train"),
+                desc=printable(f"{name}: {method}"),
+                disable=None if progress else True,
+                leave=False,
             )
             if args.get("val"):  # replaced by the loader of the validation split
                 args |= {"val": data.loader("val")}

@@ -17,10 +17,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import config as configs
 from zoo.config import Settings
+from zoo.config.plain_yaml import to_config_yaml
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
-from zoo.plain_yaml import to_config_yaml
 from zoo.training.files import write_whole
 
 try:
@@ -136,7 +136,9 @@ class RunFolder:
         file = self.path / "config.yaml"
         names = _names(self.path)
         if names and self.resume:
-            differences = _different(configs.migrate(configs.read_yaml(file)), config)
+            old = configs.migrate(configs.read_yaml(file))
+            old["task"] = vars(configs.TaskArgs()) | old.get("task", {})  # unknown to earlier versions
+            differences = _different(old, config)
             if differences:
                 keys = ", ".join(differences[:SHOWN])
                 raise ValueError(f"{self.path} was started with another config ({keys}); --overwrite replaces it")

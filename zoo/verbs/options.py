@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class TrainOptions(TypedDict, total=False):
@@ -18,7 +21,10 @@ class TrainOptions(TypedDict, total=False):
     progress: bool
     command: str | None
     model: Mapping[str, Any]
-    data: Mapping[str, Any]
+    data: Any
+    class_names: Sequence[str] | None
+    backbone: nn.Module | None
+    task: Mapping[str, Any]
     phases: Mapping[str, Any]
     finetune: Mapping[str, Any]
     reference: str | None

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from zoo.config import check
 from zoo.data import create_data
 from zoo.inputs.texts.tokenizers import BytePairs, Characters
+from zoo.training.run import build, classes
 
 TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(400))
 
@@ -232,3 +234,21 @@ def test_byte_pairs_without_the_package(text, monkeypatch):
     with pytest.raises(ValueError, match=r"need the package tokenizers: pip install 'zoo-interpretable\[text\]'"):
         make(text, tokenizer="bytes").setup()
     assert make(text).num_classes == len(set(TEXT))
+
+
+@pytest.mark.parametrize("name", ["reviews.csv", "reviews.TSV", "reviews.jsonl", "reviews.csv.gz"])
+def test_a_table_of_labels_is_no_text(tmp_path, name):
+    (tmp_path / name).write_text("text,label\ngood,1\n")
+    with pytest.raises(ValueError, match="is a table; data.name=text reads running text .* not labels"):
+        _ = create_data("text", file=str(tmp_path / name), context=8).num_classes
+
+
+def test_a_classifier_is_not_told_to_have_a_class_for_each_character(tmp_path):
+    (tmp_path / "reviews.txt").write_text("good\t1\nbad\t0\n" * 100)
+    raw = {
+        "model": {"name": "bilinear_mlp", "num_classes": 2},
+        "data": {"name": "text", "file": str(tmp_path / "reviews.txt"), "context": 8},
+    }
+    config = check(raw, where="here", classes=classes)
+    with pytest.raises(ValueError, match="bilinear_mlp is no language model, and text has no labels"):
+        build(config)

@@ -12,7 +12,7 @@ import torch
 from zoo import paths
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data.image_data import ImageData
-from zoo.data.images._augment import Augment
+from zoo.data.images._augment.policy import Augment
 from zoo.data.images._cub_files import CubFolder, CubPacked
 from zoo.data.split import Split
 from zoo.registry import register

@@ -16,7 +16,7 @@ from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_columns import Labels
 from zoo.data.concepts._concepts_file import read_concepts
 from zoo.data.image_data import ImageData
-from zoo.data.images._augment import Augment
+from zoo.data.images._augment.policy import Augment
 from zoo.data.images._keypoints import Keypoint, read_keypoints
 from zoo.data.images._pixels import Pictures
 from zoo.data.split import Split, stratified_holdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from zoo.data.concepts._concept_columns import Column, Labels, encode
 from zoo.data.concepts._concepts_file import read_columns
 from zoo.data.split import Split
 from zoo.data.table_data import RowDataset, TableData
+from zoo.data.tables._annotations import read_groups, read_times, read_weights
 from zoo.data.tables._column_roles import division, sample_names
 from zoo.inputs.base import Inputs
 from zoo.inputs.labels import order_by_name
@@ -23,13 +24,17 @@ from zoo.inputs.table import TableInputs
 from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import MARKERS
 from zoo.inputs.tables.table_reader import read_table
-from zoo.inputs.tables.target import Target, fit_target
+from zoo.inputs.tables.target import Target, TargetKind, fit_target
 from zoo.registry import register
+from zoo.task import Classification, MultiLabel, Regression, Task
+
+ANNOTATIONS = ("group", "time", "weight")  # arguments that name columns of annotations
+TARGETS: dict[str, TargetKind] = {"classification": "classes", "regression": "number", "multilabel": "labels"}
 
 
 @register
 class Table(TableData):
-    """Rows of a CSV, TSV or Parquet file: numbers, categories, booleans and dates as inputs, a class, and concepts.
+    """Rows of a CSV, TSV or Parquet file: inputs of any type, a class, number or labels as target, and concepts.
 
     The columns are typed by the rules of ``zoo.inputs.tables`` and fitted on the training split; a trained model reads
     other files through its own inputs, matched by name. Without a split column, a stratified fifth of the rows is the
@@ -40,7 +45,8 @@ class Table(TableData):
 
     Args:
         file: the file.
-        target: column of the class: words or integers.
+        target: column of the class (words or integers) or number; several columns of yes and no for labels.
+        task: classification, regression or multilabel; None to see it from the target.
         features: input columns; None for all columns that have no other role and are not identifiers.
         concept_columns: columns that are concepts; kinds are inferred from their cells, see
             ``zoo.data.concepts._concept_columns.encode``.
@@ -49,6 +55,9 @@ class Table(TableData):
         concept_kinds: kind (binary, categorical or continuous) of concepts whose cells are ambiguous.
         id: column that names the samples.
         split: column that holds train, val or test.
+        group: column of groups, such as patients, whose rows stay in one split.
+        time: column of numbers or dates; the latest rows are the test split, those before them the validation split.
+        weight: column of the weights of the rows in the loss and in calibration.
         kinds: kind (number, category, boolean, date or ordinal) of columns whose cells are ambiguous.
         levels: levels of a category, or of an ordinal in order, by column.
         units: text after or before the numbers of a column, by column.
@@ -73,13 +82,17 @@ class Table(TableData):
         self,
         *,
         file: str,
-        target: str,
+        target: str | list[str],
+        task: Literal["classification", "regression", "multilabel"] | None = None,
         features: list[str] | None = None,
         concept_columns: list[str] | None = None,
         concepts_file: str | None = None,
         concept_kinds: dict[str, str] | None = None,
         id: str | None = None,
         split: str | None = None,
+        group: str | None = None,
+        time: str | None = None,
+        weight: str | None = None,
         kinds: dict[str, str] | None = None,
         levels: dict[str, list[str]] | None = None,
         units: dict[str, str] | None = None,
@@ -98,15 +111,23 @@ class Table(TableData):
             raise ValueError("data.features is empty; name at least one column, or leave it out for all")
         if concept_kinds and not (concept_columns or concepts_file):
             raise ValueError("data.concept_kinds is given without data.concept_columns or data.concepts_file")
+        if group and time:
+            raise ValueError("data.group and data.time are both given; hold out whole groups, or the latest rows")
         self.file = Path(file).expanduser()
-        self.target = target
+        self.targets = [target] if isinstance(target, str) else list(target)
+        if not self.targets:
+            raise ValueError("data.target is empty; name the column to be predicted")
+        self.task_kind = task
         self.features = features
         self.concept_columns = concept_columns
         self.concepts_file = concepts_file
         self.concept_kinds = concept_kinds
         self.id = id
         self.split = split
-        self._typing = {
+        self.group = group
+        self.time = time
+        self.weight = weight
+        self._typing: dict[str, Any] = {
             "kinds": kinds,
             "levels": levels,
             "units": units,
@@ -133,7 +154,7 @@ class Table(TableData):
         self._trained_concepts = concepts
         target = inputs.schema.target
         if target is not None:
-            self.target = target.columns[0]
+            self.targets = list(target.columns)
 
     @property
     def is_available(self) -> bool:
@@ -147,9 +168,10 @@ class Table(TableData):
             text = {"separator": self._trained.separator, "encoding": self._trained.text_encoding}
         cells = read_table(self.file, argument="data.file", **text)
         roles = {
-            "data.target": [self.target],
+            "data.target": self.targets,
             "data.id": [self.id] if self.id else [],
             "data.split": [self.split] if self.split else [],
+            **{f"data.{argument}": self._annotation(argument, cells) for argument in ANNOTATIONS},
             "data.concept_columns": self.concept_columns or [],
             "data.features": self.features or [] if self._trained is None else [],
         }
@@ -161,11 +183,17 @@ class Table(TableData):
             use[name] = argument
         return cells
 
+    def _annotation(self, argument: str, cells: Cells) -> list[str]:
+        """The column of an annotation as a list; other data of a trained model need not have it."""
+        name: str | None = getattr(self, argument)
+        return [name] if name and (self._trained is None or name in cells.columns) else []
+
     @cached_property
     def _target(self) -> Target:
         if self._trained is not None and self._trained.schema.target is not None:
             return self._trained.schema.target
-        return fit_target(self._cells, [self.target], "classes", self._markers)[0]
+        kind = None if self.task_kind is None else TARGETS[self.task_kind]
+        return fit_target(self._cells, self.targets, kind, self._markers)[0]
 
     @cached_property
     def inputs(self) -> TableInputs:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -174,13 +202,14 @@ class Table(TableData):
             return self._trained
         train = self._places["train"].x
         assert train is not None
+        annotations = (self.split, self.group, self.time, self.weight)
         return TableInputs.fit(
             self._cells.take(train[:, 0].numpy()),
-            target=self.target,
+            target=self.targets,
             features=self.features,
-            ignore=[name for name in (self.split, *(self.concept_columns or [])) if name],
+            ignore=[name for name in (*annotations, *(self.concept_columns or [])) if name],
             id=self.id or "",
-            task="classification",
+            task=next(task for task, kind in TARGETS.items() if kind == self._target.kind),
             separator=self._text["separator"],
             text_encoding=self._text["encoding"] or "utf-8",
             **self._typing,
@@ -193,8 +222,24 @@ class Table(TableData):
 
     @property
     def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Values of the target column: numbers in numeric, words in alphabetic order."""
+        """Values of the target column: numbers in numeric, words in alphabetic order; columns of labels; or none."""
         return self._target.class_names
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the classes or labels, or of the column of the number."""
+        return self.class_names or tuple(self.targets)
+
+    @cached_property
+    def model_task(self) -> Task:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Task of a model of these data, as fitted on the training split."""
+        target = self.inputs.schema.target
+        assert target is not None
+        if target.kind == "number":
+            return Regression(mean=target.mean, std=target.std)
+        if target.kind == "labels":
+            return MultiLabel(len(target.class_names), counts=target.counts, rows=target.rows)
+        return Classification(len(target.class_names), counts=target.counts)
 
     @cached_property
     def _labels(self) -> Labels | None:
@@ -226,14 +271,28 @@ class Table(TableData):
         y = self._target.read(self._cells, self._markers)
         concepts = self._labels and self._labels.values
         places = torch.arange(len(y))[:, None]
-        samples = Split(sample_names(self._cells, self.id), y, x=places, concepts=concepts)
+        cells, markers = self._cells, self._markers
+        date_format = (self._typing["dates"] or {}).get(self.time, "")
+        samples = Split(
+            sample_names(self._cells, self.id),
+            y,
+            x=places,
+            concepts=concepts,
+            weight=next((read_weights(cells, name, markers) for name in self._annotation("weight", cells)), None),
+            group=next((read_groups(cells, name, markers) for name in self._annotation("group", cells)), None),
+            time=next(
+                (read_times(cells, name, markers, date_format) for name in self._annotation("time", cells)), None
+            ),
+        )
         rows = division(
             self._cells,
             y,
             column=self.split,
-            target=self.target,
+            target=self.targets[0],
             class_names=self.class_names,
             trained=self._trained is not None,
+            group=samples.group,
+            time=samples.time,
         )
         return {name: samples.take(ids) for name, ids in rows.items()}
 

@@ -25,6 +25,7 @@ from zoo.registry import register
 Kind = Literal["characters", "bytes"]
 CHUNK = 1 << 24  # characters read at a time
 SUFFIXES = (".txt", ".txt.gz")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 
 
 @register
@@ -109,6 +110,11 @@ class Text(TokenWindowData):
         if not path.is_file():
             raise ValueError(
                 f"no text {self.file!r}, neither in the working directory nor under {paths.data()}; set data.file"
+            )
+        if path.name.lower().removesuffix(".gz").endswith(TABLES):
+            raise ValueError(
+                f"{path} is a table; data.name=text reads running text (.txt) and its classes are the next tokens, not"
+                " labels: write the texts alone to a .txt file, or name a source with labels"
             )
         return [path]
 

@@ -82,7 +82,9 @@ def _from_samples(
                 continue
             patch = None if where is None else box(where[n, 0], (pictures.shape[-2], pictures.shape[-1]))
             name = data.name_of("train", int(origin.index[unit]))
-            pictured[unit] = Source(pictures[n], patch, f"training picture {name}, {data.class_names[int(batch.y[n])]}")
+            pictured[unit] = Source(
+                pictures[n], patch, f"training picture {name}, {data.class_names[int(batch.targets[n])]}"
+            )
     return pictured
 
 
@@ -95,7 +97,7 @@ def unit_lines(model: SelfExplaining, data: Data, origins: Mapping[int, Source])
         owner = -1 if units.owner is None else int(units.owner[u])
         line = name
         if owner >= 0:
-            line += f", for {data.class_names[owner]}"
+            line += f", for {data.output_names[owner]}"
         if u in origins and origins[u].caption:
             line += f", from {origins[u].caption}"
         if u in triggers:

@@ -44,8 +44,10 @@ def unit_notes(
     elif capability(model, HasActivity) is not None:
         common |= _stored_words(model, stored, ids)
     rows = [dict(common) for _ in range(len(explanations[0]))]
+    if concepts is None:
+        return rows
     concept_model, schema = capability(model, HasConcepts), data.concepts
-    if concept_model is None or schema is None or concepts is None:
+    if concept_model is None or schema is None:
         return rows
     predicted = schema.decided(concept_model.decode_concepts(explanations[0].strength))
     for i, row in enumerate(rows):

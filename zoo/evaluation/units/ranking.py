@@ -55,7 +55,7 @@ def lowest_units(model: SelfExplaining, data: Data, results: Mapping[str, Result
     rows = [
         UnitRow(
             model.units.names[u],
-            "" if owner is None or owner[u] < 0 else data.class_names[int(owner[u])],
+            "" if owner is None or owner[u] < 0 else data.output_names[int(owner[u])],
             origins.get(u),
             [f"{100 * float(v):.0f} %" if bool(v.isfinite()) else "" for v in every[:, u]],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from zoo.inputs.tables.csv_reader import read_csv
 from zoo.inputs.tables.frame_reader import read_frame, read_parquet
 
 CHUNK = 20_000  # records
+SUFFIXES = (".parquet", ".pq", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 def read_table(
@@ -47,8 +49,8 @@ def read_cells(
     """Read a table piece by piece.
 
     Args:
-        raw: a path of a CSV, TSV or Parquet file (CSV and TSV also with ``.gz``), ``-`` for CSV from standard input, a
-            DataFrame, a mapping of columns, or a list of records, which are mappings.
+        raw: a path of a CSV, TSV or Parquet file (CSV and TSV also with ``.gz``), a folder of such files, ``-`` for CSV
+            from standard input, a DataFrame, a mapping of columns, or a list of records, which are mappings.
         separator: of the cells of a text file; None for a tab in ``.tsv`` and a comma in others.
         encoding: of a text file.
         argument: the argument that named the file, for errors.
@@ -66,7 +68,12 @@ def read_cells(
         yield from read_frame(pd.DataFrame([dict(raw)] if one else dict(raw)), "the table", chunk)
     elif isinstance(raw, str | Path):
         path = Path(raw).expanduser()
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if path.is_dir():
+            options = {"separator": separator, "encoding": encoding, "argument": argument, "skip": skip, "chunk": chunk}
+            for file in _files(path):
+                for cells in read_cells(file, **options):
+                    yield replace(cells, word=f"{file.name}, {cells.word}")
+        elif path.suffix.lower() in (".parquet", ".pq"):
             yield from read_parquet(path, argument, chunk)
         else:
             yield from read_csv(raw, separator, encoding, argument, skip, chunk)
@@ -77,3 +84,12 @@ def read_cells(
             f"a table is given as {type(raw).__name__}; expected a path, a DataFrame, a mapping of columns or a"
             " list of mappings"
         )
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the tables in a folder in the order of their names."""
+    names = [path for path in folder.iterdir() if path.name.endswith(SUFFIXES) and not path.name.startswith((".", "_"))]
+    files = sorted(path for path in names if path.is_file() and not path.name.endswith(".remarks.csv"))
+    if not files:
+        raise ValueError(f"{folder} has no table; expected files that end in {', '.join(SUFFIXES)}")
+    return files

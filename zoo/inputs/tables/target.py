@@ -18,6 +18,7 @@ from zoo.inputs.tables.notation import PLAIN, Ambiguous, Notation, find_notation
 from zoo.inputs.tables.plain_values import from_plain, to_plain
 
 TargetKind = Literal["classes", "number", "labels"]
+FEW = 0.1  # share of fractions below which a column of few whole numbers is one of classes with mistakes
 MAX_WHOLE = 20  # different whole numbers that are taken as classes without being declared
 
 
@@ -127,7 +128,7 @@ def fit_target(
     order = np.argsort(-count, kind="stable")
     labels = [str(different[i]) for i in order]
     if kind is None:
-        kind = _kind_of(cells, name, labels)
+        kind = _kind_of(cells, name, labels, count[order] / len(cells))
     if kind == "number":
         return _number_target(cells, name, text, labels), []
     values = PLAIN.parse_many(labels)
@@ -144,7 +145,8 @@ def fit_target(
     return target, [f"{note}: {RULE}" for note in notes[:1]]
 
 
-def _kind_of(cells: Cells, name: str, labels: Sequence[str]) -> TargetKind:
+def _kind_of(cells: Cells, name: str, labels: Sequence[str], share: np.ndarray) -> TargetKind:
+    """The kind of a target, from its different cells and the share of the rows that each has."""
     try:
         notation = find_notation(labels)
     except Ambiguous as error:
@@ -152,7 +154,16 @@ def _kind_of(cells: Cells, name: str, labels: Sequence[str]) -> TargetKind:
         raise ValueError(f"{cells.at(i, name)}: {error}") from error
     if notation is None:
         return "classes"
-    if any(not notation.parse(label).is_integer() for label in labels):
+    fractional = np.array([not notation.parse(label).is_integer() for label in labels])
+    if fractional.any():
+        if len(labels) - fractional.sum() <= MAX_WHOLE and share[fractional].sum() < FEW:
+            i = next(
+                i for i, cell in enumerate(as_text(cells.columns[name])) if cell == labels[int(fractional.argmax())]
+            )
+            raise ValueError(
+                f"{cells.at(i, name)}: {cells.columns[name][i]!r} is no class; expected words or whole numbers;"
+                " declare data.task=regression if the target is a quantity"
+            )
         return "number"
     if len({label_key(label) for label in labels}) <= MAX_WHOLE:
         return "classes"

@@ -202,7 +202,7 @@ class LanguageModelBase(SelfExplaining):
     def next_token_loss(self, batch: Batch, visit: Visit) -> Tensor:
         """Return the cross-entropy of the next token, mean over all positions, of a pass with ``visit``."""
         logits = self.decoder(batch.x.clamp_min(0), visit)
-        return F.cross_entropy(logits.flatten(0, 1), following(batch.x, batch.y).flatten(), ignore_index=-1)
+        return F.cross_entropy(logits.flatten(0, 1), following(batch.x, batch.targets).flatten(), ignore_index=-1)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log cross-entropy and accuracy over all positions."""
@@ -211,7 +211,7 @@ class LanguageModelBase(SelfExplaining):
     def log_validation(self, batch: Batch, visit: Visit) -> None:
         """Log cross-entropy and accuracy over all positions of a pass with ``visit``."""
         logits = self.decoder(batch.x.clamp_min(0), visit)
-        y = following(batch.x, batch.y)
+        y = following(batch.x, batch.targets)
         real = y >= 0
         loss = F.cross_entropy(logits[real], y[real])
         accuracy = (logits[real].argmax(1) == y[real]).float().mean()

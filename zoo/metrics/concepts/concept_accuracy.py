@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics.base import Record, Score
+from zoo.metrics.base import ANY_TASK, Record, Score
 from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.metrics.concepts._probability_quality import probability_quality
 from zoo.registry import register
@@ -46,6 +46,7 @@ class ConceptAccuracy(Score):
     unit_pass_rate = "accuracy"
     details = True
     requires = frozenset({"units", "concepts"})
+    tasks = ANY_TASK
     inputs = {"predicted": "share", "truth": "share or nan"}  # continuous concepts: finite, or NaN
     protocol = "zoo-concepts-v1"
     intervals = {

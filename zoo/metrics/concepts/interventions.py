@@ -110,7 +110,7 @@ class Interventions(Score):
         assert record.predicted is not None
         b, strength = record.batch, record.explanation.strength
         assert b.concepts is not None
-        self.update(strength, record.predicted, b.concepts, b.y, b.index, *record.ends, decide=record.decide)
+        self.update(strength, record.predicted, b.concepts, b.targets, b.index, *record.ends, decide=record.decide)
 
     def fit(self, record: Record, split: str) -> None:
         """Add a batch of the validation split to the means of the global policies."""
@@ -120,7 +120,7 @@ class Interventions(Score):
         assert record.batch.concepts is not None
         truth, (low, high) = record.batch.concepts, record.ends
         step = self._step(
-            record.explanation.strength, record.predicted, truth, truth, record.batch.y, low, high, record.decide
+            record.explanation.strength, record.predicted, truth, truth, record.batch.targets, low, high, record.decide
         )
         wrong = self.candidates.mean_of_columns(((step.predicted >= 0.5) != (truth > 0.5)).double() * truth.isfinite())
         before = step.now().gather(1, step.y[:, None])

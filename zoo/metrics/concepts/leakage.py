@@ -189,7 +189,7 @@ class Leakage(Score):
             explanation.strength,
             record.predicted,
             b.concepts,
-            b.y,
+            b.targets,
             b.index,
             *record.ends,
             logits=explanation.logits,

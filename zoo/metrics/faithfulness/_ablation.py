@@ -88,7 +88,7 @@ class Ablating(Score):
         value = self.absent(record.explanation.strength)
         self.update(
             *record.predicted_contribution,
-            batch.y,
+            batch.targets,
             batch.index,
             decide=lambda m, v: record.model.decide(state, m, v),
             value=value,

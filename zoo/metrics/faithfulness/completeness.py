@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Record, Score, expect
+from zoo.metrics.base import ANY_TASK, Record, Score, expect
 from zoo.registry import register
 
 
@@ -31,6 +31,7 @@ class Completeness(Score):
     title = "Completeness"
     meaning = "gap between a logit and the sum of its explanation, relative to the logit; 0 is exact"
     requires = frozenset({"units"})
+    tasks = ANY_TASK
     inputs = {"answer": "finite", "base": "finite", "contribution": "finite"}
     protocol = "zoo-completeness-v1"
     higher_is_better = False

@@ -91,9 +91,9 @@ def probe(model: Any, batch: Batch, scenes: Scenes, *, thresholds: Sequence[floa
         b, t, p = important.shape
         single = torch.eye(p, dtype=torch.bool, device=x.device).expand(b, p, p)
         same = scenes.same.to(x.device)
-        pair = contrast_classes(same)[batch.y]  # (b, 2)
+        pair = contrast_classes(same)[batch.targets]  # (b, 2)
         none, pair = pair < 0, pair.clamp_min(0)
-        shared = same[batch.y[:, None], pair]  # (b, 2, p)
+        shared = same[batch.targets[:, None], pair]  # (b, 2, p)
         asked = [~important, important, ~random, random, single, shared]
         logits = answers(model, scenes, batch.index, torch.cat(asked, 1))
         kept, cut, random_kept, random_cut, one, two = logits.split([t, t, t, t, p, 2], 1)

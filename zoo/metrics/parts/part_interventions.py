@@ -195,7 +195,7 @@ class PartInterventions(Score):
         rendered = chosen(batch.index, self.share)
         rows = rendered.nonzero()[:, 0]
         if self.scenes is not None and len(rows):
-            subset = Batch(batch.x[rows], batch.y[rows], batch.index[rows])
+            subset = Batch(batch.x[rows], batch.targets[rows], batch.index[rows])
             self._rendered = rendered
             try:
                 self.update(**probe(record.model, subset, self.scenes, thresholds=self.thresholds))

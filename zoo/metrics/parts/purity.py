@@ -164,7 +164,7 @@ class Purity(Score):
         wanted = (rank < self.top) & (strength >= bound)
         first = wanted.int().sort(dim=1, descending=True, stable=True)
         ids = torch.where(first.values > 0, first.indices, -1)[:, : max(1, int(wanted.sum(1).max()))]
-        where = record.model.explain(batch.x, target=batch.y, shown=ids).where.detach()
+        where = record.model.explain(batch.x, target=batch.targets, shown=ids).where.detach()
         self.update(
             strength.gather(1, ids.clamp_min(0)),
             ids,

@@ -161,7 +161,7 @@ class Rename(Change):
         """The renamed samples, with their classes and labels."""
         new = super().__call__(batch, draw)
         if self.classes:
-            new = replace(new, y=torch.tensor(self.classes, device=batch.y.device)[batch.y])
+            new = replace(new, y=torch.tensor(self.classes, device=batch.targets.device)[batch.targets])
         if self.concepts and batch.concepts is not None:
             old = torch.tensor(self.concepts, device=batch.concepts.device).argsort()
             new = replace(new, concepts=batch.concepts[:, old])

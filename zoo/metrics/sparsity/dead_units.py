@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.batch import Batch
 from zoo.capabilities import HasActivity, capability
 from zoo.metrics._checks import check_finite
-from zoo.metrics.base import Record, Score, count, expect
+from zoo.metrics.base import ANY_TASK, Record, Score, count, expect
 from zoo.registry import register
 
 ROWS = 4  # contexts whose positions are read at a time
@@ -40,6 +40,7 @@ class DeadUnits(Score):
     meaning = "share of units that are never active"
     unit_readouts = {"rate": "share of inputs on which the unit is active"}
     requires = frozenset({"units"})
+    tasks = ANY_TASK
     inputs = {"fired": "binary"}
     higher_is_better = False
     intervals = {"dead": ("unit/dead", 0, 1)}

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.metrics.base import ANY_TASK, Record, Score, count, expect, fraction
 from zoo.registry import register
 
 
@@ -40,6 +40,7 @@ class EffectiveUnits(Score):
     unit = "units"
     unit_readouts = {"used": "inputs to which the unit contributes", "mass": "mean share of the absolute contribution"}
     requires = frozenset({"units"})
+    tasks = ANY_TASK
     inputs = {"contribution": "finite"}
     protocol = "zoo-size-v1"
     intervals = {"effective_units": ("", 0, math.inf)}

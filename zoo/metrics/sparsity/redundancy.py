@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.metrics.base import ANY_TASK, Record, Score, count, expect, fraction
 from zoo.registry import register
 
 
@@ -44,6 +44,7 @@ class Redundancy(Score):
     meaning = "share of units whose contributions duplicate those of an earlier unit"
     unit_readouts = {"repeats": "first unit that it duplicates"}
     requires = frozenset({"units"})
+    tasks = ANY_TASK
     inputs = {"contribution": "finite"}
     protocol = "zoo-duplicates-v2"
     higher_is_better = False

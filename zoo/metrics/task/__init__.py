@@ -1,1 +1,1 @@
-"""Scores of the prediction."""
+"""Scores of the answers of classifiers, each beside a predictor that always gives the majority class."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -9,13 +11,17 @@ from torch.nn.functional import cross_entropy
 from zoo.metrics._checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.registry import register
+from zoo.task import Classification, Task
 
 
 @register
 class Accuracy(Score):
     """Share of inputs whose highest logit is that of the true class, in 0..1, and the mean ``cross_entropy`` in nats.
 
-    Of several equal highest logits the first class counts as the answer.
+    Of several equal highest logits the first class counts as the answer; a task with a threshold decides by that.
+
+    Args:
+        task: what the model answers, for its threshold and the majority predictor; None for neither.
 
     Example:
         >>> score = Accuracy()
@@ -32,8 +38,14 @@ class Accuracy(Score):
     correct: Tensor
     loss: Tensor
 
-    def __init__(self) -> None:
+    majority: Tensor
+
+    def __init__(self, task: Task | None = None) -> None:
         super().__init__()
+        self.task = task
+        counts = task.counts if isinstance(task, Classification) else None
+        self.constant = None if counts is None else max(range(len(counts)), key=lambda k: counts[k])
+        self._sum("majority")
         self._sum("correct")
         self._sum("loss", dtype=torch.float64)
 
@@ -52,15 +64,36 @@ class Accuracy(Score):
         logits, y = logits.detach().to(self.device).double(), y.to(self.device)
         self._check(logits=logits, y=y)
         check_classes(self._field("y"), y, logits.shape[1])
-        self._add("correct", logits.argmax(1) == y)
+        answer = logits.argmax(1) if self.task is None else self.task.explained(logits)
+        self._add("correct", answer == y)
+        if self.constant is not None:
+            self._add("majority", y == self.constant)
         self._add("loss", cross_entropy(logits, y, reduction="none"))
         self._add("samples", torch.ones_like(y))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Count the samples of a record."""
-        self.update(record.explanation.logits, record.batch.y)
+        self.update(record.explanation.logits, record.batch.targets)
 
     def compute(self) -> dict[str, Tensor]:
         """Accuracy and cross-entropy."""
         n = self.samples.double()
-        return {"accuracy": self.correct / n, "cross_entropy": self.loss / n, "support": self.samples}
+        majority = {} if self.constant is None else {"majority predictor": self.majority / n}
+        return {
+            "accuracy": self.correct / n,
+            "cross_entropy": self.loss / n,
+            **majority,
+            "support": self.samples,
+        }
+
+    def describe(self, readouts: Mapping[str, float]) -> str:
+        """Return the meaning, and the accuracy of always giving the most frequent class of the training split."""
+        if "majority predictor" not in readouts:
+            return self.meaning
+        return f"{self.meaning}; majority predictor {readouts['majority predictor']:.4g}"
+
+    def remark(self, value: float, more: dict[str, float]) -> str:
+        """Warn where the most frequent class alone is at least as accurate."""
+        if value > more.get("majority predictor", -1.0):
+            return ""
+        return f"WARNING: always giving the most frequent class has an accuracy of {more['majority predictor']:.4g}"

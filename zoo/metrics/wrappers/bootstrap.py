@@ -68,6 +68,7 @@ class BootstrapInterval(ReplicatedScore):
         self.level = fraction("level", level)
         self.units = units
         self.requires = score.requires
+        self.tasks = score.tasks
         self.protocol = score.protocol
         self.perturbations = score.perturbations
         self.fit_splits = score.fit_splits

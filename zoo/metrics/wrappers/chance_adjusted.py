@@ -70,6 +70,7 @@ class ChanceAdjusted(KeptPlaces):
         self.null = null
         self.draws = count("draws", draws)
         self.requires = score.requires
+        self.tasks = score.tasks
         self.protocol = f"{score.protocol}/above-{null}"
         self.perturbations = score.perturbations[:1]
 

@@ -17,7 +17,7 @@ class BlackBox(UnitlessModel):
 
     Args:
         num_classes: c.
-        backbone: timm architecture.
+        backbone: timm architecture, ``mlp``, or a module of your own.
         backbone_level: index of the feature level, -1 for the deepest.
         pretrained: backbone weights from timm's hub.
         backbone_weights: backbone weights from a local safetensors file.
@@ -32,11 +32,13 @@ class BlackBox(UnitlessModel):
         torch.Size([2, 3])
     """
 
+    tasks = ("classification", "regression", "multilabel")
+
     def __init__(
         self,
         *,
-        num_classes: int,
-        backbone: str = "resnet18",
+        num_classes: int | None = None,
+        backbone: str | nn.Module = "resnet18",
         backbone_level: int = -1,
         pretrained: bool = False,
         backbone_weights: str | None = None,
@@ -45,7 +47,7 @@ class BlackBox(UnitlessModel):
         input_shape: list[int] | None = None,
     ) -> None:
         super().__init__()
-        if num_classes < 1:
+        if num_classes is None or num_classes < 1:
             raise ValueError(f"num_classes is {num_classes}; expected at least 1")
         self.save_hyperparameters()
         self.backbone = Backbone(

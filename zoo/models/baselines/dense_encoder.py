@@ -48,7 +48,7 @@ class DenseEncoder(UnitlessModel):
     def __init__(
         self,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
         sequence: dict[str, Any] | None = None,
         width: int = 128,
         depth: int = 3,
@@ -61,7 +61,7 @@ class DenseEncoder(UnitlessModel):
         super().__init__()
         if not sequence:
             raise ValueError("the data have no token sequences; expected labeled sequences of tokens, such as rasp")
-        if num_classes < 1:
+        if num_classes is None or num_classes < 1:
             raise ValueError(f"num_classes is {num_classes}; expected at least 1")
         spec = {key: value for key, value in sequence.items() if key != "classes"}
         self.frame = Frame.from_config(spec)
@@ -118,6 +118,6 @@ class DenseEncoder(UnitlessModel):
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return accuracy of whole sequences and accuracy by length."""
-        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.y) for b in loader]
+        rows = [(b.x, self(b.x.to(self.device)).argmax(1).cpu() == b.targets) for b in loader]
         x, correct = (torch.cat(column) for column in zip(*rows, strict=True))
         return shares(self.frame, *read_rows(self.frame, x, pooled=self.pooled), correct, pooled=self.pooled)

@@ -102,4 +102,10 @@ def run_function(program: Program) -> str:
     else:
         body = ["    return [CLASSES[row.index(max(row))] for row in scores(words)]"]
         call = "print(*run(sys.argv[1:]))"
-    return "\n".join(["def run(words):", *body, "", "", 'if __name__ == "__main__":', f"    {call}"]) + "\n"
+    command = [
+        "    try:",
+        f"        {call}",
+        "    except ValueError as error:",
+        '        sys.exit(f"{sys.argv[0]}: {error}")',
+    ]
+    return "\n".join(["def run(words):", *body, "", "", 'if __name__ == "__main__":', *command]) + "\n"

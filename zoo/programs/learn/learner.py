@@ -133,7 +133,7 @@ class ProgramLearner(SelfExplaining):
 
     def _questions(self, loader: Iterable[Batch]) -> LabeledPositions:
         """Return all questions of a split in its order, gathered over ranks."""
-        x, y = in_order((b.x.to(self.device), b.y.to(self.device), b.index.to(self.device)) for b in loader)
+        x, y = in_order((b.x.to(self.device), b.targets.to(self.device), b.index.to(self.device)) for b in loader)
         codes, asked = self.sequences(x)
         return LabeledPositions(codes, asked, y)
 
@@ -142,10 +142,12 @@ class ProgramLearner(SelfExplaining):
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """``task``: mean over restarts and sequences of the mean cross-entropy of a sequence's questions."""
         if len(self.code):
-            return {"task": F.cross_entropy(self(batch.x), batch.y)}
+            return {"task": F.cross_entropy(self(batch.x), batch.targets)}
         tau = temperature(float(self.progress) / self.anneal, *self.temperatures)
         codes, asked = self.sequences(batch.x)
-        return {"task": soft_loss(self.network, self.readout.weight, self.readout.bias, codes, asked, batch.y, tau)}
+        return {
+            "task": soft_loss(self.network, self.readout.weight, self.readout.bias, codes, asked, batch.targets, tau)
+        }
 
     def configure_gradient_clipping(
         self,
@@ -170,7 +172,7 @@ class ProgramLearner(SelfExplaining):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count correct predictions of the program of every restart, and the samples."""
         codes, asked = self.sequences(batch.x)
-        questions = LabeledPositions(codes, asked, batch.y)
+        questions = LabeledPositions(codes, asked, batch.targets)
         correct = [len(batch) * questions.accuracy(program) for program in self._programs]
         self._correct += torch.tensor([*correct, len(batch)])
 
@@ -198,7 +200,7 @@ class ProgramLearner(SelfExplaining):
         weight = self.readout.weight
         bias = self.readout.bias
         for batch in self.trainer.val_dataloaders or ():
-            y = batch.y.to(self.device)
+            y = batch.targets.to(self.device)
             codes, asked = self.sequences(batch.x.to(self.device))
             for i, noise in enumerate((True, False)):
                 logits = soft_logits(self.network, weight, bias, codes, asked, self.temperatures[1], noise=noise)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from zoo.registry import register
 from zoo.reporting import heatmap
 from zoo.reporting.context import PageContext
-from zoo.reporting.numbers import percent
 from zoo.reporting.panel import Panel
 from zoo.reporting.token_spans import spans
 
 
 @register
 class Answer(Panel):
-    """The picture or text of an input beside the predicted class, its probability and the true class."""
+    """The picture or text of an input beside the answer, its probability and the truth."""
 
     order = 10
     region = "head"
@@ -20,19 +19,13 @@ class Answer(Panel):
     def render(self, context: PageContext) -> str:
         """Return picture or text, and answer."""
         i = context.input_index
-        logits = context.explanation.logits[i].double()
-        answer = int(logits.argmax())
         picture = None
         if context.pictures is not None:
             picture = heatmap.data_uri(heatmap.image(context.pictures[i], side=256))
-        truth = None if context.truth is None else int(context.truth[i])
         return self.fill(
             number=i + 1,
             several=context.count > 1,
             picture=picture,
             text=spans(context.tokens[i]) if context.tokens is not None else None,
-            answer=context.class_names[answer],
-            probability=percent(float(logits.softmax(0)[answer])),
-            truth=None if truth is None else context.class_names[truth],
-            correct=truth == answer,
+            answer=context.answers[i],
         )

@@ -18,11 +18,15 @@ class ClassScores(Panel):
     order = 50
     region = "head"
 
+    def applies(self, context: PageContext) -> bool:
+        """Return whether there are classes or labels."""
+        return context.quantity == "logit"
+
     def render(self, context: PageContext) -> str:
         """Return the table of classes."""
         i = context.input_index
         logits = context.explanation.logits[i].double()
-        probabilities = logits.softmax(0).tolist()
+        probabilities = context.answers[i].probabilities
         largest: list[int] = logits.topk(min(CLASSES, len(logits))).indices.tolist()
         digits = input_digits(context.explanations, i)
         rows = [
@@ -34,4 +38,4 @@ class ClassScores(Panel):
             }
             for c, bar in zip(largest, draw_bars(logits[largest].tolist()), strict=True)
         ]
-        return self.fill(rows=rows)
+        return self.fill(rows=rows, what="Labels" if context.answers[i].kind == "multilabel" else "Classes")

@@ -68,7 +68,8 @@ class Contributions(Panel):
         cases = [case(context, by_target[c], digits) for c in (first, *(c for c in by_target if c != first))]
         return self.fill(
             cases=cases,
-            answer=context.class_names[int(context.explanation.logits[i].argmax())],
+            answer=context.answers[i].target,
+            quantity=context.quantity,
             noun=context.noun,
             signed=context.vocabulary.signed,
             has_units=len(context.vocabulary) > 0,

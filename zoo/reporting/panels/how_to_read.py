@@ -24,4 +24,6 @@ class HowToRead(Panel):
             texts=located and context.tokens is not None,
             signed=units.signed,
             binary=units.binary,
+            quantity=context.quantity,
+            labels=context.task is not None and context.task.kind == "multilabel",
         )

@@ -20,6 +20,8 @@ class Interventions(Panel):
 
     def render(self, context: PageContext) -> str:
         """Return the table."""
-        answer = context.class_names[int(context.explanation.logits[context.input_index].argmax())]
+        answer = context.answers[context.input_index]
         last = context.steps[-1].answer
-        return self.fill(steps=context.steps, answer=answer, other=last if last != answer else "")
+        alone = answer.kind != "classification"  # the steps show one output
+        other = "" if alone or last == answer.name else last
+        return self.fill(steps=context.steps, answer=answer.target, other=other, quantity=context.quantity)

@@ -21,13 +21,8 @@ class Overview(Panel):
     def render(self, context: PageContext) -> str:
         """Return the list of inputs."""
         rows = []
-        for i, answer in enumerate(context.explanation.logits.argmax(1).tolist()):
-            row = {
-                "number": i + 1,
-                "answer": context.class_names[answer],
-                "correct": None if context.truth is None else int(context.truth[i]) == answer,
-                "picture": None,
-            }
+        for i, answer in enumerate(context.answers):
+            row = {"number": i + 1, "answer": answer.name, "correct": answer.correct, "picture": None}
             if context.pictures is not None:
                 row["picture"] = heatmap.data_uri(heatmap.image(context.pictures[i], side=64))
             rows.append(row)

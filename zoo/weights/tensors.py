@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_leaves
 MIN_BYTES = 1 << 28  # allowed for any model
 FACTOR = 32  # temporaries of an initialization, in sizes of the weights
 MAX_OPERATIONS = 1_000_000
+MIN_OPERATIONS = 50_000  # allowed for any model
+PER_TENSOR = 1000  # allowed for each tensor of the weights file
 
 
 def non_finite(tree: Any, name: str = "") -> str:
@@ -57,22 +59,25 @@ def check_finite(tree: Any, where: str, remedy: str) -> None:
 
 
 @contextmanager
-def bounded_memory(size: int, where: str) -> Iterator[None]:
+def bounded_memory(size: int, where: str, *, tensors: int | None = None) -> Iterator[None]:
     """Refuse to build a model that needs far more memory than its weights file holds.
 
     Args:
         size: bytes of the weights file.
         where: the config that describes the model, for the error.
+        tensors: number of tensors in the weights file; None if it is not known.
 
     Raises:
-        ValueError: if one tensor, or all that are made, exceed the bound; or there are more than a million operations.
+        ValueError: if one tensor, or all that are made, exceed the bound; or there are more operations than a model of
+            so many tensors needs.
 
     Example:
         >>> with bounded_memory(8, "config.yaml"):
         ...     _ = torch.nn.Linear(2, 3)
     """
+    operations = MAX_OPERATIONS if tensors is None else min(MAX_OPERATIONS, MIN_OPERATIONS + PER_TENSOR * tensors)
     try:
-        with _Budget(MIN_BYTES + FACTOR * size, where):
+        with _Budget(MIN_BYTES + FACTOR * size, where, operations=operations):
             yield
     except (RuntimeError, MemoryError) as error:
         if "can't allocate memory" in str(error) or isinstance(error, MemoryError):
@@ -83,8 +88,9 @@ def bounded_memory(size: int, where: str) -> Iterator[None]:
 class _Budget(TorchDispatchMode):
     """Counts the bytes of new tensors and the operations."""
 
-    def __init__(self, limit: int, where: str) -> None:
+    def __init__(self, limit: int, where: str, *, operations: int) -> None:
         super().__init__()
+        self.max_operations = operations
         self.limit = limit
         self.where = where
         self.total = 0
@@ -100,7 +106,7 @@ class _Budget(TorchDispatchMode):
                 self.total += size
                 if size > self.limit:
                     raise _too_large(self.where, size)
-        if self.total > FACTOR * self.limit or self.operations > MAX_OPERATIONS:
+        if self.total > FACTOR * self.limit or self.operations > self.max_operations:
             raise _too_large(self.where, self.total)
         return out
 

@@ -1,0 +1,1 @@
+"""Sources that the user hands over as objects."""

@@ -1,0 +1,1 @@
+"""One explanation as one picture, for a model card or a paper."""
