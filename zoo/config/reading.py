@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from zoo.config.overrides import Classes, apply_override, delete_key, first_line
 from zoo.config.plain_yaml import from_config_yaml, to_config_yaml
 from zoo.config.settings import MISSING, Settings, hide, plain, show
 from zoo.config.structure import Config
+
+REMOVED_PHASE = re.compile(r"(phases\.[^.=]+)=\s*(null|~)?\s*")  # an override that removes a phase
 
 
 def read_yaml(file: Path) -> Any:
@@ -60,6 +63,7 @@ def check(
 ) -> Settings:
     """Check a raw config and apply overrides, see ``load``; ``where`` is named in errors."""
     values = migrate(plain(raw))
+    overrides = [f"~{match[1]}" if (match := REMOVED_PHASE.fullmatch(text)) else text for text in overrides]
     for text in overrides:
         if text.startswith("~"):
             delete_key(values, text, where)

@@ -72,7 +72,7 @@ class CBM(ConceptModel):
         balance: bool = False,
     ) -> None:
         super().__init__()
-        if min(num_classes or 0, hidden) < 1 or not 0 <= randint <= 1:
+        if num_classes is None or min(num_classes, hidden) < 1 or not 0 <= randint <= 1:
             sizes = f"num_classes is {num_classes}, hidden {hidden}, randint {randint}"
             raise ValueError(f"{sizes}; expected at least 1, 1, and 0 to 1")
         self.save_hyperparameters()
