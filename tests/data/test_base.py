@@ -98,12 +98,12 @@ def test_limit_draws_the_same_samples_in_any_order(named):
     x = None if named else torch.randn(100, 3, generator=g)
     split = Split(names=[f"{i}.png" for i in range(100)], y=y, x=x)
     turned = split.take(order)
-    drawn = {split.names[i] for i in drawn_by_hash(split, 20).tolist()}
-    again = {turned.names[i] for i in drawn_by_hash(turned, 20).tolist()}
+    drawn = {split.names[i] for i in drawn_by_hash(split, 20, split.y).tolist()}
+    again = {turned.names[i] for i in drawn_by_hash(turned, 20, turned.y).tolist()}
     assert drawn == again
-    assert torch.bincount(split.take(drawn_by_hash(split, 20)).y).tolist() == [16, 3, 1]
-    assert torch.bincount(split.take(drawn_by_hash(split, 3)).y).tolist() == [1, 1, 1]
-    assert {split.names[i] for i in drawn_by_hash(split, 10).tolist()} <= drawn
+    assert torch.bincount(split.take(drawn_by_hash(split, 20, split.y)).y).tolist() == [16, 3, 1]
+    assert torch.bincount(split.take(drawn_by_hash(split, 3, split.y)).y).tolist() == [1, 1, 1]
+    assert {split.names[i] for i in drawn_by_hash(split, 10, split.y).tolist()} <= drawn
 
 
 def test_support_names_the_limit():
