@@ -91,7 +91,7 @@ def train(
     if (group := listed if seeds is None else seeds) is not None:
         how = {"resume": resume, "overwrite": overwrite, "dry_run": dry_run, "progress": progress}
 
-        def one(*args: Any, **options: Any) -> TrainResult:
+        def one(*args: Any, **options: Any) -> Any:
             """Train one run; a module of the user starts afresh in each."""
             return train(*args, data=own, backbone=deepcopy(backbone), **options)
 

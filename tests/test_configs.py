@@ -15,11 +15,11 @@ import torch
 import zoo
 from zoo import paths
 from zoo.config import check, load, plain, read_yaml, save, schema
+from zoo.config.plain_yaml import from_config_yaml
 from zoo.data import data_class
 from zoo.metrics.suite import Suite
 from zoo.model import SelfExplaining
 from zoo.phase import methods
-from zoo.plain_yaml import from_config_yaml
 from zoo.training.run import build, classes, load_config, validate
 
 CONFIGS = sorted(p for p in paths.configs().rglob("*.yaml") if p.parent.name != "evaluate")
@@ -283,6 +283,22 @@ def test_a_key_is_deleted(tiny, capsys):
     assert load_config(str(tiny), ["~seed", "~data.limit", "data.limit=7"]).data.limit == 7
     assert load_config(str(tiny), ["~seed"]).seed == 0
     assert "cluster" not in load_config(str(tiny), ["~phases.joint.loss.cluster"]).phases.joint.loss
+
+
+@pytest.mark.parametrize("value", ["null", "", " null ", "~"])
+def test_a_phase_that_is_null_is_removed(tiny, value):
+    assert list(load_config(str(tiny), [f"phases.project={value}"]).phases) == ["warm", "joint", "last"]
+    with pytest.raises(ValueError, match="has no key 'phases.projekt', did you mean project"):
+        load_config(str(tiny), [f"phases.projekt={value}"])
+
+
+@pytest.mark.parametrize("loss", ["phases.concepts.loss.task=0", "phases.concepts.loss={task: 0, concept: 1}"])
+def test_a_joint_model_needs_a_task_loss(loss):
+    with pytest.raises(ValueError, match="model.mode is 'joint', but no phase trains concepts or backbone with a task"):
+        validate("cbm/digits", ["model.mode=joint", loss])
+    validate("cbm/digits", ["model.mode=sequential", loss])
+    validate("cbm/digits", ["model.mode=joint", "phases.concepts.loss.task=0.1"])
+    validate("cbm/digits_joint")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The five promises of ``SelfExplaining``, for every registered model: a new family needs no test of its own."""
 
-import inspect
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from zoo import create_model, list_models
 from zoo.batch import Batch
+from zoo.config import schema
 from zoo.explanation import Explanation, Units, gather, upsample
 from zoo.metrics.suite import Suite
 from zoo.registry import model_class
@@ -68,7 +68,7 @@ def build(name, extra):
     """A model whose state is not the initial one, in eval mode."""
     fallback = {"num_classes": CLASSES, "backbone": "resnet10t", "input_shape": [3, SIZE, SIZE], "concepts": CONCEPTS}
     fallback["sequence"] = SEQUENCE
-    known = inspect.signature(model_class(name)).parameters
+    known = schema(model_class(name)).__dataclass_fields__
     torch.manual_seed(0)
     model = create_model(name, **{k: v for k, v in fallback.items() if k in known} | COMMON.get(name, {}) | extra)
     model.train()

@@ -24,6 +24,8 @@ class Batch:
             and may lie outside the image.
         visible: ``(b, p)`` bool, whether the annotator saw the part.
         weight: ``(b,)`` float32 weight of each sample in the loss; None for equal ones.
+        sequence: ``(b,)`` int64 sequence that each sample is a part of, such as a token of a text; None if samples are
+            of their own.
 
     Example:
         >>> sample = Batch(torch.zeros(4), torch.tensor(1), torch.tensor(0))
@@ -38,6 +40,7 @@ class Batch:
     points: Tensor | None = None
     visible: Tensor | None = None
     weight: Tensor | None = None
+    sequence: Tensor | None = None
 
     @property
     def targets(self) -> Tensor:

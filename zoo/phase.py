@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -39,6 +40,29 @@ class Phase:
     clip: float | None = None
     cache: int = 0
     then: Any = None
+
+
+def needs_task_loss(why: str, phases: Mapping[str, Phase], parts: Sequence[str]) -> None:
+    """Check that a phase trains one of ``parts`` with a task loss.
+
+    Args:
+        why: what needs it, such as ``model.mode is 'joint'``.
+        phases: of the run.
+        parts: names of parts.
+
+    Raises:
+        ValueError: naming the phases that train the parts without a task loss.
+
+    Example:
+        >>> needs_task_loss("mode is 'joint'", {"all": Phase(epochs=1, lr={"concepts": 1e-3})}, ["concepts"])
+    """
+    training = {name: phase for name, phase in phases.items() if phase.epochs and any(map(phase.lr.get, parts))}
+    if training and not any(phase.loss.get("task", 1.0) for phase in training.values()):
+        name = next(iter(training))
+        raise ValueError(
+            f"{why}, but no phase trains {' or '.join(parts)} with a task loss; set phases.{name}.loss.task above 0"
+            " and train the head in that phase"
+        )
 
 
 def methods(then: Any) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from zoo.data.images._pixels import Pictures
+from zoo.inputs.image import ImageInputs
 from zoo.inputs.images.picture import extensions, orientation_of, read_picture, upright_points, upright_size
 
 GRAY = (np.arange(40 * 60).reshape(40, 60) * 7 % 256).astype(np.uint8)
@@ -270,3 +272,43 @@ def test_no_regular_file(tmp_path):
 def test_extensions():
     assert {".jpg", ".jpeg", ".jfif", ".png", ".tif", ".webp", ".bmp", ".gif", ".pgm", ".avif", ".dcm"} <= extensions()
     assert not {".eps", ".pdf", ".txt", ".csv", ""} & extensions()
+
+
+def photograph(width, height):
+    """Smooth shading with edges and some noise."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+    pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(float)
+    pixels[height // 3 : height // 2, width // 4 : width // 2] = (200, 40, 90)
+    return Image.fromarray((pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+def resized(pixels, side):
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)).astype(int)
+
+
+def test_a_large_jpeg_file_is_decoded_smaller(tmp_path):
+    side = 96
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path, photograph(1000, 800), "p.jpg", quality=90, exif=exif)
+    whole, small = read_picture(path), read_picture(path, side=side)
+    assert whole.shape == (1000, 800, 3)
+    assert small.shape == (250, 200, 3)  # a quarter, which has 2 x 96 pixels a side; upright
+    difference = np.abs(resized(whole, side) - resized(small, side))
+    assert difference.mean() < 1
+    assert difference.max() <= 12
+    assert np.array_equal(read_picture(path, side=201), read_picture(path, side=400))  # the half has too few
+    assert np.array_equal(read_picture(path, side=400), whole)
+
+
+def test_other_files_are_decoded_whole(tmp_path):
+    path = saved(tmp_path, photograph(300, 300), "p.png")
+    assert np.array_equal(read_picture(path, side=10), read_picture(path))
+
+
+def test_training_and_prediction_read_the_same_pixels(tmp_path):
+    path = saved(tmp_path, photograph(700, 500), "p.jpg")
+    pixels = Pictures([str(path)], 56)(0)
+    assert np.array_equal(ImageInputs(size=56, class_names=["a"]).pixels(path), pixels)
+    assert not np.array_equal(pixels, resized(read_picture(path), 56))

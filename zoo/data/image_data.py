@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
-from zoo.data.images._augment import Augment, policy
+from zoo.data.images._augment.policy import Augment, policy
 from zoo.data.split import ImageDataset
 from zoo.inputs.base import Inputs
 from zoo.inputs.image import ImageInputs
@@ -30,7 +30,7 @@ class ImageData(Data):
         channels: 3, or 1 for the mean of the three.
         mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
         std: standard deviation of each of three channels; None for the default of the source.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -131,6 +131,7 @@ class ImageData(Data):
             seed=self.seed,
             mean=self.mean,
             std=self.std,
+            device="cuda" if augment and self._policy is not None and torch.cuda.is_available() else None,
         )
 
     def read_input(self, text: str) -> Tensor:

@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.transforms import v2
+from torch.utils.data import DataLoader, Dataset
 
-from zoo.batch import Batch
-from zoo.data.images._augment import augment
+from zoo.batch import Batch, content_hash
+from zoo.data.images._augment.draws import Draws
+from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._pixels import Pixels
 from zoo.data.sampler import mix
 
@@ -108,10 +110,32 @@ def stratified_holdout(y: Tensor, share: float, *, seed: int) -> Tensor:
     return rank_in_class(y, key) < size[y]
 
 
-def spread_over_classes(y: Tensor, n: int) -> Tensor:
-    """Return the sorted positions of n samples: the first of each class, then the second of each class, and so on."""
-    order = np.lexsort((y.numpy(), rank_in_class(y).numpy()))
+def drawn_by_hash(split: Split, n: int, strata: Tensor | None = None) -> Tensor:
+    """Return the sorted positions of n samples drawn by a hash of the sample, in the proportions of the classes.
+
+    The samples drawn do not depend on the order of the split: the hash is that of the content for tables and tokens,
+    and of the name for images. Every class has a sample if n is at least the number of classes.
+
+    Args:
+        split: the samples.
+        n: number of samples to draw.
+        strata: ``(len(split),)`` int64 whose proportions are kept; None for the classes.
+    """
+    strata = split.y if strata is None else strata
+    key = _content_key(split.x) if split.x is not None else torch.tensor([_name_key(name) for name in split.names])
+    rank = rank_in_class(strata, key)
+    place = (rank + 0.5) / torch.bincount(strata)[strata]  # within the class, in 0..1
+    order = np.lexsort((key.numpy(), place.numpy(), (rank > 0).numpy()))
     return torch.from_numpy(order[:n]).sort().values
+
+
+def _content_key(x: Tensor) -> Tensor:
+    """Return a hash ``(n,)`` of inputs; rounded, since the last digits depend on the order in which means are taken."""
+    return content_hash((x.double() * 1e4).round() if x.is_floating_point() else x)
+
+
+def _name_key(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
 
 
 class BatchDataset(Dataset[Batch], ABC):
@@ -122,8 +146,37 @@ class BatchDataset(Dataset[Batch], ABC):
         """Number of samples."""
 
     @abstractmethod
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        """Return the batch of (epoch, index) pairs."""
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Any:
+        """Return the batch of (epoch, index) pairs, or what ``finish`` makes it of."""
+
+    def finish(self, loaded: Any) -> Batch:
+        """Return the batch of what ``__getitems__`` returned; called in the main process."""
+        return loaded
+
+
+class BatchLoader(DataLoader):
+    """A loader of a ``BatchDataset``, whose workers return what the main process finishes."""
+
+    def __iter__(self) -> Any:
+        dataset = self.dataset
+        assert isinstance(dataset, BatchDataset)
+        return map(dataset.finish, super().__iter__())
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A batch whose ``x`` are pixels ``(b, 1 or 3, s, s)`` uint8, and how it is to be augmented."""
+
+    batch: Batch
+    draws: Draws | None
+
+    def pin_memory(self) -> Unfinished:
+        """Return the same batch in page-locked memory."""
+        return Unfinished(self.batch.pin_memory(), None if self.draws is None else self.draws.pin_memory())
+
+    def to(self, device: torch.device | str) -> Unfinished:
+        """Return the same batch on ``device``."""
+        return Unfinished(self.batch.to(device), None if self.draws is None else self.draws.to(device))
 
 
 class ImageDataset(BatchDataset):
@@ -136,6 +189,7 @@ class ImageDataset(BatchDataset):
         seed: random seed of the augmentation.
         mean: mean of each channel, of x in [0, 1].
         std: standard deviation of each channel.
+        device: on which the main process augments and normalizes; None for the workers, on the CPU.
     """
 
     def __init__(
@@ -143,10 +197,11 @@ class ImageDataset(BatchDataset):
         split: Split,
         images: Tensor | None,
         *,
-        transform: v2.Transform | None,
+        transform: Augmentation | None,
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
+        device: str | None = None,
     ) -> None:
         self.split = split
         self.images = images
@@ -154,37 +209,47 @@ class ImageDataset(BatchDataset):
         self.seed = seed
         self.mean = torch.tensor(mean)[None, :, None, None]
         self.std = torch.tensor(std)[None, :, None, None]
+        self.device = device
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        """Return the batch of (epoch, index) pairs."""
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch | Unfinished:
+        """Return the batch of (epoch, index) pairs, unfinished if it belongs on a device."""
         s = self.split
         ids = torch.tensor([index for _, index in keys])
-        images = self._images(ids)
-        points = None if s.points is None else s.points[ids]
-        if self.transform is not None:
-            augmented = [
-                augment(self.transform, images[i], None if points is None else points[i], key=(self.seed, *key))
-                for i, key in enumerate(keys)
-            ]
-            images = torch.stack([image for image, _ in augmented])
-            points = None if points is None else torch.stack([p for _, p in augmented if p is not None])
-        if self.mean.shape[1] == 1:
-            pixels = images.float().mean(1, keepdim=True)
-        else:
-            pixels = images.expand(-1, 3, -1, -1).float()
-        x = (pixels / 255 - self.mean) / self.std
-        return Batch(
-            x=x,
+        batch = Batch(
+            x=self._images(ids),
             y=s.y[ids],
             index=ids,
             concepts=None if s.concepts is None else s.concepts[ids],
-            points=points,
+            points=None if s.points is None else s.points[ids],
             visible=None if s.visible is None else s.visible[ids],
             weight=None if s.weight is None else s.weight[ids],
         )
+        draws = None if self.transform is None else self.transform.draws([(self.seed, *key) for key in keys])
+        unfinished = Unfinished(batch, draws)
+        return self._finished(unfinished) if self.device is None else unfinished
+
+    def finish(self, loaded: Batch | Unfinished) -> Batch:
+        """Return the batch, augmented and normalized."""
+        if isinstance(loaded, Batch):
+            return loaded
+        return self._finished(loaded if self.device is None else loaded.to(self.device))
+
+    def _finished(self, unfinished: Unfinished) -> Batch:
+        batch = unfinished.batch
+        draws = unfinished.draws
+        if self.transform is None or draws is None:
+            return replace(batch, x=self._normalized(batch.x.float()))
+        x = self.transform.images(batch.x, draws, self._normalized)
+        return replace(batch, x=x, points=None if batch.points is None else self.transform.points(batch.points, draws))
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        """Return inputs of pixels ``(b, 1 or 3, s, s)``, floats from 0 to 255."""
+        mean, std = self.mean.to(pixels.device), self.std.to(pixels.device)
+        pixels = pixels.mean(1, keepdim=True) if len(mean[0]) == 1 else pixels.expand(-1, 3, -1, -1)
+        return (pixels / 255).sub_(mean).div_(std)
 
     def _images(self, ids: Tensor) -> Tensor:
         if self.images is not None:

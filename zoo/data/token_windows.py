@@ -54,7 +54,7 @@ class TokenWindowData(Data):
     Args:
         context: maximum number of tokens of a context.
         batch_size: windows per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range.

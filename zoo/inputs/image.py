@@ -100,7 +100,8 @@ class ImageInputs(Inputs):
             ValueError: as ``read_picture``.
         """
         background = self.background[0], self.background[1], self.background[2]
-        image = Image.fromarray(read_picture(source, background=background, value_range=self.value_range))
+        options = {"background": background, "value_range": self.value_range, "side": self.size}
+        image = Image.fromarray(read_picture(source, **options))
         if self.resize == "crop":
             side = min(image.size)
             left, top = (image.width - side) // 2, (image.height - side) // 2

@@ -171,10 +171,10 @@ def _own(
         raise ValueError(f"backbone_args is {unknown}; a module of your own takes channels only")
     parameter = next(net.parameters(), torch.zeros(()))
     modes = {module: module.training for module in net.modules()}
-    net.eval()
     shapes = [tuple(input_shape)] if input_shape else [(3, side, side) for side in (64, 224, 32)]
     reason = ""
     for shape in shapes:
+        net.eval()
         try:
             features = net(torch.zeros(1, *shape, dtype=parameter.dtype, device=parameter.device))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:

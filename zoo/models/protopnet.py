@@ -121,7 +121,7 @@ class ProtoPNet(PrototypeModel):
 
     def _logits(self, scores: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):
-            return self.head(scores)
+            return self.head(scores.to(self.head.weight.dtype))  # of a model in half precision
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the scores ``(b, u)`` of images ``(b, 3, s, s)``."""

@@ -132,7 +132,13 @@ class _Shards(pl.Callback):
         self._writer = PredictionWriter(self.out / name).__enter__()
 
     def on_predict_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Write the rows of a reading."""
         assert self._writer is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 COSTS = ("false_positive", "false_negative")
@@ -36,10 +36,12 @@ class TaskOptions:
     class_weights: Any = None
     smoothing: float = 0.0
     calibrate: bool = True
-    cost: Mapping[str, float] | None = field(default=None)
+    cost: Mapping[str, float] | None = None
     max_risk: float | None = None
 
     def __post_init__(self) -> None:
+        if self.cost is not None and not (isinstance(self.cost, Mapping) and all(map(_is_number, self.cost.values()))):
+            raise ValueError(f"task.cost is {self.cost!r}; expected a number for each class, such as {{ill: 10}}")
         if self.max_risk is not None and not 0 <= self.max_risk < 1:
             raise ValueError(f"task.max_risk is {self.max_risk}; expected an error rate, 0 or more and below 1")
 
@@ -98,3 +100,7 @@ class TaskOptions:
         if isinstance(given, str) or not isinstance(given, Sequence):
             raise ValueError(f"task.class_weights is {given!r}; expected balanced, a list, or a weight by class name")
         return tuple(float(weight) for weight in given)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

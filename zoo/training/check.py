@@ -58,6 +58,7 @@ def check_phases(model: SelfExplaining, config: Settings) -> None:
             _check_phase(model, Phase(**phase))
         except ValueError as error:
             raise ValueError(f"phases.{name}: {error}") from error
+    model.check_phases({name: Phase(**phase) for name, phase in config.phases.items()})
     model.configure_phase(Phase())
 
 

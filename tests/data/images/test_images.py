@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from zoo.data import create_data
+from zoo.data.split import Unfinished
 
 
 def test_one_channel_is_the_mean_of_three(user_folder):
@@ -40,3 +41,23 @@ def test_inputs_that_are_no_images(tmp_path):
             data.read_input(str(tmp_path / name))
     Image.new("L", (30, 20), 255).save(tmp_path / "b.png")
     torch.testing.assert_close(data.read_input(str(tmp_path / "b.png")), torch.ones(3, 32, 32))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("policy", ["none", "full"])
+def test_a_batch_that_the_main_process_finishes_is_bit_identical(policy, workers):
+    data = create_data("digits", limit=40, batch_size=16, augment=policy, workers=workers)
+    batches = list(data.loader("train", augment=True))
+    loader = data.loader("train", augment=True)
+    loader.dataset.device = "cpu"  # as a GPU would be
+    unfinished = loader.dataset.__getitems__([(0, 0), (0, 1)])
+    assert isinstance(unfinished, Unfinished)
+    assert unfinished.batch.x.dtype == torch.uint8
+    later = list(loader)
+    assert len(later) == len(batches) == 3
+    for one, two in zip(batches, later, strict=True):
+        for field in ("x", "y", "index", "points", "visible", "concepts"):
+            assert torch.equal(getattr(one, field), getattr(two, field)), field
+    device = unfinished.to("meta")
+    assert device.batch.x.is_meta
+    assert device.draws is None or device.draws.affine.is_meta

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from zoo.inputs.images.picture import WHITE, read_picture
+from zoo.inputs.images.picture import DRAFT, WHITE, read_picture
 
 
 class Pixels(Protocol):
@@ -94,6 +94,8 @@ class Files:
         """
         try:
             with Image.open(self.paths[row]) as image:
+                if self.boxes is None:
+                    image.draft(None, (DRAFT * self.size, DRAFT * self.size))  # of a JPEG file
                 image = image.convert("RGB")
         except (OSError, SyntaxError) as error:
             raise ValueError(f"{self.paths[row]} cannot be read as an image ({error}); restore or remove it") from error
@@ -131,5 +133,6 @@ class Pictures(Files):
         Raises:
             ValueError: as ``read_picture``.
         """
-        pixels = read_picture(self.paths[row], background=self.background, value_range=self.value_range)
+        options = {"background": self.background, "value_range": self.value_range, "side": self.size}
+        pixels = read_picture(self.paths[row], **options)
         return squash(Image.fromarray(pixels).convert("RGB"), self.size)

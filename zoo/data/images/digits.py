@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data.image_data import ImageData
-from zoo.data.images._augment import Augment
+from zoo.data.images._augment.policy import Augment
 from zoo.data.images._pixels import Arrays
 from zoo.data.split import Split, stratified_holdout
 from zoo.registry import register
@@ -51,7 +51,7 @@ class Digits(ImageData):
         size: side of the square images, in pixels.
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split.
-        common: other arguments of ``ImageData``.
+        common: other arguments of ``zoo.data.image_data.ImageData``.
 
     Example:
         >>> from zoo.data import create_data

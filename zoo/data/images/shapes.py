@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data.base import SplitName
 from zoo.data.image_data import ImageData
-from zoo.data.images._augment import Augment
+from zoo.data.images._augment.policy import Augment
 from zoo.data.images._pixels import Arrays
 from zoo.data.images._shapes_draw import FINE, NAMES, VARIANTS, draw, hue, pose
 from zoo.data.split import Split
