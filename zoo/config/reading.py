@@ -20,8 +20,6 @@ from zoo.config.settings import MISSING, Settings, hide, plain, show
 
 REMOVED_PHASE = re.compile(r"(phases\.[^.=]+)=\s*(null|~)?\s*")  # an override that removes a phase
 
-REMOVED_PHASE = re.compile(r"(phases\.[^.=]+)=\s*(null|~)?\s*")  # an override that removes a phase
-
 
 def read_yaml(file: Path) -> Any:
     """Return the plain values of a YAML file.
