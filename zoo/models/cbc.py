@@ -29,8 +29,7 @@ class CBC(ChannelPrototypes):
         features: number of prototypes, by an additional 1 x 1 convolution; 0 for the channels of the backbone.
         reasoning: ``signed`` with positive and negative reasoning and a margin loss; ``positive`` is the RBF variant:
             positive reasoning only, with PIP-Net's loss.
-        backbone: ``num_classes`` and arguments of the backbone, see
-            ``zoo.layers.prototypes.prototype_model.PrototypeModel``.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Example:
         >>> import torch, zoo
@@ -40,9 +39,9 @@ class CBC(ChannelPrototypes):
     """
 
     def __init__(
-        self, *, features: int = 0, reasoning: Literal["signed", "positive"] = "signed", **backbone: Any
+        self, *, features: int = 0, reasoning: Literal["signed", "positive"] = "signed", **common: Any
     ) -> None:
-        super().__init__(**backbone)
+        super().__init__(**common)
         if reasoning not in ("signed", "positive"):
             raise ValueError(f"reasoning is {reasoning!r}; expected signed or positive")
         self.is_signed = reasoning == "signed"

@@ -35,8 +35,7 @@ class DeformableProtoPNet(LinearHead):
         dilation: distance of neighboring parts before they move, in cells.
         own_weight: the head's initial weight from a prototype to its class.
         other_weight: the head's initial weight to the other classes.
-        backbone: ``num_classes`` and arguments of the backbone, see
-            ``zoo.layers.prototypes.prototype_model.PrototypeModel``.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Example:
         >>> import zoo
@@ -56,9 +55,9 @@ class DeformableProtoPNet(LinearHead):
         dilation: int = 2,
         own_weight: float = 1.0,
         other_weight: float = -0.5,
-        **backbone: Any,
+        **common: Any,
     ) -> None:
-        super().__init__(**backbone)
+        super().__init__(**common)
         at_least_one(parts=parts, dilation=dilation)
         self.similarity = "cosine"
         self.addon = DeformedPatches(self.backbone.channels, parts=parts, dilation=dilation)

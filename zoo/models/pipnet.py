@@ -27,8 +27,7 @@ class PIPNet(ChannelPrototypes):
     Args:
         features: number of prototypes, by an additional 1 x 1 convolution; 0 for the channels of the backbone.
         shrinkage: subtracted from every weight of the head after each training step of the head; makes it sparse.
-        backbone: ``num_classes`` and arguments of the backbone, see
-            ``zoo.layers.prototypes.prototype_model.PrototypeModel``.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Example:
         >>> import torch, zoo
@@ -37,8 +36,8 @@ class PIPNet(ChannelPrototypes):
         1.0
     """
 
-    def __init__(self, *, features: int = 0, shrinkage: float = 1e-3, **backbone: Any) -> None:
-        super().__init__(**backbone)
+    def __init__(self, *, features: int = 0, shrinkage: float = 1e-3, **common: Any) -> None:
+        super().__init__(**common)
         if shrinkage < 0:
             raise ValueError(f"shrinkage is {shrinkage}; expected 0 or more")
         self.shrinkage = shrinkage

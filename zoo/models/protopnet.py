@@ -35,8 +35,7 @@ class ProtoPNet(LinearHead):
             ``zoo.layers.prototypes.similarity.MeanDirection``.
         own_weight: the head's initial weight from a prototype to its class.
         other_weight: the head's initial weight to the other classes.
-        backbone: ``num_classes`` and arguments of the backbone, see
-            ``zoo.layers.prototypes.prototype_model.PrototypeModel``.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Example:
         >>> import zoo
@@ -59,9 +58,9 @@ class ProtoPNet(LinearHead):
         average: int = 1,
         own_weight: float = 1.0,
         other_weight: float = -0.5,
-        **backbone: Any,
+        **common: Any,
     ) -> None:
-        super().__init__(**backbone)
+        super().__init__(**common)
         at_least_one(dim=dim, prototype_size=prototype_size)
         self.similarity = similarity
         self.addon = addon_layers(addon, self.backbone.channels, dim, sigmoid=similarity != "cosine", average=average)

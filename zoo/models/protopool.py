@@ -49,8 +49,7 @@ class ProtoPool(PatchPrototypes):
         dim: width d of the prototypes.
         mixup: parameter of the Beta distribution by which two training images are mixed; 0 for none, 0.5 as published.
         own_weight: the head's initial weight from a slot to its class; 0 to the others.
-        backbone: ``num_classes`` and arguments of the backbone, see
-            ``zoo.layers.prototypes.prototype_model.PrototypeModel``.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Attributes:
         assignment: ``(c, k, u)`` logits of the prototype in each slot.
@@ -75,9 +74,9 @@ class ProtoPool(PatchPrototypes):
         dim: int = 128,
         mixup: float = 0.0,
         own_weight: float = 1.0,
-        **backbone: Any,
+        **common: Any,
     ) -> None:
-        super().__init__(**backbone)
+        super().__init__(**common)
         at_least_one(pool=pool, slots=slots, dim=dim)
         if slots >= pool or mixup < 0:
             raise ValueError(

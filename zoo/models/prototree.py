@@ -45,8 +45,7 @@ class ProtoTree(PatchPrototypes):
         dim: width d of the prototypes.
         routing: of the forward pass outside of training: ``soft``, over all paths, or ``greedy``, right wherever the
             similarity is above 0.5, along one path.
-        backbone: ``num_classes`` and arguments of the backbone, see
-            ``zoo.layers.prototypes.prototype_model.PrototypeModel``.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Attributes:
         leaves: ``(2^h, c)``, their softmax is the class distribution. The part ``leaves`` has no gradient; its learning
@@ -66,8 +65,8 @@ class ProtoTree(PatchPrototypes):
     forced: Tensor
     leaves_before: Tensor
 
-    def __init__(self, *, height: int = 9, dim: int = 256, routing: Routing = "soft", **backbone: Any) -> None:
-        super().__init__(**backbone)
+    def __init__(self, *, height: int = 9, dim: int = 256, routing: Routing = "soft", **common: Any) -> None:
+        super().__init__(**common)
         at_least_one(height=height, dim=dim)
         if routing not in ("soft", "greedy"):
             raise ValueError(f"routing is {routing!r}; expected soft or greedy")

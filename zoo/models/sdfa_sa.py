@@ -41,8 +41,7 @@ class SDFASA(OwnedPrototypes):
             ``zoo.layers.prototypes.similarity.MeanDirection``.
         shallow_level: index of the shallow feature level; its grid is a multiple of the deep one.
         own_weight: mean weight from a prototype to its class.
-        backbone: ``num_classes`` and arguments of the backbone, see
-            ``zoo.layers.prototypes.prototype_model.PrototypeModel``.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Example:
         >>> import zoo
@@ -65,9 +64,9 @@ class SDFASA(OwnedPrototypes):
         average: int = 1,
         shallow_level: int = 0,
         own_weight: float = 1.0,
-        **backbone: Any,
+        **common: Any,
     ) -> None:
-        super().__init__(**backbone)
+        super().__init__(**common)
         at_least_one(dim=dim)
         if similarity not in ("projection", "cosine"):
             raise ValueError(f"similarity is {similarity!r}; expected projection or cosine")
