@@ -1,24 +1,20 @@
-"""The base class of all models: the contract of explanations, and a training step that a phase configures."""
+"""The base class of all models: the contract of explanations, tasks and predictions."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
-from zoo.paths import did_you_mean
-from zoo.phase import Phase
+from zoo.phase_training import PhaseTraining
 from zoo.prediction import Prediction, join, predict_batch, stream
 from zoo.runtime.denormals import denormals_as_zero
 from zoo.task import Classification, Task
@@ -26,11 +22,8 @@ from zoo.task import Classification, Task
 if TYPE_CHECKING:
     from zoo.inputs.base import Inputs
 
-DEFAULT_LR = 1e-3  # of every part where there is no phase
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
-
-class SelfExplaining(pl.LightningModule, ABC):
+class SelfExplaining(PhaseTraining):
     """A model that explains its own predictions.
 
     Five promises, tested for every registered model: ``explain(x).logits`` is ``forward(x)``; exact contributions and
@@ -42,13 +35,10 @@ class SelfExplaining(pl.LightningModule, ABC):
 
     Attributes:
         name: under which the class is registered.
-        terms: names of the loss terms that ``loss`` may return; ``task`` has weight 1 unless a phase sets another.
         tasks: kinds of tasks that the head can do.
-        default_loss: weights of loss terms where there is no phase, see ``configure_optimizers``.
         input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 after their end.
         inputs: preprocessing and class names, fitted on the training split; None for a model without them.
         config: the run config of the checkpoint; only of a loaded model.
-        loss_terms: values of the last training step, by term; ``loss`` is their weighted sum.
 
     Example:
         >>> import zoo
@@ -61,9 +51,7 @@ class SelfExplaining(pl.LightningModule, ABC):
     registered_as: ClassVar[str] = "model"
     name: ClassVar[str]
     input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
-    terms: ClassVar[tuple[str, ...]] = ("task",)
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
-    default_loss: ClassVar[Mapping[str, float]] = {}
     config: dict[str, Any]
     inputs: Inputs | None = None
     _task: Task | None = None
@@ -72,11 +60,6 @@ class SelfExplaining(pl.LightningModule, ABC):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the logits; empty for a model without inputs."""
         return () if self.inputs is None else self.inputs.class_names
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.phase = Phase()
-        self.loss_terms: dict[str, Tensor] = {}
 
     def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
         """Save the arguments of ``__init__``; of a module of the user only its name, as ``own:MyNet``."""
@@ -160,10 +143,6 @@ class SelfExplaining(pl.LightningModule, ABC):
             shown: how many units to show, or their ``(b, k)`` ids (-1 pads).
         """
 
-    @abstractmethod
-    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
-        """Return what a phase can train, by name; together all parameters."""
-
     def part_of(self, key: str) -> str:
         """Return the name of the trainable part that a tensor of the state dict belongs to."""
         return key.split(".", 1)[0]
@@ -178,10 +157,6 @@ class SelfExplaining(pl.LightningModule, ABC):
             ValueError: if the converted model would not compute the same.
         """
         return state
-
-    @abstractmethod
-    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Return unweighted loss terms by name, ``task`` first; terms of weight 0 may be left out."""
 
     def intervene(self, x: Tensor, values: Mapping[int, float] | Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the logits ``(b, c)`` with the strengths of some units set.
@@ -354,145 +329,3 @@ class SelfExplaining(pl.LightningModule, ABC):
         for unit in values:
             if not 0 <= unit < len(self.units):
                 raise ValueError(f"unit {unit} is not in the vocabulary; expected 0 to {len(self.units) - 1}")
-
-    # Training: one phase at a time, one Trainer.fit each.
-
-    def check_phases(self, phases: Mapping[str, Phase]) -> None:
-        """Check the phases of a run together, before it begins; a family overrides it.
-
-        Raises:
-            ValueError: if they do not train what the arguments of the model promise.
-        """
-
-    def configure_phase(self, phase: Phase) -> None:
-        """Set the phase: which parts are trained, at which learning rates and with which loss weights.
-
-        Raises:
-            ValueError: if the phase names an unknown part or term; the message names the nearest.
-        """
-        for names, known, what in (
-            (phase.lr, list(self.trainable_parts()), "part"),
-            (phase.loss, list(self.terms), "loss term"),
-        ):
-            for name in names:
-                if name not in known:
-                    raise ValueError(
-                        f"{self.name} has no {what} {name!r}{did_you_mean(name, known)} (has: {', '.join(known)})"
-                    )
-        self.phase = phase
-        for name, part in self.trainable_parts().items():
-            for parameter in _parameters(part):
-                parameter.requires_grad_(name in phase.lr)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> SelfExplaining:
-        """Set training mode; frozen parts stay in eval mode, so that their running statistics are frozen too."""
-        super().train(mode)
-        for name, part in self.trainable_parts().items() if mode else ():
-            if isinstance(part, nn.Module) and self.phase.lr and name not in self.phase.lr:
-                part.eval()
-        return self
-
-    @property
-    def progress(self) -> float:
-        """Share of the steps of the running phase that are done, 0 to 1; 0 outside of training."""
-        if self._trainer is None:
-            return 0.0
-        return min(1.0, self.global_step / max(1, int(self.trainer.estimated_stepping_batches)))
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
-        batch = Batch.of(batch)
-        chosen = self.phase.loss_weights(self.progress) if self.phase.lr else self.default_loss
-        weights = {t: float(t == "task") for t in self.terms} | dict(chosen)
-        terms = self.loss(batch, weights)
-        total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
-        self.loss_terms = {**{t: v.detach() for t, v in terms.items()}, "loss": total.detach()}
-        trainer: Any = self.trainer
-        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
-            self._log_step(batch)
-        return total
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Log the last step of a training that is stopped early."""
-        if self.trainer.should_stop:
-            self._log_step(batch)
-
-    def _log_step(self, batch: Batch) -> None:
-        for name, value in self.loss_terms.items():
-            is_loss = name == "loss"
-            self.log(f"train/{name}", value, on_step=True, on_epoch=False, prog_bar=is_loss, batch_size=len(batch))
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the accuracy, or the mean loss of a task without classes."""
-        batch = Batch.of(batch)
-        name, logits = "val/loss", self(batch.x)
-        if self.task.kind == "classification":
-            name, value = "val/accuracy", (logits.argmax(1) == batch.targets).float().mean()
-        else:
-            value = self.task.loss(logits, batch.targets)
-        self.log(name, value, prog_bar=True, batch_size=len(batch), sync_dist=True)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log what ``validation_step`` logs; scores with intervals are those of ``zoo.evaluate``."""
-        batch = Batch.of(batch)
-        logits = self(batch.x)
-        self.log("test/loss", self.task.loss(logits, batch.targets), batch_size=len(batch), sync_dist=True)
-
-    def configure_optimizers(self) -> Any:
-        """Return the optimizer and the schedule, one parameter group for each part of the phase.
-
-        Without a phase, as in a plain ``Trainer.fit``, all parts are trained by Adam at a learning rate of 1e-3.
-        """
-        p = self.phase if self.phase.lr else replace(self.phase, lr=dict.fromkeys(self.trainable_parts(), DEFAULT_LR))
-        groups = [
-            {"params": _parameters(part), "lr": p.lr[name], "name": name}
-            for name, part in self.trainable_parts().items()
-            if name in p.lr
-        ]
-        if p.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, weight_decay=p.weight_decay, momentum=0.9)
-        else:
-            optimizer = OPTIMIZERS[p.optimizer](groups, weight_decay=p.weight_decay)
-        if p.schedule == "constant":
-            return optimizer
-        if p.schedule == "step":
-            return [optimizer], [StepLR(optimizer, p.every, p.gamma)]
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        return [optimizer], [{"scheduler": CosineAnnealingLR(optimizer, steps), "interval": "step"}]
-
-
-def in_order(rows: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Concatenate per-batch tensors of a whole split in the split's order, gathered over ranks.
-
-    Args:
-        rows: for each batch a tuple of tensors with leading dimension b, the last one ``Batch.index``.
-
-    Returns:
-        The concatenated tensors, without the index.
-
-    Example:
-        >>> in_order([(torch.tensor([5.0, 6.0]), torch.tensor([1, 0]))])[0].tolist()
-        [6.0, 5.0]
-    """
-    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        columns = [_gather_rows(column) for column in columns]
-    order = columns[-1].argsort(stable=True)
-    return tuple(column[order] for column in columns[:-1])
-
-
-def _gather_rows(mine: Tensor) -> Tensor:
-    """Concatenate the rows of all ranks, whose numbers of rows may differ."""
-    size = torch.tensor([len(mine)], device=mine.device)
-    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
-    dist.all_gather(sizes, size)
-    largest = int(max(sizes))
-    padded = torch.cat([mine, mine.new_zeros(largest - len(mine), *mine.shape[1:])]).contiguous()
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded)
-    return torch.cat([p[: int(n)] for p, n in zip(parts, sizes, strict=True)])
-
-
-def _parameters(part: nn.Module | nn.Parameter) -> list[nn.Parameter]:
-    return [part] if isinstance(part, nn.Parameter) else list(part.parameters())

@@ -8,9 +8,6 @@ Helper modules begin with ``_``. Other packages add theirs with an entry point o
 from __future__ import annotations
 
 import ast
-import inspect
-import re
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
@@ -111,27 +108,6 @@ class Registry:
             return ""
         return (ast.get_docstring(ast.parse(self._files[name].read_text())) or "").split("\n")[0]
 
-    def docstring(self, name: str) -> str:
-        """Return the docstrings of a registered class and of its file.
-
-        The class's docstring lists its arguments. A shipped file is only read; a class of another package is imported.
-
-        Raises:
-            ValueError: if there is no such class, or it cannot be imported.
-        """
-        if name in self._files:
-            module = ast.parse(self._files[name].read_text())
-            texts = [ast.get_docstring(module)]
-            for node in module.body:
-                if isinstance(node, ast.ClassDef) and any(_is_register(d) for d in node.decorator_list):
-                    texts.append(f"{node.name}: {ast.get_docstring(node) or ''}")
-            texts += _documented_bases("\n".join(text for text in texts if text))
-        else:
-            cls = self.get(name)
-            file = inspect.getdoc(sys.modules[cls.__module__])
-            texts = [file, f"{cls.__module__}.{cls.__qualname__}: {inspect.getdoc(cls) or ''}"]
-        return "\n\n".join(text for text in texts if text)
-
     def get(self, name: str) -> Any:
         """Return the class registered as ``name``; its file is imported when first asked for.
 
@@ -201,22 +177,6 @@ SCORES = Registry(
 )
 PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
 _BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
-
-
-def _documented_bases(text: str) -> list[str]:
-    """Return the docstrings of the classes whose arguments a docstring refers to, and of those that these refer to."""
-    found = []
-    for module, name in re.findall(r"arguments of\s+``(zoo\.[\w.]+)\.(\w+)``", text):
-        file = paths.PACKAGE.parent / Path(*module.split(".")).with_suffix(".py")
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                base = f"{name}: {ast.get_docstring(node) or ''}"
-                found += [base, *_documented_bases(base)]
-    return found
-
-
-def _is_register(decorator: ast.expr) -> bool:
-    return isinstance(decorator, ast.Name) and decorator.id == "register"
 
 
 def register(cls: C) -> C:

@@ -18,8 +18,8 @@ from zoo.evaluation.pipeline import Evaluation
 from zoo.layers.codebook.bottleneck import Codebook
 from zoo.layers.codebook.reset import count, reset_dead_codes
 from zoo.layers.prototypes.nearest_patches import nearest_patches
-from zoo.model import _gather_rows
 from zoo.models.protopnet import ProtoPNet
+from zoo.runtime.gathering import _gather_rows
 from zoo.training import files, phases
 from zoo.verbs import recipe
 

@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: if there is nothing of that name.
     """
     from zoo.checkpoint import find, list_checkpoints
+    from zoo.cli._documentation import documentation
     from zoo.registry import DATA, MODELS, PANELS, SCORES
 
     name = args.name
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
         return
     for registry in (MODELS, DATA, SCORES, PANELS):
         if name in registry.names():
-            say(registry.docstring(name))
+            say(documentation(registry, name))
             return
     if name in list_checkpoints() or Path(name).is_dir():
         card = find(name) / "README.md"

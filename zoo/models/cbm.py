@@ -17,9 +17,9 @@ from zoo.explanation import Explanation
 from zoo.layers.concept_model import ConceptModel
 from zoo.layers.directions import space_of
 from zoo.layers.sparse_linear import fit_sparse_linear
-from zoo.model import in_order
 from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register
+from zoo.runtime.gathering import in_order
 
 Mode = Literal["independent", "sequential", "joint"]
 Bottleneck = Literal["probability", "logit", "hard"]

@@ -14,7 +14,8 @@ from zoo.batch import Batch
 from zoo.capabilities import LanguageModel, capability
 from zoo.config import Settings
 from zoo.data.base import Data
-from zoo.model import SelfExplaining, in_order
+from zoo.model import SelfExplaining
+from zoo.runtime.gathering import in_order
 from zoo.task import Classification, MultiLabel, Regression, Task, TaskOptions
 
 log = logging.getLogger("zoo")

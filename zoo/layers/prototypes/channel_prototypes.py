@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zoo.batch import Batch, content_hash
 from zoo.explanation import Units
 from zoo.layers.prototypes.provenance import Provenance
-from zoo.model import in_order
+from zoo.runtime.gathering import in_order
 
 PRESENT = 0.1  # presence below which a prototype is absent, in eval mode
 SMALL_WEIGHT = 1e-3  # weights up to this are no connection

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.explanation import Explanation, gather
 from zoo.layers.backbone_model import BackboneModel
-from zoo.model import in_order
+from zoo.runtime.gathering import in_order
 
 DESCRIBE = (
     "This model predicts by comparison with characteristic patches of training images, called prototypes. The strength"

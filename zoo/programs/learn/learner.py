@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.model import SelfExplaining, in_order
+from zoo.model import SelfExplaining
 from zoo.programs.ir.program import Program
 from zoo.programs.label_positions import LabeledPositions, read_rows
 from zoo.programs.learn import restart_state
 from zoo.programs.learn.compilation import compile_network
 from zoo.programs.learn.network import Network, ReadOut, soft_logits, soft_loss, temperature
 from zoo.programs.learn.sizes import Sizes
+from zoo.runtime.gathering import in_order
 from zoo.sequence_spec import Frame
 
 
