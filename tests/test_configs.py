@@ -15,11 +15,11 @@ import torch
 import zoo
 from zoo import paths
 from zoo.config import check, load, plain, read_yaml, save, schema
+from zoo.config.plain_yaml import from_config_yaml
 from zoo.data import data_class
 from zoo.metrics.suite import Suite
 from zoo.model import SelfExplaining
 from zoo.phase import methods
-from zoo.plain_yaml import from_config_yaml
 from zoo.training.run import build, classes, load_config, validate
 
 CONFIGS = sorted(p for p in paths.configs().rglob("*.yaml") if p.parent.name != "evaluate")
@@ -84,7 +84,7 @@ def test_names_of_the_data_are_texts(name, tmp_path):
     save(config, tmp_path / "config.yaml")
     assert check(read_yaml(tmp_path / "config.yaml"), where="there", classes=classes) == config
     source = zoo.create_data(**plain(config.data))
-    assert (source.target, source.features, source.id) == ("y" + name, [name, "b"], other)
+    assert (source.targets, source.features, source.id) == (["y" + name], [name, "b"], other)
     sequence = {"tokens": [name, "b"], "length": 3, "classes": ["0", "1"]}
     model = zoo.create_model("dense_encoder", num_classes=2, sequence=sequence, depth=1, width=8, heads=1)
     assert model.hparams.sequence["tokens"] == [name, "b"]
@@ -185,6 +185,11 @@ def test_suites(file, tiny):
         ("trainer.devices=two", "trainer.devices"),
         ("sed=1", "override 'sed=1'.*seed"),
         ("seed=1.5", "seed"),
+        ("phases.joint.lr={head: {a: 1}}", "lr.head is {'a': 1}; expected a finite number|phases.joint.lr"),
+        ("phases.joint.lr.head=1e400", "phases.joint: lr.head is inf; expected a finite number"),
+        ("phases.joint.weight_decay=.nan", "phases.joint: weight_decay is nan; expected 0 or more"),
+        ("phases.joint.loss.cluster=.nan", "phases.joint: loss.cluster is nan; expected a finite number"),
+        ("data.limit=[#x]", "quote a text that has #"),
         ("seed", "override 'seed'; expected key=value"),
         ("seed=[", r"override 'seed=\['"),
         ("model.num_classes=0", "num_classes is 0"),
@@ -280,12 +285,27 @@ def test_a_key_is_deleted(tiny, capsys):
     assert "cluster" not in load_config(str(tiny), ["~phases.joint.loss.cluster"]).phases.joint.loss
 
 
+@pytest.mark.parametrize("value", ["null", "", " null ", "~"])
+def test_a_phase_that_is_null_is_removed(tiny, value):
+    assert list(load_config(str(tiny), [f"phases.project={value}"]).phases) == ["warm", "joint", "last"]
+    with pytest.raises(ValueError, match="has no key 'phases.projekt', did you mean project"):
+        load_config(str(tiny), [f"phases.projekt={value}"])
+
+
+@pytest.mark.parametrize("loss", ["phases.concepts.loss.task=0", "phases.concepts.loss={task: 0, concept: 1}"])
+def test_a_joint_model_needs_a_task_loss(loss):
+    with pytest.raises(ValueError, match="model.mode is 'joint', but no phase trains concepts or backbone with a task"):
+        validate("cbm/digits", ["model.mode=joint", loss])
+    validate("cbm/digits", ["model.mode=sequential", loss])
+    validate("cbm/digits", ["model.mode=joint", "phases.concepts.loss.task=0.1"])
+    validate("cbm/digits_joint")
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
         ("~data.sise", "override '~data.sise': .*tiny.yaml has no key 'data.sise', did you mean size"),
         ("~model", "model.name is missing"),
-        ("~model.num_classes", "model.num_classes is missing; protopnet needs it"),
         ("~seed.x", "has no key 'seed.x'"),
         ("~", "has no key ''"),
         ("~phases.joint.lr=1", "has no key 'phases.joint.lr=1'"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo import paths
-from zoo.denormals import denormals_as_zero
+from zoo.runtime.denormals import denormals_as_zero
 from zoo.training.process import prepared
 from zoo.verbs import recipe
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import zoo
 from zoo import checkpoint, paths
-from zoo.integrity import SUFFIX, check_hash, count_tensors, file_hash, write_hash
+from zoo.weights.integrity import SUFFIX, check_hash, count_tensors, file_hash, write_hash
 
 WEIGHTS = checkpoint.WEIGHTS
 

@@ -9,7 +9,7 @@ import yaml
 import zoo
 from zoo import checkpoint, paths
 from zoo.cli import main
-from zoo.integrity import file_hash
+from zoo.weights.integrity import file_hash
 
 
 @pytest.fixture

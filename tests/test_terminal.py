@@ -12,8 +12,8 @@ from zoo import paths
 from zoo.cli import _main
 from zoo.cli._output import plain_table, print_table, say
 from zoo.cli._table import render
-from zoo.signals import Terminated
-from zoo.terminal import printable
+from zoo.runtime.signals import Terminated
+from zoo.runtime.terminal import printable
 
 NAMES = [
     "[/b]",

@@ -24,9 +24,9 @@ from yaml import YAMLError
 from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
-from zoo.integrity import check_hash, check_types, count_tensors, write_hash
-from zoo.plain_yaml import to_config_yaml
+from zoo.config.plain_yaml import to_config_yaml
 from zoo.seed_group import members
+from zoo.weights.integrity import check_hash, check_types, count_tensors, write_hash
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -135,7 +135,7 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
 
     from zoo.inputs import base as model_inputs
     from zoo.registry import create_model
-    from zoo.tensors import bounded_memory, check_finite
+    from zoo.weights.tensors import bounded_memory, check_finite
 
     folder = find(name)
     config, _ = read(folder)
@@ -216,7 +216,7 @@ def save(
     from safetensors.torch import save as to_bytes
 
     from zoo.inputs import base as model_inputs
-    from zoo.tensors import check_finite
+    from zoo.weights.tensors import check_finite
 
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
     check_finite(state, f"{folder} is not written", "train again with lower learning rates")

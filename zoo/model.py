@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from zoo.batch import Batch
-from zoo.denormals import denormals_as_zero
 from zoo.explanation import Explanation, Units
 from zoo.paths import did_you_mean
 from zoo.phase import Phase
 from zoo.prediction import Prediction, join, predict_batch, stream
+from zoo.runtime.denormals import denormals_as_zero
 from zoo.task import Classification, Task
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         raw: Any,
         *,
         shown: int = 3,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         strict: bool = False,
         skip: bool = False,
     ) -> Prediction:
@@ -233,7 +233,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         Args:
             raw: a path, a folder, a DataFrame, an image (PIL or array), or a list of such, see ``scan`` of the inputs.
             shown: number of units named for each input; 0 for none.
-            batch_size: inputs per forward pass.
+            batch_size: inputs per forward pass; None for 1024 short rows, or 256 of anything else.
             strict: whether an unusual input, such as one with an unknown level, is an error.
             skip: whether inputs that cannot be read are skipped and listed instead of being an error.
 
@@ -357,6 +357,13 @@ class SelfExplaining(pl.LightningModule, ABC):
 
     # Training: one phase at a time, one Trainer.fit each.
 
+    def check_phases(self, phases: Mapping[str, Phase]) -> None:
+        """Check the phases of a run together, before it begins; a family overrides it.
+
+        Raises:
+            ValueError: if they do not train what the arguments of the model promise.
+        """
+
     def configure_phase(self, phase: Phase) -> None:
         """Set the phase: which parts are trained, at which learning rates and with which loss weights.
 
@@ -386,10 +393,17 @@ class SelfExplaining(pl.LightningModule, ABC):
                 part.eval()
         return self
 
+    @property
+    def progress(self) -> float:
+        """Share of the steps of the running phase that are done, 0 to 1; 0 outside of training."""
+        if self._trainer is None:
+            return 0.0
+        return min(1.0, self.global_step / max(1, int(self.trainer.estimated_stepping_batches)))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
         batch = Batch.of(batch)
-        chosen = self.phase.loss if self.phase.lr else self.default_loss
+        chosen = self.phase.loss_weights(self.progress) if self.phase.lr else self.default_loss
         weights = {t: float(t == "task") for t in self.terms} | dict(chosen)
         terms = self.loss(batch, weights)
         total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()

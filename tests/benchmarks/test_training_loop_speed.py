@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from zoo.denormals import denormals_as_zero
 from zoo.phase import Phase
+from zoo.runtime.denormals import denormals_as_zero
 from zoo.training.phases import run_phases
 from zoo.training.quiet import quiet
 from zoo.training.run import build, load_config

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from zoo.data import create_data, data_class, list_data
+from zoo.data.split import Split, drawn_by_hash
 
 
 def all_of(loader, field):
@@ -79,10 +80,35 @@ def test_decoding_on_demand_gives_the_same(monkeypatch):
     assert data._images["test"] is None
 
 
-def test_limit_is_even_over_classes():
-    data = create_data("digits", limit=25)
-    for split in data.splits.values():
-        assert sorted(set(torch.bincount(split.y).tolist())) == [2, 3]
+def test_limit_draws_in_the_proportions_of_the_classes():
+    data, every = create_data("digits", limit=100), create_data("digits")
+    for name, split in data.splits.items():
+        share = torch.bincount(every.splits[name].y) / len(every.splits[name])
+        assert (torch.bincount(split.y) - 100 * share).abs().max() <= 1
+    train = every.splits["train"]
+    first = {train.names[i] for c in range(10) for i in (train.y == c).nonzero()[:10, 0].tolist()}
+    assert len(first & set(data.splits["train"].names)) < 50  # not the first of each class
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_limit_draws_the_same_samples_in_any_order(named):
+    g = torch.Generator().manual_seed(0)
+    y = torch.cat([torch.zeros(80).long(), torch.ones(15).long(), torch.full((5,), 2)])
+    order = torch.randperm(100, generator=g)
+    x = None if named else torch.randn(100, 3, generator=g)
+    split = Split(names=[f"{i}.png" for i in range(100)], y=y, x=x)
+    turned = split.take(order)
+    drawn = {split.names[i] for i in drawn_by_hash(split, 20, split.y).tolist()}
+    again = {turned.names[i] for i in drawn_by_hash(turned, 20, turned.y).tolist()}
+    assert drawn == again
+    assert torch.bincount(split.take(drawn_by_hash(split, 20, split.y)).y).tolist() == [16, 3, 1]
+    assert torch.bincount(split.take(drawn_by_hash(split, 3, split.y)).y).tolist() == [1, 1, 1]
+    assert {split.names[i] for i in drawn_by_hash(split, 10, split.y).tolist()} <= drawn
+
+
+def test_support_names_the_limit():
+    assert create_data("digits", limit=20).support("test") == "20 of 359 test samples, drawn by data.limit"
+    assert create_data("digits").support("test") == "359 test samples"
 
 
 def test_fingerprint_is_of_the_data():

@@ -58,6 +58,14 @@ def test_stored_scores_are_the_rows_of_a_checkpoint():
     assert stored_rows({}) == []
 
 
+def test_intervals_of_detailed_scores_stand_beside_their_value():
+    ends = {"area low": 0.8, "area high": 1.0, "none low": 0.4, "none high": 0.6}
+    result = Result("interventions", 0.9, "p", 9, more={"none": 0.5, "all": 0.9} | ends, details=True)
+    rows = table({"interventions": result})
+    assert [row.name for row in rows] == ["interventions", "· none", "· all"]
+    assert [row.value for row in rows] == ["0.9 [0.8, 1]", "0.5 [0.4, 0.6]", "0.9"]
+
+
 def test_curves_are_drawn_over_the_axes_of_their_result():
     two = {"morf": [1.0, 0.5], "lerf": [1.0, 0.9]}
     axes = dict.fromkeys(two, ("steps", "accuracy"))

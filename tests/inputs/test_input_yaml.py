@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from zoo import plain_yaml
+from zoo.config import plain_yaml
 from zoo.inputs import base
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.table import TableInputs

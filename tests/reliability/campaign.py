@@ -34,7 +34,7 @@ from child import Child
 from families import argv, difference
 
 from zoo.data import create_data
-from zoo.terminal import printable
+from zoo.runtime.terminal import printable
 
 PARTS = {"kill": kills, "fuzz": fuzz, "fault": faults, "page": pages, "export": exports}
 TITLES = {

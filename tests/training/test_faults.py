@@ -9,11 +9,11 @@ from safetensors.torch import load_file, save_file
 import zoo
 from zoo import checkpoint
 from zoo.cli import main
-from zoo.integrity import write_hash
 from zoo.models.protopnet import ProtoPNet
 from zoo.training import files
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss
 from zoo.training.files import WholeCheckpoint, place_in, read_running, read_weights, write_weights, write_whole
+from zoo.weights.integrity import write_hash
 
 NAN = float("nan")
 

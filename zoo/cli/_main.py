@@ -12,8 +12,8 @@ from importlib import import_module
 
 from zoo import __version__
 from zoo.cli._output import Messages, close_output
-from zoo.signals import Terminated, exit_code, termination
-from zoo.terminal import printable
+from zoo.runtime.signals import Terminated, exit_code, termination
+from zoo.runtime.terminal import printable
 
 # Verbs with their one-line help, in the order of `zoo --help`. A verb's file is imported only when it is called.
 VERBS = {

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zoo.terminal import printable
+from zoo.runtime.terminal import printable
 
 if TYPE_CHECKING:
     from zoo.cli._table import PlainTable

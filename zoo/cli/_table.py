@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zoo.terminal import printable
+from zoo.runtime.terminal import printable
 
 
 class PlainTable(Table):

@@ -17,7 +17,7 @@ from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
 from zoo.data.holdout import holdout, strata_of
 from zoo.data.sampler import EpochSampler
-from zoo.data.split import BatchDataset, BatchLoader, Split, spread_over_classes
+from zoo.data.split import BatchDataset, BatchLoader, Split, drawn_by_hash
 from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 from zoo.task import Classification, Task
@@ -82,6 +82,7 @@ class Data(pl.LightningDataModule):
         self.limit = limit
         self._check()
         self._start = (0, 0)
+        self.sizes: dict[str, int] = {}  # of the splits before ``limit``
 
     def _check(self) -> None:
         minimum = {"batch_size": 1, "workers": 0, "seed": 0, "limit": 1}
@@ -175,11 +176,25 @@ class Data(pl.LightningDataModule):
             in_val = holdout(splits["train"], self.val, seed=self.seed)
             splits["val"] = splits["train"].take(in_val.nonzero()[:, 0])
             splits["train"] = splits["train"].take((~in_val).nonzero()[:, 0])
+        self.sizes = {name: len(split) for name, split in splits.items()}
         if self.limit is not None:
             splits = {
-                name: split.take(spread_over_classes(strata_of(split.y), self.limit)) for name, split in splits.items()
+                name: split.take(drawn_by_hash(split, self.limit, strata_of(split.y))) for name, split in splits.items()
             }
         return splits
+
+    def support(self, split: SplitName) -> str:
+        """Return the number of samples of a split, and of how many they were drawn by ``limit``.
+
+        Example:
+            >>> import zoo
+            >>> zoo.create_data("digits", size=8, limit=20).support("test")
+            '20 of 359 test samples, drawn by data.limit'
+        """
+        used = len(self._split(split))
+        every = self.sizes[split]
+        drawn = f" of {every}" if used < every else ""
+        return f"{used}{drawn} {split} samples" + (", drawn by data.limit" if drawn else "")
 
     def _check_split(self, name: str, split: Split) -> None:
         if split.y.is_floating_point():

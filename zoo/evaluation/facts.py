@@ -38,7 +38,7 @@ def run_facts(
     backbone = f" on {config.model.backbone}" if config.model.get("backbone") else ""
     identity = "not read"
     if read:
-        identity = f"hash {data.fingerprint()}" if data.is_available else "not available"
+        identity = f"hash {data.fingerprint()}, {data.support('test')}" if data.is_available else "not available"
     facts = {
         "model": f"{config.model.name}{backbone}",
         "data": f"{config.data.name} ({data.license}), {identity}",

@@ -11,6 +11,16 @@ from zoo.config import Settings
 from zoo.reporting.context import ScoreRow
 
 TITLE = "black-box accuracy"
+NOT_OF_THE_TEST_SPLIT = {  # arguments of data that change neither the test samples nor what they show
+    "augment",
+    "batch_size",
+    "channels",
+    "mean",
+    "seed",
+    "std",
+    "val",
+    "workers",
+}
 
 
 def reference_rows(config: Settings, out: Path) -> list[ScoreRow]:
@@ -30,19 +40,26 @@ def reference_rows(config: Settings, out: Path) -> list[ScoreRow]:
             accuracy = metrics.get("scores", {}).get("accuracy")
             if accuracy is None or accuracy["value"] is None:
                 break
-            note = f"{_comparability(reference, config)} ({name})"
+            if difference := _other_data(reference, config):
+                return [ScoreRow(TITLE, f"n/a: {name} is of other data ({difference})", accuracy["protocol"])]
+            note = f"{_relation(reference, config)} ({name})"
             return [ScoreRow(TITLE, f"{accuracy['value']:.4g}", accuracy["protocol"], note)]
     return [ScoreRow(TITLE, f"n/a: run `zoo train {config.reference}` first", "")]
 
 
-def _comparability(reference: Mapping[str, Any], config: Settings) -> str:
-    """Return how the reference model's configuration relates to that of the run."""
+def _other_data(reference: Mapping[str, Any], config: Settings) -> str:
+    """Return in what the test samples of the reference model differ from those of the run; empty if in nothing."""
+    there, here = reference["data"], config.data
+    keys = [key for key in sorted({*there, *here}) if key in there and key in here and key not in NOT_OF_THE_TEST_SPLIT]
+    differences = [f"data.{key} {there[key]} there, {here[key]} here" for key in keys if there[key] != here[key]]
+    classes = reference["model"].get("num_classes"), config.model.get("num_classes")
+    if None not in classes and classes[0] != classes[1]:
+        differences.append(f"{classes[0]} classes there, {classes[1]} here")
+    return next(iter(differences), "")
 
-    def equal(section: str, *keys: str) -> bool:
-        return all(reference[section].get(key) == config[section].get(key) for key in keys)
 
-    if not (equal("model", "num_classes") and equal("data", "name", "size")):
-        return "other data: not comparable"
-    if equal("model", "backbone", "backbone_level"):
-        return "same backbone, linear head"
-    return "another network on the same data"
+def _relation(reference: Mapping[str, Any], config: Settings) -> str:
+    """Return how the network of the reference model relates to that of the run."""
+    keys = ("backbone", "backbone_level")
+    same = all(reference["model"].get(key) == config.model.get(key) for key in keys)
+    return "same backbone, linear head" if same else "another network on the same data"

@@ -100,8 +100,12 @@ def _details(more: Mapping[str, float]) -> list[ScoreRow]:
     for key, value in more.items():
         if key.rsplit(" ", 1)[0] in more and key.endswith((" spread", " gain", " groups")):
             continue
+        stem, _, end = key.rpartition(" ")
+        if end in ("low", "high") and f"{stem} low" in more and f"{stem} high" in more:
+            continue  # the ends of an interval stand beside its value
         spread, gain = more.get(f"{key} spread"), more.get(f"{key} gain")
         text = f"{value:.4g}" if spread is None else f"{value:.3f} ± {spread:.3f}"
+        text += _interval(key, more) if f"{key} low" in more else ""
         note = "" if gain is None else f"{gain:.0%} of the possible gain; 95 % of it after {more[f'{key} groups']:.0f}"
         rows.append(ScoreRow(f"· {key.replace('_', ' ')}", text, "", note))
     return rows

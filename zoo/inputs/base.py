@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.config.plain_yaml import from_yaml, to_yaml
 from zoo.inputs.texts.tokenizers import merges_of
 from zoo.paths import did_you_mean
-from zoo.plain_yaml import from_yaml, to_yaml
 
 FILE = "inputs.yaml"
 TOKENIZER = "tokenizer.json"  # of byte pairs, in the format of the package tokenizers

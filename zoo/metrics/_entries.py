@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo.config.plain_yaml import from_config_yaml
 from zoo.metrics._rows import Facts, Row, name_of
 from zoo.metrics.base import Score
 from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted
 from zoo.paths import did_you_mean, suite_file
-from zoo.plain_yaml import from_config_yaml
 from zoo.registry import SCORES
 
 Entry = str | Mapping[str, Any] | type[Score] | Score

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from zoo.model import SelfExplaining
-from zoo.signals import Terminated
+from zoo.runtime.signals import Terminated
 
 LOG_EVERY = 10  # steps between two logged steps
 

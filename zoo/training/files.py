@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from zoo.tensors import check_finite
+from zoo.weights.tensors import check_finite
 
 
 def write_whole(path: Path, content: bytes) -> None:

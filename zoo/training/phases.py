@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from zoo.config import Settings, TrainerArgs
 from zoo.data.base import Data
-from zoo.denormals import denormals_as_zero
 from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
-from zoo.terminal import printable
+from zoo.runtime.denormals import denormals_as_zero
+from zoo.runtime.terminal import printable
 from zoo.training.cache import CachedFeatures, backbone_of, bypassed
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss, Resumable
 from zoo.training.check import check_phases

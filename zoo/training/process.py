@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from zoo.denormals import denormals_as_zero
+from zoo.runtime.denormals import denormals_as_zero
 from zoo.training.quiet import quiet
 
 P = ParamSpec("P")

@@ -17,10 +17,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from zoo import config as configs
 from zoo.config import Settings
+from zoo.config.plain_yaml import to_config_yaml
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
-from zoo.plain_yaml import to_config_yaml
 from zoo.training.files import write_whole
 
 try:

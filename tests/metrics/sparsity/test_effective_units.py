@@ -39,17 +39,18 @@ def test_read_outs_agree_with_a_loop_from_the_formulas():
     assert score.protocol == "zoo-size-v1"
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e-130, 1e-200])
+@pytest.mark.parametrize("scale", [1e80, 1.0, 1e-30, 1e-130, 1e-200])
 def test_redundancy_of_tiny_contributions(scale):
-    """Two units alike, two unlike; below the smallest product of double precision none can be compared."""
+    """Two units alike, two unlike, at any scale; their plain squares would vanish below 1e-162."""
     g = torch.Generator().manual_seed(0)
     contribution = torch.randn(50, 4, generator=g, dtype=torch.float64)
     contribution[:, 3] = contribution[:, 1]
     score = Redundancy(4)
     score.update(contribution * scale)
     values = score.compute()
-    assert values["unit/repeats"].tolist() == [-1, -1, -1, 1 if scale > 1e-140 else -1]
-    assert float(values["duplicate"]) == (0.25 if scale > 1e-140 else 0)
+    assert values["unit/repeats"].tolist() == [-1, -1, -1, 1]
+    assert float(values["duplicate"]) == 0.25
+    assert score.protocol == "zoo-duplicates-v2"
 
 
 def test_shares_are_no_activity():

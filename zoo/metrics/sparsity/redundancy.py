@@ -16,8 +16,8 @@ class Redundancy(Score):
     Two units are duplicates if their contributions to the true class, over all inputs, differ by at most ``TOLERANCE``
     of their own size (root mean squares), or correlate above ``correlation``. The second counts only if both contribute
     to at least ``support`` inputs, since few inputs correlate by chance. Units that never contribute (the ``dead`` of
-    ``EffectiveUnits``) duplicate nothing, nor do those whose mean square is below ``SMALLEST``: the products of double
-    precision cannot tell them apart. Vocabularies above ``LARGEST`` units have no value: the products of all
+    ``EffectiveUnits``) duplicate nothing, nor do those of contributions below 1e-205, whose squares double precision
+    cannot hold. Vocabularies above ``LARGEST`` units have no value: the products of all
     pairs would not fit into memory.
 
     Further read-outs: ``equal`` share of units that repeat one within the tolerance. Per unit: ``unit/repeats`` the
@@ -46,14 +46,15 @@ class Redundancy(Score):
     requires = frozenset({"units"})
     tasks = ANY_TASK
     inputs = {"contribution": "finite"}
-    protocol = "zoo-duplicates-v1"
+    protocol = "zoo-duplicates-v2"
     higher_is_better = False
     intervals = {"duplicate": ("unit/duplicate", 0, 1)}
     resampled = False  # the products of all pairs of units, kept for each replicate, would not fit into memory
     population = "units like these on these inputs"
     TOLERANCE = 1e-6  # of the root mean squares
     LARGEST = 4096  # units
-    SMALLEST = 1e-280  # mean square
+    SCALE = 2.0**200  # of the contributions, exact: their squares neither vanish nor overflow from 1e-205 to 1e90
+    SMALLEST = 1e-290  # mean square of scaled contributions
     used: Tensor
     total: Tensor
     product: Tensor
@@ -82,7 +83,7 @@ class Redundancy(Score):
         self._check(contribution=contribution)
         if self.num_units > self.LARGEST:
             return
-        rows = contribution.detach().to(self.device).double()
+        rows = contribution.detach().to(self.device).double() * self.SCALE
         self._add("used", rows != 0)
         self._add("total", rows)
         self._add("product", rows, by=rows)

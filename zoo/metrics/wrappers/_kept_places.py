@@ -44,7 +44,8 @@ class KeptPlaces(Score):
         """Keep the samples of a record."""
         batch, explanation = record.batch, record.explanation
         if isinstance(self.score, LabelConsistency):
-            return self.update(self.score.active(record), self.score.labels(record), sample_ids=batch.index)
+            active, labels = self.score.active(record), self.score.labels(record)
+            return self.update(active, labels, sample_ids=batch.index, sequence_ids=batch.sequence)
         peaks, hits, points, visible = record.located
         more: dict[str, Any] = {"size": record.size, "sample_ids": batch.index}
         if changed is None:

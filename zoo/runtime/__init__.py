@@ -1,0 +1,1 @@
+"""The process that runs a verb: signals, the terminal, arithmetic."""

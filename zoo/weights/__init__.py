@@ -1,0 +1,1 @@
+"""Weights of checkpoints: hashes and types, finite values, memory."""
