@@ -44,6 +44,11 @@ def desk(tmp_path_factory):
     for split in ("train", "test"):
         (folder / "my_sentences" / f"{split}.bio").write_text("Mr B-PER\nIto I-PER\nin O\nYork B-LOC\n\n" * 40)
     (folder / "patients.csv").write_text("age,sugar,smokes,fever,ill\n" + "\n".join(rows))
+    visits = [
+        f"{20 + i},{noise.normal(90, 9):.1f},{i % 2},{i // 2 % 2},{state},{i % 12},{1 + i % 2},{i}.5"
+        for i, state in enumerate(["ill", "well", "well", "ill", "well"] * 24)
+    ]
+    (folder / "visits.csv").write_text("age,sugar,smokes,fever,state,patient,w,price\n" + "\n".join(visits))
     (folder / "new_patients.csv").write_text("smokes,age,fever,sugar\n0,31,1,90.5\n1,44,0,101\n")
     data = [f"data.file={folder / 'patients.csv'}", "data.target=ill", "trainer.accelerator=cpu"]
     model = str(folder / "patients_model")

@@ -22,10 +22,17 @@ def run(model=None, samples=None, size=100, scores="evaluate/quick", parts=PARTS
     return suite
 
 
+OF_TASKS = (
+    *("balanced_accuracy", "confusion_matrix", "auroc", "average_precision", "macro_f1", "log_loss", "brier"),
+    *("calibration_error", "risk_coverage", "label_accuracy", "r2", "rmse", "mae"),
+)
+
+
 def test_quick_scores_all_apply_to_prototypes():
     results = run(control=True).compute()
     assert list(results) == [
         "accuracy",
+        *OF_TASKS,
         "completeness_gap",
         "effective_units",
         "consistency",
@@ -40,6 +47,8 @@ def test_quick_scores_all_apply_to_prototypes():
     assert results.pop("detectors").note == "n/a: nothing was scored"
     for name in ("concept_accuracy", "interventions", "leakage"):
         assert results.pop(name).note == "n/a: the data have no concepts"
+    for name in OF_TASKS:
+        assert results.pop(name).note == "n/a: the classes are tokens, or the task is unknown"
     for result in results.values():
         assert result.value is not None
         assert result.support == 13
@@ -73,6 +82,7 @@ def test_batch_size_and_order_do_not_matter(size):
     for samples in (batch(), take(batch(), order)):
         parts = run(samples=samples, size=size, control=True).compute()
         assert [name for name in whole if whole[name].value is None] == [
+            *OF_TASKS,
             "concept_accuracy",
             "interventions",
             "leakage",
