@@ -73,6 +73,9 @@ def test_declared_encodings_and_separators(tmp_path):
     assert list(one(write(tmp_path, "a\tb\n1\t2\n", "t.tsv")).columns) == ["a", "b"]
     packed = write(tmp_path, gzip.compress(b"a,b\n1,2\n"), "t.csv.gz")
     assert one(packed).columns["b"].tolist() == ["2"]
+    for separator in (", ", "{}", "\n", 3):
+        with pytest.raises(ValueError, match="t.csv.gz: the separator is .*; expected one character"):
+            one(packed, separator=separator)
     with pytest.raises(ValueError, match="data.encoding is 'utf-9'"):
         one(packed, encoding="utf-9")
 

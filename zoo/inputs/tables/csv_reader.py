@@ -36,6 +36,8 @@ def read_csv(
     with _open_text(raw, encoding, argument) as (text, name):
         source = name
         separator = separator or ("\t" if path.suffixes[:1] == [".tsv"] else ",")
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
+            raise ValueError(f"{source}: the separator is {separator!r}; expected one character, such as ',' or ';'")
         reader = csv.reader(text, delimiter=separator, strict=True)
         header: list[str] = []
         rows: list[list[str]] = []
