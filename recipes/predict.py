@@ -22,7 +22,7 @@ def predict(
     *,
     out: str | Path | None = None,
     shown: int = 3,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     skip_bad: bool = False,
     strict: bool = False,
     overwrite: bool = False,
@@ -36,7 +36,7 @@ def predict(
         inputs: a folder, file, DataFrame, image, array or list of such, as the inputs of the model read them.
         out: file to write, .csv, .jsonl or .parquet, in constant memory; by default the predictions are returned.
         shown: number of units named for each input; 0 for none.
-        batch_size: inputs per forward pass.
+        batch_size: inputs per forward pass; None for 1024 short rows, or 256 of anything else.
         skip_bad: skip inputs that cannot be read and list them; otherwise the first one is an error.
         strict: refuse inputs with an unusual value, such as a level that was not in the training data.
         overwrite: replace ``out``.

@@ -1,6 +1,7 @@
 """A checkpoint is written whole or not at all, loaded strictly or not at all; those that travel with zoo are small."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -353,3 +354,12 @@ def test_a_config_file_of_version_1_is_read(tmp_path, tiny):
     file.write_text(tiny.read_text() + f"version: {VERSION}\nyardstick: blackbox/digits\n")
     with pytest.raises(ValueError, match="yardstick"):
         load_config(str(file))
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda p: p.name)
+def test_shipped_are_complete(folder):
+    model = load(str(folder))
+    assert model.inputs is not None
+    assert len(model.class_names) == model.hparams.get("num_classes", len(model.class_names))
+    shape = model.hparams.get("input_shape")
+    assert shape is None or math.prod(shape) == math.prod(model.inputs.shape)

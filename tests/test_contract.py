@@ -1,6 +1,5 @@
 """The five promises of ``SelfExplaining``, for every registered model: a new family needs no test of its own."""
 
-import inspect
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from zoo import create_model, list_models
 from zoo.batch import Batch
+from zoo.config import schema
 from zoo.explanation import Explanation, Units, gather, upsample
 from zoo.metrics.suite import Suite
 from zoo.registry import model_class
@@ -19,10 +19,15 @@ PROTOPNET = {"per_class": 3, "dim": 16, "backbone_level": 2}
 VARIANTS = {
     "protopnet": [
         *({"similarity": s, "prototype_size": p} for s in ("log_l2", "cosine", "l2", "exp_l2") for p in (1, 2)),
-        {"addon": "bottleneck"},
+        {"similarity": "projection", "addon": "bottleneck"},
+        {"similarity": "cosine", "average": 3},
         {"addon": "none", "dim": 128},
         {"backbone": "vit_tiny_patch16_224", "backbone_level": -1, "backbone_args": {"img_size": SIZE, "depth": 2}},
     ],
+    "sdfa_sa": [{}, {"similarity": "cosine", "addon": "regular", "average": 3}],
+    "prototree": [{}, {"routing": "greedy"}],
+    "pipnet": [{}, {"features": 12}],
+    "cbc": [{"reasoning": "signed"}, {"reasoning": "positive"}],
     "blackbox": [{}, {"dropout": 0.5}, {"backbone": "mlp", "backbone_args": {"hidden": [16]}}],
     "cbm": [
         *({"bottleneck": b, "mode": m} for b in ("probability", "logit", "hard") for m in ("independent", "joint")),
@@ -41,6 +46,11 @@ VARIANTS = {
 TOKENS = {"input_shape": [9], "width": 16, "heads": 2}
 COMMON = {"protopnet": PROTOPNET, "bilinear_mlp": {"width": 16, "patterns": 6}, "dense_transformer": TOKENS}
 COMMON |= {name: {**TOKENS, "experts": 3, "hidden": 8, "k": 2} for name in ("moex", "switch_transformer")}
+COMMON["sdfa_sa"] = PROTOPNET
+COMMON["prototree"] = {"height": 3, "dim": 16, "backbone_level": 2}
+COMMON |= {name: {"features": 0, "backbone_level": 1} for name in ("pipnet", "cbc")}
+COMMON["deformable_protopnet"] = {"per_class": 3, "backbone_level": 2}
+COMMON["protopool"] = {"pool": 9, "slots": 3, "dim": 16, "backbone_level": 2}
 COMMON["dense_encoder"] = {"width": 16, "heads": 2}
 COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}
 SEQUENCE = {"tokens": list("abc"), "length": 5}
@@ -68,7 +78,7 @@ def build(name, extra):
     """A model whose state is not the initial one, in eval mode."""
     fallback = {"num_classes": CLASSES, "backbone": "resnet10t", "input_shape": [3, SIZE, SIZE], "concepts": CONCEPTS}
     fallback["sequence"] = SEQUENCE
-    known = inspect.signature(model_class(name)).parameters
+    known = schema(model_class(name)).__dataclass_fields__
     torch.manual_seed(0)
     model = create_model(name, **{k: v for k, v in fallback.items() if k in known} | COMMON.get(name, {}) | extra)
     model.train()

@@ -19,6 +19,7 @@ G = torch.Generator().manual_seed(0)
 X = torch.randn(160, 4, generator=G)
 Y = (X[:, 0] + X[:, 1] > 0).long()
 CONCEPTS = {"columns": {"round": {"kind": "binary"}, "red": {"kind": "binary"}}}
+PHASES = "phases: {joint: {epochs: 12, lr: {backbone: 1e-2, head: 1e-2}}}\n"
 TRAINER = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 
 
@@ -46,13 +47,14 @@ def test_a_backbone_of_ones_own():
     """It explains as any other; a vector of features is a map of one cell; only its class is written down."""
     torch.manual_seed(0)
     net = Net()
-    model = zoo.create_model("protopnet", num_classes=3, backbone=net, per_class=2, dim=8).eval()
+    model = zoo.create_model("protopnet", num_classes=3, backbone=net, per_class=2, dim=8)
+    assert net.training, "trying it on a zero input leaves its mode alone"
+    model.eval()
     x = torch.randn(3, 3, 32, 32, generator=G)
     check_model(model, x, torch.tensor([0, 1, 2]))
     assert model.explain(x, shown=2).where.shape == (3, 2, 8, 8)
     assert model.backbone.net is net
     assert model.hparams["backbone"] == "own:Net"
-    assert net.training, "trying it on a zero input leaves its mode alone"
     flat = nn.Sequential(nn.Linear(4, 6), nn.ReLU())
     model = zoo.create_model("cbm", num_classes=2, backbone=flat, input_shape=[4], concepts=CONCEPTS).eval()
     check_model(model, X[:3], Y[:3])
@@ -69,16 +71,14 @@ def trained(tmp_path_factory):
     """A black box on an own backbone, trained on own loaders."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 16), nn.ReLU())
-    phases = {"joint": {"epochs": 8, "lr": {"backbone": 1e-2, "head": 1e-2}}}
     folder = tmp_path_factory.mktemp("own")
-    (folder / "own.yaml").write_text("model: {name: blackbox, backbone: mlp}\ndata: {name: toys}\n")
+    (folder / "own.yaml").write_text("model: {name: blackbox, backbone: mlp}\ndata: {name: toys}\n" + PHASES)
     overrides = ["trainer.accelerator=cpu"]
     result = zoo.train(
         folder / "own.yaml",
         data=loaders(),
         class_names=["low", "high"],
         backbone=net,
-        phases=phases,
         overrides=overrides,
         out=folder / "run",
     )
@@ -96,8 +96,6 @@ def test_own_loaders_and_backbone_are_trained_and_stored(trained):
     again = zoo.load(str(result.folder), backbone=other)
     assert again.task == result.model.task
     assert torch.equal(again(X), result.model(X))
-    with pytest.raises(ValueError, match="there is no train loader; pass yours"):
-        zoo.evaluate(str(result.folder))
 
 
 class Module(pl.LightningDataModule):
@@ -111,12 +109,15 @@ class Module(pl.LightningDataModule):
 
 
 def test_a_module_of_ones_own(tmp_path):
-    (tmp_path / "m.yaml").write_text("model: {name: bilinear_mlp, width: 8, bias: true}\ndata: {name: toys}\n")
-    phases = {"joint": {"epochs": 10, "lr": {"embed": 1e-2, "layers": 1e-2, "head": 1e-2}}}
-    result = zoo.train(tmp_path / "m.yaml", data=Module(), phases=phases, out=tmp_path / "run", seed=1)
+    text = "model: {name: bilinear_mlp, width: 8, bias: true}\ndata: {name: toys}\n"
+    lr = PHASES.replace("backbone", "embed").replace("head", "layers")
+    (tmp_path / "m.yaml").write_text(text + lr.replace("layers: 1e-2", "layers: 1e-2, head: 1e-2"))
+    result = zoo.train(tmp_path / "m.yaml", data=Module(), out=tmp_path / "run", seed=1)
     assert result.model.task.kind == "regression"
     assert abs(result.model.task.mean - 100) < 10
     assert result.scores["r2"].value > 0.8
+    with pytest.raises(ValueError, match="there is no train loader; pass yours"):
+        zoo.evaluate(str(result.folder))
 
 
 def test_own_loaders_are_a_source_like_any_other():
@@ -148,9 +149,9 @@ def test_own_loaders_are_a_source_like_any_other():
 def test_fit_without_phases_trains_all_parts():
     """A plain ``Trainer.fit`` and ``predict`` with loaders of (x, y)."""
     torch.manual_seed(0)
-    model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[4], width=16)
+    model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[4], width=16, bias=True)
     before = {name: p.clone() for name, p in model.named_parameters()}
-    trainer = pl.Trainer(max_epochs=15, **TRAINER)
+    trainer = pl.Trainer(max_epochs=25, **TRAINER)
     trainer.fit(model, loaders()["train"], loaders()["val"])
     assert all(not torch.equal(before[name], p) for name, p in model.named_parameters())
     assert float(trainer.callback_metrics["val/accuracy"]) > 0.8

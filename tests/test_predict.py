@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import zoo
+from zoo import paths
 from zoo.batch import Batch
 from zoo.cli import main
 from zoo.prediction.writer import PredictionWriter
@@ -237,11 +238,25 @@ def test_a_damaged_image(images, photos, tmp_path, capsys):
     assert read_csv(tmp_path / "out.remarks.csv")[0]["row"] == "cat/00.png"
 
 
-@pytest.mark.parametrize("name", ["moex-tokfsm", "codebook_transformer-tokfsm"])
-def test_a_model_without_inputs_says_what_is_missing(name, tmp_path, capsys):
-    command("predict", name, CASES / "a.csv", "-o", tmp_path / "out.csv", code=2)
-    assert "has no inputs (inputs.yaml)" in " ".join(capsys.readouterr().err.split())
+def test_a_model_without_inputs_says_what_is_missing(tmp_path, capsys):
+    shutil.copytree(paths.home() / "checkpoints" / "protopnet-digits", tmp_path / "old")
+    (tmp_path / "old" / "inputs.yaml").unlink()
+    command("predict", tmp_path / "old", CASES / "a.csv", "-o", tmp_path / "out.csv", code=2)
+    error = " ".join(capsys.readouterr().err.split())
+    assert "has no inputs (inputs.yaml)" in error
+    assert "complete it with `zoo migrate`" in error
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"), [("codebook_transformer-tokfsm", "12 34"), ("transformer_program-hist", "3 1 3")]
+)
+def test_shipped_models_of_tokens(name, prompt):
+    model = zoo.load(name)
+    x = model.inputs.read(prompt).x
+    prediction = model.predict(prompt)
+    with torch.no_grad():
+        assert prediction.labels == [model.class_names[i] for i in model(x).argmax(1)]
 
 
 def test_wrong_outputs_and_inputs(table, tmp_path, capsys):

@@ -23,6 +23,7 @@ class Batch:
         points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
             and may lie outside the image.
         visible: ``(b, p)`` bool, whether the annotator saw the part.
+        views: ``(b, v, ...)`` further augmented views of ``x``, of the same geometry; None if there are none.
         weight: ``(b,)`` float32 weight of each sample in the loss; None for equal ones.
         sequence: ``(b,)`` int64 sequence that each sample is a part of, such as a token of a text; None if samples are
             of their own.
@@ -39,6 +40,7 @@ class Batch:
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    views: Tensor | None = None
     weight: Tensor | None = None
     sequence: Tensor | None = None
 
@@ -71,7 +73,7 @@ class Batch:
         """
         if isinstance(batch, Batch):
             return batch
-        names = {"x", "y", "index", "concepts", "weight"}
+        names = {"x", "y", "index", "concepts", "weight", "views"}
         given: dict[str, Tensor]
         if isinstance(batch, Mapping) and "x" in batch and names.issuperset(batch):
             given = dict(batch)

@@ -51,7 +51,7 @@ class Capability(Protocol):
 
 
 class HasSources(Capability, Protocol):
-    """Units that were taken from training samples."""
+    """Units that were taken from training samples, or are shown by the sample in which they are strongest."""
 
     capability: ClassVar[str] = "sources"
 

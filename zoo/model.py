@@ -48,6 +48,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 after their end.
         inputs: preprocessing and class names, fitted on the training split; None for a model without them.
         config: the run config of the checkpoint; only of a loaded model.
+        loss_terms: values of the last training step, by term; ``loss`` is their weighted sum.
 
     Example:
         >>> import zoo
@@ -75,7 +76,7 @@ class SelfExplaining(pl.LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.phase = Phase()
-        self._step: tuple[int, Tensor, dict[str, Tensor]]  # size, loss and terms of the last batch
+        self.loss_terms: dict[str, Tensor] = {}
 
     def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
         """Save the arguments of ``__init__``; of a module of the user only its name, as ``own:MyNet``."""
@@ -223,7 +224,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         raw: Any,
         *,
         shown: int = 3,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         strict: bool = False,
         skip: bool = False,
     ) -> Prediction:
@@ -232,7 +233,7 @@ class SelfExplaining(pl.LightningModule, ABC):
         Args:
             raw: a path, a folder, a DataFrame, an image (PIL or array), or a list of such, see ``scan`` of the inputs.
             shown: number of units named for each input; 0 for none.
-            batch_size: inputs per forward pass.
+            batch_size: inputs per forward pass; None for 1024 short rows, or 256 of anything else.
             strict: whether an unusual input, such as one with an unknown level, is an error.
             skip: whether inputs that cannot be read are skipped and listed instead of being an error.
 
@@ -392,28 +393,35 @@ class SelfExplaining(pl.LightningModule, ABC):
                 part.eval()
         return self
 
+    @property
+    def progress(self) -> float:
+        """Share of the steps of the running phase that are done, 0 to 1; 0 outside of training."""
+        if self._trainer is None:
+            return 0.0
+        return min(1.0, self.global_step / max(1, int(self.trainer.estimated_stepping_batches)))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
         batch = Batch.of(batch)
-        chosen = self.phase.loss if self.phase.lr else self.default_loss
+        chosen = self.phase.loss_weights(self.progress) if self.phase.lr else self.default_loss
         weights = {t: float(t == "task") for t in self.terms} | dict(chosen)
         terms = self.loss(batch, weights)
         total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
-        self._step = len(batch), total.detach(), {f"train/{t}": v.detach() for t, v in terms.items()}
+        self.loss_terms = {**{t: v.detach() for t, v in terms.items()}, "loss": total.detach()}
         trainer: Any = self.trainer
         if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
-            self._log_step()
+            self._log_step(batch)
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the last step of a training that is stopped early."""
         if self.trainer.should_stop:
-            self._log_step()
+            self._log_step(batch)
 
-    def _log_step(self) -> None:
-        size, loss, terms = self._step
-        self.log_dict(terms, on_step=True, on_epoch=False, batch_size=size)
-        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
+    def _log_step(self, batch: Batch) -> None:
+        for name, value in self.loss_terms.items():
+            is_loss = name == "loss"
+            self.log(f"train/{name}", value, on_step=True, on_epoch=False, prog_bar=is_loss, batch_size=len(batch))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the accuracy, or the mean loss of a task without classes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +16,7 @@ class Phase:
         epochs: passes over the training split; 0 for a phase that only calls methods.
         lr: learning rate by name of a part (``model.trainable_parts()``); parts not named are frozen, in eval mode.
         loss: weight by name of a loss term (``model.terms``); terms not named keep weight 1 for ``task``, 0 otherwise.
+            A weight is a number, or ``{from: 0, to: 1}``: it then changes linearly over the steps of the phase.
         optimizer: adam, adamw or sgd (momentum 0.9).
         weight_decay: of the optimizer.
         schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
@@ -31,7 +33,7 @@ class Phase:
 
     epochs: int = 0
     lr: dict[str, float] = field(default_factory=dict)
-    loss: dict[str, float] = field(default_factory=dict)
+    loss: dict[str, Any] = field(default_factory=dict)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine", "step"] = "constant"
@@ -40,6 +42,37 @@ class Phase:
     clip: float | None = None
     cache: int = 0
     then: Any = None
+
+    def loss_weights(self, progress: float) -> dict[str, float]:
+        """Return the weights of the loss terms that the phase names.
+
+        Args:
+            progress: share of the steps of the phase that are done, 0 to 1.
+
+        Raises:
+            ValueError: if a weight is neither a number nor a mapping of ``from`` and ``to``.
+
+        Example:
+            >>> Phase(loss={"align": {"from": 0, "to": 5}, "tanh": 2}).loss_weights(0.5)
+            {'align': 2.5, 'tanh': 2.0}
+        """
+        weights = {}
+        for name, weight in self.loss.items():
+            first, last = _ends(name, weight)
+            weights[name] = first + (last - first) * progress
+        return weights
+
+
+def _ends(name: str, weight: Any) -> tuple[float, float]:
+    """First and last value of the weight of a loss term."""
+    ends = dict(weight) if isinstance(weight, Mapping) else {"from": weight, "to": weight}
+    if set(ends) != {"from", "to"} or not all(_is_number(value) for value in ends.values()):
+        raise ValueError(f"loss.{name} is {weight}; expected a finite number, or such a mapping as {{from: 0, to: 1}}")
+    return float(ends["from"]), float(ends["to"])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def needs_task_loss(why: str, phases: Mapping[str, Phase], parts: Sequence[str]) -> None:

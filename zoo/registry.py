@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -124,6 +125,7 @@ class Registry:
             for node in module.body:
                 if isinstance(node, ast.ClassDef) and any(_is_register(d) for d in node.decorator_list):
                     texts.append(f"{node.name}: {ast.get_docstring(node) or ''}")
+            texts += _documented_bases("\n".join(text for text in texts if text))
         else:
             cls = self.get(name)
             file = inspect.getdoc(sys.modules[cls.__module__])
@@ -199,6 +201,18 @@ SCORES = Registry(
 )
 PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
 _BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
+
+
+def _documented_bases(text: str) -> list[str]:
+    """Return the docstrings of the classes whose arguments a docstring refers to, and of those that these refer to."""
+    found = []
+    for module, name in re.findall(r"arguments of\s+``(zoo\.[\w.]+)\.(\w+)``", text):
+        file = paths.PACKAGE.parent / Path(*module.split(".")).with_suffix(".py")
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                base = f"{name}: {ast.get_docstring(node) or ''}"
+                found += [base, *_documented_bases(base)]
+    return found
 
 
 def _is_register(decorator: ast.expr) -> bool:

@@ -16,7 +16,7 @@ from zoo import config as configs
 from zoo.cli import main
 from zoo.evaluation.comparison import aligned, unit_cards
 from zoo.evaluation.matching import load_runs, probe
-from zoo.layers.prototypes.prototype_model import PER_UNIT
+from zoo.layers.prototypes.provenance import SOURCES
 from zoo.training.run import build, load_config
 
 sys.path.append(str(Path(__file__).parents[1] / "metrics"))
@@ -45,7 +45,7 @@ def reordered(model):
     order = torch.cat([order[model.owner == c].flip(0) for c in model.owner.unique()])
     model.prototypes.copy_(model.prototypes[order])
     model.head.weight.copy_(model.head.weight[:, order])
-    for name in PER_UNIT:
+    for name in ("owner", *SOURCES):
         getattr(model, name).copy_(getattr(model, name)[order])
     return order
 

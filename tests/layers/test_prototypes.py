@@ -7,7 +7,8 @@ from zoo.batch import content_hash
 from zoo.layers.prototypes.nearest_patches import Nearest, nearest_patches
 from zoo.layers.prototypes.similarity import addon_layers, distances, similarities
 
-KINDS = ("cosine", "log_l2", "l2", "exp_l2")
+KINDS = ("cosine", "log_l2", "l2", "exp_l2")  # distances whose smallest is 0
+ALL = (*KINDS, "projection")
 
 
 def slow_distance(patch, prototype, similarity):
@@ -15,6 +16,8 @@ def slow_distance(patch, prototype, similarity):
     if similarity == "cosine":
         dot = sum(x * y for x, y in zip(a, b, strict=True))
         return 1 - dot / math.sqrt(sum(x * x for x in a)) / math.sqrt(sum(y * y for y in b))
+    if similarity == "projection":
+        return -sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(y * y for y in b))
     return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
 
 
@@ -22,11 +25,12 @@ SLOW_SIMILARITY = {
     "cosine": lambda d: 1 - d,
     "log_l2": lambda d: math.log((d + 1) / (d + 1e-4)),
     "l2": lambda d: -d,
+    "projection": lambda d: -d,
     "exp_l2": lambda d: math.exp(-math.sqrt(d)),
 }
 
 
-@pytest.mark.parametrize("similarity", KINDS)
+@pytest.mark.parametrize("similarity", ALL)
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 3)])
 def test_distances_against_a_loop(similarity, size):
     torch.manual_seed(0)

@@ -285,8 +285,8 @@ def test_state_and_determinism():
 
 
 BAD = (
-    ({"num_classes": 0}, "num_classes is 0, hidden 64, randint 0.0; expected at least 1, 1, and 0 to 1"),
-    ({"hidden": 0}, "hidden 0"),
+    ({"num_classes": 0}, "num_classes is 0; expected at least 1"),
+    ({"hidden": 0}, "hidden is 0"),
     ({"randint": 1.5}, "randint 1.5"),
     ({"randint": -0.1}, "randint -0.1"),
     ({"concepts": None}, "the data have no concepts"),

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from zoo import create_data, create_model
 from zoo.batch import Batch, content_hash
-from zoo.layers.prototypes.prototype_model import PER_UNIT
+from zoo.layers.prototypes.provenance import SOURCES
 from zoo.layers.prototypes.similarity import distances
 from zoo.models.protopnet import ProtoPNet
 
@@ -120,7 +120,7 @@ def test_provenance_is_saved(data, tmp_path):
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "m.safetensors")
     other = build()
     other.load_state_dict(load_file(tmp_path / "m.safetensors"))
-    for name in PER_UNIT:
+    for name in ("owner", *SOURCES):
         assert torch.equal(getattr(other, name), getattr(model, name))
         assert getattr(other, name).dtype == getattr(model, name).dtype
     assert torch.equal(other.sources().index, model.source_index)

@@ -20,6 +20,8 @@ from zoo.training.run import load_config
         ("phases.joint.epochs=-1", "epochs is -1"),
         ("phases.joint.every=0", "every is 0"),
         ("phases.joint.lr.addon=-1", "lr.addon is -1"),
+        ("phases.joint.loss.cluster={from: 0}", "loss.cluster is {'from': 0}; expected a finite number"),
+        ("phases.joint.loss.cluster=much", "loss.cluster is much; expected a finite number"),
         ("phases.last.then.fit_head.l1=abc", "fit_head.l1 is 'abc'"),
         ("phases.joint.cache=1", "cache is set and lr trains the backbone"),
         ("model.dim=0", "dim is 0"),

@@ -68,12 +68,10 @@ def test_steps_on_other_devices_are_checked_when_metrics_are_logged():
 
     class Trainer:
         strategy = Strategy()
-        callback_metrics = {}
         global_step = 0
 
     def note(check, trainer, name, value):
-        trainer.callback_metrics = {"train/task": torch.tensor(1.0), f"train/{name}": torch.tensor(value)}
-        check._note(trainer, torch.tensor(value))
+        check._note(trainer, {"task": torch.tensor(1.0), name: torch.tensor(value), "loss": torch.tensor(value)})
 
     trainer, check = Trainer(), FiniteLoss("joint")
     for trainer.global_step in range(1, LOG_EVERY):

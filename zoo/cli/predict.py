@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="+", help="table, - for a CSV on standard input, folder, or image files")
     parser.add_argument("-o", "--out", type=Path, help="file: .csv, .jsonl or .parquet; by default CSV is printed")
     parser.add_argument("--shown", type=int, default=3, help="number of units named for each input, 0 for none")
-    parser.add_argument("--batch-size", type=int, default=256, help="inputs per forward pass")
+    parser.add_argument("--batch-size", type=int, help="inputs per forward pass")
     parser.add_argument("--skip-bad", action="store_true", help="skip inputs that cannot be read, and list them")
     parser.add_argument("--devices", type=int, default=1, help="processes; then -o is a folder of one shard for each")
     parser.add_argument("--strict", action="store_true", help="refuse unusual values, such as unknown levels")

@@ -8,11 +8,11 @@ stay as they are. ``${oc.env:NAME}`` in a config that a user names or in an over
 """
 
 from zoo.config.argument_schema import schema
+from zoo.config.keys import Config, Finetune, TaskArgs, TrainerArgs
 from zoo.config.migration import VERSION, migrate
 from zoo.config.overrides import ENVIRONMENT, Classes, check_trained_overrides, keyword_overrides
 from zoo.config.reading import check, load, read_yaml, save
 from zoo.config.settings import MISSING, Settings, hide, plain, show
-from zoo.config.structure import Config, Finetune, TaskArgs, TrainerArgs
 
 __all__ = [
     "Classes",

@@ -14,9 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoo import paths
 from zoo.config.argument_schema import schema
+from zoo.config.keys import Config, Finetune
 from zoo.config.plain_yaml import from_config_yaml
 from zoo.config.settings import HIDDEN, MISSING, hide, show
-from zoo.config.structure import Config, Finetune
 
 ENVIRONMENT = re.compile(r"\$\{oc\.env:([A-Za-z_][A-Za-z0-9_]*)(?:,([^{}]*))?\}")
 Classes = Callable[[str, str], type]  # class of a section ("model" or "data") by name
@@ -119,7 +119,11 @@ def apply_override(config: DictConfig, text: str, classes: Classes | None) -> No
     if not equals:
         raise ValueError(f"override {text!r}; expected key=value, such as data.batch_size=32, or '~key' to delete it")
     where = f"override {text!r}" if len(text) <= 100 else f"override {text[:100]!r}..."
-    parsed = from_config_yaml(f"v: {value}" if value else "v: null", where)
+    try:
+        parsed = from_config_yaml(f"v: {value}" if value else "v: null", where)
+    except ValueError as error:
+        hint = """; quote a text that has #, as in '["#a"]'""" if "#" in value else ""
+        raise ValueError(f"{error}{hint}") from error
     if not isinstance(parsed, dict) or list(parsed) != ["v"]:
         raise ValueError(f"{where}; expected one value")
     parsed = read_environment(parsed["v"], where, key)

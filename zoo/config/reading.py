@@ -12,11 +12,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoo import paths
 from zoo.config.argument_schema import schema
+from zoo.config.keys import Config
 from zoo.config.migration import migrate
 from zoo.config.overrides import Classes, apply_override, delete_key, first_line, read_environment
 from zoo.config.plain_yaml import from_config_yaml, to_config_yaml
 from zoo.config.settings import MISSING, Settings, hide, plain, show
-from zoo.config.structure import Config
 
 REMOVED_PHASE = re.compile(r"(phases\.[^.=]+)=\s*(null|~)?\s*")  # an override that removes a phase
 

@@ -27,10 +27,13 @@ class ImageData(Data):
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split: ``none``, ``shift`` (small rotation, translation and scale),
             ``flip`` (horizontal flip, crop and color) or ``full`` (flip, rotation, shear, perspective and color).
+        views: number of views of each training image, all with the geometry of ``augment`` and each with random
+            brightness, contrast and saturation of its own; the first is ``Batch.x``, the others are ``Batch.views``. 1
+            for the augmented image alone.
         channels: 3, or 1 for the mean of the three.
         mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
         std: standard deviation of each of three channels; None for the default of the source.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -46,6 +49,7 @@ class ImageData(Data):
         size: int,
         batch_size: int,
         augment: Augment,
+        views: int = 1,
         channels: Literal[1, 3] = 3,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -54,11 +58,14 @@ class ImageData(Data):
         super().__init__(batch_size=batch_size, **common)
         self.size = size
         self.augment: Augment = augment
+        self.views = views
         self.channels = channels
         self.mean = tuple(mean or self.default_mean)
         self.std = tuple(std or self.default_std)
         if size < 1:
             raise ValueError(f"data.size is {size}; expected 1 or more")
+        if views < 1:
+            raise ValueError(f"data.views is {views}; expected 1 or more")
         if channels not in (1, 3):
             raise ValueError(f"data.channels is {channels}; expected 1 or 3")
         finite = all(map(math.isfinite, self.mean + self.std))
@@ -128,6 +135,7 @@ class ImageData(Data):
             split,
             self._images[name],
             transform=self._policy if augment else None,
+            views=self.views if augment else 1,
             seed=self.seed,
             mean=self.mean,
             std=self.std,

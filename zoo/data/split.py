@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from zoo.batch import Batch, content_hash
 from zoo.data.images._augment.draws import Draws
 from zoo.data.images._augment.policy import Augmentation
+from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
 from zoo.data.images._pixels import Pixels
 from zoo.data.sampler import mix
 
@@ -110,7 +111,7 @@ def stratified_holdout(y: Tensor, share: float, *, seed: int) -> Tensor:
     return rank_in_class(y, key) < size[y]
 
 
-def drawn_by_hash(split: Split, n: int, strata: Tensor) -> Tensor:
+def drawn_by_hash(split: Split, n: int, strata: Tensor | None = None) -> Tensor:
     """Return the sorted positions of n samples drawn by a hash of the sample, in the proportions of the classes.
 
     The samples drawn do not depend on the order of the split: the hash is that of the content for tables and tokens,
@@ -118,9 +119,10 @@ def drawn_by_hash(split: Split, n: int, strata: Tensor) -> Tensor:
 
     Args:
         split: the samples.
-        n: number to draw.
-        strata: ``(m,)`` int64 class of each sample, or its stratum.
+        n: number of samples to draw.
+        strata: ``(len(split),)`` int64 whose proportions are kept; None for the classes.
     """
+    strata = split.y if strata is None else strata
     key = _content_key(split.x) if split.x is not None else torch.tensor([_name_key(name) for name in split.names])
     rank = rank_in_class(strata, key)
     place = (rank + 0.5) / torch.bincount(strata)[strata]  # within the class, in 0..1
@@ -168,14 +170,19 @@ class Unfinished:
 
     batch: Batch
     draws: Draws | None
+    views: ViewDraws | None = None
 
     def pin_memory(self) -> Unfinished:
         """Return the same batch in page-locked memory."""
-        return Unfinished(self.batch.pin_memory(), None if self.draws is None else self.draws.pin_memory())
+        return self._map(lambda part: part.pin_memory())
 
     def to(self, device: torch.device | str) -> Unfinished:
         """Return the same batch on ``device``."""
-        return Unfinished(self.batch.to(device), None if self.draws is None else self.draws.to(device))
+        return self._map(lambda part: part.to(device))
+
+    def _map(self, change: Callable[[Any], Any]) -> Unfinished:
+        parts = (self.batch, self.draws, self.views)
+        return Unfinished(*(None if part is None else change(part) for part in parts))
 
 
 class ImageDataset(BatchDataset):
@@ -185,6 +192,7 @@ class ImageDataset(BatchDataset):
         split: the samples.
         images: ``(n, 1 or 3, s, s)`` uint8, or None to decode on demand.
         transform: augmentation policy; None for no augmentation.
+        views: number of views of each image, see ``ImageData``.
         seed: random seed of the augmentation.
         mean: mean of each channel, of x in [0, 1].
         std: standard deviation of each channel.
@@ -197,6 +205,7 @@ class ImageDataset(BatchDataset):
         images: Tensor | None,
         *,
         transform: Augmentation | None,
+        views: int = 1,
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
@@ -205,6 +214,7 @@ class ImageDataset(BatchDataset):
         self.split = split
         self.images = images
         self.transform = transform
+        self.views = views
         self.seed = seed
         self.mean = torch.tensor(mean)[None, :, None, None]
         self.std = torch.tensor(std)[None, :, None, None]
@@ -226,8 +236,9 @@ class ImageDataset(BatchDataset):
             visible=None if s.visible is None else s.visible[ids],
             weight=None if s.weight is None else s.weight[ids],
         )
-        draws = None if self.transform is None else self.transform.draws([(self.seed, *key) for key in keys])
-        unfinished = Unfinished(batch, draws)
+        seeds = [(self.seed, *key) for key in keys]
+        draws = None if self.transform is None else self.transform.draws(seeds)
+        unfinished = Unfinished(batch, draws, draw_views(seeds, self.views) if self.views > 1 else None)
         return self._finished(unfinished) if self.device is None else unfinished
 
     def finish(self, loaded: Batch | Unfinished) -> Batch:
@@ -239,10 +250,18 @@ class ImageDataset(BatchDataset):
     def _finished(self, unfinished: Unfinished) -> Batch:
         batch = unfinished.batch
         draws = unfinished.draws
+        views = unfinished.views
+        finish = self._normalized if views is None else torch.clone
         if self.transform is None or draws is None:
-            return replace(batch, x=self._normalized(batch.x.float()))
-        x = self.transform.images(batch.x, draws, self._normalized)
-        return replace(batch, x=x, points=None if batch.points is None else self.transform.points(batch.points, draws))
+            x = finish(batch.x.float())
+        else:
+            x = self.transform.images(batch.x, draws, finish)
+            points = None if batch.points is None else self.transform.points(batch.points, draws)
+            batch = replace(batch, points=points)
+        if views is None:
+            return replace(batch, x=x)
+        served = torch.stack([self._normalized(view) for view in views_of(x, views).unbind(1)], dim=1)
+        return replace(batch, x=served[:, 0], views=served[:, 1:])
 
     def _normalized(self, pixels: Tensor) -> Tensor:
         """Return inputs of pixels ``(b, 1 or 3, s, s)``, floats from 0 to 255."""

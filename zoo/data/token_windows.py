@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -44,6 +45,13 @@ class NumberedNames(Sequence[str]):
         return f"{self.prefix}{i % self.n:05d}"
 
 
+def release(tokens: np.ndarray) -> None:
+    """Take the pages of a memory-mapped file that were read out of the memory of this process."""
+    mapped = getattr(tokens, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 class TokenWindowData(Data):
     """A source of contexts ``(b, context)`` of tokens, padded with -1; the class is the next token.
 
@@ -54,7 +62,7 @@ class TokenWindowData(Data):
     Args:
         context: maximum number of tokens of a context.
         batch_size: windows per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -120,6 +128,7 @@ class TokenWindowData(Data):
 
     def _contexts(self, name: str, start: np.ndarray, length: np.ndarray) -> Split:
         y = torch.from_numpy(self._tokens[start + length].astype(np.int64))
+        release(self._tokens)
         rows = torch.from_numpy(start.astype(np.int64))
         if len(length) and not length.strides[0]:  # one length for all takes the memory of one
             lengths = torch.tensor(int(length[0])).expand(len(length))
@@ -194,6 +203,7 @@ class TokenWindowData(Data):
         content = hashlib.sha256(super().fingerprint().encode())
         for start in range(0, len(self._tokens), HASHED):
             content.update(np.ascontiguousarray(self._tokens[start : start + HASHED]).view(np.uint8).data)
+            release(self._tokens)
         return content.hexdigest()[:12]
 
     def token_texts(self, x: Tensor) -> list[list[str]]:

@@ -30,6 +30,7 @@ class Backbone(nn.Module):
         name: timm architecture, ``resnet18`` or ``vit_tiny_patch16_224``; ``mlp`` for linear layers with ReLU over the
             flattened input, whose widths are ``args["hidden"]`` (default 128, 128) and whose map is 1 x 1.
         level: index of timm's feature level; -1 is the deepest.
+        shallow: index of a second, shallower level, for ``pyramid``; None for none.
         pretrained: load timm's weights from the hub (needs the network).
         weights: load a local safetensors file of the full timm model instead, a path from the current folder or from
             ``ZOO_DATA``. Strict: every tensor of the feature extractor must be in the file with its shape, and every
@@ -60,6 +61,7 @@ class Backbone(nn.Module):
         name: str | nn.Module,
         *,
         level: int = -1,
+        shallow: int | None = None,
         pretrained: bool = False,
         weights: str | None = None,
         args: dict[str, Any] | None = None,
@@ -91,6 +93,7 @@ class Backbone(nn.Module):
         import timm  # takes a second, and not every model has a backbone
 
         args = dict(args or {})
+        levels = (level,) if shallow is None else (shallow, level)
         if ":" in name or "/" in name:
             raise ValueError(
                 f"backbone {name!r} names a place; expected a timm architecture, with pretrained=true or"
@@ -103,7 +106,7 @@ class Backbone(nn.Module):
                     " backbone_weights=FILE"
                 )
         try:
-            self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=(level,), **args)
+            self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=levels, **args)
         except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:
             near = "" if timm.is_model(name) else paths.did_you_mean(name, timm.list_models())
             raise ValueError(
@@ -129,15 +132,30 @@ class Backbone(nn.Module):
             one = "; one image is x[None]" if x.ndim == 3 else ""
             raise ValueError(f"images are {tuple(x.shape)}; expected a batch (b, 3, height, width){one}")
         features = self.net(x)
-        if isinstance(features, list):  # timm: one map for each level
-            return features[0]
+        if isinstance(features, list):  # timm: one map for each level, the shallow one first
+            return features[-1]
         return features[..., None, None] if self.is_flat else features
+
+    def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``x`` to the features of the shallow level and of the level, ``(b, d', h', w')`` and ``(b, d, h, w)``.
+
+        Raises:
+            ValueError: if there is no shallow level: none was asked for, or ``x`` are cached features.
+        """
+        features = [x] if self.bypass else self.net(x)
+        if not isinstance(features, list) or len(features) != 2:
+            why = "the phase caches the features of one level" if self.bypass else "the backbone has one level"
+            raise ValueError(f"there is no shallow feature map: {why}; expected a timm backbone without cache")
+        return features[0], features[1]
 
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
         import timm
 
         try:
             loaded = load_file(file)
+        except FileNotFoundError as error:
+            remedy = "put it there, set ZOO_DATA, or pass model.backbone_weights=null for random weights"
+            raise ValueError(f"backbone_weights {file} is missing; {remedy}") from error
         except (OSError, SafetensorError) as error:
             raise ValueError(f"backbone_weights {file}: {error}") from error
         with torch.device("meta"):
@@ -168,10 +186,10 @@ def _own(
         raise ValueError(f"backbone_args is {unknown}; a module of your own takes channels only")
     parameter = next(net.parameters(), torch.zeros(()))
     modes = {module: module.training for module in net.modules()}
-    net.eval()
     shapes = [tuple(input_shape)] if input_shape else [(3, side, side) for side in (64, 224, 32)]
     reason = ""
     for shape in shapes:
+        net.eval()
         try:
             features = net(torch.zeros(1, *shape, dtype=parameter.dtype, device=parameter.device))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:

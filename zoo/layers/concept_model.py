@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
-from zoo.layers.backbone import Backbone
+from zoo.layers.backbone_model import BackboneModel
 from zoo.layers.concepts import ConceptSpace
-from zoo.model import SelfExplaining
 
 DESCRIBE = (
     "This model predicts by way of concepts: named properties that a person can check. The strength of a concept is how"
@@ -19,51 +18,31 @@ DESCRIBE = (
 )
 
 
-class ConceptModel(SelfExplaining):
+class ConceptModel(BackboneModel):
     """A model that predicts the annotated concepts of an input, and the class from the concepts.
 
-    A family calls ``build_backbone``. Every family has these arguments:
+    A family calls ``super().__init__`` with these arguments, which it takes as ``**common``:
 
     Args:
-        num_classes: c.
         concepts: the schema (``zoo.concept_schema``); filled in from the data.
-        backbone: timm architecture, ``mlp``, or a module of your own.
-        backbone_level: index of the feature level, -1 for the deepest.
-        pretrained: backbone weights from timm's hub.
-        backbone_weights: backbone weights from a local safetensors file.
-        backbone_args: further arguments of the backbone.
-        input_shape: of one input, for ``backbone=mlp``; filled in from the data.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Attributes:
         schema: the concepts.
         space: their losses and values.
+
+    Raises:
+        ValueError: if there are no concepts, or as for ``BackboneModel``.
     """
 
     default_loss = {"concept": 1.0}
 
-    def build_backbone(
-        self,
-        concepts: dict[str, Any] | None,
-        name: str | nn.Module,
-        *,
-        level: int,
-        pretrained: bool,
-        weights: str | None,
-        args: dict[str, Any] | None,
-        input_shape: list[int] | None,
-    ) -> None:
-        """Set ``schema``, ``space`` and ``backbone``; arguments as in ``Backbone``.
-
-        Raises:
-            ValueError: if there are no concepts, or as for ``Backbone``.
-        """
+    def __init__(self, *, concepts: dict[str, Any] | None = None, **common: Any) -> None:
+        super().__init__(**common)
         if not concepts:
             raise ValueError("the data have no concepts, and a concept model needs them; choose data with concepts")
         self.schema = ConceptSchema.from_config(concepts)
         self.space = ConceptSpace(self.schema)
-        self.backbone = Backbone(
-            name, level=level, pretrained=pretrained, weights=weights, args=args, input_shape=input_shape
-        )
 
     @property
     def units(self) -> Units:

@@ -29,7 +29,7 @@ Bottleneck = Literal["probability", "logit", "hard"]
 class CBM(ConceptModel):
     """Backbone, average pooling, one linear concept layer, a head that reads only the concepts.
 
-    Args: those of ``zoo.layers.concept_model.ConceptModel``, and
+    Args:
         mode: input of the head in training: true concepts (independent; predictions replace unknown ones), predictions
             (sequential), or predictions with their gradient (joint).
         bottleneck: what the head reads: probabilities, logits, or decisions (0 or 1).
@@ -37,6 +37,7 @@ class CBM(ConceptModel):
         hidden: width of the MLP head.
         randint: fraction of concepts replaced by the truth while the head is trained on predictions, drawn per sample.
         balance: weight positive examples of each binary concept by their odds; needs ``then: calibrate`` before.
+        common: the arguments of ``zoo.layers.concept_model.ConceptModel``.
 
     Example:
         >>> import torch, zoo
@@ -56,44 +57,26 @@ class CBM(ConceptModel):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        concepts: dict[str, Any] | None = None,
-        backbone: str | nn.Module = "resnet18",
-        backbone_level: int = -1,
-        pretrained: bool = False,
-        backbone_weights: str | None = None,
-        backbone_args: dict[str, Any] | None = None,
-        input_shape: list[int] | None = None,
         mode: Mode = "independent",
         bottleneck: Bottleneck = "probability",
         head: Literal["linear", "mlp"] = "linear",
         hidden: int = 64,
         randint: float = 0.0,
         balance: bool = False,
+        **common: Any,
     ) -> None:
-        super().__init__()
-        if num_classes is None or min(num_classes, hidden) < 1 or not 0 <= randint <= 1:
-            sizes = f"num_classes is {num_classes}, hidden {hidden}, randint {randint}"
-            raise ValueError(f"{sizes}; expected at least 1, 1, and 0 to 1")
-        self.save_hyperparameters()
+        super().__init__(**common)
+        if hidden < 1 or not 0 <= randint <= 1:
+            raise ValueError(f"hidden is {hidden}, randint {randint}; expected at least 1, and 0 to 1")
         self.mode = mode
         self.bottleneck = bottleneck
         self.randint = randint
-        self.build_backbone(
-            concepts,
-            backbone,
-            level=backbone_level,
-            pretrained=pretrained,
-            weights=backbone_weights,
-            args=backbone_args,
-            input_shape=input_shape,
-        )
         m = len(self.schema)
         self.concepts = nn.Linear(self.backbone.channels, m)
         if head == "linear":
-            self.head = nn.Linear(m, num_classes)
+            self.head = nn.Linear(m, self.num_classes)
         else:
-            self.head = nn.Sequential(nn.Linear(m, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))
+            self.head = nn.Sequential(nn.Linear(m, hidden), nn.ReLU(), nn.Linear(hidden, self.num_classes))
         self.register_buffer("average", torch.full((m,), 0.5))  # mean strengths of the training split
         self.register_buffer("low", torch.full((m,), -3.0))  # 5th and 95th percentiles of its logits
         self.register_buffer("high", torch.full((m,), 3.0))

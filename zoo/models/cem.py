@@ -28,10 +28,11 @@ class CEM(ConceptModel):
     over the group. The head is linear, so the contribution of a concept is its block of the head, exactly. Concepts
     must be binary or categorical.
 
-    Args: those of ``zoo.layers.concept_model.ConceptModel``, and
+    Args:
         width: of one embedding (m in the paper).
         randint: fraction of the concept groups set to the truth in each step. The mask is drawn for each sample; the
             published code draws one for the whole batch.
+        common: the arguments of ``zoo.layers.concept_model.ConceptModel``.
 
     Example:
         >>> import torch, zoo
@@ -47,40 +48,21 @@ class CEM(ConceptModel):
     def __init__(
         self,
         *,
-        num_classes: int | None = None,
-        concepts: dict[str, Any] | None = None,
-        backbone: str | nn.Module = "resnet18",
-        backbone_level: int = -1,
-        pretrained: bool = False,
-        backbone_weights: str | None = None,
-        backbone_args: dict[str, Any] | None = None,
-        input_shape: list[int] | None = None,
         width: int = 16,
         randint: float = 0.25,
+        **common: Any,
     ) -> None:
-        super().__init__()
-        if num_classes is None or num_classes < 1 or width < 1 or not 0 <= randint <= 1:
-            raise ValueError(
-                f"num_classes is {num_classes}, width {width}, randint {randint}; expected at least 1, 1, and 0 to 1"
-            )
-        self.save_hyperparameters()
+        super().__init__(**common)
+        if width < 1 or not 0 <= randint <= 1:
+            raise ValueError(f"width is {width}, randint {randint}; expected at least 1, and 0 to 1")
         self.randint = randint
-        self.build_backbone(
-            concepts,
-            backbone,
-            level=backbone_level,
-            pretrained=pretrained,
-            weights=backbone_weights,
-            args=backbone_args,
-            input_shape=input_shape,
-        )
         continuous = [concept.name for concept in self.schema.concepts if concept.kind == "continuous"]
         if continuous:
             raise ValueError(
                 f"concept {continuous[0]!r} is continuous; expected binary or categorical: leave it out, or use cbm"
             )
         self.embeddings = ConceptEmbeddings(self.backbone.channels, len(self.schema), width)
-        self.head = nn.Linear(len(self.schema) * width, num_classes)
+        self.head = nn.Linear(len(self.schema) * width, self.num_classes)
 
     @property
     def capabilities(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from zoo.explanation import Explanation, Units
     from zoo.inputs.base import Flag, Inputs, Reading
+
+
+SHORT = 64  # numbers of an input that is predicted in large batches
 
 
 class Predictor(Protocol):
@@ -173,7 +177,7 @@ def stream(
     raw: Any,
     *,
     shown: int = 3,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     strict: bool = False,
     skip: bool = False,
 ) -> Iterator[Prediction]:
@@ -183,17 +187,19 @@ def stream(
         model: with inputs, in eval mode.
         raw: a path, folder, DataFrame, image, array or a list, see ``scan`` of the inputs.
         shown: number k of units for each input; 0 computes the forward pass alone.
-        batch_size: largest number of inputs in memory beside those of one reading.
+        batch_size: inputs per forward pass; None for 1024 short rows, or 256 of anything else.
         strict: whether an unusual input, such as one with an unknown level, is an error.
         skip: whether inputs that cannot be read are skipped and listed instead of being an error.
 
     Raises:
         ValueError: if the model has no inputs, an input cannot be read, or a logit is not finite.
     """
-    if shown < 0 or batch_size < 1:
+    if shown < 0 or (batch_size is not None and batch_size < 1):
         raise ValueError(f"shown is {shown}, batch_size {batch_size}; expected 0 or more and 1 or more")
     check_predictor(model)
     assert model.inputs is not None
+    if batch_size is None:
+        batch_size = 1024 if math.prod(model.inputs.shape) <= SHORT else 256
     for reading in model.inputs.scan(raw, labels=False, strict=strict, skip=skip):
         first = True
         for start in range(0, max(len(reading), 1), batch_size):
@@ -231,21 +237,23 @@ def predict_batch(model: Predictor, batch: Any, *, shown: int = 3, number: int =
     Raises:
         ValueError: if it is none of these, or a logit is not finite.
     """
-    x = batch[0] if isinstance(batch, list | tuple) and batch else batch
-    x = x if isinstance(x, Tensor) else getattr(batch, "x", None)
+    record: Any = None if isinstance(batch, list | tuple | Tensor) else batch  # a Reading or a Batch
+    x: Any = (
+        getattr(record, "x", None) if record is not None else batch[0] if isinstance(batch, list | tuple) else batch
+    )
     if not isinstance(x, Tensor):
         kind = type(batch).__name__
         raise ValueError(f"a batch is a {kind}; expected a Batch, a tensor or a list that begins with one")
-    rows = getattr(batch, "rows", None)
-    if rows is None:
-        index = None if isinstance(batch, list | tuple | Tensor) else getattr(batch, "index", None)
-        names = [] if index is None else [f"sample {i}" for i in index.tolist()]
-        rows = tuple(names) if len(names) == len(x) else tuple(f"batch {number}, sample {i}" for i in range(len(x)))
+    rows: tuple[str, ...] = getattr(record, "rows", ())
+    index: Tensor | None = getattr(record, "index", None)
+    if len(rows) != len(x) and index is not None:
+        rows = tuple(f"sample {i}" for i in index.tolist())
+    if len(rows) != len(x):
+        rows = tuple(f"batch {number}, sample {i}" for i in range(len(x)))
     prediction = _answers(model, x, rows, shown)
-    if getattr(batch, "skipped", None) is None:
+    if record is None or getattr(record, "skipped", None) is None:
         return prediction
-    reading: Any = batch
-    return replace(prediction, flags=reading.flags, skipped=reading.skipped, notes=reading.notes)
+    return replace(prediction, flags=record.flags, skipped=record.skipped, notes=record.notes)
 
 
 def _predict(model: Predictor, reading: Reading, part: slice, shown: int) -> Prediction:

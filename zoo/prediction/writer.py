@@ -102,6 +102,9 @@ class PredictionWriter:
             elif isinstance(values, np.ndarray):
                 cells.append([f"{value:.6g}" if value == value else missing for value in values.tolist()])
                 marks.append("%s")
+            elif is_csv and None not in values and not SPECIAL.search("".join(values)):
+                cells.append(values)
+                marks.append("%s")
             else:
                 texts = {value: missing if value is None else quote(value) for value in set(values)}
                 cells.append([texts[value] for value in values])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -31,6 +31,12 @@ class Answers:
     prediction: Tensor
     probabilities: Tensor | None = None
     abstained: Tensor | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Answers:
+        """Return the same answers on ``device``."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {k: v.to(device, non_blocking=non_blocking) for k, v in tensors.items() if v is not None}
+        return replace(self, **moved)
 
 
 class Task(ABC):

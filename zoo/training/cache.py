@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -28,7 +28,7 @@ class CachedFeatures(pl.LightningDataModule):
     Args:
         model: its ``backbone`` part is cached, in eval mode.
         data: the images.
-        passes: augmented passes to keep; memory is passes * n * d * h * w * 4 bytes.
+        passes: augmented passes to keep; memory is passes * views * n * d * h * w * 4 bytes.
         device: of the backbone's passes.
         progress: show a progress bar.
     """
@@ -48,7 +48,7 @@ class CachedFeatures(pl.LightningDataModule):
             sampler.set_epoch(epoch)
             title = f"features, pass {epoch + 1} of {passes}"
             features.append(_features(backbone, loader, device, title, progress))
-        self.train = FeatureSet(torch.stack([batch.x for batch in features]), features[0])
+        self.train = FeatureSet(features)
         self.val = None
         if len(data.splits["val"]):
             loader = data.loader("val", shard=False)
@@ -72,20 +72,22 @@ class CachedFeatures(pl.LightningDataModule):
         if self.val is None:
             return []
         sampler = EpochSampler(len(self.val), self.data.batch_size, shuffle=False, seed=0)
-        return DataLoader(FeatureSet(self.val.x[None], self.val), batch_sampler=sampler, collate_fn=_as_is)
+        return DataLoader(FeatureSet([self.val]), batch_sampler=sampler, collate_fn=_as_is)
 
 
 class FeatureSet(Dataset):
     """Batches of (epoch, index) pairs from features of several passes.
 
     Args:
-        passes: ``(e, n, d, h, w)`` features.
-        like: classes, indices and concepts of the n samples.
+        passes: for each pass the features ``(n, d, h, w)`` and views ``(n, v, d, h, w)`` of n samples; the first has
+            their classes, indices, concepts and weights.
     """
 
-    def __init__(self, passes: Tensor, like: Batch) -> None:
-        self.passes = passes
-        self.like = like
+    def __init__(self, passes: Sequence[Batch]) -> None:
+        self.like = passes[0]
+        self.x = torch.stack([batch.x for batch in passes])
+        views = [batch.views for batch in passes if batch.views is not None]
+        self.views = torch.stack(views) if views else None
 
     def __len__(self) -> int:
         return len(self.like)
@@ -93,10 +95,16 @@ class FeatureSet(Dataset):
     def __getitems__(self, pairs: list[tuple[int, int]]) -> Batch:
         """Return one batch."""
         epoch, index = torch.tensor(pairs).T
-        concepts = None if self.like.concepts is None else self.like.concepts[index]
-        x = self.passes[epoch % len(self.passes), index]
-        weight = None if self.like.weight is None else self.like.weight[index]
-        return Batch(x, self.like.targets[index], self.like.index[index], concepts=concepts, weight=weight)
+        number = epoch % len(self.x)
+        like = self.like
+        return Batch(
+            x=self.x[number, index],
+            y=like.targets[index],
+            index=like.index[index],
+            concepts=None if like.concepts is None else like.concepts[index],
+            weight=None if like.weight is None else like.weight[index],
+            views=None if self.views is None else self.views[number, index],
+        )
 
 
 def backbone_of(model: SelfExplaining) -> nn.Module:
@@ -123,8 +131,13 @@ def _features(backbone: nn.Module, loader: DataLoader, device: torch.device, tit
     """Features of a whole split in its order, on every rank."""
     batches: list[Batch] = []
     for batch in tqdm(loader, desc=title, disable=None if progress else True, leave=False):
-        batches.append(replace(batch, x=backbone(batch.x.to(device)).cpu(), points=None, visible=None))
-    names = ["x", "y", "index", *(name for name in ("concepts", "weight") if getattr(batches[0], name) is not None)]
+        x = backbone(batch.x.to(device)).cpu()
+        views = None
+        if batch.views is not None:
+            views = backbone(batch.views.flatten(0, 1).to(device)).cpu().unflatten(0, batch.views.shape[:2])
+        batches.append(replace(batch, x=x, views=views, points=None, visible=None))
+    optional = [name for name in ("concepts", "weight", "views") if getattr(batches[0], name) is not None]
+    names = ["x", "y", "index", *optional]
     return Batch(**{name: torch.cat([getattr(b, name) for b in batches]) for name in names})
 
 

@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from zoo.model import SelfExplaining
 from zoo.runtime.signals import Terminated
 
 LOG_EVERY = 10  # steps between two logged steps
@@ -38,7 +39,8 @@ class FiniteLoss(Callback):
         loss = outputs["loss"]
         on_cpu = loss.device.type == "cpu"
         if not on_cpu or not bool(torch.isfinite(loss)):
-            self._note(trainer, loss)
+            terms = pl_module.loss_terms if isinstance(pl_module, SelfExplaining) else {}
+            self._note(trainer, {**terms, "loss": loss})
         if on_cpu or trainer.global_step % LOG_EVERY == 0:
             self.check(trainer)
 
@@ -52,9 +54,8 @@ class FiniteLoss(Callback):
         """Check the steps since the last check."""
         self.check(trainer)
 
-    def _note(self, trainer: pl.Trainer, loss: Tensor) -> None:
-        terms = {k.removeprefix("train/"): v for k, v in trainer.callback_metrics.items() if k.startswith("train/")}
-        for name, value in {**terms, "loss": loss}.items():
+    def _note(self, trainer: pl.Trainer, terms: dict[str, Tensor]) -> None:
+        for name, value in terms.items():
             step = torch.full((), trainer.global_step, device=value.device)
             first = self._first.get(name, torch.zeros_like(step))
             self._first[name] = torch.where((first == 0) & ~torch.isfinite(value.detach()).all(), step, first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import torch
@@ -63,8 +64,12 @@ def check_phases(model: SelfExplaining, config: Settings) -> None:
 
 def _check_phase(model: SelfExplaining, phase: Any) -> None:
     for key, minimum in MINIMUM.items():
-        if getattr(phase, key) < minimum:
+        if not minimum <= getattr(phase, key) < math.inf:
             raise ValueError(f"{key} is {getattr(phase, key)}; expected {minimum} or more")
+    for name, value in phase.lr.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"lr.{name} is {value!r}; expected a finite number")
+    phase.loss_weights(0.0)
     for part, rate in phase.lr.items():
         if rate < 0:
             raise ValueError(f"lr.{part} is {rate}; expected 0 or more")

@@ -30,6 +30,7 @@ from zoo.training.cache import CachedFeatures, backbone_of, bypassed
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss, Resumable
 from zoo.training.check import check_phases
 from zoo.training.files import WholeCheckpoint, place_in, read_weights, write_weights
+from zoo.training.lean_loop import LeanLoop
 from zoo.training.loggers import CsvLog, rewind_log, trackers
 
 LOST_PROCESS = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "gloo")
@@ -171,7 +172,7 @@ def _broadcast_state(model: SelfExplaining) -> None:
 def _trainer(
     args: TrainerArgs, phase: Phase, logs: list[Logger], limit: int | None, callbacks: list[Callback]
 ) -> pl.Trainer:
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator=args.accelerator,
         devices=args.devices,
         strategy=args.strategy,
@@ -191,6 +192,8 @@ def _trainer(
         limit_train_batches=limit or None,
         limit_val_batches=limit or None,
     )
+    trainer.fit_loop.epoch_loop = LeanLoop(trainer)
+    return trainer
 
 
 def _bars(progress: bool) -> list[Callback]:

@@ -23,7 +23,7 @@ class ConceptWords(CategoricalRows):
         source: name of the data source, such as digits; it must have concepts, none of them continuous.
         source_args: arguments of the source.
         batch_size: samples per batch on each rank.
-        common: other arguments of ``Data``; ``val`` and ``seed`` are passed to the source.
+        common: other arguments of ``zoo.data.base.Data``; ``val`` and ``seed`` are passed to the source.
 
     Raises:
         ValueError: if the source has no concepts, or a continuous one.

@@ -45,7 +45,7 @@ class GameData(TokenWindowData):
         n_test: number of test games.
         division: random seed of the division into splits.
         batch_size: games per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range; or, once read, if there are no games, too few, or an illegal one.

@@ -35,7 +35,7 @@ class Chess(GameData):
             are all checked once (needs ``chess``); None for the games of the data folder.
         tokens: ``moves`` or ``characters``.
         context: maximum number of tokens of a context, the begin token included.
-        common: other arguments of ``GameData`` and ``Data``.
+        common: the arguments of ``zoo.data.games._game_data.GameData``.
 
     Raises:
         ValueError: as for ``GameData``; for an illegal move, file, line and move are named.

@@ -34,7 +34,7 @@ class Othello(GameData):
         file: lines of games such as ``f5 d6 c3`` or ``f5d6c3`` (plain, ``.gz``, ``.xz``), or an ``.npz`` with ``moves``
             ``(n, 60)``, row * 8 + column, padded with 255; None for the tournament games of the data folder.
         context: maximum number of tokens of a context, the begin token included.
-        common: other arguments of ``GameData`` and ``Data``.
+        common: the arguments of ``zoo.data.games._game_data.GameData``.
 
     Raises:
         ValueError: as for ``GameData``; for an illegal move, file, game and move are named.

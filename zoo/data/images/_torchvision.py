@@ -27,7 +27,7 @@ class TorchvisionSet(ImageData):
         size: side of the square images, in pixels.
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split.
-        common: other arguments of ``ImageData``.
+        common: other arguments of ``zoo.data.image_data.ImageData``.
 
     Raises:
         ValueError: if an argument is out of range, or (once read) the data is missing or invalid.

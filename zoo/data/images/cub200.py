@@ -44,7 +44,7 @@ class Cub200(ImageData):
         size: side of the square images, in pixels.
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split.
-        common: other arguments of ``ImageData``.
+        common: other arguments of ``zoo.data.image_data.ImageData``.
 
     Raises:
         ValueError: if an argument is unknown, or (once read) the data is missing or invalid.

@@ -51,7 +51,7 @@ class Digits(ImageData):
         size: side of the square images, in pixels.
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split.
-        common: other arguments of ``ImageData``.
+        common: other arguments of ``zoo.data.image_data.ImageData``.
 
     Example:
         >>> from zoo.data import create_data

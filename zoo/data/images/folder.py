@@ -48,7 +48,7 @@ class Folder(ImageData):
         value_range: values that are black and white in images of more than 8 bits; None for the range of their type.
         batch_size: images per batch on each rank.
         augment: augmentation policy of the training split.
-        common: other arguments of ``ImageData``.
+        common: other arguments of ``zoo.data.image_data.ImageData``.
 
     Raises:
         ValueError: if an argument is out of range, or (once read) a file or row is missing or invalid.

@@ -34,7 +34,7 @@ class Loaders(Data):
         test: yields the test batches.
         class_names: of the classes or labels; None to number them.
         batch_size: samples per batch of all that reads from memory.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: (once read) if a loader is missing, empty, or yields something else.

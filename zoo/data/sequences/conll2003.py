@@ -18,7 +18,7 @@ class Conll2003(Tagged):
 
     Args:
         folder: folder of the files; None for the one below the data root.
-        common: other arguments of ``Tagged``.
+        common: other arguments of ``zoo.data.sequences.tagged.Tagged``.
     """
 
     license = "Reuters, for research; not to be passed on"

@@ -40,8 +40,8 @@ class Rasp(LabeledSequenceData):
         size: maximum number of sequences; they are distinct.
         even: share of the training draws in which all lengths are equally likely; most sequences are long.
         batch_size: sequences per batch on each rank.
-        common: other arguments of ``Data``; ``val`` is not used: a tenth of the sequences is the test split, a tenth of
-            the rest the validation split.
+        common: other arguments of ``zoo.data.base.Data``; ``val`` is not used: a tenth of the sequences is the test
+            split, a tenth of the rest the validation split.
 
     Raises:
         ValueError: if an argument is unknown or out of range.

@@ -45,7 +45,7 @@ class Tagged(LabeledSequenceData):
         digits: text that replaces every run of digits; None keeps numbers.
         alike: whether training batches sentences of similar length together, which halves the time.
         batch_size: sentences per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range or, once read, a file is missing or invalid.

@@ -39,7 +39,7 @@ class TokFsm(TokenWindowData):
         n_val: number of validation sequences.
         n_test: number of test sequences.
         batch_size: sequences per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range, or there are not enough different sequences.

@@ -33,7 +33,7 @@ class Trec6(LabeledSequenceData):
         least: minimum number of occurrences of a word in training.
         alike: whether training batches questions of similar length together, which halves the time.
         batch_size: questions per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range or, once read, a file is missing or invalid.

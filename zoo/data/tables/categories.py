@@ -34,7 +34,7 @@ class Categories(CategoricalRows):
         split: column that holds train, val or test.
         most: maximum number of values of a column; a column with more is not categorical.
         batch_size: samples per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range, or (once read) a file, column, row or cell is missing or invalid.

@@ -69,7 +69,7 @@ class Table(TableData):
         separator: separator of cells; None for a tab in ``.tsv`` and a comma in others.
         encoding: encoding of the text.
         batch_size: samples per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range, or (once read) a file, column, row or cell is missing or invalid.

@@ -34,7 +34,7 @@ class Toys(TableData):
         n_val: number of validation points.
         n_test: number of test points.
         batch_size: samples per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is unknown or out of range.

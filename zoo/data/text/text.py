@@ -45,7 +45,7 @@ class Text(TokenWindowData):
         context: maximum number of tokens of a context.
         test: share of the text, at its end, that is the test split; the share ``val`` before it is for validation.
         batch_size: samples per batch on each rank.
-        common: other arguments of ``Data``.
+        common: other arguments of ``zoo.data.base.Data``.
 
     Raises:
         ValueError: if an argument is out of range; or, once read, if the text is missing, empty, too short, not UTF-8,

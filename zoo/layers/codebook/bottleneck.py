@@ -87,6 +87,7 @@ class Codebook(nn.Module):
         ids = self.nearest(normalized.detach().reshape(-1, *normalized.shape[-2:]))
         value = F.embedding_bag(self.rows(ids).flatten(0, 1), self.codes.flatten(0, 1), mode="mean")
         value = value.view(normalized.shape) + (normalized - normalized.detach())
+        value = value.to(self.codes.dtype)  # of a model in half precision
         return Quantized(value, ids.view(*normalized.shape[:-1], self.k), normalized)
 
     def rows(self, ids: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Loss terms of prototype networks.
 
 Chen et al., This Looks Like That, NeurIPS 2019, eq. (2) and (5); orthogonality after Wang et al., Interpretable Image
-Recognition by Constructing Transparent Embedding Space, ICCV 2021.
+Recognition by Constructing Transparent Embedding Space, ICCV 2021; its absolute form after Huang et al., ICCV 2023.
 """
 
 from __future__ import annotations
@@ -35,3 +35,19 @@ def orthogonality(prototypes: Tensor, owner: Tensor) -> Tensor:
     p = F.normalize(prototypes.flatten(1), dim=1)
     same = (owner[:, None] == owner).fill_diagonal_(False)
     return ((p @ p.T).square() * same).sum() / same.sum().clamp_min(1)
+
+
+def absolute_orthogonality(prototypes: Tensor, owner: Tensor) -> Tensor:
+    """Return the sum of absolute entries of P P^T - I over classes, P the prototypes of a class scaled to length 1.
+
+    Args:
+        prototypes: ``(u, d, i, j)``.
+        owner: ``(u,)`` class of each.
+
+    Example:
+        >>> float(absolute_orthogonality(torch.ones(2, 4, 1, 1), torch.tensor([0, 0])))
+        2.0
+    """
+    p = F.normalize(prototypes.flatten(1), dim=1)
+    same = owner[:, None] == owner
+    return ((p @ p.T - torch.eye(len(p)).to(p)).abs() * same).sum()

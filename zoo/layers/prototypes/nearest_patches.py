@@ -67,7 +67,7 @@ def nearest_patches(
     *,
     proposals: int = 4,
 ) -> Nearest:
-    """Return for each prototype the nearest patch among the samples of its class.
+    """Return for each prototype the nearest patch among the samples of its class or classes.
 
     Each sample proposes its nearest patches to each prototype of its class by the fast, expanded distance; those that
     can still be the nearest are scored again with the direct distance in float64, which separates exact from near
@@ -77,7 +77,8 @@ def nearest_patches(
     Args:
         batches: features ``(b, d, h, w)``, classes ``(b,)``, sample indices ``(b,)``, content hashes ``(b,)``.
         prototypes: ``(u, d, i, j)``
-        owner: ``(u,)`` class of each prototype; None searches all samples for all prototypes.
+        owner: ``(u,)`` class of each prototype, or ``(u, c)`` bool, the classes that each may be taken from; None
+            searches all samples for all prototypes.
         similarity: which distance.
         proposals: per sample and prototype.
 
@@ -92,7 +93,7 @@ def nearest_patches(
     u, _, i, j = prototypes.shape
     bank = prototypes.flatten(1)
     norm = bank.square().sum(1)
-    table = None if owner is None else owned_by(owner, torch.arange(int(owner.max()) + 2, device=owner.device))
+    table = None if owner is None else _prototypes_of_classes(owner)
     best = Nearest(
         distance=bank.new_full((u,), torch.inf, dtype=torch.float64),
         patch=prototypes.clone(),
@@ -128,11 +129,27 @@ def nearest_patches(
     best = _across_ranks(best)
     if not bool(best.distance.isfinite().all()):
         missing = (~best.distance.isfinite()).nonzero().flatten()
-        which = sorted(set(owner[missing].tolist())) if owner is not None else "any class"
+        which = "any class" if owner is None else _classes_of(owner[missing])
         raise ValueError(
             f"{len(missing)} prototypes cannot be projected; expected samples of class {which} in the data"
         )
     return best
+
+
+def _prototypes_of_classes(owner: Tensor) -> Tensor:
+    """Ids ``(c + 1, k)`` of the prototypes that search each class, -1 pads; the last row is of an unknown class."""
+    if owner.ndim == 1:
+        return owned_by(owner, torch.arange(int(owner.max()) + 2, device=owner.device))
+    allowed = torch.cat([owner.T, owner.new_zeros(1, len(owner))])
+    first = allowed.int().sort(dim=1, descending=True, stable=True)
+    width = int(allowed.sum(1).max())
+    return torch.where(first.values.bool(), first.indices, -1)[:, :width]
+
+
+def _classes_of(owner: Tensor) -> list[int]:
+    """The classes, sorted, of prototypes with ``owner`` as in ``nearest_patches``."""
+    classes = owner if owner.ndim == 1 else owner.any(0).nonzero()[:, 0]
+    return sorted(set(classes.tolist()))
 
 
 def _proposals(
@@ -165,6 +182,9 @@ def _proposals(
     if similarity == "cosine":
         coarse = 1 - inner * (square * p2).clamp_min(1e-24).rsqrt()
         slack = 1e-4
+    elif similarity == "projection":
+        coarse = -inner * p2.clamp_min(1e-24).rsqrt()
+        slack = 1e-4 * float(square.max().sqrt())
     else:
         coarse = square - 2 * inner + p2
         slack = 1e-4 * (float(square.max()) + float(norm.max()))
@@ -196,6 +216,8 @@ def _direct(patch: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor
     a, b = patch.double(), prototypes.double()
     if similarity == "cosine":
         return 1 - F.cosine_similarity(a, b, dim=1, eps=1e-12)
+    if similarity == "projection":
+        return -(a * F.normalize(b, dim=1)).sum(1)
     return (a - b).square().sum(1)
 
 

@@ -1,19 +1,20 @@
-"""The base class of prototype models: prototypes with owners and sources, and a linear head on their scores."""
+"""The base class of prototype models: a backbone, add-on layers, one map of evidence per prototype, a linear head."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.capabilities import Sources
-from zoo.explanation import Units
-from zoo.layers.prototypes.nearest_patches import Nearest
-from zoo.model import SelfExplaining
+from zoo.batch import Batch
+from zoo.explanation import Explanation, gather
+from zoo.layers.backbone_model import BackboneModel
+from zoo.model import in_order
 
-PER_UNIT = ("owner", "source_index", "source_row", "source_col", "source_distance", "source_hash")
 DESCRIBE = (
     "This model predicts by comparison with characteristic patches of training images, called prototypes. The strength"
     " of a prototype is its largest similarity to any patch of the image. Every similarity adds to the score of a class"
@@ -21,126 +22,123 @@ DESCRIBE = (
 )
 
 
-class PrototypeModel(SelfExplaining):
-    """A model whose units are prototypes of classes, with a linear head without bias on their scores.
+class PrototypeModel(BackboneModel):
+    """A model whose u units are patterns of patches, each with a map over the image and one strength.
 
-    A family calls ``build_prototypes``.
+    A family sets ``addon`` and defines ``evidence`` and, for a linear head, ``class_weights``; ``strengths`` and
+    ``to_maps`` say how strengths and maps follow from the evidence.
+
+    Args:
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
 
     Attributes:
-        prototypes: ``(u, d, i, j)``
-        head: from u scores to c logits.
-        owner: ``(u,)`` class of each prototype, sorted.
-        source_index: ``(u,)`` training sample that each prototype was projected on, -1 before.
-        source_row: ``(u,)`` row of its patch.
-        source_col: ``(u,)`` column of its patch.
-        source_distance: ``(u,)`` distance from the patch before the projection.
-        source_hash: ``(u,)`` content hash of the sample.
+        addon: features to the features that prototypes are compared with.
     """
 
-    prototypes: nn.Parameter
-    head: nn.Linear
-    owner: Tensor
-    source_index: Tensor
-    source_row: Tensor
-    source_col: Tensor
-    source_distance: Tensor
-    source_hash: Tensor
+    addon: nn.Module
 
-    def build_prototypes(
-        self,
-        num_classes: int,
-        per_class: int,
-        shape: tuple[int, int, int],
-        *,
-        initial: Callable[..., Tensor],
-        own_weight: float,
-        other_weight: float,
-    ) -> None:
-        """Set prototypes, head, owners and sources.
+    @abstractmethod
+    def evidence(self, x: Tensor) -> Tensor:
+        """Return what strengths and maps of prototypes follow from, ``(b, u, h, w)``, for images ``(b, 3, s, s)``."""
+
+    def strengths(self, evidence: Tensor) -> Tensor:
+        """Return the strength ``(b, u)`` of each prototype from the evidence: its maximum."""
+        return evidence.amax((2, 3))
+
+    def to_maps(self, evidence: Tensor) -> Tensor:
+        """Return the maps ``(b, k, h, w)`` to show, larger where the prototype is found, from evidence of k units."""
+        return evidence
+
+    def class_weights(self) -> Tensor:
+        """Return what one unit of each strength adds to each logit, ``(c, u)``; for families with a linear head."""
+        raise NotImplementedError
+
+    def class_bias(self) -> Tensor | None:
+        """Return the logits ``(c,)`` where all strengths are 0; None for 0."""
+        return None
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Return the features ``(b, d, h, w)`` that prototypes are compared with."""
+        return self.addon(self.backbone(x))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Return the map ``(b, u, h, w)`` of each prototype."""
+        return self.to_maps(self.evidence(x))
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the strength ``(b, u)`` of each prototype."""
+        return self.strengths(self.evidence(x))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the strengths ``(b, u)`` of images ``(b, 3, s, s)``."""
+        return self.scores(x)
+
+    def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """Apply the head to the strengths, some of them set."""
+        if mask is not None and value is not None:
+            state = torch.where(mask, value, state)
+        with torch.autocast(state.device.type, enabled=False):
+            weights = self.class_weights()
+            return F.linear(state.to(weights.dtype), weights, self.class_bias())  # of a model in half precision
+
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Explain by weight times strength, exact; ``where`` is the map of each shown prototype."""
+        evidence = self.evidence(x)
+        strength = self.strengths(evidence)
+        logits = self.decide(strength)
+        target = self.resolve_target(logits, target)
+        contribution, base = self.contributions(strength, logits, target)
+        shown = self.resolve_shown(contribution, shown)
+        where = self.to_maps(gather(evidence, shown)) * (shown >= 0)[..., None, None]
+        return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
+
+    def contributions(self, strength: Tensor, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what each prototype adds to ``logits[target]``, ``(b, u)``, and what none accounts for, ``(b,)``.
 
         Args:
-            num_classes: c.
-            per_class: prototypes of each class.
-            shape: (d, i, j) of one prototype.
-            initial: returns a tensor of given sizes, such as ``torch.rand``.
-            own_weight: initial weight from a prototype to its class.
-            other_weight: initial weight from a prototype to the other classes.
+            strength: ``(b, u)``.
+            logits: ``(b, c)`` that follow from it.
+            target: ``(b,)`` classes.
         """
-        u = num_classes * per_class
-        self.initial_weights = (own_weight, other_weight)
-        self.prototypes = nn.Parameter(initial(u, *shape))
-        self.head = nn.Linear(u, num_classes, bias=False)
-        self.register_buffer("owner", torch.arange(num_classes).repeat_interleave(per_class))
-        for name in PER_UNIT[1:]:
-            dtype = torch.float64 if name == "source_distance" else torch.int64
-            self.register_buffer(name, torch.full((u,), -1, dtype=dtype))
-        self._initialize_head()
-        self.register_load_state_dict_pre_hook(_resize)
+        bias = self.class_bias()
+        base = logits.new_zeros(len(logits)) if bias is None else bias[target]
+        return strength * self.class_weights()[target], base
 
-    @property
-    def units(self) -> Units:
-        """The prototypes, named by class and number."""
-        first = torch.searchsorted(self.owner, self.owner)  # owners are sorted: the first prototype of the class
-        number = torch.arange(len(self.owner), device=self.owner.device) - first
-        names = [f"class {c} #{n}" for c, n in zip(self.owner.tolist(), number.tolist(), strict=True)]
-        return Units("prototype", names, self.owner, describe=DESCRIBE)
+    # Training.
 
-    def sources(self) -> Sources:
-        """Return the training sample that each prototype was projected on."""
-        return Sources(self.source_index, self.source_hash)
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take one step of the optimizer, then call ``after_step``."""
+        super().optimizer_step(*args, **kwargs)
+        self.after_step()
 
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """Names of the capabilities of this instance, see ``zoo.capabilities``: ``sources`` after a projection."""
-        return frozenset({"sources"} if bool((self.source_index >= 0).any()) else ())
-
-    def part_of(self, key: str) -> str:
-        """Return ``prototypes`` for owner and sources."""
-        return "prototypes" if key in PER_UNIT else super().part_of(key)
-
-    def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
-        """Take the number of prototypes from a state about to be loaded, such as that of a pruned network."""
-        owner = state.get(f"{prefix}owner")
-        if owner is None or len(owner) == len(self.owner):
-            return
-        for name in PER_UNIT[1:]:
-            setattr(self, name, getattr(self, name).new_full((len(owner),), -1))
-        self.owner = owner.to(self.owner.device)
-        self.prototypes = nn.Parameter(self.prototypes.new_zeros(len(owner), *self.prototypes.shape[1:]))
-        self.head = nn.Linear(len(owner), self.head.out_features, bias=False).to(self.head.weight)
-        self._initialize_head()
+    def after_step(self) -> None:
+        """Constrain parameters after a step of the optimizer; by default nothing."""
 
     @torch.no_grad()
-    def replace_by(self, nearest: Nearest) -> None:
-        """Replace each prototype by its nearest patch, and record the source."""
-        self.prototypes.copy_(nearest.patch)
-        self.source_index.copy_(nearest.index)
-        self.source_row.copy_(nearest.row)
-        self.source_col.copy_(nearest.col)
-        self.source_distance.copy_(nearest.distance)
-        self.source_hash.copy_(nearest.content)
+    def score_matrix(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor]:
+        """Return strengths ``(n, u)`` and classes ``(n,)`` of a whole split in its order, gathered over ranks."""
+        scores, y, _ = self._weighted_scores(loader)
+        return scores, y
 
-    @torch.no_grad()
-    def keep(self, mask: Tensor) -> None:
-        """Remove the prototypes where ``mask`` ``(u,)`` is false."""
-        self.prototypes = nn.Parameter(self.prototypes[mask].clone())
-        weight = self.head.weight[:, mask].clone()
-        self.head = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device=weight.device, dtype=weight.dtype)
-        self.head.weight.copy_(weight)
-        for name in PER_UNIT:
-            setattr(self, name, getattr(self, name)[mask].clone())
+    def _weighted_scores(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Strengths ``(n, u)``, classes ``(n,)`` and weights ``(n,)`` of a whole split."""
+        self.eval()
+        scores, y, weight = in_order((self.scores(b.x), b.targets, b.weights, b.index) for b in self._moved(loader))
+        return scores, y, weight
 
-    def own(self) -> Tensor:
-        """Return ``(c, u)`` bool, whether prototype u belongs to class c."""
-        return torch.arange(self.head.out_features, device=self.owner.device)[:, None] == self.owner
+    def learning_rate(self, part: str, default: float) -> float | None:
+        """Return the learning rate of a part in this phase, None if it is frozen; the default without a phase."""
+        return self.phase.lr.get(part) if self.phase.lr else default
 
-    @torch.no_grad()
-    def _initialize_head(self) -> None:
-        own = self.own().float()
-        own_weight, other_weight = self.initial_weights
-        self.head.weight.copy_(own * own_weight + (1 - own) * other_weight)
+    def _moved(self, loader: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield the batches of a loader on the device of the model."""
+        device = next(self.parameters()).device
+        return (b.to(device) for b in loader)
 
 
-def _resize(module: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
-    assert isinstance(module, PrototypeModel)
-    module.resize_for(state, prefix)
+def at_least_one(**sizes: int | None) -> int:
+    """Return the first size; raise ValueError if one is missing or below 1."""
+    for key, value in sizes.items():
+        if value is None or value < 1:
+            raise ValueError(f"{key} is {value}; expected at least 1")
+    return next(value for value in sizes.values() if value is not None)

@@ -1,6 +1,7 @@
 """Patch prototypes: distances and similarities between patches of a feature map and prototypes; add-on layers.
 
-A prototype is a small tensor ``(d, i, j)`` in feature space, usually 1 x 1. Distances are squared L2, or 1 - cosine.
+A prototype is a small tensor ``(d, i, j)`` in feature space, usually 1 x 1. Distances are squared L2, 1 - cosine, or
+minus the length of the patch along the prototype (``projection``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Similarity = Literal["cosine", "log_l2", "l2", "exp_l2"]
+Similarity = Literal["cosine", "log_l2", "l2", "exp_l2", "projection"]
+AddOn = Literal["regular", "bottleneck", "single", "none"]
 EPS = 1e-4  # of the log similarity, as in the ProtoPNet paper
 
 
@@ -21,7 +23,8 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
     Args:
         z: ``(b, d, h, w)`` features.
         prototypes: ``(u, d, i, j)``
-        similarity: ``cosine`` gives 1 - cosine in [0, 2]; the others the squared L2 distance, never negative.
+        similarity: ``cosine`` gives 1 - cosine in [0, 2]; ``projection`` minus the inner product with the prototype
+            scaled to length 1; the others the squared L2 distance, never negative.
 
     Returns:
         ``(b, u, h - i + 1, w - j + 1)``
@@ -36,8 +39,11 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
         if not len(p):  # all are pruned
             return z.new_zeros(len(z), 0, z.shape[2] - p.shape[2] + 1, z.shape[3] - p.shape[3] + 1)
         square = F.conv2d(z.square().sum(1, keepdim=True), z.new_ones(1, 1, *p.shape[2:]))
-        if similarity == "cosine":
+        if similarity in ("cosine", "projection"):
             p = p / p.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]
+        if similarity == "projection":
+            return -F.conv2d(z, p)
+        if similarity == "cosine":
             return 1 - F.conv2d(z, p) * square.clamp_min(1e-24).rsqrt()
         norm = p.square().sum((1, 2, 3))[:, None, None]
         return F.relu(square - 2 * F.conv2d(z, p) + norm)
@@ -61,17 +67,45 @@ def similarities(distance: Tensor, similarity: Similarity) -> Tensor:
             return 1 - distance
         case "log_l2":
             return torch.log((distance + 1) / (distance + EPS))
-        case "l2":
+        case "l2" | "projection":
             return -distance
         case "exp_l2":
             return torch.exp(-torch.sqrt(distance + 1e-14))
-    raise ValueError(f"similarity is {similarity!r}; expected cosine, log_l2, l2 or exp_l2")
+    raise ValueError(f"similarity is {similarity!r}; expected cosine, log_l2, l2, exp_l2 or projection")
 
 
-def addon_layers(
-    kind: Literal["regular", "bottleneck", "none"], channels: int, dim: int, *, sigmoid: bool
-) -> nn.Sequential:
+class MeanDirection(nn.Module):
+    """Replace each cell by the mean of the directions (vectors scaled to length 1) of the cells around it.
+
+    The similarity of a prototype to the result is the mean of its similarities to ``size`` x ``size`` cells, so that
+    maps, scores and projection are averaged alike; the border is replicated.
+
+    Example:
+        >>> MeanDirection(3)(torch.ones(1, 4, 2, 2))[0, :, 0, 0].tolist()
+        [0.5, 0.5, 0.5, 0.5]
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"average is {size}; expected an odd number of cells, 1 for none")
+        self.size = size
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Average features ``(b, d, h, w)``."""
+        half = self.size // 2
+        return F.avg_pool2d(F.pad(F.normalize(z, dim=1), [half] * 4, mode="replicate"), self.size, stride=1)
+
+
+def addon_layers(kind: AddOn, channels: int, dim: int, *, sigmoid: bool, average: int = 1) -> nn.Sequential:
     """Return the 1 x 1 convolutions between a backbone and its prototypes (ProtoPNet, section 2.1).
+
+    Args:
+        kind: ``regular``, two; ``bottleneck``, pairs that halve the width; ``single``, one; ``none``.
+        channels: width of the backbone's features.
+        dim: width of the result.
+        sigmoid: end in a sigmoid.
+        average: side of the square of cells whose directions are averaged, see ``MeanDirection``; 1 for none.
 
     Raises:
         ValueError: if ``kind`` is ``none`` and ``dim`` is not the backbone's width.
@@ -79,6 +113,8 @@ def addon_layers(
     layers: list[nn.Module] = []
     if kind == "regular":
         layers = [nn.Conv2d(channels, dim, 1), nn.ReLU(), nn.Conv2d(dim, dim, 1)]
+    elif kind == "single":
+        layers = [nn.Conv2d(channels, dim, 1)]
     elif kind == "bottleneck":
         while channels > dim:
             half = max(dim, channels // 2)
@@ -89,6 +125,8 @@ def addon_layers(
         raise ValueError(f"dim is {dim}; expected the backbone's width {channels}, because addon is none")
     if sigmoid:
         layers.append(nn.Sigmoid())
+    if average != 1:
+        layers.append(MeanDirection(average))
     for layer in layers:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

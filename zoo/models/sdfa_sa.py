@@ -1,0 +1,123 @@
+"""SDFA-SA: a ProtoPNet whose deep features keep the spatial similarities of shallow ones, with one weight a prototype.
+
+Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV 2023,
+the paper that defines the consistency and stability scores. Shallow-deep feature alignment (SDFA) ties the evidence of
+a prototype to the place where it is found; score aggregation (SA) lets only a class's own prototypes add to its logit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.explanation import gather
+from zoo.layers.prototypes.losses import absolute_orthogonality, cluster, separation
+from zoo.layers.prototypes.owned_prototypes import OwnedPrototypes
+from zoo.layers.prototypes.prototype_model import at_least_one
+from zoo.layers.prototypes.shallow_deep import shallow_deep_alignment
+from zoo.layers.prototypes.similarity import AddOn, addon_layers, distances
+from zoo.registry import register
+
+
+@register
+class SDFASA(OwnedPrototypes):
+    """Backbone with a shallow and a deep grid, one 1 x 1 convolution with sigmoid, prototypes, score aggregation.
+
+    The logit of a class is the weighted sum of the strengths of its own prototypes; the weights are a softmax within
+    the class, times the number of its prototypes. The published network never projects its prototypes on training
+    patches; here that is a method of a phase, ``then: project``.
+
+    Args:
+        per_class: prototypes of each class.
+        dim: width d of the prototypes.
+        similarity: ``projection`` of the patch on the prototype, as published, or ``cosine``.
+        addon: layers between backbone and prototypes, ``single`` as published; with sigmoid unless ``cosine``.
+        average: side of the square of cells over which similarities are averaged, 1 for none; see
+            ``zoo.layers.prototypes.similarity.MeanDirection``.
+        shallow_level: index of the shallow feature level; its grid is a multiple of the deep one.
+        own_weight: mean weight from a prototype to its class.
+        common: the arguments of ``zoo.layers.backbone_model.BackboneModel``.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("sdfa_sa", num_classes=2, backbone="resnet10t", per_class=3, dim=8)
+        >>> model.class_weights().tolist()
+        [[1.0, 1.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]]
+    """
+
+    terms = ("task", "cluster", "separation", "sdfa", "orthogonality")
+    default_loss = {"cluster": 0.8, "separation": -0.08, "orthogonality": 1e-4}
+    unit_axes: ClassVar[Mapping[str, int]] = {**OwnedPrototypes.unit_axes, "attention": 0}
+
+    def __init__(
+        self,
+        *,
+        per_class: int = 10,
+        dim: int = 64,
+        similarity: Literal["projection", "cosine"] = "projection",
+        addon: AddOn = "single",
+        average: int = 1,
+        shallow_level: int = 0,
+        own_weight: float = 1.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        at_least_one(dim=dim)
+        if similarity not in ("projection", "cosine"):
+            raise ValueError(f"similarity is {similarity!r}; expected projection or cosine")
+        self.similarity = similarity
+        self.own_weight = own_weight
+        self.addon = addon_layers(
+            addon, self.backbone.channels, dim, sigmoid=similarity == "projection", average=average
+        )
+        self.build_owned(per_class, (dim, 1, 1), initial=torch.rand if similarity == "projection" else torch.randn)
+        self.attention = nn.Parameter(torch.ones(len(self.owner)))
+        self.after_step()
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """``backbone``, ``addon``, ``prototypes``, ``attention``."""
+        parts = {"backbone": self.backbone, "addon": self.addon}
+        return {**parts, "prototypes": self.prototypes, "attention": self.attention}
+
+    @torch.no_grad()
+    def initialize_head(self) -> None:
+        """Set all weights within a class equal."""
+        self.attention.fill_(1.0)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Scale every prototype to length 1."""
+        self.prototypes.copy_(F.normalize(self.prototypes.flatten(1), dim=1).view_as(self.prototypes))
+
+    def class_weights(self) -> Tensor:
+        """Return the weights ``(c, u)``: softmax within the class times its number of prototypes, otherwise 0."""
+        own = self.own()
+        share = self.attention.expand(len(own), -1).masked_fill(~own, -torch.inf).softmax(1)
+        return (share * own.sum(1, keepdim=True) * self.own_weight).masked_fill(~own, 0.0)
+
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Cross-entropy, cluster and separation on cosines, shallow-deep alignment, orthogonality.
+
+        ``separation`` needs a negative weight; the published weights are 0.8, -0.08, 0.5 and 1e-4.
+        """
+        shallow, deep = self.backbone.pyramid(batch.x) if weights.get("sdfa") else (None, self.backbone(batch.x))
+        z = self.addon(deep)
+        evidence = distances(z, self.prototypes, self.similarity)
+        terms = {"task": self.task_loss(self.decide(self.strengths(evidence)), batch)}
+        own = self.owner[None] == batch.targets[:, None]
+        if weights.get("cluster") or weights.get("separation"):
+            nearest = distances(z, self.prototypes, "cosine").amin((2, 3)) - 1
+            terms["cluster"] = cluster(nearest, own)
+            terms["separation"] = separation(nearest, own)
+        if shallow is not None:
+            ids = self.units.of_class(batch.targets)
+            cells = gather(evidence, ids).flatten(2).argmin(2).masked_fill(ids < 0, -1)
+            terms["sdfa"] = shallow_deep_alignment(z, shallow, cells)
+        if weights.get("orthogonality"):
+            terms["orthogonality"] = absolute_orthogonality(self.prototypes, self.owner)
+        return terms
