@@ -181,8 +181,8 @@ class Unfinished:
         return self._map(lambda part: part.to(device))
 
     def _map(self, change: Callable[[Any], Any]) -> Unfinished:
-        parts = (self.batch, self.draws, self.views)
-        return Unfinished(*(None if part is None else change(part) for part in parts))
+        draws = None if self.draws is None else change(self.draws)
+        return Unfinished(change(self.batch), draws, None if self.views is None else change(self.views))
 
 
 class ImageDataset(BatchDataset):

@@ -71,7 +71,7 @@ class ProtoTree(PatchPrototypes):
         if routing not in ("soft", "greedy"):
             raise ValueError(f"routing is {routing!r}; expected soft or greedy")
         self.similarity = "exp_l2"
-        self.routing = routing
+        self.routing: Routing = routing
         convolution = nn.Conv2d(self.backbone.channels, dim, 1, bias=False)
         nn.init.xavier_normal_(convolution.weight, gain=nn.init.calculate_gain("sigmoid"))
         self.addon = nn.Sequential(convolution, nn.Sigmoid())

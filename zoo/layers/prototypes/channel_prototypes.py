@@ -100,6 +100,7 @@ class ChannelPrototypes(Provenance):
         """Record for each prototype the training image and cell in which its share is largest."""
         self.eval()
         rows = []
+        width = 1
         for batch in self._moved(loader):
             evidence = self.evidence(batch.x)
             best = evidence.flatten(2).max(2)
