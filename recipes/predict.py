@@ -56,7 +56,8 @@ def predict(
         raise ValueError(f"devices is {devices}; expected 1 or more processes")
     model = checkpoint.load(str(name))
     if (processes := process_count(devices)) > 1:
-        return _on_processes(model, inputs, out, processes, shown, strict, skip_bad, overwrite)
+        how = {"shown": shown, "strict": strict, "skip": skip_bad, "overwrite": overwrite}
+        return _on_processes(model, inputs, out, processes, **how)
     options = {"shown": shown, "batch_size": batch_size, "strict": strict, "skip": skip_bad}
     writer = None if out is None else PredictionWriter(out, overwrite=overwrite)
     parts, notes, skipped, flags = [], {}, [], []
@@ -88,20 +89,10 @@ def predict(
     )
 
 
-def _on_processes(
-    model: Any,
-    inputs: Any,
-    out: str | Path | None,
-    devices: int,
-    shown: int,
-    strict: bool,
-    skip: bool,
-    overwrite: bool,
-) -> PredictResult:
+def _on_processes(model: Any, inputs: Any, out: str | Path | None, devices: int, **options: Any) -> PredictResult:
     if out is None:
         raise ValueError("several processes write their rows to a folder; name it with -o, such as -o out.parquet")
     check_predictor(model)
-    options = {"shown": shown, "strict": strict, "skip": skip, "overwrite": overwrite}
     totals = predict_on(model, inputs, Path(out), devices=devices, **options)
     if not totals["count"] + totals["skipped"]:
         raise ValueError("there is nothing to predict: no input was given")
@@ -118,5 +109,4 @@ def _on_processes(
 
 def _with_rest(flags: Sequence[object], total: int) -> tuple[str, ...]:
     """Return the listed remarks as text, and one line on those that are not listed."""
-    rest = total - len(flags)
-    return (*map(str, flags), *([f"and {rest} more"] if rest else []))
+    return (*map(str, flags), *([f"and {total - len(flags)} more"] if total > len(flags) else []))

@@ -8,23 +8,11 @@ from typing import Any, Unpack, overload
 
 from torch import nn
 
-from zoo import checkpoint
-from zoo.config import Settings, keyword_overrides, plain
-from zoo.data.base import Data
+from zoo.config import Settings, keyword_overrides
 from zoo.data.own.loaders import own_data
-from zoo.evaluation.facts import run_facts
-from zoo.evaluation.model_card import card
-from zoo.evaluation.pipeline import Evaluation, evaluate
-from zoo.evaluation.reference import reference_rows
-from zoo.evaluation.units import gallery
-from zoo.model import SelfExplaining
-from zoo.reporting.contact_sheet import contact_sheet
-from zoo.reporting.figures.example import figure_of
-from zoo.reporting.page import page
-from zoo.reporting.unit_source import unit_picture
+from zoo.evaluation.finish_run import finish_run
 from zoo.seed_group import split_seeds
 from zoo.training.check import check_run
-from zoo.training.fit_task import fit_task, task_options
 from zoo.training.phases import run_phases
 from zoo.training.process import prepared
 from zoo.training.run import build, load_config, report_inputs
@@ -114,31 +102,5 @@ def train(
         run_phases(model, source, resolved, folder, resume=resume, progress=progress)
         if not is_first_process():
             return TrainResult(model, {}, (), folder)
-        evaluation = finish(model, source, resolved, folder, command=command, progress=progress)
+        evaluation = finish_run(model, source, resolved, folder, command=command, progress=progress)
     return TrainResult(model, evaluation.results, evaluation.rows, folder)
-
-
-def finish(
-    model: SelfExplaining, data: Data, config: Settings, folder: Path, *, command: str, progress: bool
-) -> Evaluation:
-    """Fit the task on the validation split, evaluate on the test split, then write the checkpoint and its page."""
-    model.eval()
-    chosen = fit_task(model, data, task_options(config))
-    facts = run_facts(config, data, command, log=folder / "log.csv", chosen=chosen)
-    options = {"accelerator": config.trainer.accelerator, "progress": progress}
-    reference = reference_rows(config, folder)
-    evaluation = evaluate(model, data, config.suite, title=folder.name, facts=facts, more_rows=reference, **options)
-    origins = gallery.sources(model, data, range(len(model.units)))
-    scores = {name: result.to_json() for name, result in evaluation.results.items()}
-    checkpoint.save(
-        folder / "checkpoint",
-        model,
-        config=plain(config),
-        metrics={"scores": scores, **facts, "seed": config.seed},
-        card=card(folder.name, plain(config), data, evaluation.rows, facts, n_units=len(model.units)),
-        unit_lines=gallery.unit_lines(model, data, origins),
-        unit_sheet=contact_sheet({unit: unit_picture(source) for unit, source in origins.items()}),
-        example=figure_of(evaluation.page),
-    )
-    page(folder / "report.html", evaluation.page)
-    return evaluation

@@ -99,7 +99,7 @@ def test_writing_replaces_whole(small, tmp_path):
     model, config = small
     write(tmp_path / "c", model, config, unit_lines=["a"] * 8)
     write(tmp_path / "c", model, config)
-    assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units.yaml"}
+    assert {p.name for p in (tmp_path / "c").iterdir()} == FILES - {"units.yaml"} | {"task.yaml"}
 
 
 def test_units_are_plain_texts_and_old_folders_are_read(small, tmp_path):

@@ -156,7 +156,7 @@ def test_fit_without_phases_trains_all_parts():
     assert all(not torch.equal(before[name], p) for name, p in model.named_parameters())
     assert float(trainer.callback_metrics["val/accuracy"]) > 0.8
     answers = trainer.predict(model, loaders()["test"])
-    assert torch.cat([a.prediction for a in answers]).shape == (32,)
+    assert torch.cat([a.answers.prediction for a in answers]).shape == (32,)
     assert float(trainer.test(model, loaders()["test"], verbose=False)[0]["test/loss"]) < 0.6
 
 
@@ -184,4 +184,4 @@ def test_models_are_pickled_copied_and_halved(case):
         assert halved.dtype == torch.bfloat16
         assert torch.isfinite(half.explain(x.bfloat16() if x.is_floating_point() else x).contribution).all()
         if "hard" not in case[1].values():  # decisions may change
-            assert float((halved.float() - logits).abs().max()) < 0.15 * float(logits.abs().max())
+            assert float((halved.float() - logits).abs().max()) <= 0.15 * float(logits.abs().max())

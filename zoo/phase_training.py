@@ -91,7 +91,7 @@ class PhaseTraining(pl.LightningModule, ABC):
         return self
 
     @property
-    def progress(self) -> float:
+    def phase_progress(self) -> float:
         """Share of the steps of the running phase that are done, 0 to 1; 0 outside of training."""
         if self._trainer is None:
             return 0.0
@@ -100,7 +100,7 @@ class PhaseTraining(pl.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
         batch = Batch.of(batch)
-        chosen = self.phase.loss_weights(self.progress) if self.phase.lr else self.default_loss
+        chosen = self.phase.loss_weights(self.phase_progress) if self.phase.lr else self.default_loss
         weights = {t: float(t == "task") for t in self.terms} | dict(chosen)
         terms = self.loss(batch, weights)
         total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()

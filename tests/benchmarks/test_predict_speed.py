@@ -1,6 +1,6 @@
 """Every family on a user's file whose training data are gone: answers, rows a second, peak memory, another process.
 
-``pytest -s tests/benchmarks/test_predict_speed.py`` prints the table; a row is measured in processes of their own.
+``pytest -m benchmark -s tests/benchmarks/test_predict_speed.py`` prints the table; each row has processes of its own.
 """
 
 import csv
@@ -17,6 +17,7 @@ from PIL import Image
 from zoo import paths
 from zoo.cli import main
 
+pytestmark = pytest.mark.benchmark
 ROWS = (1_000, 10_000)
 TABLE = "data: {name: table, file: gone.csv, target: state, batch_size: 64EXTRA}\n"
 NUMBERS = "phases: {joint: {epochs: 2, lr: {PARTS}}}\n"
@@ -55,7 +56,7 @@ FAMILIES = {
         "{name: cbm, num_classes: 2, backbone: mlp}", "backbone: 1e-2, concepts: 1e-2, head: 1e-2", CONCEPTS
     ),
     "cem": numbers(
-        "{name: cem, num_classes: 2, backbone: mlp}", "backbone: 1e-2, concepts: 1e-2, head: 1e-2", CONCEPTS
+        "{name: cem, num_classes: 2, backbone: mlp}", "backbone: 1e-2, embeddings: 1e-2, head: 1e-2", CONCEPTS
     ),
     "dense_transformer": text("dense_transformer"),
     "codebook_transformer": text("codebook_transformer", ", codes: 8, k: 2, sites: [mix]", ", codebooks: 1e-2"),

@@ -95,7 +95,7 @@ def test_a_pipe_or_a_folder_is_refused_at_once(tmp_path):
     os.mkfifo(pipe)
     with pytest.raises(ValueError, match="is a named pipe; expected a regular file"):
         list(read_cells(pipe))
-    with pytest.raises(ValueError, match="is a folder"):
+    with pytest.raises(ValueError, match="has no table; expected files that end in"):
         list(read_cells(tmp_path))
     with pytest.raises(ValueError, match="is missing; it was given as data.file"):
         list(read_cells(tmp_path / "no.csv", argument="data.file"))

@@ -116,7 +116,9 @@ def test_export(run, tmp_path, capsys, monkeypatch):
         done = subprocess.run(
             [sys.executable, "-I", "-S", "../out/hist.py", *wrong], cwd="empty", capture_output=True, text=True
         )
-        assert "ValueError" in done.stderr
+        assert done.returncode == 1
+        assert done.stderr.startswith("../out/hist.py: ")
+        assert len(done.stderr.splitlines()) == 1
         with pytest.raises(ValueError, match="empty|room|vocabulary"):
             answer(model.program, [wrong])
     assert main(["export", str(run), "-o", "out/hist.py"]) == 2

@@ -72,7 +72,7 @@ SHAPES = (
     *(ast.BoolOp, ast.And, ast.Or, ast.Not, ast.UnaryOp, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
     *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.ListComp, ast.GeneratorExp),
     *(ast.DictComp, ast.comprehension, ast.Call, ast.Starred, ast.Attribute, ast.Subscript, ast.Slice, ast.Lambda),
-    *(ast.keyword, ast.IfExp, ast.JoinedStr, ast.FormattedValue),
+    *(ast.keyword, ast.IfExp, ast.JoinedStr, ast.FormattedValue, ast.Try, ast.ExceptHandler),
 )
 
 
@@ -93,13 +93,21 @@ def check_tree(source):
             local.add(node.arg)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             local.add(node.id)
+        elif isinstance(node, ast.ExceptHandler):
+            assert ast.unparse(node) == "except ValueError as error:\n    sys.exit(f'{sys.argv[0]}: {error}')"
+            local.add(node.name)
     for node in ast.walk(tree):
         assert isinstance(node, SHAPES), ast.dump(node)
         if isinstance(node, ast.Import):
             assert all(alias.name in IMPORTS and alias.asname is None for alias in node.names)
         elif isinstance(node, ast.Attribute):
             module = node.value.id if isinstance(node.value, ast.Name) and node.value.id in IMPORTS else None
-            assert (module, node.attr) in {("sys", "argv"), ("re", "sub"), *((None, name) for name in METHODS)}
+            assert (module, node.attr) in {
+                ("sys", "argv"),
+                ("sys", "exit"),
+                ("re", "sub"),
+                *((None, name) for name in METHODS),
+            }
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id in functions | BUILTINS, ast.dump(node)
         elif isinstance(node, ast.Call):

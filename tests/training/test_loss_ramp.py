@@ -34,7 +34,7 @@ def test_a_weight_changes_linearly_over_the_steps_of_a_phase():
         use_distributed_sampler=False,
         enable_model_summary=False,
     )
-    assert model.progress == 0
+    assert model.phase_progress == 0
     trainer.fit(model, data)
     assert [w["extra"] for w in model.noted] == pytest.approx([1 - i / steps for i in range(steps)])
     assert {w["task"] for w in model.noted} == {2.0}

@@ -192,7 +192,7 @@ class Data(pl.LightningDataModule):
             '20 of 359 test samples, drawn by data.limit'
         """
         used = len(self._split(split))
-        every = self.sizes[split]
+        every = self.sizes.get(split, used)  # own loaders are used whole
         drawn = f" of {every}" if used < every else ""
         return f"{used}{drawn} {split} samples" + (", drawn by data.limit" if drawn else "")
 

@@ -137,7 +137,7 @@ class ProtoPool(PatchPrototypes):
         """Return the assignment ``(c, k, u)`` of a training step: with Gumbel noise if the phase trains it, or hard."""
         if not self.training or self.learning_rate("assignment", 1.0) is None:
             return F.one_hot(self.assigned(), len(self.prototypes)).to(self.assignment)
-        scale = max(FIRST_SCALE, LAST_SCALE * math.sqrt(self.progress))
+        scale = max(FIRST_SCALE, LAST_SCALE * math.sqrt(self.phase_progress))
         return F.gumbel_softmax(self.assignment * scale, tau=TEMPERATURE, dim=2)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:

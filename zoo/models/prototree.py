@@ -119,7 +119,8 @@ class ProtoTree(PatchPrototypes):
             state = torch.where(mask, value, state)
         with torch.autocast(state.device.type, enabled=False):
             _, leaf = reach(self.right(state, "soft" if self.training else self.routing))
-            return (leaf @ self.leaf_distributions()).log()
+            classes = self.leaf_distributions()
+            return (leaf.to(classes.dtype) @ classes).log()  # of a model in half precision
 
     def contributions(self, strength: Tensor, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return what each node adds to ``logits[target]`` ``(b, u)``, and the logit of the undecided tree ``(b,)``."""

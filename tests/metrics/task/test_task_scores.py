@@ -211,5 +211,5 @@ def test_classes_that_do_not_occur():
     expected = np.mean([sk.roc_auc_score(y[kept] == k, p[:, k]) for k in (0, 1)])
     assert found == pytest.approx(expected, abs=TOLERANCE)
     assert math.isnan(scored("auroc", 3, logits[y == 1], y[y == 1])["auroc"])
-    with pytest.raises(ValueError, match="auroc.y holds 0 to 3; expected classes 0 to 2"):
+    with pytest.raises(ValueError, match="auroc.y of input 1 holds 3; expected classes 0 to 2"):
         scored("auroc", 3, logits[:2], torch.tensor([0, 3]))
