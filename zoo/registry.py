@@ -175,7 +175,7 @@ SCORES = Registry(
         )
     ],
 )
-PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels"])
+PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels", "reporting/input_panels"])
 _BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
 
 

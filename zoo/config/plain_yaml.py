@@ -58,7 +58,7 @@ def from_config_yaml(text: str, where: str) -> Any:
     Raises:
         ValueError: if it is not valid, holds other than plain values, or has more than ``MAX_NODES`` of them.
 
-    >>> from_config_yaml("{lr: 1e-3, start: 2024-01-31, name: ${x}}", "the example")
+    >>> from_config_yaml("{lr: 1e-3, start: 2024-01-31, name: '${x}'}", "the example")
     {'lr': 0.001, 'start': '2024-01-31', 'name': '${x}'}
     """
     value = _load(text, where, _ConfigLoader)

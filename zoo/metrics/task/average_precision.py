@@ -16,6 +16,7 @@ class AveragePrecision(RankingScore):
     A constant score has the share of the class as its average precision.
 
     Example:
+        >>> import torch
         >>> score = AveragePrecision(2)
         >>> score.update(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), torch.tensor([0, 1, 0]))
         >>> float(score.compute()["average_precision"])

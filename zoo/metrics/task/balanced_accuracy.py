@@ -18,6 +18,7 @@ class BalancedAccuracy(TaskScore):
     The same as scikit-learn's ``balanced_accuracy_score``.
 
     Example:
+        >>> import torch
         >>> score = BalancedAccuracy(2)
         >>> score.update(torch.tensor([[2.0, 0.0]] * 4), torch.tensor([0, 0, 0, 1]))
         >>> float(score.compute()["balanced_accuracy"])

@@ -1,0 +1,1 @@
+"""Panels of the page that are drawn for each input: one file each."""
