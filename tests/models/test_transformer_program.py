@@ -117,7 +117,7 @@ def test_export(run, tmp_path, capsys, monkeypatch):
             [sys.executable, "-I", "-S", "../out/hist.py", *wrong], cwd="empty", capture_output=True, text=True
         )
         assert done.returncode == 1
-        assert done.stderr.startswith("../out/hist.py: ")
+        assert done.stderr.startswith("ValueError: ")
         assert len(done.stderr.splitlines()) == 1
         with pytest.raises(ValueError, match="empty|room|vocabulary"):
             answer(model.program, [wrong])

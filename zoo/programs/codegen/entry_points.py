@@ -102,10 +102,5 @@ def run_function(program: Program) -> str:
     else:
         body = ["    return [CLASSES[row.index(max(row))] for row in scores(words)]"]
         call = "print(*run(sys.argv[1:]))"
-    command = [
-        "    try:",
-        f"        {call}",
-        "    except ValueError as error:",
-        '        sys.exit(f"{sys.argv[0]}: {error}")',
-    ]
+    command = ["    sys.tracebacklimit = 0  # an error is one line", f"    {call}"]
     return "\n".join(["def run(words):", *body, "", "", 'if __name__ == "__main__":', *command]) + "\n"
