@@ -7,6 +7,8 @@ import torch
 from zoo.training.phases import run_phases
 from zoo.training.run import build, load_config
 
+pytestmark = pytest.mark.slow  # three trainings of each model
+
 CONFIG = """\
 model: {{name: {name}, num_classes: 10, backbone: resnet10t, backbone_level: 1, {args}}}
 data: {{name: digits, size: 16, batch_size: 16, limit: 60, views: {views}}}
