@@ -82,7 +82,7 @@ def test_trainer_predict(model, rows):
     assert parts[0].rows[0] == "sample 0"
 
 
-@pytest.mark.parametrize("how", ["devices", "torchrun"])
+@pytest.mark.parametrize("how", ["devices", pytest.param("torchrun", marks=pytest.mark.slow)])
 def test_two_processes_give_the_same_rows(folder, how):
     done = command(folder, "c", "new.csv", "-o", "one.csv", "--overwrite")
     assert done.returncode == 0, done.stderr
