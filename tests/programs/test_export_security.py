@@ -97,6 +97,8 @@ def check_tree(source):
         assert isinstance(node, SHAPES), ast.dump(node)
         if isinstance(node, ast.Import):
             assert all(alias.name in IMPORTS and alias.asname is None for alias in node.names)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+            assert ast.unparse(node) == "sys.tracebacklimit = 0"
         elif isinstance(node, ast.Attribute):
             module = node.value.id if isinstance(node.value, ast.Name) and node.value.id in IMPORTS else None
             assert (module, node.attr) in {

@@ -1,4 +1,4 @@
-"""Chance levels: a habit is worth nothing, tracking is worth all of it, and loops find the same."""
+"""Chance levels: a fixed_place is worth nothing, tracking is worth all of it, and loops find the same."""
 
 import copy
 import math
@@ -43,16 +43,16 @@ def chance(null, score=None, rows=None, draws=20, order=slice(None), split=100):
 
 def test_a_habit_is_worth_nothing_and_tracking_all_of_it():
     rows = world()
-    one = {name: dict(rows, places=rows["places"][:, i : i + 1]) for i, name in enumerate(("tracks", "habit"))}
+    one = {name: dict(rows, places=rows["places"][:, i : i + 1]) for i, name in enumerate(("tracks", "fixed_place"))}
     result = {name: chance("permute", Consistency(1, 2), rows=x) for name, x in one.items()}
-    assert result["habit"]["soft"] == result["tracks"]["soft"] == 1
-    assert result["habit"]["soft adjusted"] == result["habit"]["consistency adjusted"] == 0
-    assert result["habit"]["soft p"] == 1
+    assert result["fixed_place"]["soft"] == result["tracks"]["soft"] == 1
+    assert result["fixed_place"]["soft adjusted"] == result["fixed_place"]["consistency adjusted"] == 0
+    assert result["fixed_place"]["soft p"] == 1
     assert result["tracks"]["consistency adjusted"] == 1
     assert result["tracks"]["soft adjusted"] == 1
     assert result["tracks"]["soft chance"] < 0.5
     assert result["tracks"]["soft p"] == pytest.approx(1 / 21)
-    assert chance("constant", Consistency(1, 2), rows=one["habit"])["soft adjusted"] == 0
+    assert chance("constant", Consistency(1, 2), rows=one["fixed_place"])["soft adjusted"] == 0
 
 
 def test_all_nulls_between_both_units():
@@ -114,7 +114,7 @@ def test_labels_that_fire_by_chance_and_by_truth(null):
 
 
 def test_stability_of_a_habit_is_worth_nothing():
-    """Unit 0 follows its part when it moves; unit 1 stays, which is stable by habit."""
+    """Unit 0 follows its part when it moves; unit 1 stays, which is stable by fixed_place."""
     rows = world()
     before = hits(rows["places"], rows["points"], rows["visible"], size=SIDE)
     results = {}

@@ -51,7 +51,7 @@ class PrototypeModel(BackboneModel):
 
     def class_weights(self) -> Tensor:
         """Return what one unit of each strength adds to each logit, ``(c, u)``; for families with a linear head."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.name} has no linear head; it defines decide and contributions itself")
 
     def class_bias(self) -> Tensor | None:
         """Return the logits ``(c,)`` where all strengths are 0; None for 0."""
