@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo.task.base import Answers, Task, check_validation, describe_counts
-from zoo.task.options import TaskOptions
 from zoo.task.risk import RiskCoverage, risk_coverage_of
+from zoo.task.task_options import TaskOptions
 from zoo.task.temperature import fit_temperature
 from zoo.task.threshold import cheapest_threshold, check_costs
 

@@ -18,7 +18,7 @@ from zoo.data.concepts._concepts_file import read_concepts
 from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
 from zoo.data.images._keypoints import Keypoint, read_keypoints
-from zoo.data.images._pixels import Pictures
+from zoo.data.images._pixel_sources import Pictures
 from zoo.data.split import Split, stratified_holdout
 from zoo.inputs.images.class_folders import ClassFolders, Picture, name_key, read_class_folders
 from zoo.inputs.images.picture import upright_size
