@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.inputs.base import Flag
-from zoo.inputs.files import open_regular
+from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells
 
 BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}

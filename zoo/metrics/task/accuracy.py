@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.registry import register
 from zoo.task import Classification, Task
