@@ -65,9 +65,9 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": {"task"},
-    "verbs": {"paths", "config", "seed_group", "metrics", "reporting", "task", "training", "evaluation"},
+    "recipe_support": {"paths", "config", "seed_group", "metrics", "reporting", "task", "training", "evaluation"},
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
-    "cli": GROUND | {"registry", "checkpoint", "verbs", "inputs", "training", "evaluation"},
+    "cli": GROUND | {"registry", "checkpoint", "recipe_support", "inputs", "training", "evaluation"},
     "__init__": {"_version"},
     "__main__": {"cli"},
 }

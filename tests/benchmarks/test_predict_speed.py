@@ -70,7 +70,7 @@ phases: {anneal: {epochs: 2, lr: {network: 0.05, readout: 0.05}, clip: 1.0, then
 }
 PREDICT = """
 import json, os, resource, sys, time, zoo
-from zoo.verbs import verb
+from zoo.recipe_support import verb
 raw = json.loads(sys.argv[1])
 predict = verb("predict")
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -55,6 +55,7 @@ def measured(folder, megabytes):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
 def test_memory_does_not_grow_with_the_text(tmp_path):
     large = int(os.environ.get("ZOO_TEXT_MB", "100"))

@@ -18,7 +18,7 @@ from zoo.batch import Batch, content_hash
 from zoo.data.images._augment.draws import Draws
 from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
-from zoo.data.images._pixels import Pixels
+from zoo.data.images._pixel_sources import Pixels
 from zoo.data.sampler import mix
 
 KEEP = 4 << 30  # bytes; a split of up to this size is decoded once and kept in memory

@@ -7,9 +7,9 @@ from pathlib import Path
 from zoo import checkpoint
 from zoo.config import Settings, plain
 from zoo.data.base import Data
-from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
 from zoo.evaluation.pipeline import Evaluation, evaluate
+from zoo.evaluation.provenance import run_facts
 from zoo.evaluation.reference import reference_rows
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from zoo.metrics.regression.mae import Mae
     from zoo.metrics.regression.r2 import R2
     from zoo.metrics.regression.rmse import Rmse
-    from zoo.metrics.result import Result
+    from zoo.metrics.score_result import Result
     from zoo.metrics.sparsity.dead_units import DeadUnits
     from zoo.metrics.sparsity.effective_units import EffectiveUnits
     from zoo.metrics.sparsity.redundancy import Redundancy

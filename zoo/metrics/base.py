@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.metrics._arguments import Kind, check_kind, claims, count, expect, fraction
+from zoo.metrics._argument_checks import Kind, check_kind, claims, count, expect, fraction
 from zoo.metrics._batch_record import Record
 from zoo.metrics._states import States
 

@@ -12,7 +12,7 @@ from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
 from zoo.metrics._applicable import applicable, evaluate_positions
 from zoo.metrics._entries import Entry, read_suite, rows_of
-from zoo.metrics._results import result_of
+from zoo.metrics._result_of_row import result_of
 from zoo.metrics._rows import Facts, Row
 from zoo.metrics._shared_pass import SharedPass
 from zoo.metrics.base import Score, count
@@ -25,7 +25,7 @@ from zoo.metrics.record import (
     with_interventions,
     with_random_locations,
 )
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.paths import suite_file
 from zoo.task import Task
 

@@ -8,9 +8,9 @@ from typing import Any
 from zoo.task.base import Answers, Task
 from zoo.task.classification import Classification, balanced_weights
 from zoo.task.multilabel import MultiLabel
-from zoo.task.options import TaskOptions
 from zoo.task.regression import Regression, RegressionLoss
 from zoo.task.risk import RiskCoverage
+from zoo.task.task_options import TaskOptions
 from zoo.task.temperature import TEMPERATURES
 
 __all__ = [

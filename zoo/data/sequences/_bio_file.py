@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.data.files import DAMAGED, not_utf8
+from zoo.data.data_files import DAMAGED, not_utf8
 from zoo.data.sequences._spans import as_iob2
 from zoo.inputs.texts.tokenizers import split_words
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo import paths
 from zoo.capabilities import LanguageModel, capability
-from zoo.data.files import DAMAGED, not_utf8
+from zoo.data.data_files import DAMAGED, not_utf8
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
 from zoo.inputs.texts.tokenizers import BytePairs, Characters, Tokenizer, token_dtype

@@ -13,7 +13,7 @@ from typing import TextIO
 import numpy as np
 
 from zoo.inputs.base import Flag
-from zoo.inputs.files import open_regular
+from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.records import Block, RecordError, RecordReader
 

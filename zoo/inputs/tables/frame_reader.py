@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zoo.inputs.files import open_regular
+from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells, show_number
 
 

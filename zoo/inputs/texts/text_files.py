@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from zoo.inputs.base import Flag
-from zoo.inputs.files import open_regular
+from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import as_text
 from zoo.inputs.tables.table_reader import read_cells
 

@@ -13,7 +13,7 @@ from zoo.metrics.attribution_maps._base import ROWS, Attribute, Forward, answers
 from zoo.metrics.attribution_maps._evidence import attributor
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.perturbations._pixels import nearby
+from zoo.metrics.perturbations._pixel_changes import nearby
 from zoo.metrics.record import evaluating
 from zoo.registry import register
 

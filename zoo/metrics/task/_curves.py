@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,12 +31,14 @@ class RankingScore(TaskScore):
 
     Attributes:
         key: name of the headline.
+        exact: area for scores ``(n,)`` in 0..1 and truth ``(n,)`` int64, by torchmetrics.
         area: weighted areas ``(r,)`` of scores ``(n,)``, truth ``(n,)`` bool and weights ``(n, r)``.
     """
 
     inputs = {"logits": "finite", "y": "class", "index": "ids"}
     no_interval = "it has one of its own"
     key: ClassVar[str]
+    exact: ClassVar[Callable[[Tensor, Tensor], Any]]
     area: ClassVar[Callable[[Tensor, Tensor, Tensor], Tensor]]
     scores: list[Tensor]
     truth: list[Tensor]
@@ -80,10 +82,6 @@ class RankingScore(TaskScore):
         return super().describe(readouts) + ranked
 
     @abstractmethod
-    def _exact(self, ranks: Tensor, truth: Tensor) -> Tensor:
-        """Return the area for scores ``(n,)`` in 0..1 and truth ``(n,)`` int64, by torchmetrics."""
-
-    @abstractmethod
     def _constant(self, share: Tensor) -> Tensor:
         """Return the area ``(c,)`` of a constant score, from the share of right samples ``(c,)``."""
 
@@ -100,7 +98,7 @@ class RankingScore(TaskScore):
         if not judged:
             return empty
         columns = [(scores[k, i], truth[k, i] == 1, k) for i in judged for k in [~truth[:, i].isnan()]]
-        values = torch.stack([self._exact(_ranks(s), t.long()).double() for s, t, _ in columns])
+        values = torch.stack([type(self).exact(_ranks(s), t.long()).double() for s, t, _ in columns])
         share = torch.stack([t.double().mean() for _, t, _ in columns])
         out = {key: values.mean(), self.baseline_name: self._constant(share).mean()}
         replicates = min(REPLICATES, WORK // (len(ids) * len(judged)))

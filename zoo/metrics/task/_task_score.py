@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.metrics._arguments import check_kind
-from zoo.metrics._checks import check_classes
+from zoo.metrics._argument_checks import check_kind
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.task import Classification, MultiLabel, Task
 

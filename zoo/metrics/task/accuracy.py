@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.registry import register
 from zoo.task import Classification, Task
