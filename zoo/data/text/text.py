@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import tempfile
@@ -16,9 +15,10 @@ from torch import Tensor
 
 from zoo import paths
 from zoo.capabilities import LanguageModel, capability
-from zoo.data.data_files import DAMAGED, not_utf8
+from zoo.data.data_files import not_utf8, open_text
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
+from zoo.inputs.packed_files import DAMAGED
 from zoo.inputs.texts.byte_pairs import BytePairs
 from zoo.inputs.texts.tokenizers import Characters, Tokenizer, token_dtype
 from zoo.registry import register
@@ -123,9 +123,7 @@ class Text(TokenWindowData):
         """Yield pieces of text with the file of each, and a line end between files."""
         for i, path in enumerate(self.files):
             empty = True
-            with (gzip.open if path.name.endswith(".gz") else open)(
-                path, "rt", encoding="utf-8-sig", newline=None
-            ) as file:
+            with open_text(path) as file:
                 try:
                     while text := file.read(CHUNK):
                         empty = False
