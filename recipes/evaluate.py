@@ -9,7 +9,7 @@ from typing import Any
 from zoo import checkpoint
 from zoo.config import keyword_overrides
 from zoo.evaluation import pipeline
-from zoo.evaluation.provenance import run_facts
+from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
 from zoo.metrics.suite import check as check_suite

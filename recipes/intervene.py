@@ -9,7 +9,7 @@ from typing import Any
 from zoo import checkpoint
 from zoo.config import keyword_overrides
 from zoo.evaluation import examples
-from zoo.evaluation.provenance import run_facts
+from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.set_units import answers_after, model_schema, read_statements, step_rows
 from zoo.evaluation.single_input import file_name, read_input
 from zoo.recipe_support.recipe_results import InterveneResult

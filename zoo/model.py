@@ -37,6 +37,8 @@ class SelfExplaining(PhaseTraining):
         name: under which the class is registered.
         tasks: kinds of tasks that the head can do.
         input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 after their end.
+        table_encoding: how the columns of a table become inputs: ``dense``, or ``values`` as they are, see
+            ``zoo.inputs.tables.encoding``.
         inputs: preprocessing and class names, fitted on the training split; None for a model without them.
         config: the run config of the checkpoint; only of a loaded model.
 
@@ -51,6 +53,7 @@ class SelfExplaining(PhaseTraining):
     registered_as: ClassVar[str] = "model"
     name: ClassVar[str]
     input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
+    table_encoding: ClassVar[str] = "dense"
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
     config: dict[str, Any]
     inputs: Inputs | None = None

@@ -109,6 +109,13 @@ class Data(pl.LightningDataModule):
             ValueError: (once read) if the data do not match; missing and renamed names are listed.
         """
 
+    def use_encoding(self, name: str) -> None:
+        """Encode the columns of a table as a family of models reads them; other data have one encoding alone.
+
+        Args:
+            name: of the encoding, ``SelfExplaining.table_encoding``.
+        """
+
     @property
     def num_classes(self) -> int:
         """Number of classes."""
