@@ -15,7 +15,7 @@ from zoo.recipe_support.recipe_results import CompareResult
 from zoo.reporting.comparison_page import MATCHINGS, compare_page
 from zoo.reporting.glossary import noun
 from zoo.seed_group import expand
-from zoo.training.process import prepared
+from zoo.training.process_settings import prepared
 
 
 @prepared

@@ -17,7 +17,7 @@ from zoo.recipe_support.recipe_results import EvaluateResult
 from zoo.recipe_support.seed_runs import evaluate_seeds, evaluation_command
 from zoo.reporting.page import page
 from zoo.seed_group import members
-from zoo.training.process import prepared
+from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
 
 

@@ -15,7 +15,7 @@ from zoo.evaluation.single_input import file_name, read_input
 from zoo.recipe_support.recipe_results import ExplainResult
 from zoo.reporting.glossary import visible
 from zoo.reporting.page import page
-from zoo.training.process import prepared
+from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
 
 

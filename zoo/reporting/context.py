@@ -13,7 +13,7 @@ from zoo.reporting.chart import Chart
 from zoo.reporting.glossary import Noun, noun
 from zoo.reporting.numbers import percent
 from zoo.reporting.shape_plot import ShapePlot
-from zoo.reporting.unit_source import Source
+from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
 
