@@ -59,6 +59,36 @@ def test_classes_against_scikit_learn(c):
 
 
 @pytest.mark.parametrize("c", [2, 5])
+def test_classes_against_torchmetrics(c):
+    """Equal logits among them: of several highest ones the first class is the answer."""
+    logits, y = classes(c)
+    assert bool((logits.sort(1, descending=True).values.diff(dim=1)[:, 0] == 0).any())
+    answer = logits.argmax(1)
+    expected = {
+        "accuracy": tm.multiclass_accuracy(logits, y, c, average="micro"),
+        "balanced_accuracy": tm.multiclass_accuracy(logits, y, c, average="macro"),
+        "macro_f1": tm.multiclass_f1_score(logits, y, c, average="macro"),
+        "confusion_matrix": tm.multiclass_recall(logits, y, c, average="none").min(),
+    }
+    for name, value in expected.items():
+        first = next(iter(scored(name, Classification(c), logits, y).values()))
+        assert first == pytest.approx(float(value), abs=TOLERANCE), name
+    found = scored("accuracy", Classification(c), logits, y)
+    assert found["accuracy"] == float((answer == y).double().mean())
+    cross_entropy = torch.nn.functional.cross_entropy(logits.double(), y)
+    assert found["cross_entropy"] == pytest.approx(float(cross_entropy), rel=1e-12)
+
+
+def test_accuracy_of_large_logits():
+    """The cross-entropy neither overflows nor loses the small differences of large logits."""
+    logits, y = torch.tensor([[1e30, 0.0], [88.0, 89.0], [-700.0, 700.0]]), torch.tensor([1, 0, 1])
+    found = scored("accuracy", Classification(2), logits, y)
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    expected = torch.nn.functional.cross_entropy(logits.double(), y)
+    assert found["cross_entropy"] == pytest.approx(float(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("c", [2, 5])
 def test_calibration_error_against_torchmetrics(c):
     logits, y = classes(c)
     p = logits.double().softmax(1)
@@ -141,6 +171,9 @@ def test_confusion_matrix_against_scikit_learn():
     labels = (torch.rand(60, 2, generator=G) > 0.5).float()
     logits = torch.randn(60, 2, generator=G)
     expected = sk.multilabel_confusion_matrix(labels, logits >= 0).reshape(2, 4).tolist()
+    assert scored("confusion_matrix", MultiLabel(2), logits, labels)["table/confusion matrix"] == expected
+    labels[:10, 1] = math.nan  # as if these samples were not there for the label
+    expected[1] = sk.confusion_matrix(labels[10:, 1], logits[10:, 1] >= 0).flatten().tolist()
     assert scored("confusion_matrix", MultiLabel(2), logits, labels)["table/confusion matrix"] == expected
 
 

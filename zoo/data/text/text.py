@@ -19,7 +19,8 @@ from zoo.data.data_files import not_utf8, open_text
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
 from zoo.inputs.packed_files import DAMAGED
-from zoo.inputs.texts.tokenizers import BytePairs, Characters, Tokenizer, token_dtype
+from zoo.inputs.texts.byte_pairs import BytePairs
+from zoo.inputs.texts.tokenizers import Characters, Tokenizer, token_dtype
 from zoo.registry import register
 
 Kind = Literal["characters", "bytes"]

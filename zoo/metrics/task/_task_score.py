@@ -1,10 +1,17 @@
-"""The base class of scores of answers: what is read of a batch, and the majority predictor beside the score."""
+"""The base class of scores of answers: what is read of a batch, and the majority predictor beside the score.
+
+Scores are sums over samples in float64, from which the replicates of their intervals are made; torchmetrics keeps no
+sums of single samples and divides in float32. The tests compare each score with torchmetrics and scikit-learn, the
+benchmarks its speed. Where no interval is made of sums, torchmetrics itself counts (``confusion_matrix``) and ranks
+(``auroc``, ``average_precision``).
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,26 +19,70 @@ from torch import Tensor
 from zoo.metrics._argument_checks import check_kind
 from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect
-from zoo.task import Classification, MultiLabel, Task
+from zoo.task import Answers, Classification, MultiLabel, Task
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Answers of b inputs, for c classes or labels.
+    """Answers of b inputs, for c classes or labels. What no score reads is not computed.
 
     Attributes:
-        probabilities: ``(b, c)`` float64, calibrated.
-        truth: ``(b, c)`` bool, whether the class or label is right.
-        decision: ``(b, c)`` bool, whether it was predicted.
-        known: ``(b, c)`` bool, whether the truth is known; classes always are.
+        task: what is answered.
+        logits: ``(b, c)`` float64.
         y: ``(b,)`` int64 class or ``(b, l)`` labels.
     """
 
-    probabilities: Tensor
-    truth: Tensor
-    decision: Tensor
-    known: Tensor
+    task: Task
+    logits: Tensor
     y: Tensor
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return self.task.answer(self.logits)
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Calibrated probabilities ``(b, c)`` float64."""
+        assert self._answers.probabilities is not None
+        return self._answers.probabilities
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """Predicted classes ``(b,)`` int64; of labels ``(b, l)`` bool, false where the truth is unknown."""
+        if isinstance(self.task, Classification):
+            return self.task.explained(self.logits)
+        return self._answers.prediction & self.known
+
+    @cached_property
+    def known(self) -> Tensor:
+        """Whether the truth is known, ``(b, c)`` bool; classes always are."""
+        if isinstance(self.task, Classification):
+            return torch.ones_like(self.logits, dtype=torch.bool)
+        return ~self.y.isnan()
+
+    @cached_property
+    def truth(self) -> Tensor:
+        """Whether the class or label is right, ``(b, c)`` bool."""
+        if isinstance(self.task, Classification):
+            return one_hot(self.y, self.logits.shape[1])
+        return (self.y == 1) & self.known
+
+    @cached_property
+    def decision(self) -> Tensor:
+        """Whether the class or label was predicted, ``(b, c)`` bool."""
+        if isinstance(self.task, Classification):
+            return one_hot(self.predicted, self.logits.shape[1])
+        return self.predicted
+
+
+def one_hot(y: Tensor, c: int) -> Tensor:
+    """Return ``(b, c)`` bool of classes ``(b,)``.
+
+    Example:
+        >>> one_hot(torch.tensor([1, 0]), 2).tolist()
+        [[False, True], [True, False]]
+    """
+    return torch.zeros(len(y), c, dtype=torch.bool, device=y.device).scatter_(1, y[:, None], value=True)
 
 
 class TaskScore(Score):
@@ -50,14 +101,15 @@ class TaskScore(Score):
     tasks = frozenset({"classification", "multilabel"})
     baseline_name = "majority predictor"
     counts: Tensor
-    known: Tensor
+    known_labels: Tensor
 
     def __init__(self, task: Task | int, names: Sequence[str] = ()) -> None:
         super().__init__()
         self.task = Classification(task) if isinstance(task, int) else task
         self.output_names = tuple(names) or tuple(str(i) for i in range(self.task.outputs))
         self._sum("counts", self.task.outputs)
-        self._sum("known", self.task.outputs)
+        if isinstance(self.task, MultiLabel):
+            self._sum("known_labels", self.task.outputs)
 
     @property
     def is_binary(self) -> bool:
@@ -75,28 +127,45 @@ class TaskScore(Score):
             ValueError: if a shape does not fit, a logit is not finite or a class is not one of the logits'.
         """
         answered = self._answered(logits, y)
-        self._add("counts", answered.truth)
-        self._add("known", answered.known)
-        self._add("samples", torch.ones_like(answered.truth[:, 0], dtype=torch.int64))
+        self._count("counts", answered, answered.y)
+        if isinstance(self.task, MultiLabel):
+            self._add("known_labels", answered.known)
+        self._add("samples", torch.ones(len(y), dtype=torch.int64, device=self.device))
         self._add_answers(answered)
 
     def _answered(self, logits: Tensor, y: Tensor) -> Answered:
         c = self.task.outputs
         expect("logits", logits, None, c)
         expect("y", y, len(logits), *self.task.y_shape)
-        logits, y = logits.detach().to(self.device).double(), y.to(self.device)
+        logits, y = logits.detach().to(self.device), y.to(self.device)
         self._check(logits=logits)
-        answers = self.task.answer(logits)
-        assert answers.probabilities is not None
         if isinstance(self.task, MultiLabel):
             check_kind(self._field("y"), y, "share or nan")
-            known = ~y.isnan()
-            return Answered(answers.probabilities, (y == 1) & known, answers.prediction & known, known, y)
-        check_kind(self._field("y"), y, "class")
-        check_classes(self._field("y"), y, c)
-        one = torch.eye(c, dtype=torch.bool, device=y.device)
-        known = torch.ones(len(y), c, dtype=torch.bool, device=y.device)
-        return Answered(answers.probabilities, one[y], one[answers.prediction], known, y)
+        else:
+            check_kind(self._field("y"), y, "class")
+            check_classes(self._field("y"), y, c)
+        return Answered(self.task, logits.double(), y)
+
+    def _count(self, name: str, answered: Answered, classes: Tensor, where: Tensor | None = None) -> None:
+        """Add samples to a sum over classes ``(c,)``.
+
+        Args:
+            name: of the sum.
+            answered: the batch.
+            classes: ``(b,)`` int64 class to which each sample is added; of labels ``(b, l)``, 1 where it is added.
+            where: ``(b,)`` bool, the samples that are added; of labels ``(b, l)``. None for all.
+        """
+        if isinstance(self.task, MultiLabel):
+            rows = (classes == 1) & answered.known
+            self._add(name, rows if where is None else rows & where)
+        else:
+            kept = torch.ones_like(classes, dtype=torch.bool) if where is None else where
+            self._add(name, kept[:, None], at=classes[:, None])
+
+    @property
+    def known(self) -> Tensor:
+        """Number ``(c,)`` of samples whose class or label is known."""
+        return self.known_labels if isinstance(self.task, MultiLabel) else self.samples.expand(self.task.outputs)
 
     @abstractmethod
     def _add_answers(self, answered: Answered) -> None:

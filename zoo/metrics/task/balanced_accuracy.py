@@ -37,7 +37,7 @@ class BalancedAccuracy(TaskScore):
         self._sum("hits", self.task.outputs)
 
     def _add_answers(self, answered: Answered) -> None:
-        self._add("hits", answered.truth & answered.decision)
+        self._count("hits", answered, answered.y, answered.predicted == answered.y)
 
     def compute(self) -> dict[str, Tensor]:
         """Balanced accuracy and that of the majority predictor."""

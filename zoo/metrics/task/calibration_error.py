@@ -52,7 +52,7 @@ class CalibrationError(TaskScore):
             self._sum(name, self.bins, dtype=torch.float64)
 
     def _add_answers(self, answered: Answered) -> None:
-        known = torch.ones_like(answered.known[:, :1])
+        known = torch.ones(len(answered.y), 1, dtype=torch.bool, device=self.device)
         if self.is_binary:
             confidence, correct = answered.probabilities[:, 1:], answered.truth[:, 1:]
         elif isinstance(self.task, Classification):

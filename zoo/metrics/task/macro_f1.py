@@ -38,8 +38,8 @@ class MacroF1(TaskScore):
         self._sum("predicted", self.task.outputs)
 
     def _add_answers(self, answered: Answered) -> None:
-        self._add("hits", answered.truth & answered.decision)
-        self._add("predicted", answered.decision)
+        self._count("hits", answered, answered.y, answered.predicted == answered.y)
+        self._count("predicted", answered, answered.predicted)
 
     def compute(self) -> dict[str, Tensor]:
         """Macro F1 and that of the majority predictor."""
