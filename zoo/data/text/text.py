@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from zoo import paths
 from zoo.capabilities import LanguageModel, capability
 from zoo.data.file_readers import not_utf8, open_text
+from zoo.data.mapped_tensors import long_row
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
 from zoo.inputs.packed_files import DAMAGED
@@ -200,7 +202,7 @@ class Text(TokenWindowData):
     def _read(self) -> dict[str, Split]:
         n = len(self._tokens)
         ends = [0, int(n * (1 - self.val - self.test)), int(n * (1 - self.test)), n]
-        start = [np.arange(a, b - self.context, self.context) for a, b in zip(ends, ends[1:], strict=False)]
+        start = [_starts(a, b - self.context, self.context) for a, b in zip(ends, ends[1:], strict=False)]
         for name, first in zip(("train", "val", "test"), start, strict=True):
             if not len(first) and not (name == "val" and self.val == 0):
                 raise ValueError(
@@ -226,3 +228,9 @@ class Text(TokenWindowData):
             ValueError: if the prompt is empty, too long, or has a character outside the vocabulary.
         """
         return self.padded(self.tokens.encode(text, "the prompt").tolist() if text else [], text)
+
+
+def _starts(first: int, end: int, step: int) -> np.ndarray:
+    """First tokens ``(n,)`` of windows."""
+    n = len(range(first, end, step))
+    return torch.arange(first, first + n * step, step, out=long_row(n)).numpy()
