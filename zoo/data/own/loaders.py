@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from zoo.batch import Batch
@@ -131,6 +133,7 @@ class Loaders(Data):
 
     def train_dataloader(self) -> Any:
         """Return the training loader of the user, whose batches become ``Batch``."""
+        check_one_process(self)
         _, skip = self._start
         self._start = (0, 0)
         return OwnBatches(self.given["train"], skip=skip)
@@ -246,6 +249,26 @@ def own_data(data: Any, class_names: Sequence[str] | None = None) -> Data | None
     if isinstance(data, Iterable):
         raise ValueError("data is one loader; expected {'train': loader, 'test': loader}, perhaps with 'val'")
     raise ValueError(f"data is {type(data).__name__}; expected loaders, a LightningDataModule or arguments by name")
+
+
+def check_one_process(data: Data, devices: int = 1) -> None:
+    """Refuse several processes for loaders of a user, which give every process the same batches.
+
+    Args:
+        data: the data of a run.
+        devices: number of processes that the config asks for.
+
+    Raises:
+        ValueError: naming the cure.
+    """
+    if not isinstance(data, Loaders):
+        return
+    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if (processes := max(world, devices, int(os.environ.get("WORLD_SIZE", 1)))) > 1:
+        raise ValueError(
+            f"the run has {processes} processes, and your loaders would give each of them the same batches; set"
+            " trainer.devices=1, or pass a zoo.data.base.Data, whose batches are divided among processes"
+        )
 
 
 def _is_loader(value: Any) -> bool:
