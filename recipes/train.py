@@ -18,7 +18,7 @@ from zoo.recipe_support.train_options import TrainOptions
 from zoo.seed_group import split_seeds
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
-from zoo.training.process import prepared
+from zoo.training.process_settings import prepared
 from zoo.training.run import build, load_config, report_inputs
 from zoo.training.run_folder import RunFolder, is_first_process
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from zoo.data.data_files import read_lines, read_npz
+from zoo.data.file_readers import read_lines, read_npz
 from zoo.inputs import packed_files
 
 

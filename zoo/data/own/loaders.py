@@ -181,7 +181,8 @@ class _Memory(BatchDataset):
         assert s.x is not None
         concepts = None if s.concepts is None else s.concepts[ids]
         weight = None if s.weight is None else s.weight[ids]
-        return Batch(s.x[ids], s.y[ids], ids, concepts=concepts, weight=weight)
+        sequence = None if s.sequence is None else s.sequence[ids]
+        return Batch(s.x[ids], s.y[ids], ids, concepts=concepts, weight=weight, sequence=sequence)
 
 
 def _memorized(name: str, loader: Iterable[Any]) -> Split:
@@ -213,7 +214,8 @@ def _memorized(name: str, loader: Iterable[Any]) -> Split:
     else:
         raise ValueError(f"the targets of the {name} loader are {tuple(y.shape)} {y.dtype}; expected labels as float32")
     names = [f"{name}/{i:05d}" for i in range(len(y))]
-    return Split(names, y, x=x, concepts=joined("concepts"), weight=joined("weight"))
+    more = {key: joined(key) for key in ("concepts", "weight", "sequence")}
+    return Split(names, y, x=x, **more)
 
 
 def own_data(data: Any, class_names: Sequence[str] | None = None) -> Data | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.data.data_files import not_utf8, open_text
+from zoo.data.file_readers import not_utf8, open_text
 from zoo.data.sequences._spans import as_iob2
 from zoo.inputs.packed_files import DAMAGED
 from zoo.inputs.texts.tokenizers import split_words

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import paths
-from zoo.data.data_files import read_lines
+from zoo.data.file_readers import read_lines
 from zoo.data.labeled_sequences import LabeledSequenceData, as_split, word_frame
 from zoo.data.split import Split
 from zoo.inputs.labels import compare_names

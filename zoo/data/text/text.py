@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo import paths
 from zoo.capabilities import LanguageModel, capability
-from zoo.data.data_files import not_utf8, open_text
+from zoo.data.file_readers import not_utf8, open_text
 from zoo.data.mapped_tensors import long_row
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
