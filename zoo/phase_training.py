@@ -68,6 +68,11 @@ class PhaseTraining(pl.LightningModule, ABC):
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Return unweighted loss terms by name, ``task`` first; terms of weight 0 may be left out."""
 
+    def setup(self, stage: str) -> None:
+        """Turn off warnings of a plain ``Trainer`` without cause: of its own code, and of our sampler."""
+        for message in (".*LeafSpec", ".*custom batch sampler `EpochSampler`"):
+            warnings.filterwarnings("ignore", message=message)
+
     def check_phases(self, phases: Mapping[str, Phase]) -> None:
         """Check the phases of a run together, before it begins; a family overrides it.
 
