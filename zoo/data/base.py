@@ -29,9 +29,12 @@ SplitName = Literal["train", "val", "test"]
 class Data(pl.LightningDataModule):
     """A source of labeled samples.
 
-    A subclass sets the attributes below, reads its splits in ``_read`` and serves them in ``_serve``. The order of
-    samples and their augmentation depend on (seed, epoch, sample) alone, not on workers, ranks or the global random
-    state. Train with ``Trainer(use_distributed_sampler=False)``; the sampler shards over ranks itself.
+    A subclass sets the attributes below, reads its splits in ``_read`` and serves them in ``_serve``. Sources of rows
+    of numbers and of images derive from ``zoo.data.table_data.TableData`` and ``zoo.data.image_data.ImageData``, which
+    serve them. Models of a source whose ``inputs`` are None can be trained and scored, but predict no files.
+
+    The order of samples and their augmentation depend on (seed, epoch, sample) alone, not on workers, ranks or the
+    global random state. Train with ``Trainer(use_distributed_sampler=False)``; the sampler shards over ranks itself.
 
     Args:
         batch_size: samples per batch on each rank.
@@ -107,6 +110,13 @@ class Data(pl.LightningDataModule):
 
         Raises:
             ValueError: (once read) if the data do not match; missing and renamed names are listed.
+        """
+
+    def use_encoding(self, name: str) -> None:
+        """Encode the columns of a table as a family of models reads them; other data have one encoding alone.
+
+        Args:
+            name: of the encoding, ``SelfExplaining.table_encoding``.
         """
 
     @property

@@ -40,6 +40,8 @@ class Split:
         lengths: ``(n,)`` number of tokens of each context; None if samples are not contexts.
         weight: ``(n,)`` float32 weight of each sample in the loss; None for equal ones.
         group: ``(n,)`` int64 number of the group, such as a patient, whose samples stay in one split; None for none.
+        sequence: ``(n,)`` int64 sequence that each sample is a part of, in the order of its parts; None if each sample is
+            one of its own.
         time: ``(n,)`` float64 by which the samples are ordered, the latest being held out; None for no order.
     """
 
@@ -54,6 +56,7 @@ class Split:
     lengths: Tensor | None = None
     weight: Tensor | None = None
     group: Tensor | None = None
+    sequence: Tensor | None = None
     time: Tensor | None = None
 
     def __len__(self) -> int:

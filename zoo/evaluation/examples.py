@@ -109,7 +109,8 @@ def page_context(
         feature_values=data.feature_values(examples.x),
         truth=examples.truth,
         sources=gallery.sources(model, data, examples.shown, stored=stored),
-        notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, stored=stored),
+        notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, x=examples.x, stored=stored),
+        shapes=gallery.shapes(model),
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
     )

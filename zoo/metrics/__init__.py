@@ -181,7 +181,7 @@ _NAMES = {
     "positions.board_coverage": ("BoardCoverage",),
     "positions.board_reconstruction": ("BoardReconstruction",),
     "positions.detectors": ("Detectors",),
-    "result": ("Result",),
+    "score_result": ("Result",),
     "sparsity.dead_units": ("DeadUnits",),
     "sparsity.effective_units": ("EffectiveUnits",),
     "sparsity.redundancy": ("Redundancy",),

@@ -11,14 +11,14 @@ from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
 from zoo.metrics._applicable import applicable, evaluate_positions
-from zoo.metrics._entries import Entry, read_suite, rows_of
-from zoo.metrics._result_of_row import result_of
-from zoo.metrics._rows import Facts, Row
 from zoo.metrics._shared_pass import SharedPass
+from zoo.metrics._suite_entries import Entry, read_suite, rows_of
+from zoo.metrics._suite_results import result_of
+from zoo.metrics._suite_rows import Facts, Row
 from zoo.metrics.base import Score, count
 from zoo.metrics.parts._counterfactual_scenes import Scenes
 from zoo.metrics.positions._evaluator import PositionLabels
-from zoo.metrics.record import (
+from zoo.metrics.record_batch import (
     evaluating,
     explained_target,
     record_batch,

@@ -12,7 +12,8 @@ from zoo.explanation import Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.glossary import Noun, noun
 from zoo.reporting.numbers import percent
-from zoo.reporting.unit_source import Source
+from zoo.reporting.shape_plot import ShapePlot
+from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
 
@@ -124,6 +125,7 @@ class PageContext:
         class_sums: for each input what each active unit adds to each class, the last row the sum.
         scores: the score table.
         charts: curves to draw under the scores.
+        shapes: shape functions of an additive model, most important first.
         units: the units with the lowest per-unit scores, lowest first.
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
         steps: interventions one after another, and the answer after each; of the only input.
@@ -161,6 +163,7 @@ class PageContext:
     class_sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = ()
     scores: Sequence[ScoreRow] = ()
     charts: Sequence[Chart] = ()
+    shapes: Sequence[ShapePlot] = ()
     units: Sequence[UnitRow] = ()
     unit_scores: Sequence[str] = ()
     steps: Sequence[StepRow] = ()

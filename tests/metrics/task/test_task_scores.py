@@ -219,6 +219,21 @@ def test_intervals_cover(name):
     assert held >= 25  # fewer by chance once in 300 times
 
 
+def test_ranks_of_one_sequence_are_drawn_together():
+    """Every sample three times: as sequences of three the interval is that of the samples alone, else narrower."""
+    logits, y = classes(2, n=60)
+    widths = {}
+    for name, times, sequence in (("alone", 1, None), ("sequences", 3, torch.arange(60)), ("samples", 3, None)):
+        score = SCORES.get("auroc")(2)
+        rows = torch.arange(60).repeat_interleave(times)
+        given = None if sequence is None else sequence.repeat_interleave(times)
+        score.update(logits[rows], y[rows], torch.arange(len(rows)), given)
+        values = score.compute()
+        widths[name] = float(values["auroc high"] - values["auroc low"])
+    assert widths["sequences"] == pytest.approx(widths["alone"])
+    assert widths["samples"] < 0.8 * widths["alone"]
+
+
 def test_risk_and_coverage():
     logits, y = classes(3)
     task = Classification(3)

@@ -138,6 +138,7 @@ class Table(TableData):
         }
         self._text = {"separator": separator, "encoding": encoding}
         self._markers = frozenset(MARKERS if missing is None else missing)
+        self._encoding = "dense"
         self._trained: TableInputs | None = None
         self._trained_concepts: ConceptSchema | None = None
 
@@ -154,6 +155,12 @@ class Table(TableData):
         target = inputs.schema.target
         if target is not None:
             self.targets = list(target.columns)
+
+    def use_encoding(self, name: str) -> None:
+        """Encode the columns as a family of models reads them; inputs of a trained model keep their own encoding."""
+        if name != self._encoding:
+            self._encoding = name
+            self.__dict__.pop("inputs", None)
 
     @property
     def is_available(self) -> bool:
@@ -209,6 +216,7 @@ class Table(TableData):
             ignore=[name for name in (*annotations, *(self.concept_columns or [])) if name],
             id=self.id or "",
             task=next(task for task, kind in TARGETS.items() if kind == self._target.kind),
+            encoding=self._encoding,
             separator=self._text["separator"],
             text_encoding=self._text["encoding"] or "utf-8",
             **self._typing,
@@ -312,6 +320,11 @@ class Table(TableData):
         split = self._split(name)
         assert split.x is not None
         return RowDataset(split, self.inputs.encoding.encode(split.x.numpy()))
+
+    @property
+    def input_scale(self) -> str:
+        """Description of the numbers of an input, for a model card."""
+        return "values of the columns" if self.inputs.encoding.name == "values" else super().input_scale
 
     def values(self, x: Tensor) -> Tensor:
         """Return inputs ``(b, D)`` as values ``(b, d)`` of the columns, see ``zoo.inputs.tables.columns.Column``."""

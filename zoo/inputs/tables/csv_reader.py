@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import sys
 import unicodedata
@@ -13,6 +12,7 @@ from typing import TextIO
 import numpy as np
 
 from zoo.inputs.base import Flag
+from zoo.inputs.packed_files import DAMAGED, unpacked
 from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.records import Block, RecordError, RecordReader
@@ -64,7 +64,7 @@ def read_csv(
             line = _line_of_error(path, encoding)
             cure = "save it as UTF-8" + _declare("encoding, such as latin-1", argument)
             raise ValueError(f"{source}, line {line}: not {encoding} text ({error.reason}); {cure}") from error
-        except (OSError, EOFError) as error:
+        except DAMAGED as error:
             raise ValueError(f"{source} is damaged: {error}") from error
     if empty:
         raise ValueError(f"{source} has a header but no rows; add one for each sample")
@@ -101,13 +101,11 @@ class _open_text:
             binary.close()
             cure = "if this is UTF-16, save it as CSV UTF-8" + _declare("encoding=utf-16-le", self.argument)
             raise ValueError(f"{path} begins with a NUL character; {cure}")
-        if start[:2] == b"\x1f\x8b":
-            binary = gzip.GzipFile(fileobj=binary)
-        elif start[:2] == b"PK":
+        if start[:2] == b"PK":
             binary.close()
             raise ValueError(f"{path} is a ZIP or Excel file; save the sheet as CSV UTF-8")
         encoding = "utf-8-sig" if self.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else self.encoding
-        return io.TextIOWrapper(binary, encoding=encoding, newline=""), str(path)
+        return io.TextIOWrapper(unpacked(binary, path), encoding=encoding, newline=""), str(path)
 
     def __exit__(self, *_: object) -> None:
         if self.file is not None:
