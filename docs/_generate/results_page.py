@@ -160,8 +160,8 @@ def page(entries: list[Row]) -> str:
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>zoo: all checkpoints</title><style>{STYLE}</style></head><body>
 <h1>All checkpoints</h1>
-<p>Test split, from <code>metrics.json</code> of {len(entries)} checkpoints; unit correlation, insertion and deletion
-are of <code>zoo evaluate are of <code>zoo evaluate &lt;checkpoint&gt; --suite units</code>, where it was run. An empty cell is n/a or not measured.lt;checkpoint&gt; --suite units</code>, where it was run. An empty cell is n/a, or not run.
+<p>Test split, from <code>metrics.json</code> of {len(entries)} checkpoints. Unit correlation, insertion and deletion:
+<code>zoo evaluate &lt;checkpoint&gt; --suite units</code>, where it was run. An empty cell is n/a, or not run.
 Click a heading to sort.</p>
 {charts}
 <table><thead><tr>{heads}</tr></thead><tbody>

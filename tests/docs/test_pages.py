@@ -1,5 +1,6 @@
 """Every model, score and option has its documentation, and the numbers of the README are those of the checkpoints."""
 
+import ast
 import doctest
 import json
 import re
@@ -58,6 +59,16 @@ def test_every_option_of_every_source_is_described(name):
     pages = "\n".join(page.read_text() for page in (DOCS / "data").glob("*.md"))
     assert f"{{{{ options {name} }}}}" in pages
     assert frames.data_options(name), "an option without a description is an error"
+
+
+@pytest.mark.parametrize(("registry", "name"), [(r, name) for r in (MODELS, SCORES) for name in shipped(r)])
+def test_every_model_and_score_names_its_source(registry, name):
+    docstring = ast.get_docstring(ast.parse(registry.file(name).read_text()))
+    (source,) = [p for p in docstring.split("\n\n") if p.startswith("Source: ")]
+    words = " ".join(source.split())
+    assert re.search(r"\b(18|19|20)\d\d\b|defined here|standard definition", words)
+    frame = frames.score_frame(name) if registry is SCORES else frames.model_frame(name)
+    assert "| source |" in frame
 
 
 @pytest.mark.parametrize("verb", VERBS)
