@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zoo.batch import Batch, content_hash
 from zoo.data.images._augment.draws import Draws
+from zoo.data.images._augment.noise import Noise
 from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
 from zoo.data.images._part_masks import PartMasks
@@ -177,6 +178,7 @@ class Unfinished:
     batch: Batch
     draws: Draws | None
     views: ViewDraws | None = None
+    keys: Sequence[tuple[int, ...]] = ()
 
     def pin_memory(self) -> Unfinished:
         """Return the same batch in page-locked memory."""
@@ -188,7 +190,7 @@ class Unfinished:
 
     def _map(self, change: Callable[[Any], Any]) -> Unfinished:
         draws = None if self.draws is None else change(self.draws)
-        return Unfinished(change(self.batch), draws, None if self.views is None else change(self.views))
+        return Unfinished(change(self.batch), draws, None if self.views is None else change(self.views), self.keys)
 
 
 class ImageDataset(BatchDataset):
@@ -199,6 +201,7 @@ class ImageDataset(BatchDataset):
         images: ``(n, 1 or 3, s, s)`` uint8, or None to decode on demand.
         transform: augmentation policy; None for no augmentation.
         views: number of views of each image, see ``ImageData``.
+        noise: added to the normalized images; None for none.
         seed: random seed of the augmentation.
         mean: mean of each channel, of x in [0, 1].
         std: standard deviation of each channel.
@@ -212,6 +215,7 @@ class ImageDataset(BatchDataset):
         *,
         transform: Augmentation | None,
         views: int = 1,
+        noise: Noise | None = None,
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
@@ -221,6 +225,7 @@ class ImageDataset(BatchDataset):
         self.images = images
         self.transform = transform
         self.views = views
+        self.noise = noise
         self.seed = seed
         self.mean = torch.tensor(mean)[None, :, None, None]
         self.std = torch.tensor(std)[None, :, None, None]
@@ -245,7 +250,7 @@ class ImageDataset(BatchDataset):
         )
         seeds = [(self.seed, *key) for key in keys]
         draws = None if self.transform is None else self.transform.draws(seeds)
-        unfinished = Unfinished(batch, draws, draw_views(seeds, self.views) if self.views > 1 else None)
+        unfinished = Unfinished(batch, draws, draw_views(seeds, self.views) if self.views > 1 else None, seeds)
         return self._finished(unfinished) if self.device is None else unfinished
 
     def finish(self, loaded: Batch | Unfinished) -> Batch:
@@ -255,6 +260,19 @@ class ImageDataset(BatchDataset):
         return self._finished(loaded if self.device is None else loaded.to(self.device))
 
     def _finished(self, unfinished: Unfinished) -> Batch:
+        batch = self._augmented(unfinished)
+        if self.noise is None:
+            return batch
+        x = self.noise(batch.x, unfinished.keys)
+        if batch.views is None:
+            return replace(batch, x=x)
+        others = [
+            self.noise(view, [(*key, number) for key in unfinished.keys])
+            for number, view in enumerate(batch.views.unbind(1), 1)
+        ]
+        return replace(batch, x=x, views=torch.stack(others, dim=1))
+
+    def _augmented(self, unfinished: Unfinished) -> Batch:
         batch = unfinished.batch
         draws = unfinished.draws
         views = unfinished.views

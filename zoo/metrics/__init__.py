@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from zoo.metrics.parts.label_consistency import LabelConsistency
     from zoo.metrics.parts.misalignment import Misalignment
     from zoo.metrics.parts.part_interventions import PartInterventions
+    from zoo.metrics.parts.part_variety import PartVariety
     from zoo.metrics.parts.purity import Purity
     from zoo.metrics.parts.stability import Stability
     from zoo.metrics.perturbations.noise import Noise, gaussian_noise
@@ -115,6 +116,7 @@ __all__ = [
     "Mprt",
     "Noise",
     "PartInterventions",
+    "PartVariety",
     "Purity",
     "R2",
     "Record",
@@ -172,6 +174,7 @@ _NAMES = {
     "parts.label_consistency": ("LabelConsistency",),
     "parts.misalignment": ("Misalignment",),
     "parts.part_interventions": ("PartInterventions",),
+    "parts.part_variety": ("PartVariety",),
     "parts.purity": ("Purity",),
     "parts.stability": ("Stability",),
     "perturbations.noise": (

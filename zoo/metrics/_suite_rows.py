@@ -65,6 +65,7 @@ class Facts:
             "scenes": self.scenes,
             "task": self.task,
             "names": self.output_names,
+            "owner": [0] * max(1, len(self.units)) if self.units.owner is None else self.units.owner,
         }
 
     def arguments_of(self, cls: type[Score]) -> dict[str, Any]:
@@ -89,6 +90,8 @@ class Facts:
         """Return why a score with these requirements does not apply; empty if nothing is missing so far."""
         if "units" in requires and len(self.units) == 0:
             return "the model has no units"
+        if "owner" in requires and not self.owned:
+            return f"a {self.units.kind} does not belong to one class"
         if "parts" in requires and not self.part_names:
             return "the data have no part annotations"
         if requires & {"concepts", "labels"} and self.concepts is None:

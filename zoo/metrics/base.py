@@ -46,7 +46,8 @@ class Score(States):
         details: whether each further read-out deserves a table row of its own.
         protocol: id of the exact definition, printed with every number. An argument that changes the definition and is
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
-        requires: what model and data must have. Of the explanation: "units", and "maps", places of units in an image.
+        requires: what model and data must have. Of the explanation: "units", "owner" (each belongs to a class), and
+            "maps" (places of units in an image).
             Of the data: "parts" (annotated parts, for units with maps; a control with random locations stands beside
             such a score), "points" (keypoints or masks of parts, without that control), "labels" (annotated concepts),
             "position_labels", "scenes". Of the model: the names of its capabilities (``zoo.capabilities``), such as

@@ -75,7 +75,7 @@ class AdditiveTables(nn.Module):
         first, second = self.term_axes.unbind(1)
         width, start = self._layout()
         inner = torch.where((second >= 0)[:, None], bins[second.clamp_min(0)], 0)
-        return (bins[first] * width[:, None] + inner + start[:, None]).T
+        return (bins[first] * width[:, None] + inner + start[:, None]).T.contiguous()
 
     def _layout(self) -> tuple[Tensor, Tensor]:
         """Number of bins ``(k,)`` of the second axis of each term, 1 for a main, and the first cell ``(k,)``."""

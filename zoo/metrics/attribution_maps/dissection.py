@@ -1,4 +1,8 @@
-"""Network dissection: which annotated part does the map of each unit detect?"""
+"""Network dissection: which annotated part does the map of each unit detect?
+
+Source: Bau, Zhou, Khosla, Oliva, Torralba, Network Dissection: Quantifying Interpretability of Deep Visual
+Representations, CVPR 2017.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Localization of a map: does evidence fall on the annotated parts?"""
+"""Localization of a map: does evidence fall on the annotated parts?
+
+Source: Arras, Osman, Samek, CLEVR-XAI: A Benchmark Dataset for the Ground Truth Evaluation of Neural Network
+Explanations, Information Fusion 2022 (mass and rank); Zhang et al., Top-Down Neural Attention by Excitation Backprop,
+IJCV 2018 (pointing game).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Brier score: the mean squared error of calibrated probabilities.
 
-Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 1950.
+Source: Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 1950.
 """
 
 from __future__ import annotations

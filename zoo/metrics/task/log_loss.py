@@ -1,4 +1,7 @@
-"""Log loss: the negative logarithm of the calibrated probability of what is right."""
+"""Log loss: the negative logarithm of the calibrated probability of what is right.
+
+Source: Good, Rational Decisions, Journal of the Royal Statistical Society B 1952.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command of the README works as printed: those that train, score or explain in their --dry-run form."""
+"""Every command of README and documentation works as printed: those that train, score or explain with --dry-run."""
 
 import re
 import shlex
@@ -12,17 +12,29 @@ from PIL import Image
 from zoo import paths
 from zoo.cli import main
 
-README = Path(__file__).parent.parent / "README.md"
-SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), flags=re.S))
-LINES = SHELL.replace("\\\n", " ").splitlines()
-COMMANDS = [line.split("#")[0].strip() for line in LINES if line.startswith("zoo ")]
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PARTS = (("head", 3), ("tail", 15))
 DRY = ("train", "finetune", "evaluate", "explain", "intervene", "compare")
 
 
+def commands(page):
+    """Return the commands of the shell blocks of a page, without comments."""
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.S))
+    lines = shell.replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.startswith("zoo ")]
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """A folder to work in, with the user's images and tables that the README speaks of."""
+    """A folder to work in, with the images, tables and texts of the user that the pages name."""
     folder = tmp_path_factory.mktemp("desk")
     noise = np.random.default_rng(0)
     for kind in ("ant", "bee", "cow"):
@@ -56,33 +68,60 @@ def desk(tmp_path_factory):
     return folder
 
 
-def test_the_readme_has_commands_for_all_that_a_user_does():
+def test_the_readme_is_short_and_has_six_commands_to_start_with():
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 150
+    first = re.search(r"## Six commands\n\n```sh\n(.*?)```", readme, flags=re.S)
+    assert first is not None
+    assert len(first[1].splitlines()) == 6
+
+
+def test_the_pages_have_commands_for_all_that_a_user_does():
     verbs = {command.split()[1] for command in COMMANDS}
     assert verbs >= {"ls", "train", "finetune", "evaluate", "explain", "show", "cp", "validate", "intervene", "compare"}
+    assert verbs >= {"predict", "export", "steer"}
 
 
-def test_every_command_works(desk, monkeypatch, capsys):
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
+def test_every_command_works(page, desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
-    for command in COMMANDS:
+    for command in commands(page):
         verb, *rest = shlex.split(command)[1:]
-        dry = ["--dry-run"] if verb in DRY else []
+        dry = ["--dry-run"] if verb in DRY else ["--overwrite"] if verb in ("predict", "export") else []
+        (desk / "my_digits.yaml").unlink(missing_ok=verb != "validate") if verb == "cp" else None
         assert main([verb, *rest, *dry]) == 0, f"{command}: {capsys.readouterr().err}"
     assert not (desk / "runs").exists(), "a dry run wrote something"
 
 
-def test_every_link_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
-        assert (paths.home() / target).exists(), target
+@pytest.mark.parametrize("name", ["README.md", "checkpoints/README.md", "configs/README.md"])
+def test_every_link_leads_somewhere(name):
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
-def test_python_examples(capsys):
+@pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in page.read_text()], ids=name_of)
+def test_python_examples(page, desk, monkeypatch):
+    monkeypatch.chdir(desk)
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 4))
     loader = [(torch.randn(5, 3, 8, 8), torch.arange(5) % 4) for _ in range(2)]
     weight = net[1].weight.detach().unflatten(1, (3, 8, 8))
     theirs = {"net": net, "loader": loader, "saliency": lambda x, y: (x * weight[y]).sum(1)}
-    for block in re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S):
-        exec(compile(block, "README.md", "exec"), dict(theirs))
-    assert {"class", "Road_road", "Infidelity_infidelity", "MapComplexity_gini"} <= set(
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S):
+        exec(compile(block, str(page), "exec"), dict(theirs))
+
+
+def test_scores_are_computed_without_models_of_zoo(desk, capsys):
+    """The example of the page on evaluation prints these scores."""
+    page = ROOT / "docs/how-to/evaluate.md"
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 4))
+    loader = [(torch.randn(5, 3, 8, 8), torch.arange(5) % 4) for _ in range(2)]
+    weight = net[1].weight.detach().unflatten(1, (3, 8, 8))
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S)
+    exec(block, {"net": net, "loader": loader, "saliency": lambda x, y: (x * weight[y]).sum(1)})
+    assert {"class", "Road_road", "Infidelity_infidelity", "MapComplexity_gini"} - {"class"} <= set(
         re.findall(r"\w+", capsys.readouterr().out)
     )
+    assert paths.home() == ROOT
