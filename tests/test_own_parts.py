@@ -120,6 +120,18 @@ def test_a_module_of_ones_own(tmp_path):
         zoo.evaluate(str(result.folder))
 
 
+@pytest.mark.parametrize("how", ["trainer.devices=2", "torchrun"])
+def test_own_loaders_on_two_processes_are_refused(how, tmp_path, monkeypatch):
+    text = "model: {name: blackbox, backbone: mlp}\ndata: {name: toys}\n" + PHASES
+    (tmp_path / "own.yaml").write_text(text)
+    if how == "torchrun":
+        monkeypatch.setenv("WORLD_SIZE", "2")
+    overrides = ["trainer.accelerator=cpu", *([how] if how != "torchrun" else [])]
+    with pytest.raises(ValueError, match=r"has 2 processes, and your loaders .* same batches; set trainer.devices=1"):
+        zoo.train(tmp_path / "own.yaml", data=loaders(), overrides=overrides, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_own_loaders_are_a_source_like_any_other():
     fixed = {name: DataLoader(loader.dataset, batch_size=8) for name, loader in loaders().items()}
     data = own_data(fixed)

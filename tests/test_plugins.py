@@ -103,6 +103,12 @@ def test_plugins_are_listed_without_importing_them(installed, tmp_path):
     assert "models of other packages\n" in done.stdout
 
 
+def test_the_file_of_a_plugin_is_copied(installed, tmp_path):
+    done = python(installed, tmp_path, "from zoo.cli import main\nmain(['cp', 'extra_score', 'mine.py'])")
+    assert done.returncode == 0, done.stderr
+    assert "class " in (tmp_path / "mine.py").read_text()
+
+
 def test_plugins_train_score_and_draw(installed, tmp_path):
     """One of each kind works in one run; a broken one costs one line."""
     (tmp_path / "extra.yaml").write_text(CONFIG)

@@ -176,6 +176,34 @@ class HasExtraMetrics(Capability, Protocol):
         ...
 
 
+class HasShapeFunctions(Capability, Protocol):
+    """Units that are functions of one or two columns, tabulated over bins of their values."""
+
+    capability: ClassVar[str] = "shape_functions"
+
+    def shape_functions(self) -> list[Any]:
+        """Return the terms (``zoo.layers.additive.Term``): bins, tables, counts of training rows and bands."""
+        ...
+
+    def bin_text(self, axis: Any, code: int) -> str:
+        """Return a bin of a column in words."""
+        ...
+
+    def value_text(self, column: str, value: float) -> str:
+        """Return a number of a column as people write it."""
+        ...
+
+
+class HasUnitValues(Capability, Protocol):
+    """Units that read a value of the input which has a name."""
+
+    capability: ClassVar[str] = "unit_values"
+
+    def unit_values(self, x: Tensor) -> list[list[str]]:
+        """Return for each of the inputs ``(b, ...)`` the value that each unit read, in words."""
+        ...
+
+
 class HasActivity(Capability, Protocol):
     """Units with an activation at every position of a sequence."""
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-Kind = Literal["prototype", "concept", "code", "eigenvector", "neuron", "variable", "none"]
+Kind = Literal["prototype", "concept", "code", "eigenvector", "neuron", "variable", "term", "none"]
 Method = Literal["exact", "ablation", "gradient"]
 
 

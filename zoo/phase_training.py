@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -42,6 +44,18 @@ class PhaseTraining(pl.LightningModule, ABC):
         super().__init__()
         self.phase = Phase()
         self.loss_terms: dict[str, Tensor] = {}
+
+    def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
+        """Save the arguments of ``__init__``; of a module of the user only its name, as ``own:MyNet``."""
+        frame = frame or inspect.currentframe().f_back  # pyright: ignore[reportOptionalMemberAccess]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
+            super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
+        saved: tuple[Any, Any] = self.hparams, self._hparams_initial
+        for key, value in list(self.hparams.items()):
+            if isinstance(value, nn.Module):
+                for arguments in saved:
+                    arguments[key] = f"own:{type(value).__qualname__}"
 
     @property
     @abstractmethod

@@ -1,226 +1,95 @@
 """Additive fit beside EBM, linear models, boosting and a forest, on scikit-learn's tables and those under ZOO_DATA.
 
 ``pytest -m benchmark -s tests/benchmarks/test_additive.py``; EBM takes part where ``interpret-core`` is installed.
-Every model sees the same random 80/20 splits (Adult: the official one) and no penalty is chosen on test rows.
-``SPLITS`` is their number (5), ``FIRST`` the seed of the first one (0), ``MODELS`` a list of models (all).
+Every model sees the same splits with its default settings, and no penalty is chosen on test rows. ``SPLITS`` is the
+number of splits (5), ``FIRST`` the seed of the first one (10), ``MODELS`` a list of models (all). Each cell (table,
+model, split) is kept in the folder ``CELLS`` (cells) and computed once; cells of the additive model of other code are
+computed again. A stopped run continues.
 """
 
-import csv
-import gzip
+import hashlib
 import os
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn import datasets
-from sklearn.compose import make_column_transformer
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from additive_tables import NAMES, OWN, TABLES, load, models
+from scipy.stats import rankdata
+from scipy.stats import t as student
 from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from zoo.layers.additive import AdditiveSettings, fit_additive
+import zoo
 
 pytestmark = pytest.mark.benchmark
-TABLES = Path(os.environ.get("ZOO_DATA", "data")) / "tables"
 SPLITS = int(os.environ.get("SPLITS", "5"))
-FIRST = int(os.environ.get("FIRST", "0"))
-MODELS = os.environ.get("MODELS", "").split(",")
-STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 10: 2.26, 20: 2.09}
+FIRST = int(os.environ.get("FIRST", "10"))
+MODELS = [name for name in os.environ.get("MODELS", "").split(",") if name]
+CELLS = Path(os.environ.get("CELLS", "cells"))
+ECE_BINS = 15
+DRAWS = 1000  # of the bootstrap over test rows where there is one split
 
 
-def read(name):
-    opener = gzip.open if name.endswith("gz") else open
-    with opener(TABLES / name, "rt", newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
-    return {name: [row[j] for row in rows[1:]] for j, name in enumerate(rows[0])}
+def code_hash():
+    """Return a hash of the files that decide what is fitted."""
+    folder = Path(zoo.__file__).parent / "layers" / "additive"
+    files = sorted((folder / "fitting").glob("*.py"))
+    files += [folder / f"{name}.py" for name in ("binning", "bins", "cells", "constraints", "cuts", "fit", "purify")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def column(cells):
-    try:
-        return np.array([float(cell) if cell else np.nan for cell in cells])
-    except ValueError:
-        return np.array([cell or None for cell in cells], dtype=object)
-
-
-def load(name):
-    """Return columns by name, target, task and the splits."""
-    official = None
-    if name == "adult":
-        train, test = read("adult_train.csv.gz"), read("adult_test.csv.gz")
-        table = {key: train[key] + test[key] for key in train if key != "fnlwgt"}
-        target, positive, task = "income", ">50K", "binary"
-        official = len(train["age"])
-    elif name in ("pima", "wine_quality_red"):
-        table = read(f"{name}.csv")
-        target, positive = ("diabetes", "yes") if name == "pima" else ("quality", None)
-        task = "binary" if name == "pima" else "regression"
-    else:
-        bunch = getattr(datasets, f"load_{name}")()
-        cells = dict(zip(bunch.feature_names, bunch.data.T, strict=True))
-        task = {"diabetes": "regression", "breast_cancer": "binary"}.get(name, "multiclass")
-        return cells, bunch.target, task, random_splits(bunch.target, task)
-    cells = {key: column(values) for key, values in table.items() if key != target}
-    y = np.array([float(v) if task == "regression" else int(v == positive) for v in table[target]])
-    if official:
-        return cells, y, task, [(np.arange(official), np.arange(official, len(y)))]
-    return cells, y, task, random_splits(y, task)
-
-
-def random_splits(y, task):
-    stratify = None if task == "regression" else y
-    rows = np.arange(len(y))
-    return [
-        train_test_split(rows, test_size=0.2, random_state=FIRST + seed, stratify=stratify) for seed in range(SPLITS)
-    ]
-
-
-def encode(cells, one_hot, scaled=True):
-    number = [name for name, values in cells.items() if values.dtype != object]
-    label = [name for name in cells if name not in number]
-    place = {name: j for j, name in enumerate(cells)}
-    encoder = (
-        OneHotEncoder(handle_unknown="ignore")
-        if one_hot
-        else OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    )
-    fill = SimpleImputer(strategy="constant", fill_value="?", missing_values=None)
-    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()) if scaled else "passthrough"
-    return make_column_transformer(
-        (numbers, [place[name] for name in number]), (make_pipeline(fill, encoder), [place[name] for name in label])
-    )
-
-
-def models(cells, task, seed):
-    """Return functions (train cells, y) -> (cells -> scores or probabilities) by name."""
-    regression = task == "regression"
-
-    def additive(**settings):
-        def train(x, y):
-            fit = fit_additive(x, y, task=task, settings=AdditiveSettings(**settings))
-
-            def predict(x):
-                scores = fit.scores(x)
-                if regression:
-                    return scores[:, 0]
-                scores = np.concatenate([0 * scores, scores], 1) if task == "binary" else scores
-                exponent = np.exp(scores - scores.max(1, keepdims=True))
-                return exponent / exponent.sum(1, keepdims=True)
-
-            predict.mains = lambda x: np.stack(
-                [t.table.reshape(-1, len(fit.intercept))[t.codes(x)][:, 0] for t in fit.terms if len(t.bins) == 1], 1
-            )
-            return predict
-
-        return train
-
-    def estimator(make):
-        def train(x, y):
-            fitted = make().fit(matrix(x), y)
-            return lambda x: fitted.predict(matrix(x)) if regression else fitted.predict_proba(matrix(x))
-
-        return train
-
-    def matrix(x):
-        labels = any(values.dtype == object for values in x.values())
-        return np.stack([values.astype(object) if labels else values for values in x.values()], 1)
-
-    def linear():
-        model = (
-            RidgeCV(np.logspace(-3, 3, 13))
-            if regression
-            else LogisticRegressionCV(Cs=7, max_iter=1000, scoring="neg_log_loss", use_legacy_attributes=True)
-        )
-        return make_pipeline(encode(cells, True), model)
-
-    def boosting():
-        kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
-        return make_pipeline(encode(cells, False, scaled=False), kind(random_state=seed))
-
-    def forest():
-        kind = RandomForestRegressor if regression else RandomForestClassifier
-        return make_pipeline(
-            encode(cells, False), kind(n_estimators=300, min_samples_leaf=1 if regression else 2, random_state=seed)
-        )
-
+def cell(name, table, model, fit, split):
+    """Return prediction on the test rows, scores of mains on all rows, seconds and number of terms of one fit."""
+    code = code_hash() if model.startswith("additive") else ""
+    file = CELLS / f"{name}.{model.replace(' ', '_')}.{FIRST + split}.npz"
+    if file.exists() and str(np.load(file)["code"]) == code:
+        return dict(np.load(file))
+    train, test = table.splits[split]
+    start = time.process_time()
+    fitted = fit({key: values[train] for key, values in table.cells.items()}, table.y[train])
+    seconds = time.process_time() - start
     result = {
-        "additive": additive(),
-        "additive mains": additive(max_pairs=0),
-        "linear": estimator(linear),
-        "boosting": estimator(boosting),
-        "forest": estimator(forest),
+        "code": np.array(code),
+        "output": fitted.predict({key: values[test] for key, values in table.cells.items()}),
+        "mains": np.zeros(0) if fitted.mains is None else fitted.mains(table.cells).astype(np.float32),
+        "seconds": np.array(seconds),
+        "terms": np.array(fitted.terms),
     }
-    try:
-        from interpret.glassbox import ExplainableBoostingClassifier, ExplainableBoostingRegressor
-    except ImportError:
-        return result
-    kind = ExplainableBoostingRegressor if regression else ExplainableBoostingClassifier
-
-    def ebm(**options):
-        def train(x, y):
-            fitted = kind(n_jobs=1, random_state=seed, feature_names=list(cells), **options).fit(matrix(x), y)
-
-            def predict(x):
-                return fitted.predict(matrix(x)) if regression else fitted.predict_proba(matrix(x))
-
-            mains = [k for k, columns in enumerate(fitted.term_features_) if len(columns) == 1]
-            predict.mains = lambda x: fitted.eval_terms(matrix(x))[:, mains].reshape(len(matrix(x)), len(mains), -1)[
-                ..., 0
-            ]
-            return predict
-
-        return train
-
-    result["EBM"] = ebm()
-    result["EBM mains"] = ebm(interactions=0)
+    CELLS.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(file.with_suffix(".part.npz"), **result)
+    file.with_suffix(".part.npz").replace(file)
     return result
 
 
-@pytest.mark.parametrize("name", ["pima", "wine_quality_red", "breast_cancer", "diabetes", "wine", "iris", "adult"])
-def test_scores(name):
-    if name in ("pima", "wine_quality_red", "adult") and not TABLES.exists():
-        pytest.skip(f"{TABLES} does not exist; set ZOO_DATA")
-    cells, y, task, splits = load(name)
-    figures, mains = {}, {}
-    for seed, (train, test) in enumerate(splits):
-        for model, fit in models(cells, task, FIRST + seed).items():
-            if MODELS != [""] and model not in MODELS:
-                continue
-            start = time.process_time()
-            predict = fit({key: values[train] for key, values in cells.items()}, y[train])
-            seconds = time.process_time() - start
-            output = predict({key: values[test] for key, values in cells.items()})
-            if task == "regression":
-                score = (-np.sqrt(np.mean((output - y[test]) ** 2)), np.nan)
-            else:
-                chosen = output[:, 1] if task == "binary" else output
-                score = (roc_auc_score(y[test], chosen, multi_class="ovr"), log_loss(y[test], output))
-            figures.setdefault(model, []).append((*score, seconds))
-            if hasattr(predict, "mains"):
-                mains.setdefault(model, []).append(predict.mains(cells))
-    print(f"\n{name}: {'-RMSE' if task == 'regression' else 'AUROC'}, log loss, CPU seconds of the fit")
-    ours = np.array(figures["additive"])
-    for model, rows in figures.items():
-        rows = np.array(rows)
-        difference = ours[:, 0] - rows[:, 0]
-        text = f"additive leads by {difference.mean():+.4f}"
-        if len(rows) in STUDENT and model != "additive":
-            text += f" +- {STUDENT[len(rows)] * difference.std(ddof=1) / len(rows) ** 0.5:.4f}"
-        score, loss, seconds = rows.mean(0)
-        print(f"  {model:15s} {score:.4f}  {loss:.4f}  {seconds:7.2f} s  {text if model != 'additive' else ''}")
-    for model, tables in mains.items():
-        if len(tables) > 1:
-            print(f"  {model:15s} {stability(np.array(tables)):.3f} weighted correlation of the mains over the splits")
-    assert np.isfinite(ours[:, 0]).all()
+def scores(task, y, output):
+    """Return AUROC or minus RMSE, log loss and expected calibration error."""
+    if task == "regression":
+        return -np.sqrt(np.mean((output - y) ** 2)), np.nan, np.nan
+    auroc = roc_auc_score(y, output[:, 1] if task == "binary" else output, multi_class="ovr")
+    chance = output[:, 1] if task == "binary" else output.max(1)
+    hit = y if task == "binary" else output.argmax(1) == y
+    place = np.minimum((chance * ECE_BINS).astype(int), ECE_BINS - 1)
+    gap = np.bincount(place, weights=hit - chance, minlength=ECE_BINS)
+    return auroc, log_loss(y, output), np.abs(gap).sum() / len(y)
+
+
+def interval(differences):
+    """Return mean and half of the 95 % t interval of paired differences."""
+    n = len(differences)
+    half = student.ppf(0.975, n - 1) * differences.std(ddof=1) / n**0.5 if n > 1 else np.nan
+    return differences.mean(), half
+
+
+def bootstrap(y, ours, other):
+    """Return mean and half of the 95 % interval of the AUROC difference of two models over draws of test rows."""
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(DRAWS):
+        rows = generator.integers(0, len(y), len(y))
+        positive = y[rows] == 1
+        ranks = [rankdata(chance[rows])[positive].sum() for chance in (ours, other)]
+        drawn.append((ranks[0] - ranks[1]) / (positive.sum() * (~positive).sum()))
+    return np.mean(drawn), (np.quantile(drawn, 0.975) - np.quantile(drawn, 0.025)) / 2
 
 
 def stability(mains):
@@ -231,3 +100,48 @@ def stability(mains):
         tables = mains[:, :, j] + 1e-12 * np.arange(mains.shape[1])  # a constant main has a correlation too
         total += weights[j] * np.corrcoef(tables)[np.triu_indices(len(mains), 1)].mean()
     return total / weights.sum()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores(name):
+    if name in OWN and not TABLES.exists():
+        pytest.skip(f"{TABLES} does not exist; set ZOO_DATA")
+    table = load(name, FIRST, SPLITS)
+    cells = {}
+    for split in range(len(table.splits)):
+        for model, fit in models(table.cells, table.task, FIRST + split).items():
+            if not MODELS or model in MODELS:
+                cells.setdefault(model, []).append(cell(name, table, model, fit, split))
+    report(name, table, cells)
+
+
+def report(name, table, cells):
+    """Print a table in Markdown: the mean over the splits, of Adult the official split."""
+    official = name == "adult"
+    figures = {
+        model: np.array([scores(table.task, table.y[table.splits[k][1]], c["output"]) for k, c in enumerate(of_model)])
+        for model, of_model in cells.items()
+    }
+    ours = figures.get("additive")
+    what = "RMSE" if table.task == "regression" else "AUROC"
+    print(f"\n### {name}\n\n| model | {what} | log loss | ECE | seconds | terms | stability | additive minus it |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for model, rows in figures.items():
+        used = rows[:1] if official else rows
+        mean = used.mean(0)
+        seconds = np.mean([float(c["seconds"]) for c in cells[model][: len(used)]])
+        terms = np.mean([int(c["terms"]) for c in cells[model][: len(used)]])
+        mains = [c["mains"] for c in cells[model]][1 if official else 0 :]
+        stable = f"{stability(np.array(mains)):.3f}" if len(mains) > 1 and mains[0].size else ""
+        difference = ""
+        if ours is not None and model != "additive":
+            middle, half = interval(ours[: len(rows), 0] - rows[: len(ours), 0])
+            if official:
+                outputs = [cells[m][0]["output"][:, 1] for m in ("additive", model)]
+                middle, half = bootstrap(table.y[table.splits[0][1]], *outputs)
+            middle = -middle if table.task == "regression" else middle
+            difference = f"{middle:+.4f} ± {half:.4f}"
+        others = ["" if np.isnan(v) else f"{v:.4f}" for v in mean[1:]]
+        row = [model, f"{abs(mean[0]):.4f}", *others, f"{seconds:.1f}", f"{terms:.0f}" if terms else "", stable]
+        print("| " + " | ".join([*row, difference]) + " |")
+    assert all(np.isfinite(rows[:, 0]).all() for rows in figures.values())

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zoo import create_data, create_model
+from zoo import create_model
 from zoo.phase import Phase
 
 PUBLISHED = {"cluster": 0.8, "separation": -0.08, "sdfa": 0.5, "orthogonality": 1e-4}
@@ -12,18 +12,6 @@ def build(**args):
     torch.manual_seed(0)
     small = {"num_classes": 10, "backbone": "resnet10t", "backbone_level": 1, "per_class": 2, "dim": 8}
     return create_model("sdfa_sa", **small | args)
-
-
-@pytest.fixture(scope="module")
-def data():
-    data = create_data("digits", size=16, batch_size=16, limit=60)
-    data.setup()
-    return data
-
-
-@pytest.fixture(scope="module")
-def batch(data):
-    return next(iter(data.loader("train")))
 
 
 @torch.no_grad()

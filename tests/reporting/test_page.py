@@ -13,7 +13,7 @@ from zoo.reporting import page as page_module
 from zoo.reporting.chart import chart
 from zoo.reporting.context import PageContext, ScoreRow, StepRow, UnitRow
 from zoo.reporting.page import page
-from zoo.reporting.unit_source import Source, unit_picture
+from zoo.reporting.unit_picture import Source, unit_picture
 
 torch.set_num_threads(1)
 NAMES = ["cat", "dog", "owl"]

@@ -95,6 +95,21 @@ def test_a_panel_by_entry_point_and_one_that_is_broken(tmp_path, clean):
     PANELS._broken.discard("broken")
 
 
+def test_a_panel_of_another_package_that_fails_is_left_out(tmp_path, clean):
+    class Torn(Greeting):
+        """A panel without its template."""
+
+        name = "torn"
+
+        def render(self, context):
+            return self.fill()
+
+    register(Torn)
+    with pytest.warns(UserWarning, match=r"panel 'torn' \(.*Torn\) cannot be drawn and is left out: TemplateNotFound"):
+        html = page(tmp_path / "p.html", context(lead="you")).read_text()
+    assert "How to read this page" in html
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_a_decorated_panel_is_drawn_once_under_the_name_of_its_entry_point(tmp_path, clean, early):
     """Also where the class names itself otherwise, and where it was registered before its entry point is known."""

@@ -87,7 +87,8 @@ class Config:
         task: loss, class weights, costs of errors; the kind of task follows from the data.
         finetune: where to start, if not from scratch.
         reference: config (or run folder) of the black box whose accuracy is printed beside this run's.
-        suite: config of the scores, under ``configs/evaluate``.
+        suite: scores of the finished run: a name under ``configs/evaluate``, or a YAML file, found from the working
+            directory.
         trainer: where and how to compute.
         version: of the layout of this config, see ``migrate``.
         seed: of weights; and, as the default of ``data.seed``, of order, augmentation and held-out validation share.

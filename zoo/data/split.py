@@ -19,7 +19,7 @@ from zoo.data.images._augment.draws import Draws
 from zoo.data.images._augment.noise import Noise
 from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
-from zoo.data.images._pixels import Pixels
+from zoo.data.images._pixel_sources import Pixels
 from zoo.data.sampler import mix
 
 KEEP = 4 << 30  # bytes; a split of up to this size is decoded once and kept in memory
@@ -41,6 +41,8 @@ class Split:
         lengths: ``(n,)`` number of tokens of each context; None if samples are not contexts.
         weight: ``(n,)`` float32 weight of each sample in the loss; None for equal ones.
         group: ``(n,)`` int64 number of the group, such as a patient, whose samples stay in one split; None for none.
+        sequence: ``(n,)`` int64 sequence that each sample is a part of, in the order of its parts; None if each sample is
+            one of its own.
         time: ``(n,)`` float64 by which the samples are ordered, the latest being held out; None for no order.
     """
 
@@ -55,6 +57,7 @@ class Split:
     lengths: Tensor | None = None
     weight: Tensor | None = None
     group: Tensor | None = None
+    sequence: Tensor | None = None
     time: Tensor | None = None
 
     def __len__(self) -> int:

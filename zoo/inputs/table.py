@@ -14,12 +14,14 @@ from torch import Tensor
 from zoo.inputs.base import Inputs, Reading
 from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import Column
-from zoo.inputs.tables.encoding import Encoding, encoding_from
+from zoo.inputs.tables.encoding import DenseEncoding, Encoding, encoding_from
 from zoo.inputs.tables.schema import TableSchema
 from zoo.inputs.tables.table_reader import read_cells, read_table
+from zoo.inputs.tables.value_encoding import ValueEncoding
 from zoo.paths import did_you_mean
 
 CHUNK = 1000  # records at a time
+ENCODINGS = (DenseEncoding, ValueEncoding)  # that travel with zoo, found by their names
 
 
 class TableInputs(Inputs):

@@ -11,21 +11,21 @@ from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
 from zoo.metrics._applicable import applicable, evaluate_positions
-from zoo.metrics._entries import Entry, read_suite, rows_of
-from zoo.metrics._results import result_of
-from zoo.metrics._rows import Facts, Row
 from zoo.metrics._shared_pass import SharedPass
+from zoo.metrics._suite_entries import Entry, read_suite, rows_of
+from zoo.metrics._suite_results import result_of
+from zoo.metrics._suite_rows import Facts, Row
 from zoo.metrics.base import Score, count
 from zoo.metrics.parts._counterfactual_scenes import Scenes
 from zoo.metrics.positions._evaluator import PositionLabels
-from zoo.metrics.record import (
+from zoo.metrics.record_batch import (
     evaluating,
     explained_target,
     record_batch,
     with_interventions,
     with_random_locations,
 )
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.paths import suite_file
 from zoo.task import Task
 

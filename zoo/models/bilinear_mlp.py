@@ -22,7 +22,7 @@ from zoo.layers.bilinear.bilinear import Bilinear, Forms, Spectrum
 from zoo.layers.bilinear.eigen_units import EigenUnits, eigen_units
 from zoo.layers.bilinear.eigenvectors import Truncated, effective_rank, project, truncate
 from zoo.layers.bilinear.tensor_gram import cosine
-from zoo.layers.directions import space_of
+from zoo.layers.feature_space import space_of
 from zoo.model import SelfExplaining
 from zoo.registry import register
 

@@ -15,7 +15,7 @@ from zoo.batch import Batch
 from zoo.capabilities import Directions
 from zoo.explanation import Explanation
 from zoo.layers.concept_model import ConceptModel
-from zoo.layers.directions import space_of
+from zoo.layers.feature_space import space_of
 from zoo.layers.sparse_linear import fit_sparse_linear
 from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register

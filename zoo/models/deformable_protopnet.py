@@ -17,7 +17,7 @@ from torch import Tensor
 from zoo.batch import Batch
 from zoo.layers.prototypes.deformed_patches import DeformedPatches
 from zoo.layers.prototypes.linear_head import LinearHead
-from zoo.layers.prototypes.losses import absolute_orthogonality, cluster, separation
+from zoo.layers.prototypes.prototype_losses import absolute_orthogonality, cluster, separation
 from zoo.layers.prototypes.prototype_model import at_least_one
 from zoo.layers.prototypes.similarity import distances
 from zoo.registry import register

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.layers.prototypes.linear_head import LinearHead
-from zoo.layers.prototypes.losses import cluster, orthogonality, separation
+from zoo.layers.prototypes.prototype_losses import cluster, orthogonality, separation
 from zoo.layers.prototypes.prototype_model import at_least_one
 from zoo.layers.prototypes.similarity import AddOn, Similarity, addon_layers
 from zoo.registry import register
@@ -72,7 +72,7 @@ class ProtoPNet(LinearHead):
         self.build_head(own_weight=own_weight, other_weight=other_weight)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Terms of eq. (2) and (5) of the paper, see ``zoo.layers.prototypes.losses``.
+        """Terms of eq. (2) and (5) of the paper, see ``zoo.layers.prototypes.prototype_losses``.
 
         ``separation`` needs a negative weight; ``l1``: absolute head weights from prototypes to other classes.
         """

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.explanation import Units
 from zoo.layers.prototypes.linear_head import exact_fit
-from zoo.layers.prototypes.losses import cluster, separation
 from zoo.layers.prototypes.patch_prototypes import PatchPrototypes
+from zoo.layers.prototypes.prototype_losses import cluster, separation
 from zoo.layers.prototypes.prototype_model import at_least_one
 from zoo.layers.prototypes.similarity import addon_layers, similarities
 from zoo.registry import register

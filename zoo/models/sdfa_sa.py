@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import gather
-from zoo.layers.prototypes.losses import absolute_orthogonality, cluster, separation
 from zoo.layers.prototypes.owned_prototypes import OwnedPrototypes
+from zoo.layers.prototypes.prototype_losses import absolute_orthogonality, cluster, separation
 from zoo.layers.prototypes.prototype_model import at_least_one
 from zoo.layers.prototypes.shallow_deep import shallow_deep_alignment
 from zoo.layers.prototypes.similarity import AddOn, addon_layers, distances

@@ -20,9 +20,9 @@ from zoo.programs.codegen.printer import print_program
 from zoo.programs.ir.interpreter import run, strengths
 from zoo.programs.ir.trace import along, class_sums, places
 from zoo.programs.label_positions import shares
+from zoo.programs.learn.program_phases import ProgramTraining
 from zoo.programs.learn.restarts import restart_metrics, unpack
 from zoo.programs.learn.sizes import Sizes
-from zoo.programs.learn.training import ProgramTraining
 from zoo.programs.reduce.shorten import lines
 from zoo.registry import register
 from zoo.sequence_spec import NOTHING, Frame

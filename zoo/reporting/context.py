@@ -13,7 +13,8 @@ from zoo.explanation import Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.glossary import Noun, noun
 from zoo.reporting.numbers import percent
-from zoo.reporting.unit_source import Source
+from zoo.reporting.shape_plot import ShapePlot
+from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
 OF_INPUTS = ("notes", "feature_values", "traces", "class_sums", "decision_paths")  # one entry for each input, or none
@@ -128,6 +129,7 @@ class PageContext:
         decision_paths: for each input its path through the decision tree of the model.
         scores: the score table.
         charts: curves to draw under the scores.
+        shapes: shape functions of an additive model, most important first.
         units: the units with the lowest per-unit scores, lowest first.
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
         steps: interventions one after another, and the answer after each; of the only input.
@@ -166,6 +168,7 @@ class PageContext:
     decision_paths: Sequence[DecisionPath] = ()
     scores: Sequence[ScoreRow] = ()
     charts: Sequence[Chart] = ()
+    shapes: Sequence[ShapePlot] = ()
     units: Sequence[UnitRow] = ()
     unit_scores: Sequence[str] = ()
     steps: Sequence[StepRow] = ()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo.task.base import Answers, Task
-from zoo.task.options import TaskOptions
+from zoo.task.task_options import TaskOptions
 
 RegressionLoss = Literal["squared", "huber"]
 

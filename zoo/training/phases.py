@@ -27,11 +27,11 @@ from zoo.model import SelfExplaining
 from zoo.phase import Phase, methods
 from zoo.runtime.denormals import denormals_as_zero
 from zoo.runtime.terminal import printable
+from zoo.training.atomic_files import WholeCheckpoint, place_in, read_weights, write_weights
 from zoo.training.cache import CachedFeatures, backbone_of, features_as_inputs
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss, Resumable
 from zoo.training.check import check_phases
 from zoo.training.feature_store import FeatureStore
-from zoo.training.files import WholeCheckpoint, place_in, read_weights, write_weights
 from zoo.training.lean_loop import LeanLoop
 from zoo.training.loggers import CsvLog, rewind_log, trackers
 

@@ -76,6 +76,7 @@ def build(
     _keep_vocabulary(config)
     args = configs.plain(config)
     data = create_data(**args["data"]) if data is None else data
+    data.use_encoding(model_class(args["model"]["name"]).table_encoding)
     next_token = capability(data, HasWindows) is not None
     if next_token and model_class(args["model"]["name"]).input_kind != "tokens":
         raise ValueError(

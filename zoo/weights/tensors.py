@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import deterministic
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -75,6 +76,8 @@ def bounded_memory(size: int, where: str, *, tensors: int | None = None) -> Iter
         >>> with bounded_memory(8, "config.yaml"):
         ...     _ = torch.nn.Linear(2, 3)
     """
+    filled = deterministic.fill_uninitialized_memory
+    deterministic.fill_uninitialized_memory = False  # memory of a tensor that is refused is never written
     operations = MAX_OPERATIONS if tensors is None else min(MAX_OPERATIONS, MIN_OPERATIONS + PER_TENSOR * tensors)
     try:
         with _Budget(MIN_BYTES + FACTOR * size, where, operations=operations):
@@ -83,6 +86,8 @@ def bounded_memory(size: int, where: str, *, tensors: int | None = None) -> Iter
         if "can't allocate memory" in str(error) or isinstance(error, MemoryError):
             raise _too_large(where, size) from error
         raise
+    finally:
+        deterministic.fill_uninitialized_memory = filled
 
 
 class _Budget(TorchDispatchMode):

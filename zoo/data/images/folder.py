@@ -18,11 +18,11 @@ from zoo.data.concepts._concepts_file import read_concepts
 from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
 from zoo.data.images._keypoints import Keypoint, read_keypoints
-from zoo.data.images._pixels import Pictures
+from zoo.data.images._pixel_sources import Pictures
 from zoo.data.split import Split, stratified_holdout
 from zoo.inputs.images.class_folders import ClassFolders, Picture, name_key, read_class_folders
 from zoo.inputs.images.picture import upright_size
-from zoo.inputs.labels import compare_names, order_by_name
+from zoo.inputs.labels import compare_names
 from zoo.registry import register
 
 
@@ -125,10 +125,7 @@ class Folder(ImageData):
             return None
         names = [name for split in self._images_of.values() for name in split.names]
         labels = read_concepts(Path(self.concepts_file).expanduser(), names, kinds=self.concept_kinds)
-        if self._trained_concepts is None:
-            return labels
-        order = order_by_name(self._trained_concepts.names, [c.name for c in labels.columns], "concepts")
-        return Labels(tuple(labels.columns[i] for i in order), labels.values[:, order], labels.provenance)
+        return labels.in_order_of(self._trained_concepts)
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -19,7 +19,6 @@ from zoo.data.table_data import RowDataset, TableData
 from zoo.data.tables._annotations import read_groups, read_times, read_weights
 from zoo.data.tables._column_roles import division, sample_names
 from zoo.inputs.base import Inputs
-from zoo.inputs.labels import order_by_name
 from zoo.inputs.table import TableInputs
 from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import MARKERS
@@ -139,6 +138,7 @@ class Table(TableData):
         }
         self._text = {"separator": separator, "encoding": encoding}
         self._markers = frozenset(MARKERS if missing is None else missing)
+        self._encoding = "dense"
         self._trained: TableInputs | None = None
         self._trained_concepts: ConceptSchema | None = None
 
@@ -155,6 +155,12 @@ class Table(TableData):
         target = inputs.schema.target
         if target is not None:
             self.targets = list(target.columns)
+
+    def use_encoding(self, name: str) -> None:
+        """Encode the columns as a family of models reads them; inputs of a trained model keep their own encoding."""
+        if name != self._encoding:
+            self._encoding = name
+            self.__dict__.pop("inputs", None)
 
     @property
     def is_available(self) -> bool:
@@ -210,6 +216,7 @@ class Table(TableData):
             ignore=[name for name in (*annotations, *(self.concept_columns or [])) if name],
             id=self.id or "",
             task=next(task for task, kind in TARGETS.items() if kind == self._target.kind),
+            encoding=self._encoding,
             separator=self._text["separator"],
             text_encoding=self._text["encoding"] or "utf-8",
             **self._typing,
@@ -253,11 +260,7 @@ class Table(TableData):
             columns += read_columns(Path(self.concepts_file).expanduser(), keys, key_name=self.id or "row")
         if not columns:
             return None
-        labels = encode(columns, self.concept_kinds)
-        if self._trained_concepts is None:
-            return labels
-        order = order_by_name(self._trained_concepts.names, [c.name for c in labels.columns], "concepts")
-        return Labels(tuple(labels.columns[i] for i in order), labels.values[:, order], labels.provenance)
+        return encode(columns, self.concept_kinds).in_order_of(self._trained_concepts)
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -317,6 +320,11 @@ class Table(TableData):
         split = self._split(name)
         assert split.x is not None
         return RowDataset(split, self.inputs.encoding.encode(split.x.numpy()))
+
+    @property
+    def input_scale(self) -> str:
+        """Description of the numbers of an input, for a model card."""
+        return "values of the columns" if self.inputs.encoding.name == "values" else super().input_scale
 
     def values(self, x: Tensor) -> Tensor:
         """Return inputs ``(b, D)`` as values ``(b, d)`` of the columns, see ``zoo.inputs.tables.columns.Column``."""

@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 
 from zoo.batch import content_hash
-from zoo.capabilities import HasSources, HasUnitTemplates, Sources, capability
+from zoo.capabilities import HasShapeFunctions, HasSources, HasUnitTemplates, Sources, capability
 from zoo.checkpoint import SHEET, read_units
 from zoo.data.base import Data
 from zoo.evaluation.units import notes
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import read_contact_sheet
 from zoo.reporting.heatmap import box
-from zoo.reporting.unit_source import Source
+from zoo.reporting.shape_plot import ShapePlot, shape_plots
+from zoo.reporting.unit_picture import Source
 
 
 @torch.no_grad()
@@ -86,6 +87,14 @@ def _from_samples(
                 pictures[n], patch, f"training picture {name}, {data.class_names[int(batch.targets[n])]}"
             )
     return pictured
+
+
+def shapes(model: SelfExplaining) -> list[ShapePlot]:
+    """Return the drawings of the shape functions of an additive model; empty for other models."""
+    additive = capability(model, HasShapeFunctions)
+    if additive is None:
+        return []
+    return shape_plots(additive.shape_functions(), model.class_names, additive.bin_text, additive.value_text)
 
 
 def unit_lines(model: SelfExplaining, data: Data, origins: Mapping[int, Source]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo.capabilities import HasActivity, HasConcepts, HasUnitTemplates, HasWindows, capability
+from zoo.capabilities import HasActivity, HasConcepts, HasUnitTemplates, HasUnitValues, HasWindows, capability
 from zoo.checkpoint import read_units
 from zoo.data.base import Data, SplitName
 from zoo.evaluation.units.token_triggers import Trigger, token_triggers
@@ -25,6 +25,7 @@ def unit_notes(
     concepts: Tensor | None,
     explanations: Sequence[Explanation],
     *,
+    x: Tensor | None = None,
     stored: Path | None = None,
 ) -> list[dict[int, str]]:
     """Return a few words on the shown units of each input, by unit id.
@@ -34,6 +35,7 @@ def unit_notes(
         data: what the inputs are from.
         concepts: ``(b, m)`` their true concepts, NaN where unknown; None if there are none.
         explanations: of the b inputs, one or more.
+        x: ``(b, ...)`` the inputs, for units that read a value which has a name.
         stored: folder of the checkpoint whose words on the units of a language model are shown, so that no data are
             read; None to read validation texts.
     """
@@ -44,6 +46,9 @@ def unit_notes(
     elif capability(model, HasActivity) is not None:
         common |= _stored_words(model, stored, ids)
     rows = [dict(common) for _ in range(len(explanations[0]))]
+    if x is not None and (reader := capability(model, HasUnitValues)) is not None:
+        for row, values in zip(rows, reader.unit_values(x), strict=True):
+            row.update({u: values[u] for u in ids})
     if concepts is None:
         return rows
     concept_model, schema = capability(model, HasConcepts), data.concepts

@@ -1,4 +1,4 @@
-"""Additive terms as tables: scores, contributions and purification of a fitted model."""
+"""Additive terms as tables: cells, importance and purification of a fitted model."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch.nn.functional import embedding_bag
 
 from zoo.layers.additive.bins import ColumnBins
 from zoo.layers.additive.purify import center, purify_pair
@@ -60,47 +58,6 @@ class Term:
         return (share * np.abs(flat)).sum(0), np.sqrt((share * (flat - mean) ** 2).sum(0))
 
 
-class AdditiveTables(torch.nn.Module):
-    """Sum of table look-ups: ``score = intercept + sum of the cells of all terms``.
-
-    Args:
-        terms: Mains and pairs.
-        intercept: Score of an average row, shape (c,).
-
-    Example:
-        >>> from zoo.layers.additive.binning import fit_bins
-        >>> axis = fit_bins("x", [0.0, 1.0])
-        >>> term = Term((axis,), np.array([[0.0], [-1.0], [1.0], [0.0]]), axis.counts)
-        >>> tables = AdditiveTables([term], np.array([0.5]))
-        >>> tables(tables.codes({"x": [0.0, 1.0]})).ravel().tolist()
-        [-0.5, 1.5]
-    """
-
-    offsets: torch.Tensor
-
-    def __init__(self, terms: Sequence[Term], intercept: np.ndarray) -> None:
-        super().__init__()
-        self.terms = tuple(terms)
-        sizes = [term.counts.size for term in self.terms]
-        flat = [term.table.reshape(-1, len(intercept)) for term in self.terms]
-        tables = np.concatenate(flat) if flat else np.zeros((0, len(intercept)))
-        self.tables = torch.nn.Parameter(torch.as_tensor(tables), requires_grad=False)
-        self.intercept = torch.nn.Parameter(torch.as_tensor(np.array(intercept)), requires_grad=False)
-        self.register_buffer("offsets", torch.as_tensor(np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)))
-
-    def codes(self, cells: Mapping[str, Sequence | np.ndarray]) -> torch.Tensor:
-        """Return the cell of every row in every term, shape (n, k), int64."""
-        return torch.as_tensor(np.stack([term.codes(cells) for term in self.terms], axis=1))
-
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return the scores of rows given as ``codes``, shape (n, c)."""
-        return self.intercept + embedding_bag(codes + self.offsets, self.tables, mode="sum")
-
-    def contributions(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return what every term adds to the scores, shape (n, k, c)."""
-        return self.tables[codes + self.offsets]
-
-
 def purify_terms(terms: Sequence[Term], intercept: np.ndarray) -> tuple[list[Term], np.ndarray]:
     """Return the same function with pure pairs and centered mains, and the new intercept, shape (c,).
 
@@ -147,3 +104,18 @@ def _refine(main: Term, other: ColumnBins, counts: np.ndarray) -> Term:
     new_counts = main.counts[lookup] * share
     bands = None if main.bands is None else main.bands[lookup]
     return Term((replace(fine, counts=new_counts),), main.table[lookup], new_counts, bands)
+
+
+def effective_terms(terms: Sequence[Term]) -> float:
+    """Return the exponential of the entropy of the shares of the terms in the sum of their importances.
+
+    Example:
+        >>> from zoo.layers.additive.binning import fit_bins
+        >>> axis = fit_bins("x", [0.0, 1.0])
+        >>> term = Term((axis,), np.array([[0.0], [-1.0], [1.0], [0.0]]), axis.counts)
+        >>> round(effective_terms([term, term]), 6)
+        2.0
+    """
+    share = np.array([term.importance()[0].mean() for term in terms])
+    share = share / max(share.sum(), 1e-300)
+    return float(np.exp(-(share * np.log(np.maximum(share, 1e-300))).sum()))

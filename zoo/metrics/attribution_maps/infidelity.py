@@ -11,7 +11,7 @@ from zoo.metrics.attribution_maps._base import Forward, checked, classes, identi
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count, fraction
-from zoo.metrics.perturbations._pixels import PixelChange, noise, squares
+from zoo.metrics.perturbations._pixel_changes import PixelChange, noise, squares
 from zoo.registry import register
 
 

@@ -9,7 +9,7 @@ from zoo.metrics.attribution_maps._base import Forward, checked, classes, identi
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.perturbations._pixels import blur
+from zoo.metrics.perturbations._pixel_changes import blur
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
 from zoo.registry import register
 

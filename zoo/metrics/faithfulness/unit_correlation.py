@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_classes, check_finite
 from zoo.metrics._correlation import spearman
+from zoo.metrics._value_checks import check_classes, check_finite
 from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import CHUNK, Ablating, Ablation

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect, fraction
 from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.attack import attack, highest, outside

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Perturbation, Record, Score, claims, count, expect
-from zoo.metrics.perturbations.by_name import check_draws, label
-from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change, Noise
+from zoo.metrics.perturbations.perturbation_list import check_draws, label
+from zoo.metrics.perturbations.perturbation_list import perturbation as chosen
 from zoo.registry import register
 
 

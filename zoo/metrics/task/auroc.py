@@ -25,12 +25,8 @@ class Auroc(RankingScore):
     meaning = "probability that an input of a class is ranked above one that is not of it"
     protocol = "ovr-macro"
     key = "auroc"
+    exact = staticmethod(binary_auroc)
     area = staticmethod(weighted_auroc)
-
-    def _exact(self, ranks: Tensor, truth: Tensor) -> Tensor:
-        area = binary_auroc(ranks, truth)
-        assert isinstance(area, Tensor)
-        return area
 
     def _constant(self, share: Tensor) -> Tensor:
         return torch.full_like(share, 0.5)

@@ -27,12 +27,8 @@ class AveragePrecision(RankingScore):
     meaning = "mean precision of the ranking by the probability of a class"
     protocol = "ovr-macro-ap"
     key = "average_precision"
+    exact = staticmethod(binary_average_precision)
     area = staticmethod(weighted_average_precision)
-
-    def _exact(self, ranks: Tensor, truth: Tensor) -> Tensor:
-        area = binary_average_precision(ranks, truth)
-        assert isinstance(area, Tensor)
-        return area
 
     def _constant(self, share: Tensor) -> Tensor:
         return share

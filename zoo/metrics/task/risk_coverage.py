@@ -12,7 +12,8 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import Record
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import Classification, MultiLabel, Task
 from zoo.task.risk import risk_coverage_of

@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo.layers.backbone_model import BackboneModel
-from zoo.layers.unitless import UnitlessModel
+from zoo.layers.black_box_model import BlackBoxModel
 from zoo.registry import register
 
 
 @register
-class BlackBox(UnitlessModel, BackboneModel):
+class BlackBox(BlackBoxModel, BackboneModel):
     """Backbone, average pooling, linear head.
 
     Args:

@@ -18,7 +18,7 @@ DESCRIBE = (
 )
 
 
-class UnitlessModel(SelfExplaining):
+class BlackBoxModel(SelfExplaining):
     """A classifier whose vocabulary of units is empty: the whole logit is ``base``.
 
     A family sets ``dropout`` and ``head`` and defines ``encode``: inputs to features ``(b, d)``.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.layers.additive.terms import AdditiveTables, Term
+from zoo.layers.additive.terms import Term
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ class AdditiveFit:
     strengths: dict[str, float]
     validation: list[dict]
     chosen: str
-
-    @property
-    def tables(self) -> AdditiveTables:
-        """The terms as a torch module."""
-        return AdditiveTables(self.terms, self.intercept)
 
     def scores(self, cells: Mapping[str, Sequence | np.ndarray]) -> np.ndarray:
         """Return the scores of raw rows, shape (n, c)."""

@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from zoo.data import files
-from zoo.data.files import read_lines, read_npz
+from zoo.data.file_readers import read_lines, read_npz
+from zoo.inputs import packed_files
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_pickled_objects_are_refused(file):
 
 def test_packed_files_that_inflate(tmp_path, monkeypatch):
     """2 GB of zeros in 2 MB, at a scale of 1 to 1000."""
-    monkeypatch.setattr(files, "MIN_BOMB", 1 << 18)
+    monkeypatch.setattr(packed_files, "MIN_BOMB", 1 << 18)
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(1 << 21, np.uint8))
     assert (tmp_path / "bomb.npz").stat().st_size < 3000
     with pytest.raises(ValueError, match="bomb.npz has .* bytes and inflates to 2097.* or more; unpack it"):

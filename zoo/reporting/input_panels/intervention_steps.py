@@ -8,7 +8,7 @@ from zoo.reporting.panel import Panel
 
 
 @register
-class Interventions(Panel):
+class InterventionSteps(Panel):
     """A table with one line for each intervention; every line keeps those above it."""
 
     order = 10

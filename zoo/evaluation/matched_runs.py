@@ -20,7 +20,7 @@ from zoo.metrics.base import Record
 from zoo.metrics.matching import assignment
 from zoo.metrics.matching.activations import Activations
 from zoo.metrics.parts.consistency import Consistency
-from zoo.metrics.record import record_batch, why_no_place
+from zoo.metrics.record_batch import record_batch, why_no_place
 from zoo.model import SelfExplaining
 from zoo.training.run import data_of, load_checkpoint
 

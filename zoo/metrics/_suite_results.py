@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from zoo.metrics._rows import Row
+from zoo.metrics._suite_rows import Row
 from zoo.metrics.base import Score
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 
 CONTROLS = {
     "random locations": "the same score of units at random locations",

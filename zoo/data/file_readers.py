@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import lzma
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
-OPEN = {".gz": gzip.open, ".xz": lzma.open}
-MAX_RATIO = 200  # of unpacked to packed bytes; text and pictures reach 20
-MIN_BOMB = 1 << 28  # unpacked bytes; smaller contents do no harm at any ratio
-DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading a damaged compressed file raises
+from zoo.inputs.packed_files import DAMAGED, InflatedError, check_inflation, unpacked
 
 
 def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
@@ -64,60 +57,14 @@ def read_lines(path: Path) -> Iterator[str]:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-class InflatedError(ValueError):
-    """A packed file whose content is so much larger that it would fill the memory."""
-
-
-def check_inflation(path: Path, packed: int, unpacked: int) -> None:
-    """Check that a packed file does not inflate.
+def open_text(path: Path, newline: str | None = None) -> io.TextIOWrapper:
+    """Open a UTF-8 text file: plain, ``.gz`` or ``.xz``.
 
     Args:
         path: the file.
-        packed: its bytes.
-        unpacked: bytes of its content, or of the part that was read.
-
-    Raises:
-        InflatedError: if the content is large and more than ``MAX_RATIO`` times as large.
-    """
-    if unpacked > max(MIN_BOMB, MAX_RATIO * packed):
-        raise InflatedError(f"{path} has {packed} bytes and inflates to {unpacked} or more; unpack it if that is right")
-
-
-def open_text(path: Path) -> io.TextIOWrapper:
-    """Open a UTF-8 text file: plain, ``.gz`` or ``.xz``.
+        newline: which ends of lines are translated, as for ``open``.
 
     Raises:
         InflatedError: (while reading) if the file inflates.
     """
-    file: Any = path.open("rb")
-    if path.suffix in OPEN:
-        unpacking: Any = OPEN[path.suffix](file, "rb")
-        file = io.BufferedReader(_Counted(path, unpacking, file))
-    return io.TextIOWrapper(file, encoding="utf-8-sig")
-
-
-class _Counted(io.RawIOBase):
-    """The content of a packed file, counted while it is read."""
-
-    def __init__(self, path: Path, unpacked: BinaryIO, packed: BinaryIO) -> None:
-        self.path = path
-        self.unpacked = unpacked
-        self.packed = packed
-        self.size = path.stat().st_size
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        content = self.unpacked.read(len(buffer))
-        buffer[: len(content)] = content
-        self.count += len(content)
-        check_inflation(self.path, self.size, self.count)
-        return len(content)
-
-    def close(self) -> None:
-        if not self.closed:
-            self.unpacked.close()
-            self.packed.close()
-        super().close()
+    return io.TextIOWrapper(unpacked(path.open("rb"), path), encoding="utf-8-sig", newline=newline)

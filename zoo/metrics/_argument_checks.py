@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_binary, check_counts, check_distinct, check_finite, check_range
+from zoo.metrics._value_checks import check_binary, check_counts, check_distinct, check_finite, check_range
 
 Kind = Literal["finite", "finite or nan", "binary", "share", "share or nan", "class", "count", "unit", "ids", "any"]
 

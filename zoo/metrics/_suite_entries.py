@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.config.plain_yaml import from_config_yaml
-from zoo.metrics._rows import Facts, Row, name_of
+from zoo.metrics._suite_rows import Facts, Row, name_of
 from zoo.metrics.base import Score
 from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 from zoo.metrics.wrappers.chance_adjusted import ChanceAdjusted

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.explanation import Explanation
 from zoo.reporting import heatmap
-from zoo.reporting.unit_source import Source
+from zoo.reporting.unit_picture import Source
 
 
 def figure(

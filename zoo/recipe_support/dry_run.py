@@ -10,12 +10,12 @@ from typing import Any
 from zoo.config import Settings
 from zoo.evaluation.score_table import table
 from zoo.evaluation.scoring import score
+from zoo.recipe_support.recipe_results import TrainResult
 from zoo.task import TaskOptions
 from zoo.training.check import check_run
 from zoo.training.fit_task import fit_task
 from zoo.training.phases import run_phases
 from zoo.training.run import build, report_inputs
-from zoo.verbs.results import TrainResult
 
 
 def dry_run(config: Settings, parts: Mapping[str, Any]) -> TrainResult:

@@ -8,7 +8,7 @@ from zoo.reporting.panel import Panel
 
 
 @register
-class Facts(Panel):
+class RunFacts(Panel):
     """The facts of a run, as a list of names and values."""
 
     order = 90

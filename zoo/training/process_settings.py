@@ -7,7 +7,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from zoo.runtime.denormals import denormals_as_zero
-from zoo.training.quiet import quiet
+from zoo.training.lightning_messages import quiet
 
 P = ParamSpec("P")
 R = TypeVar("R")

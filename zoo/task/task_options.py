@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from zoo.task.class_weights import balanced_weights
+
 COSTS = ("false_positive", "false_negative")
 
 
@@ -85,8 +87,6 @@ class TaskOptions:
         Raises:
             ValueError: if a name or the number of weights does not fit.
         """
-        from zoo.task.classification import balanced_weights
-
         given = self.class_weights
         if given is None:
             return None

@@ -9,8 +9,15 @@ import torch
 from torch import Tensor
 
 from zoo.capabilities import HasChosenCodes, capability
-from zoo.metrics._checks import check_finite
-from zoo.metrics.positions._detection import at_recall_of, best_by_f1, best_by_precision, counts, counts_of_ids, judge
+from zoo.metrics._value_checks import check_finite
+from zoo.metrics.positions._detector_counts import (
+    at_recall_of,
+    best_by_f1,
+    best_by_precision,
+    counts,
+    counts_of_ids,
+    judge,
+)
 
 CHUNK = 1024  # neurons ranked at a time
 LEVEL = 0.9  # recall at which neurons that are themselves the units are scored

@@ -8,9 +8,9 @@ from typing import Any
 
 from zoo.metrics.base import Perturbation
 from zoo.metrics.perturbations.geometry import Flip, Rotate, Shift
-from zoo.metrics.perturbations.image import Blur, Jpeg
+from zoo.metrics.perturbations.image_changes import Blur, Jpeg
 from zoo.metrics.perturbations.noise import Change, Noise
-from zoo.metrics.perturbations.tokens import Prefix, Rename, Swap, Typo
+from zoo.metrics.perturbations.token_changes import Prefix, Rename, Swap, Typo
 from zoo.paths import did_you_mean
 
 PERTURBATIONS: dict[str, type[Change]] = {

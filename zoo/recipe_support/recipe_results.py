@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zoo.evaluation.code_search import Found as TopicUnit
     from zoo.explanation import Explanation
-    from zoo.metrics.result import Result
+    from zoo.metrics.score_result import Result
     from zoo.model import SelfExplaining
     from zoo.prediction import Prediction
     from zoo.reporting.context import ScoreRow, StepRow
