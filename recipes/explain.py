@@ -9,14 +9,14 @@ from typing import Any
 from zoo import checkpoint
 from zoo.config import keyword_overrides
 from zoo.evaluation import examples
-from zoo.evaluation.facts import run_facts
+from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.score_table import stored_rows
 from zoo.evaluation.single_input import file_name, read_input
+from zoo.recipe_support.recipe_results import ExplainResult
 from zoo.reporting.glossary import visible
 from zoo.reporting.page import page
-from zoo.training.process import prepared
+from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
-from zoo.verbs.results import ExplainResult
 
 
 @prepared

@@ -8,9 +8,9 @@ import torch
 
 from zoo import __version__, checkpoint
 from zoo.capabilities import HasProgram, capability
-from zoo.training.process import prepared
+from zoo.recipe_support.recipe_results import ExportResult
+from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
-from zoo.verbs.results import ExportResult
 
 
 @prepared

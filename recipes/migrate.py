@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from zoo import checkpoint
 from zoo.data import create_data
 from zoo.inputs import base as model_inputs
-from zoo.training.process import prepared
+from zoo.recipe_support.recipe_results import MigrateResult
+from zoo.training.process_settings import prepared
 from zoo.training.run import load_checkpoint
-from zoo.verbs.results import MigrateResult
 from zoo.weights.integrity import SUFFIX, write_hash
 
 

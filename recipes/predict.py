@@ -9,8 +9,8 @@ from zoo import checkpoint
 from zoo.prediction import check_predictor, join, stream
 from zoo.prediction.processes import predict_on, process_count
 from zoo.prediction.writer import PredictionWriter
-from zoo.training.process import prepared
-from zoo.verbs.results import PredictResult
+from zoo.recipe_support.recipe_results import PredictResult
+from zoo.training.process_settings import prepared
 
 LISTED = 20  # remarks kept in the result when predictions are written to a file
 

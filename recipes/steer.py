@@ -8,11 +8,11 @@ from zoo import checkpoint
 from zoo.capabilities import LanguageModel, Steerable, capability
 from zoo.config import keyword_overrides
 from zoo.evaluation.code_search import Steered, continuation, likely, search, share, topic
-from zoo.evaluation.set_units import parse_strength
+from zoo.evaluation.unit_values import parse_strength
 from zoo.paths import did_you_mean
-from zoo.training.process import prepared
+from zoo.recipe_support.recipe_results import SteerResult, TopicRate
+from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
-from zoo.verbs.results import SteerResult, TopicRate
 
 
 @prepared

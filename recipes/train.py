@@ -9,18 +9,18 @@ from typing import Any, Unpack, overload
 from torch import nn
 
 from zoo.config import Settings, keyword_overrides
-from zoo.data.own.loaders import own_data
+from zoo.data.own.loaders import check_one_process, own_data
 from zoo.evaluation.finish_run import finish_run
+from zoo.recipe_support.dry_run import dry_run as run_dry
+from zoo.recipe_support.recipe_results import SeedsResult, TrainResult
+from zoo.recipe_support.seed_runs import train_seeds
+from zoo.recipe_support.train_options import TrainOptions
 from zoo.seed_group import split_seeds
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
-from zoo.training.process import prepared
+from zoo.training.process_settings import prepared
 from zoo.training.run import build, load_config, report_inputs
 from zoo.training.run_folder import RunFolder, is_first_process
-from zoo.verbs.dry_run import dry_run as run_dry
-from zoo.verbs.options import TrainOptions
-from zoo.verbs.results import SeedsResult, TrainResult
-from zoo.verbs.seeds import train_seeds
 
 
 @overload
@@ -86,6 +86,7 @@ def train(
         return train_seeds(one, str(config), group, folder=folder, overrides=all_overrides, command=command, **how)
     resolved = load_config(str(config), all_overrides)
     if own is not None:
+        check_one_process(own, resolved.trainer.devices)
         resolved["data"] = Settings({"name": own.name, "batch_size": own.batch_size})
     parts: dict[str, Any] = {"data": own, "backbone": backbone}
     if dry_run:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from command_line import run_command
 
 from zoo.cli import main
 from zoo.data.games._othello_rules import SQUARES, legal, play
@@ -44,12 +45,6 @@ def run(tmp_path_factory):
     patch.undo()
 
 
-def say(capsys, *argv):
-    code = main(list(argv))
-    result = capsys.readouterr()
-    return code, result.out + result.err
-
-
 def test_what_a_run_leaves(run):
     scores = json.loads((run / "run0" / "checkpoint" / "metrics.json").read_text())["scores"]
     assert scores["legal moves"]["protocol"] == "othello"
@@ -60,7 +55,9 @@ def test_what_a_run_leaves(run):
 
 
 def test_boards_beside_random_weights(run, capsys):
-    code, result = say(capsys, "evaluate", "run0", "--suite", "board", "--out", "scored", "trainer.accelerator=cpu")
+    code, result = run_command(
+        capsys, "evaluate", "run0", "--suite", "board", "--out", "scored", "trainer.accelerator=cpu"
+    )
     assert code == 0, result
     scores = json.loads((run / "scored" / "metrics.json").read_text())["scores"]
     for name in ("board_coverage", "board_reconstruction"):
@@ -71,27 +68,27 @@ def test_boards_beside_random_weights(run, capsys):
     assert {"published", "discs unmasked coverage", "corners coverage", "threshold"} <= set(more)
     assert "reconstruction low" in scores["board_reconstruction"]["more"]
     assert 0 <= scores["dead_units"]["value"] < 1
-    code, again = say(
+    code, again = run_command(
         capsys, "evaluate", "run0", "--suite", "board", "--out", "scored", "--overwrite", "trainer.accelerator=cpu"
     )
     assert json.loads((run / "scored" / "metrics.json").read_text())["scores"] == scores
 
 
 def test_dry_run(run, capsys):
-    code, result = say(capsys, "evaluate", "run0", "--suite", "board", "--dry-run", "trainer.accelerator=cpu")
+    code, result = run_command(capsys, "evaluate", "run0", "--suite", "board", "--dry-run", "trainer.accelerator=cpu")
     assert code == 0, result
     assert "random weights" in result
 
 
 def test_seeds_have_the_same_test_games(run, capsys):
-    code, result = say(capsys, "compare", "run0", "run1", "--out", "both", "trainer.accelerator=cpu")
+    code, result = run_command(capsys, "compare", "run0", "run1", "--out", "both", "trainer.accelerator=cpu")
     assert code == 0, result
     assert "chance" in result
 
 
 def test_explains_a_prompt(run, capsys):
-    code, result = say(capsys, "explain", "run0", "f5 d6", "--out", "pages")
+    code, result = run_command(capsys, "explain", "run0", "f5 d6", "--out", "pages")
     assert code == 0, result
-    code, result = say(capsys, "explain", "run0", "f5 f5")
+    code, result = run_command(capsys, "explain", "run0", "f5 f5")
     assert (code, result.count("\n")) == (2, 1)
     assert "move 2, f5, is not legal after f5" in result

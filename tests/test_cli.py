@@ -59,6 +59,7 @@ def test_show(capsys, finished):
         ("protopnet/digits", "phases:"),
         (str(paths.configs() / "protopnet" / "digits.yaml"), "phases:"),
         ("protopnet", "Chen et al."),
+        ("train", "def train("),
         (str(finished), "library_name: zoo"),
     ):
         assert main(["show", name]) == 0
@@ -75,6 +76,8 @@ def test_cp(work_dir, capsys):
     assert (work_dir / "deep/er/train.py").read_text() == (paths.recipes() / "train.py").read_text()
     assert main(["cp", "train", "."]) == 0
     assert main(["cp", "consistency", "my_score.py"]) == 0
+    assert main(["cp", "curves", "my_panel.py"]) == 0
+    assert all(Path(f"my_panel{suffix}").is_file() for suffix in (".py", ".html", ".css"))
     assert "class Consistency" in Path("my_score.py").read_text()
     assert (work_dir / "train.py").is_file()
     capsys.readouterr()

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from zoo import paths
+from zoo.recipe_support import recipe
 from zoo.runtime.denormals import denormals_as_zero
-from zoo.training.process import prepared
-from zoo.verbs import recipe
+from zoo.training.process_settings import prepared
 
 TINY = 1e-40  # float32 denormal
 VERBS = sorted({file.stem for file in paths.recipes().glob("*.py")} - {"finetune"})  # which calls train

@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import shutil
 import socket
 import stat
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import zoo
 from zoo import checkpoint, paths
 from zoo.weights.integrity import SUFFIX, check_hash, count_tensors, file_hash, write_hash
+from zoo.weights.tensors import bounded_memory
 
 WEIGHTS = checkpoint.WEIGHTS
 
@@ -91,6 +93,20 @@ def test_sizes_are_compared_with_the_weights(small, sizes):
     start = time.process_time()
     refused(small, "far larger than its weights file")
     assert time.process_time() - start < 20
+
+
+def test_a_tensor_that_is_too_large_is_never_written():
+    """Deterministic algorithms fill new tensors, which would take the memory before it is refused."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.raises(ValueError, match="far larger"), bounded_memory(8, "config.yaml"):
+            torch.empty(1 << 31, dtype=torch.uint8)
+        assert torch.utils.deterministic.fill_uninitialized_memory
+    finally:
+        torch.use_deterministic_algorithms(False)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 1 << 20, f"{grown} kB more"
 
 
 def test_count_of_tensors(small, tmp_path):

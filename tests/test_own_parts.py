@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import pytest
 import pytorch_lightning as pl
@@ -120,6 +121,18 @@ def test_a_module_of_ones_own(tmp_path):
         zoo.evaluate(str(result.folder))
 
 
+@pytest.mark.parametrize("how", ["trainer.devices=2", "torchrun"])
+def test_own_loaders_on_two_processes_are_refused(how, tmp_path, monkeypatch):
+    text = "model: {name: blackbox, backbone: mlp}\ndata: {name: toys}\n" + PHASES
+    (tmp_path / "own.yaml").write_text(text)
+    if how == "torchrun":
+        monkeypatch.setenv("WORLD_SIZE", "2")
+    overrides = ["trainer.accelerator=cpu", *([how] if how != "torchrun" else [])]
+    with pytest.raises(ValueError, match=r"has 2 processes, and your loaders .* same batches; set trainer.devices=1"):
+        zoo.train(tmp_path / "own.yaml", data=loaders(), overrides=overrides, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_own_loaders_are_a_source_like_any_other():
     fixed = {name: DataLoader(loader.dataset, batch_size=8) for name, loader in loaders().items()}
     data = own_data(fixed)
@@ -158,6 +171,26 @@ def test_fit_without_phases_trains_all_parts():
     answers = trainer.predict(model, loaders()["test"])
     assert torch.cat([a.answers.prediction for a in answers]).shape == (32,)
     assert float(trainer.test(model, loaders()["test"], verbose=False)[0]["test/loss"]) < 0.6
+
+
+@pytest.mark.parametrize("how", ["loaders", "module", "batches"])
+def test_fit_without_phases_warns_of_nothing(how):
+    """In a plain ``Trainer``, with loaders of (x, y), a data module or a source of zoo."""
+    given = loaders() if how == "loaders" else {"train": zoo.create_data("toys", kind="xor", batch_size=16)}
+    inputs, classes = (4, 2) if how == "loaders" else (2, 2)
+    model = zoo.create_model("bilinear_mlp", num_classes=classes, input_shape=[inputs], width=4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer = pl.Trainer(max_epochs=1, log_every_n_steps=1, **TRAINER)
+        if how == "module":
+            trainer.fit(model, datamodule=given["train"])
+        elif how == "batches":
+            trainer.fit(model, given["train"].train_dataloader(), given["train"].val_dataloader())
+        else:
+            trainer.fit(model, given["train"], given["val"])
+        trainer.predict(model, given["test"] if how == "loaders" else given["train"].test_dataloader())
+    own = [str(w.message) for w in caught if "many workers" not in str(w.message)]  # advice about the user's loader
+    assert own == []
 
 
 def test_fit_without_targets_is_one_clear_sentence():

@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 
 import zoo
 from zoo import checkpoint, paths
+from zoo.cli import main
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.table import TableInputs
 
 N = 5300  # rows: six readings
+TWO = ("--devices", "2")
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +85,8 @@ def test_trainer_predict(model, rows):
 
 
 @pytest.mark.parametrize("how", ["devices", pytest.param("torchrun", marks=pytest.mark.slow)])
-def test_two_processes_give_the_same_rows(folder, how):
-    done = command(folder, "c", "new.csv", "-o", "one.csv", "--overwrite")
-    assert done.returncode == 0, done.stderr
+def test_two_processes_give_the_same_rows(folder, how, capsys):
+    zoo.predict(str(folder / "c"), folder / "new.csv", out=folder / "one.csv", overwrite=True)
     if how == "devices":
         done = command(folder, "c", "new.csv", "trainer.devices=2", "-o", "two.csv", "--overwrite")
     else:
@@ -98,11 +99,11 @@ def test_two_processes_give_the_same_rows(folder, how):
     one, two = read([folder / "one.csv"]), read(shards)
     assert set(one.row) == {f"line {i}" for i in range(2, N + 2)}
     pd.testing.assert_frame_equal(one, two)
-    done = command(folder, "c", "new.csv", "-o", "two.csv", "--devices", "2")
-    assert done.returncode == 2
-    assert "two.csv exists; add --overwrite" in " ".join(done.stderr.split())
+    assert main(["predict", str(folder / "c"), str(folder / "new.csv"), "-o", str(folder / "two.csv"), *TWO]) == 2
+    assert "two.csv exists; add --overwrite" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_parquet_shards_in_and_out(folder, model, rows):
     pytest.importorskip("pyarrow")
     (folder / "in").mkdir(exist_ok=True)
@@ -121,13 +122,17 @@ def test_parquet_shards_in_and_out(folder, model, rows):
     assert both[0].row[0] == "part-0.parquet, row 1"
 
 
-def test_mistakes_of_several_processes(folder):
-    done = command(folder, "c", "new.csv", "--devices", "2")
-    assert done.returncode == 2
-    assert "name it with -o" in " ".join(done.stderr.split())
-    for wrong in (["--devices", "0"], ["trainer.devices=two"]):
-        done = command(folder, "c", "new.csv", *wrong)
-        assert done.returncode == 2, done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--devices", "2"], "name it with -o"),
+        (["--devices", "0"], "devices is 0; expected 1 or more"),
+        (["trainer.devices=two"], "expected a number of processes"),
+    ],
+)
+def test_mistakes_of_several_processes(folder, capsys, arguments, message):
+    assert main(["predict", str(folder / "c"), str(folder / "new.csv"), *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_folder_of_tables(model, rows, tmp_path):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from command_line import run_command
 from omegaconf import OmegaConf
 
 from zoo.checkpoint import load
@@ -43,14 +44,8 @@ def run(tmp_path_factory):
     patch.undo()
 
 
-def say(capsys, *argv):
-    code = main(list(argv))
-    result = capsys.readouterr()
-    return code, result.out + result.err
-
-
 def test_dry_run(run, capsys):
-    code, result = say(capsys, "train", "codes.yaml", "--dry-run", "--out", "dry")
+    code, result = run_command(capsys, "train", "codes.yaml", "--dry-run", "--out", "dry")
     assert code == 0, result
     assert not (run / "dry").exists()
 
@@ -70,7 +65,7 @@ def test_what_a_run_leaves(run):
 
 
 def test_scores_again(run, capsys):
-    code, result = say(capsys, "evaluate", "codes", "--out", "scored", "trainer.accelerator=cpu")
+    code, result = run_command(capsys, "evaluate", "codes", "--out", "scored", "trainer.accelerator=cpu")
     assert code == 0, result
     one, two = (json.loads((run / p / "metrics.json").read_text())["scores"] for p in ("codes/checkpoint", "scored"))
     assert one["nats per token"]["value"] == two["nats per token"]["value"]
@@ -79,7 +74,7 @@ def test_scores_again(run, capsys):
 def test_finetuning_keeps_the_vocabulary(run, capsys):
     (run / "shorter.txt").write_text(TEXT.replace("rained", "did") * 2)
     argv = ["finetune", "dense.yaml", "finetune.from=dense", "data.file=shorter.txt", "--out", "tuned"]
-    code, result = say(capsys, *argv, "trainer.accelerator=cpu")
+    code, result = run_command(capsys, *argv, "trainer.accelerator=cpu")
     assert code == 0, result
     one, two = (OmegaConf.load(run / name / "checkpoint" / "config.yaml").data for name in ("dense", "tuned"))
     assert two.vocabulary == one.vocabulary == "".join(sorted(set(TEXT)))
@@ -87,7 +82,7 @@ def test_finetuning_keeps_the_vocabulary(run, capsys):
 
 def test_explains_positions_and_prompts(run, capsys):
     for name, given in (("codes", "3"), ("dense", "it rained, s")):
-        code, result = say(capsys, "explain", name, given, "--out", "pages")
+        code, result = run_command(capsys, "explain", name, given, "--out", "pages")
         assert code == 0, result
         html = (run / result.split("page  ")[1].strip()).read_text()
         assert "Predicted next token" in html
@@ -101,7 +96,7 @@ def test_byte_pairs_end_to_end(run, capsys):
     """Train on byte pairs, then take the text away: prompts are still explained, steered and refused."""
     (run / "pairs.txt").write_text(TEXT)
     more = ["data.file=pairs.txt", "data.tokenizer=bytes", "data.size=280", "trainer.accelerator=cpu"]
-    code, result = say(capsys, "train", "codes.yaml", *more, "--out", "pairs")
+    code, result = run_command(capsys, "train", "codes.yaml", *more, "--out", "pairs")
     assert code == 0, result
     config = OmegaConf.load(run / "pairs" / "checkpoint" / "config.yaml")
     assert len(config.data.merges) == config.model.num_classes - 256 > 10
@@ -110,9 +105,9 @@ def test_byte_pairs_end_to_end(run, capsys):
         ("explain", "pairs", "the dog", "--out", "pages"),
         ("steer", "pairs", "the ", "L0.H1.3=on", "--new", "9"),
     ):
-        code, result = say(capsys, *argv)
+        code, result = run_command(capsys, *argv)
         assert code == 0, result
-    code, result = say(capsys, "explain", "pairs", "3")
+    code, result = run_command(capsys, "explain", "pairs", "3")
     assert code == 2
     assert "input 3 is the index of a test sample, and the data are not there" in result
     for name in ("inputs.yaml", "tokenizer.json"):
@@ -124,28 +119,28 @@ def test_byte_pairs_end_to_end(run, capsys):
 
 
 def test_sets_a_code(run, capsys):
-    code, result = say(capsys, "intervene", "codes", "said the ", "L0.H1.3=1", "L0.M.0=0", "--out", "pages")
+    code, result = run_command(capsys, "intervene", "codes", "said the ", "L0.H1.3=1", "L0.M.0=0", "--out", "pages")
     assert code == 0, result
     assert "L0.H1.3" in result
     assert "Interventions" in (run / result.split("page  ")[1].strip()).read_text()
 
 
 def test_steers(run, capsys):
-    code, result = say(
+    code, result = run_command(
         capsys, "steer", "codes", "said the ", "L0.H1.3=on", "L0.M.0=off", "--new", "9", "--temperature", "0"
     )
     assert code == 0, result
     assert re.match(r"unsteered: said the \|.{9}\nsteered:   said the \|.{9}\n", result, re.DOTALL)
-    code, result = say(capsys, "steer", "codes", "said", "--new", "3")
+    code, result = run_command(capsys, "steer", "codes", "said", "--new", "3")
     assert "no unit is set" in result
 
 
 def test_steers_by_neurons(run, capsys):
     """A strength that a neuron is held at changes what is written; the help says what is there to hold."""
-    code, result = say(capsys, "steer", "dense", "said", "--new", "9", "--temperature", "0")
+    code, result = run_command(capsys, "steer", "dense", "said", "--new", "9", "--temperature", "0")
     assert code == 0, result
     name = re.search(r"neurons such as (\S+): add \1=2.5", result)[1]
-    code, result = say(capsys, "steer", "dense", "said", f"{name}=1000", "--new", "9", "--temperature", "0")
+    code, result = run_command(capsys, "steer", "dense", "said", f"{name}=1000", "--new", "9", "--temperature", "0")
     assert code == 0, result
     plain, steered = re.findall(r"said\|(.{9})\n", result, re.DOTALL)
     assert plain != steered
@@ -153,20 +148,20 @@ def test_steers_by_neurons(run, capsys):
 
 def test_steers_by_topic(run, capsys):
     """Codes are listed, held on, and judged; those listed can be stated instead."""
-    code, result = say(capsys, "steer", "codes", "--topic", "dog", "--codes", "2")
+    code, result = run_command(capsys, "steer", "codes", "--topic", "dog", "--codes", "2")
     assert code == 0, result
     matches = re.findall(r"^ *(L0\.\w+\.\d+) ", result, re.MULTILINE)
     assert len(matches) == 2
-    code, result = say(capsys, "steer", "codes", "said the ", "--topic", "dog", "--codes", "2", "--new", "9")
+    code, result = run_command(capsys, "steer", "codes", "said the ", "--topic", "dog", "--codes", "2", "--new", "9")
     assert "steered:   said the |" in result
     argv = ["steer", "codes", "said the ", "--topic", "dog", "--new", "9", "--judge", "dense", "--samples", "6"]
-    code, result = say(capsys, *argv, "--codes", "2")
+    code, result = run_command(capsys, *argv, "--codes", "2")
     assert code == 0, result
     assert "share of 6 texts with dog" in " ".join(result.split())
     rows = [line.split() for line in result.splitlines() if line.strip()][-2:]
     assert [row[:-3] for row in rows] == [["unsteered"], ["steered"]]
     assert all(0 <= float(row[-3]) <= 1 < float(row[-2]) for row in rows)
-    code, stated = say(capsys, *argv, *(f"{name}=on" for name in matches))
+    code, stated = run_command(capsys, *argv, *(f"{name}=on" for name in matches))
     assert stated.rstrip().splitlines()[-2:] == result.rstrip().splitlines()[-2:]
 
 
@@ -205,7 +200,7 @@ def test_steers_by_topic(run, capsys):
 def test_mistakes(run, capsys, argv, words):
     (run / "other.txt").write_text("Z" + TEXT)
     (run / "empty.txt").write_text("")
-    code, result = say(capsys, *argv)
+    code, result = run_command(capsys, *argv)
     assert code == 2
     assert words in result
     assert result.count("\n") == 1

@@ -7,9 +7,9 @@ import pytest
 import zoo
 from zoo import paths
 from zoo.config import keyword_overrides
+from zoo.recipe_support import recipe, verb
+from zoo.recipe_support.recipe_results import EvaluateResult, ExplainResult, TrainResult
 from zoo.training.run import load_config
-from zoo.verbs import recipe, verb
-from zoo.verbs.results import EvaluateResult, ExplainResult, TrainResult
 
 VERBS = sorted(file.stem for file in paths.recipes().glob("*.py"))
 

@@ -81,7 +81,7 @@ def test_it_works_from_anywhere(installed, tmp_path):
         "assert main(['ls']) == 0\nassert main(['cp', 'train', 'train.py']) == 0\n"
         "assert 'torch' not in sys.modules\n"
         "assert main(['validate', 'protopnet/digits']) == 0\n"
-        "from zoo.verbs import recipe\n"
+        "from zoo.recipe_support import recipe\n"
         "assert zoo.evaluate is recipe('evaluate').evaluate\n"
         "assert recipe('explain').__file__.endswith('zoo/recipes/explain.py')\nprint(zoo.__file__)",
     )

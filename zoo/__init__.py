@@ -1,7 +1,8 @@
 """Inherently interpretable models on one set of scores. Names are imported when first used.
 
 The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``steer`` and
-``export`` are those of the command line: functions that return objects (``zoo.verbs.results``) and print nothing.
+``export`` are those of the command line: functions that return objects and print nothing; the classes of these objects
+are in ``zoo.recipe_support.recipe_results``.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _VERBS:
-        return import_module("zoo.verbs").verb(name)
+        return import_module("zoo.recipe_support").verb(name)
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

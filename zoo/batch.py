@@ -23,10 +23,13 @@ class Batch:
         points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
             and may lie outside the image.
         visible: ``(b, p)`` bool, whether the annotator saw the part.
+        masks: ``(b, p, s, s)`` bool, whether each pixel belongs to the part; None without masks, and in batches that
+            are augmented.
         views: ``(b, v, ...)`` further augmented views of ``x``, of the same geometry; None if there are none.
         weight: ``(b,)`` float32 weight of each sample in the loss; None for equal ones.
-        sequence: ``(b,)`` int64 sequence that each sample is a part of, such as a token of a text; None if samples are
-            of their own.
+        sequence: ``(b,)`` int64 sequence of the split that each sample is a part of, such as a word of a sentence; the
+            parts of one sequence are in the order of ``index``. None if each sample is one of its own. Bootstraps draw
+            whole sequences, and the null ``shift`` stays inside them.
 
     Example:
         >>> sample = Batch(torch.zeros(4), torch.tensor(1), torch.tensor(0))
@@ -40,6 +43,7 @@ class Batch:
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    masks: Tensor | None = None
     views: Tensor | None = None
     weight: Tensor | None = None
     sequence: Tensor | None = None
@@ -73,7 +77,7 @@ class Batch:
         """
         if isinstance(batch, Batch):
             return batch
-        names = {"x", "y", "index", "concepts", "weight", "views"}
+        names = {"x", "y", "index", "concepts", "weight", "views", "sequence"}
         given: dict[str, Tensor]
         if isinstance(batch, Mapping) and "x" in batch and names.issuperset(batch):
             given = dict(batch)

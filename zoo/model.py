@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
@@ -30,8 +28,12 @@ class SelfExplaining(PhaseTraining):
     ``base`` sum to ``logits[target]``; ``explain(x, target=y)`` explains y; eval mode is deterministic, independent of
     the rest of the batch and changes no state; shapes are checked at construction.
 
-    A family defines ``encode`` (inputs to state) and ``decide`` (state to logits); predictions and interventions follow
-    from these two. What a family offers beyond this contract is a capability: see ``zoo.capabilities``.
+    A family defines ``encode`` (inputs to state) and ``decide`` (state to logits), from which predictions and
+    interventions follow, ``units`` and ``explain``, and for training ``trainable_parts`` and ``loss`` (see
+    ``PhaseTraining``). Its ``__init__`` calls ``save_hyperparameters()`` and has typed arguments, which are the keys of
+    ``model`` in a config; ``num_classes`` and ``input_shape`` are filled in from the data. ``zoo cp bilinear_mlp
+    my_model.py`` copies a family to start from. What it offers beyond this contract is a capability: see
+    ``zoo.capabilities``.
 
     Attributes:
         name: under which the class is registered.
@@ -63,18 +65,6 @@ class SelfExplaining(PhaseTraining):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the logits; empty for a model without inputs."""
         return () if self.inputs is None else self.inputs.class_names
-
-    def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
-        """Save the arguments of ``__init__``; of a module of the user only its name, as ``own:MyNet``."""
-        frame = frame or inspect.currentframe().f_back  # pyright: ignore[reportOptionalMemberAccess]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`.*")
-            super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
-        saved: tuple[Any, Any] = self.hparams, self._hparams_initial
-        for key, value in list(self.hparams.items()):
-            if isinstance(value, nn.Module):
-                for arguments in saved:
-                    arguments[key] = f"own:{type(value).__qualname__}"
 
     @property
     def task(self) -> Task:

@@ -176,7 +176,8 @@ SCORES = Registry(
     ],
 )
 PANELS = Registry("panel", "panels", "zoo.panels", ["reporting/panels", "reporting/input_panels"])
-_BY_KIND = {"model": MODELS, "data": DATA, "score": SCORES, "panel": PANELS}
+REGISTRIES = (MODELS, DATA, SCORES, PANELS)
+_BY_KIND = {registry.kind: registry for registry in REGISTRIES}
 
 
 def register(cls: C) -> C:

@@ -55,11 +55,11 @@ def measured(folder, megabytes):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
 def test_memory_does_not_grow_with_the_text(tmp_path):
     large = int(os.environ.get("ZOO_TEXT_MB", "100"))
     results = [measured(tmp_path, size) for size in (large // 5, large)]
     used = [result["peak"]["RssAnon"] - result["before"]["RssAnon"] for result in results]
-    grown = results[1]["windows"] - results[0]["windows"]
-    # tokens are on disk; what is left are 24 bytes a window: its start, its class and its place in the order
-    assert used[1] - used[0] < 40 + 2 * 24 * grown / 1e6
+    assert results[1]["windows"] > 4 * results[0]["windows"]
+    assert used[1] - used[0] < 20  # MB: tokens, starts, classes and order of the windows are in files

@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from zoo.phase import Phase
 from zoo.runtime.denormals import denormals_as_zero
+from zoo.training.lightning_messages import quiet
 from zoo.training.phases import run_phases
-from zoo.training.quiet import quiet
 from zoo.training.run import build, load_config
 
 EPOCHS, ROUNDS, MOST = 40, 3, 2.0

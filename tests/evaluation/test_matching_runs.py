@@ -15,7 +15,7 @@ from zoo import checkpoint
 from zoo import config as configs
 from zoo.cli import main
 from zoo.evaluation.comparison import aligned, unit_cards
-from zoo.evaluation.matching import load_runs, probe
+from zoo.evaluation.matched_runs import load_runs, probe
 from zoo.layers.prototypes.provenance import SOURCES
 from zoo.training.run import build, load_config
 

@@ -7,7 +7,7 @@ import zoo
 from zoo.data import create_data
 from zoo.evaluation.examples import Examples, explain, first_of_each_class, page_context
 from zoo.evaluation.units.ranking import lowest_units
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.models.cbm import CBM
 from zoo.reporting.page import page
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from zoo.config import plain
-from zoo.evaluation.reference import reference_rows
+from zoo.evaluation.reference_model import reference_rows
 from zoo.training.run import load_config
 
 

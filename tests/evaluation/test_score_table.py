@@ -4,7 +4,7 @@ import math
 
 from zoo.evaluation.score_table import applicable, charts, stored_rows, table
 from zoo.explanation import Units
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.metrics.suite import Suite
 from zoo.reporting.context import ScoreRow
 

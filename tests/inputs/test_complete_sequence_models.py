@@ -78,7 +78,13 @@ INPUTS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+SLOW_KINDS = ("characters", "tagged")  # read as bytes and categories are
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW_KINDS else kind for kind in KINDS],
+)
 def trained(request, cases, tmp_path_factory):
     """Kind and folder of a finished run ``run``; its data are gone."""
     kind = request.param

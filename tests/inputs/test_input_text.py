@@ -7,8 +7,10 @@ import pytest
 
 from zoo.inputs import base
 from zoo.inputs.text import TextInputs
+from zoo.inputs.texts.byte_pairs import BytePairs
 from zoo.inputs.texts.text_files import read_texts
-from zoo.inputs.texts.tokenizers import BytePairs, Characters, Words, split_words, tokenizer_from
+from zoo.inputs.texts.tokenizer_config import tokenizer_from
+from zoo.inputs.texts.tokenizers import Characters, Words, split_words
 from zoo.inputs.tokens import TokenInputs
 from zoo.sequence_spec import Frame
 

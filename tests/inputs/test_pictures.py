@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from zoo.data.images._pixels import Pictures
+from zoo.data.images._pixel_sources import Pictures
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.images.picture import extensions, orientation_of, read_picture, upright_points, upright_size
 

@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 from zoo import create_model
 from zoo.capabilities import HasDirections, capability
-from zoo.layers.directions import space_of
+from zoo.layers.feature_space import space_of
 
 SMALL = {"backbone": "resnet10t", "backbone_level": 1}
 CONCEPTS = {"columns": {"hole": {"kind": "binary"}, "stroke": {"kind": "binary"}, "line": {"kind": "binary"}}}

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zoo.layers.prototypes.losses import absolute_orthogonality
+from zoo.layers.prototypes.prototype_losses import absolute_orthogonality
 from zoo.layers.prototypes.shallow_deep import shallow_deep_alignment
 from zoo.layers.prototypes.similarity import MeanDirection, distances
 

@@ -7,7 +7,7 @@ from worlds import Toy, batch, take
 
 from zoo.explanation import Explanation, Units
 from zoo.metrics import Consistency, Result, Score, Stability, Suite, hits, peak
-from zoo.metrics._entries import read_suite
+from zoo.metrics._suite_entries import read_suite
 from zoo.metrics.perturbations.noise import Noise
 from zoo.metrics.suite import check
 

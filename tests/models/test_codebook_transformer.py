@@ -21,12 +21,6 @@ def build(name="codebook_transformer", **args):
     return model
 
 
-@pytest.fixture
-def x():
-    tokens = torch.randint(C, (4, T), generator=torch.Generator().manual_seed(1))
-    return torch.where(torch.arange(T) < torch.tensor([10, 1, 4, 7])[:, None], tokens, -1)
-
-
 def test_names():
     units = build(sites=["mlp", "mix"]).units
     assert len(units) == 2 * 3 * CODES

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zoo import create_data, create_model
+from zoo import create_model
 from zoo.layers.prototypes.deformed_patches import DeformedPatches
 from zoo.layers.prototypes.similarity import distances
 
@@ -17,18 +17,6 @@ def build(**args):
     model = create_model("deformable_protopnet", **small | args)
     torch.nn.init.normal_(model.addon.offset.weight, std=0.05)
     return model
-
-
-@pytest.fixture(scope="module")
-def data():
-    data = create_data("digits", size=16, batch_size=16, limit=60)
-    data.setup()
-    return data
-
-
-@pytest.fixture(scope="module")
-def batch(data):
-    return next(iter(data.loader("train")))
 
 
 def sampled(square, x, y):

@@ -19,12 +19,6 @@ def build(**args):
     return model
 
 
-@pytest.fixture
-def x():
-    tokens = torch.randint(C, (4, T), generator=torch.Generator().manual_seed(1))
-    return torch.where(torch.arange(T) < torch.tensor([10, 1, 4, 7])[:, None], tokens, -1)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("mlp", ["relu", "gelu", "swiglu"])
 def test_components_sum_to_the_logit(x, mlp):

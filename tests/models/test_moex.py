@@ -28,12 +28,6 @@ def build(name="moex", **args):
 
 
 @pytest.fixture
-def x():
-    tokens = torch.randint(C, (4, T), generator=torch.Generator().manual_seed(1))
-    return torch.where(torch.arange(T) < torch.tensor([10, 1, 4, 7])[:, None], tokens, -1)
-
-
-@pytest.fixture
 def batch(x):
     return Batch(x, torch.tensor([1, 2, 3, 4]), torch.arange(4))
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from zoo import create_data, create_model
+from zoo import create_model
 from zoo.batch import Batch, content_hash
 from zoo.layers.prototypes.provenance import SOURCES
 from zoo.layers.prototypes.similarity import distances
@@ -18,18 +18,6 @@ def build(**args):
     torch.manual_seed(0)
     small = {"num_classes": 10, "backbone": "resnet10t", "backbone_level": 1, "per_class": 2, "dim": 8}
     return create_model("protopnet", **small | args)
-
-
-@pytest.fixture(scope="module")
-def data():
-    data = create_data("digits", size=16, batch_size=16, limit=60)
-    data.setup()
-    return data
-
-
-@pytest.fixture(scope="module")
-def batch(data):
-    return next(iter(data.loader("train")))
 
 
 @pytest.mark.parametrize("similarity", ["log_l2", "cosine", "l2", "exp_l2"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zoo import create_data, create_model
+from zoo import create_model
 from zoo.layers.prototypes.similarity import distances
 from zoo.phase import Phase
 
@@ -15,18 +15,6 @@ def build(**args):
     torch.manual_seed(0)
     small = {"num_classes": 10, "backbone": "resnet10t", "backbone_level": 1, "pool": 12, "slots": 3, "dim": 8}
     return create_model("protopool", **small | args)
-
-
-@pytest.fixture(scope="module")
-def data():
-    data = create_data("digits", size=16, batch_size=16, limit=60)
-    data.setup()
-    return data
-
-
-@pytest.fixture(scope="module")
-def batch(data):
-    return next(iter(data.loader("train")))
 
 
 def similarity(d):

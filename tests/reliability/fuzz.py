@@ -278,7 +278,7 @@ def try_metrics(base, rng):
     from omegaconf import OmegaConf
 
     from zoo.checkpoint import read
-    from zoo.evaluation.reference import reference_rows
+    from zoo.evaluation.reference_model import reference_rows
     from zoo.evaluation.score_table import stored_rows
 
     folder = _copy(base, "small_model")

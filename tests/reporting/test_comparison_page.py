@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.reporting.comparison_page import MATCHINGS, RunPair, UnitCard, compare_page, ends
-from zoo.reporting.unit_source import Source
+from zoo.reporting.unit_picture import Source
 
 COLUMNS = ("pairs", "similarity")
 

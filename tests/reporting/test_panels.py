@@ -6,6 +6,7 @@ import pytest
 import torch
 from markupsafe import Markup
 
+from zoo.capabilities import DecisionPath, PathStep
 from zoo.explanation import Explanation, Units
 from zoo.registry import PANELS, register
 from zoo.reporting.context import PageContext
@@ -94,6 +95,21 @@ def test_a_panel_by_entry_point_and_one_that_is_broken(tmp_path, clean):
     PANELS._broken.discard("broken")
 
 
+def test_a_panel_of_another_package_that_fails_is_left_out(tmp_path, clean):
+    class Torn(Greeting):
+        """A panel without its template."""
+
+        name = "torn"
+
+        def render(self, context):
+            return self.fill()
+
+    register(Torn)
+    with pytest.warns(UserWarning, match=r"panel 'torn' \(.*Torn\) cannot be drawn and is left out: TemplateNotFound"):
+        html = page(tmp_path / "p.html", context(lead="you")).read_text()
+    assert "How to read this page" in html
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_a_decorated_panel_is_drawn_once_under_the_name_of_its_entry_point(tmp_path, clean, early):
     """Also where the class names itself otherwise, and where it was registered before its entry point is known."""
@@ -114,3 +130,20 @@ def test_mistakes_of_a_context():
         PageContext("t", [], [])
     with pytest.raises(ValueError, match="drawn outside of inputs"):
         _ = context().input_index
+
+
+def test_a_decision_path_is_drawn(tmp_path):
+    steps = [PathStep(0, "node 0", 0.93, True), PathStep(5, "node <2>", 0.12, False)]
+    path = DecisionPath(steps, "leaf 3", [0.1, 0.9], 0.8)
+    drawn = page(tmp_path / "p.html", context(decision_paths=[path])).read_text()
+    for text in (
+        "present: similarity 0.93",
+        "absent: similarity 0.12",
+        "node &lt;2&gt;",
+        "leaf 3, 80.0 % of the answer",
+    ):
+        assert text in drawn
+    assert "dog 90.0 %" in drawn
+    assert drawn.index("dog 90.0 %") < drawn.index("cat 10.0 %")
+    assert drawn.count('class="taken"') == drawn.count('class="untaken"') == 2
+    assert "Path through the tree" not in page(tmp_path / "q.html", context()).read_text()

@@ -7,7 +7,7 @@ import torch
 
 from zoo.explanation import Explanation, Units
 from zoo.reporting.context import PageContext
-from zoo.reporting.figures.text import AGAINST, FOR, text_figure
+from zoo.reporting.figures.text_figure import AGAINST, FOR, text_figure
 from zoo.reporting.page import page
 from zoo.reporting.token_spans import Span, spans
 

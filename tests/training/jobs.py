@@ -19,9 +19,9 @@ from zoo.layers.codebook.bottleneck import Codebook
 from zoo.layers.codebook.reset import count, reset_dead_codes
 from zoo.layers.prototypes.nearest_patches import nearest_patches
 from zoo.models.protopnet import ProtoPNet
+from zoo.recipe_support import recipe
 from zoo.runtime.gathering import _gather_rows
-from zoo.training import files, phases
-from zoo.verbs import recipe
+from zoo.training import atomic_files, phases
 
 torch.set_num_threads(1)
 create_data("digits").setup()  # read once, before any fork
@@ -82,7 +82,7 @@ def cli(argv, how):
 
 
 def _die_while_saving(number):
-    whole, count = files.write_whole, [0]
+    whole, count = atomic_files.write_whole, [0]
 
     def half(path, content):
         if path.suffix == ".ckpt":
@@ -92,7 +92,7 @@ def _die_while_saving(number):
                 os.kill(os.getpid(), signal.SIGKILL)
         whole(path, content)
 
-    files.write_whole = half
+    atomic_files.write_whole = half
 
 
 def uneven(folder):

@@ -10,9 +10,9 @@ import zoo
 from zoo import checkpoint
 from zoo.cli import main
 from zoo.models.protopnet import ProtoPNet
-from zoo.training import files
+from zoo.training import atomic_files
+from zoo.training.atomic_files import WholeCheckpoint, place_in, read_running, read_weights, write_weights, write_whole
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss
-from zoo.training.files import WholeCheckpoint, place_in, read_running, read_weights, write_weights, write_whole
 from zoo.weights.integrity import write_hash
 
 NAN = float("nan")
@@ -187,7 +187,7 @@ def test_an_error_while_writing_keeps_the_former_file(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(atomic_files.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_whole(tmp_path / "a", b"new")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"old")]

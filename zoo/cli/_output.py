@@ -12,8 +12,8 @@ from zoo.runtime.terminal import printable
 
 if TYPE_CHECKING:
     from zoo.cli._table import PlainTable
+    from zoo.recipe_support.recipe_results import SeedsResult
     from zoo.reporting.context import ScoreRow
-    from zoo.verbs.results import SeedsResult
 
 
 class Messages(logging.Handler):

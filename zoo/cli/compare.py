@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zoo.cli._arguments import add_output
-from zoo.cli._checks import check_checkpoint
+from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import plain_table, print_table, say
+from zoo.cli._shared_arguments import add_output
+from zoo.recipe_support import verb
 from zoo.seed_group import expand
-from zoo.verbs import verb
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import shutil
 from pathlib import Path
 
@@ -22,15 +23,39 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: if there is no such config, recipe or class, or the target exists.
     """
-    from zoo.registry import DATA, MODELS, PANELS, SCORES
-
-    files = [registry.file(args.name) for registry in (MODELS, DATA, SCORES, PANELS)]
-    script = paths.recipes() / f"{args.name}.py"
-    shipped = next((file for file in [script if script.is_file() else None, *files] if file is not None), None)
-    source = shipped or paths.config_file(args.name)
+    source = _file_of(args.name)
     target = args.to / source.name if args.to.is_dir() else args.to
-    if target.exists():
-        raise ValueError(f"{target} exists; choose another name")
+    suffixes = [".html", ".css"] if source.suffix == ".py" else []  # the template and the style of a panel
+    pairs = [(source, target)]
+    pairs += [(source.with_suffix(s), target.with_suffix(s)) for s in suffixes if source.with_suffix(s).is_file()]
+    for _, copy in pairs:
+        if copy.exists():
+            raise ValueError(f"{copy} exists; choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    say(f"{source} -> {target}")
+    for original, copy in pairs:
+        shutil.copyfile(original, copy)
+        say(f"{original} -> {copy}")
+
+
+def _file_of(name: str) -> Path:
+    """Return the file of a recipe, a class (of any package) or a config.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    from zoo.registry import REGISTRIES
+
+    script = paths.recipes() / f"{name}.py"
+    if script.is_file():
+        return script
+    for registry in REGISTRIES:
+        if (file := registry.file(name)) is not None:
+            return file
+        if name in registry.plugins():
+            return Path(inspect.getfile(registry.get(name)))
+    try:
+        return paths.config_file(name)
+    except ValueError as error:
+        known = [*paths.list_configs(), *(name for registry in REGISTRIES for name in registry.names())]
+        near = paths.did_you_mean(name, known)
+        raise ValueError(f"nothing is named {name!r}{near or '.'} `zoo ls` lists all") from error

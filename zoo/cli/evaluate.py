@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from zoo import paths
-from zoo.cli._arguments import CHECKPOINT, add_output, add_overrides
-from zoo.cli._checks import check_checkpoint
+from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import print_scores, print_seeds, say
+from zoo.cli._shared_arguments import CHECKPOINT, add_output, add_overrides
+from zoo.recipe_support import verb
 from zoo.seed_group import members
-from zoo.verbs import verb
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zoo.cli._arguments import CHECKPOINT, add_overrides
-from zoo.cli._checks import check_checkpoint
+from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import say
-from zoo.verbs import verb
+from zoo.cli._shared_arguments import CHECKPOINT, add_overrides
+from zoo.recipe_support import verb
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

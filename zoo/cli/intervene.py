@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from zoo.cli._arguments import CHECKPOINT, INPUT, add_output, split_statements
-from zoo.cli._checks import check_checkpoint
+from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import plain_table, print_table, say
-from zoo.verbs import verb
+from zoo.cli._shared_arguments import CHECKPOINT, INPUT, add_output, split_statements
+from zoo.recipe_support import verb
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

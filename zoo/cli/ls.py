@@ -32,6 +32,7 @@ SCORE_KINDS = {
     "positions": "positions of sequences",
     "sparsity": "number and use of units",
 }
+PANEL_KINDS = {"panels": "panels of a page", "input_panels": "panels of each input"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,12 +60,13 @@ def run(args: argparse.Namespace) -> None:
 def listing() -> dict[str, Entries]:
     """Return names with one-line descriptions by group: models, data sources, scores, configs, checkpoints."""
     from zoo.checkpoint import list_checkpoints
-    from zoo.registry import DATA, MODELS, PANELS, SCORES
+    from zoo.registry import DATA, MODELS, PANELS, REGISTRIES, SCORES
 
     groups = {"models": _of(MODELS, "models"), "baselines": _of(MODELS, "models/baselines")}
     groups |= {f"data: {kind}": _of(DATA, f"data/{folder}") for folder, kind in DATA_KINDS.items()}
     groups |= {f"scores: {kind}": _of(SCORES, f"metrics/{folder}") for folder, kind in SCORE_KINDS.items()}
-    for registry in (MODELS, DATA, SCORES, PANELS):
+    groups |= {title: _of(PANELS, f"reporting/{folder}") for folder, title in PANEL_KINDS.items()}
+    for registry in REGISTRIES:
         groups[f"{registry.plural} of other packages"] = {name: "" for name in registry.plugins()}
     groups["suites"] = {n: _headline(n) for n in paths.list_suites()}
     groups["configs"] = {n: _headline(n) for n in paths.list_configs()}

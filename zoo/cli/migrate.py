@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from zoo.cli._arguments import CHECKPOINT
-from zoo.cli._checks import check_checkpoint
+from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import say
-from zoo.verbs import verb
+from zoo.cli._shared_arguments import CHECKPOINT
+from zoo.recipe_support import verb
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

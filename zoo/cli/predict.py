@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zoo.cli._arguments import CHECKPOINT
-from zoo.cli._checks import check_checkpoint
+from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import say
+from zoo.cli._shared_arguments import CHECKPOINT
+from zoo.recipe_support import verb
 from zoo.runtime.terminal import printable
-from zoo.verbs import verb
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``zoo show``: a config, the card of a checkpoint, or the description of a model."""
+"""``zoo show``: a config, the card of a checkpoint, a recipe, or the description of a model, source, score or panel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.cli._output import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("name", help="config, checkpoint, model, data source, score or panel")
+    parser.add_argument("name", help="config, checkpoint, recipe (train), model, data source, score or panel")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -22,13 +22,13 @@ def run(args: argparse.Namespace) -> None:
     """
     from zoo.checkpoint import find, list_checkpoints
     from zoo.cli._documentation import documentation
-    from zoo.registry import DATA, MODELS, PANELS, SCORES
+    from zoo.registry import REGISTRIES
 
     name = args.name
     if name in [*paths.list_configs(), *paths.list_suites()] or name.endswith((".yaml", ".yml")):
         say(paths.config_file(name).read_text())
         return
-    for registry in (MODELS, DATA, SCORES, PANELS):
+    for registry in REGISTRIES:
         if name in registry.names():
             say(documentation(registry, name))
             return
@@ -38,6 +38,10 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(f"{card} is missing; the checkpoint has no card")
         say(card.read_text())
         return
-    registered = [name for registry in (MODELS, DATA, SCORES, PANELS) for name in registry.names()]
-    known = [*paths.list_configs(), *list_checkpoints(), *registered]
+    if (script := paths.recipes() / f"{name}.py").is_file():
+        say(script.read_text())
+        return
+    registered = [name for registry in REGISTRIES for name in registry.names()]
+    recipes = [file.stem for file in paths.recipes().glob("*.py")]
+    known = [*paths.list_configs(), *list_checkpoints(), *recipes, *registered]
     raise ValueError(f"nothing is named {name!r}{paths.did_you_mean(name, known) or '.'} `zoo ls` lists all")

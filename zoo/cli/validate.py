@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from zoo.cli._arguments import add_overrides
-from zoo.cli._checks import check_config
+from zoo.cli._name_checks import check_config
 from zoo.cli._output import say
+from zoo.cli._shared_arguments import add_overrides
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

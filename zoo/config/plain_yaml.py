@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 MAX_NODES = 1 << 20  # of a config after aliases are expanded: room for a vocabulary, not for an alias bomb
+MAX_DEPTH = 20  # of lists and mappings in a config; shipped configs have 5
 ESCAPED = re.compile("[^\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]|[\\u2028\\u2029\\ufeff]")
 EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?|[0-9][0-9_]*\.[0-9_]+|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$")  # 1e-3
 TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -56,16 +57,14 @@ def from_config_yaml(text: str, where: str) -> Any:
         where: its file, for errors.
 
     Raises:
-        ValueError: if it is not valid, holds other than plain values, or has more than ``MAX_NODES`` of them.
+        ValueError: if it is not valid, holds other than plain values, or has more than ``MAX_NODES`` of
+            them, or is nested more than ``MAX_DEPTH`` deep.
 
     >>> from_config_yaml("{lr: 1e-3, start: 2024-01-31, name: '${x}'}", "the example")
     {'lr': 0.001, 'start': '2024-01-31', 'name': '${x}'}
     """
     value = _load(text, where, _ConfigLoader)
-    try:
-        _count(value, MAX_NODES, where)
-    except RecursionError as error:
-        raise ValueError(f"{where} is nested too deeply, or in itself") from error
+    _count(value, MAX_NODES, where)
     return value
 
 
@@ -78,19 +77,21 @@ def _load(text: str, where: str, loader: Any) -> Any:
         raise ValueError(f"{where} is nested too deeply; expected the file that zoo wrote") from error
 
 
-def _count(value: Any, left: int, where: str) -> int:
+def _count(value: Any, left: int, where: str, depth: int = 0) -> int:
     """Return how many of ``left`` values remain after those of a tree, and check that they are plain."""
     left -= 1
     if left < 0:
         raise ValueError(f"{where} has more than {MAX_NODES} values after its aliases are expanded")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"{where} is nested more than {MAX_DEPTH} deep, or in itself")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str | int | float | bool | None):
                 raise ValueError(f"{where}: a key is {key!r}; expected a text")
-            left = _count(item, left, where)
+            left = _count(item, left, where, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            left = _count(item, left, where)
+            left = _count(item, left, where, depth + 1)
     elif not isinstance(value, str | int | float | bool | None):
         raise ValueError(f"{where} holds a {type(value).__name__}; expected texts, numbers, lists and mappings")
     return left

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -15,23 +14,27 @@ from torch.utils.data import DataLoader
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
+from zoo.data.fingerprint import fingerprint_of
 from zoo.data.holdout import holdout, strata_of
 from zoo.data.sampler import EpochSampler
 from zoo.data.split import BatchDataset, BatchLoader, Split, drawn_by_hash
+from zoo.data.split_checks import check_split
 from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 from zoo.task import Classification, Task
 
 SplitName = Literal["train", "val", "test"]
-CHUNK = 1 << 16  # samples hashed at a time
 
 
 class Data(pl.LightningDataModule):
     """A source of labeled samples.
 
-    A subclass sets the attributes below, reads its splits in ``_read`` and serves them in ``_serve``. The order of
-    samples and their augmentation depend on (seed, epoch, sample) alone, not on workers, ranks or the global random
-    state. Train with ``Trainer(use_distributed_sampler=False)``; the sampler shards over ranks itself.
+    A subclass sets the attributes below, reads its splits in ``_read`` and serves them in ``_serve``. Sources of rows
+    of numbers and of images derive from ``zoo.data.table_data.TableData`` and ``zoo.data.image_data.ImageData``, which
+    serve them. Models of a source whose ``inputs`` are None can be trained and scored, but predict no files.
+
+    The order of samples and their augmentation depend on (seed, epoch, sample) alone, not on workers, ranks or the
+    global random state. Train with ``Trainer(use_distributed_sampler=False)``; the sampler shards over ranks itself.
 
     Args:
         batch_size: samples per batch on each rank.
@@ -43,7 +46,8 @@ class Data(pl.LightningDataModule):
     Attributes:
         capabilities: names of what the source offers beyond this class, see ``zoo.capabilities``.
         class_names: name of each class.
-        part_names: name of each keypoint; empty if there are none.
+        part_names: name of each part that is annotated with keypoints or masks; empty if there are none.
+        has_masks: whether evaluated batches have masks of the parts.
         concepts: meaning of each concept column; None if there are no concepts.
         sequence: format of token sequences; None if inputs are not sequences of words.
         feature_names: name of each number of a row; empty if inputs are not rows of numbers.
@@ -65,6 +69,7 @@ class Data(pl.LightningDataModule):
     capabilities: frozenset[str] = frozenset()
     class_names: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
+    has_masks: bool = False
     concepts: ConceptSchema | None = None
     sequence: Frame | None = None
     feature_names: tuple[str, ...] = ()
@@ -204,24 +209,7 @@ class Data(pl.LightningDataModule):
         return f"{used}{drawn} {split} samples" + (", drawn by data.limit" if drawn else "")
 
     def _check_split(self, name: str, split: Split) -> None:
-        if split.y.is_floating_point():
-            _check_numbers(name, split)
-        else:
-            self._check_classes(name, split)
-        if split.points is not None and split.visible is not None:
-            bad = ~torch.isfinite(split.points).all(-1) & split.visible
-            if bad.any():
-                row, part = bad.nonzero()[0].tolist()
-                point = f"{self.part_names[part]!r} marked visible at {split.points[row, part].tolist()}"
-                raise ValueError(f"{name}: {split.names[row]} has {point}; give two numbers or mark it not visible")
-
-    def _check_classes(self, name: str, split: Split) -> None:
-        count = torch.bincount(split.y, minlength=self.num_classes)
-        if len(count) > self.num_classes or (len(split) and split.y.min() < 0):
-            raise ValueError(f"{name} has labels up to {len(count) - 1}; there are only {self.num_classes} classes")
-        if name == "train" and (count == 0).any():
-            missing = self.class_names[int((count == 0).nonzero()[0])]
-            raise ValueError(f"class {missing!r} has no sample in {name}; add one or remove the class")
+        check_split(name, split, self.num_classes, self.class_names, self.part_names)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the splits; a second call does nothing. Images are decoded when the first loader is made."""
@@ -374,31 +362,7 @@ class Data(pl.LightningDataModule):
         Raises:
             ValueError: if the data is missing or invalid.
         """
-        digest = hashlib.sha256()
-        for name, split in sorted(self.splits.items()):
-            digest.update(name.encode())
-            for i in range(0, len(split), CHUNK):
-                names = (split.names[k] for k in range(i, min(i + CHUNK, len(split))))
-                digest.update("".join(f"\n{name}" for name in names).encode())
-            tensors = (
-                *(split.y, split.rows, split.points, split.visible, split.concepts, split.x, split.lengths),
-                *(split.weight, split.group, split.time),
-            )
-            for part in (part for tensor in tensors if tensor is not None for part in tensor.split(CHUNK)):
-                digest.update(part.numpy().tobytes())
-        for source in {id(s.pixels): s.pixels for s in self.splits.values() if s.pixels is not None}.values():
-            used = [s.rows for s in self.splits.values() if s.pixels is source and s.rows is not None]
-            rows = torch.cat(used).sort().values
-            for content in source.content(rows.tolist()):
-                digest.update(content)
-        return digest.hexdigest()[:12]
-
-
-def _check_numbers(name: str, split: Split) -> None:
-    wrong = split.y.isinf() if split.y.ndim > 1 else ~split.y.isfinite()  # an unknown label is NaN
-    if bool(wrong.any()):
-        i = int(wrong.reshape(len(split), -1).any(1).nonzero()[0])
-        raise ValueError(f"{name}: the target of {split.names[i]} is {split.y[i].tolist()}; expected finite numbers")
+        return fingerprint_of(self.splits)
 
 
 def _brief(value: Any, limit: int = 100) -> str:

@@ -26,7 +26,8 @@ class LabeledSequenceData(Data):
 
     ``x`` is ``(b, 1 + length)`` int64: the position in question, counted from 0 at the first token, then the token
     codes, padded with -1. For questions about whole sequences (``whole``) it is ``(b, length)``. Questions about one
-    sequence are contiguous and served together; ``batch_size`` counts sequences.
+    sequence are contiguous and served together, with the number of the sequence in ``Batch.sequence``; ``batch_size``
+    counts sequences.
 
     A subclass sets ``sequence`` and reads splits whose ``x`` are such rows.
 
@@ -149,5 +150,6 @@ def as_split(name: str, frame: Frame, rows: list[list[str]], labels: list[list[i
     names: list[str] = []
     for i, row in enumerate(rows):
         names += [f"{name}/{i:05d}, word {p + 1}" for p in range(len(row))]
+    sequence = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(row) for row in rows]))
     kept = (y >= 0).nonzero()[:, 0]
-    return Split(names, y, x=x).take(kept)
+    return Split(names, y, x=x, sequence=sequence).take(kept)

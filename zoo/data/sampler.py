@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch.utils.data import Sampler
+
+from zoo.data.mapped_tensors import long_row
 
 
 def mix(*numbers: int) -> int:
@@ -76,11 +79,13 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self._skip = 0
         epoch = self.epoch
         rank, world = self._rank_and_world()
-        order = torch.arange(self.n)
+        own: range | Tensor = range(rank, self.n, world)
         if self.shuffle:
-            order = torch.randperm(self.n, generator=torch.Generator().manual_seed(mix(self.seed, epoch)))
+            generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+            order = torch.randperm(self.n, generator=generator, out=long_row(self.n))
             if world > 1:
                 order = order[torch.arange(-(-self.n // world) * world) % self.n]
-        own = order[rank::world]
+            own = order[rank::world]
         for first in range(start * self.batch_size, len(own), self.batch_size):
-            yield [(epoch, index) for index in own[first : first + self.batch_size].tolist()]
+            ids = own[first : first + self.batch_size]
+            yield [(epoch, index) for index in (ids if isinstance(ids, range) else ids.tolist())]

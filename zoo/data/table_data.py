@@ -102,4 +102,5 @@ class RowDataset(BatchDataset):
         ids = torch.tensor([index for _, index in keys])
         concepts = None if self.split.concepts is None else self.split.concepts[ids]
         weight = None if self.split.weight is None else self.split.weight[ids]
-        return Batch(self.x[ids], self.split.y[ids], ids, concepts=concepts, weight=weight)
+        sequence = None if self.split.sequence is None else self.split.sequence[ids]
+        return Batch(self.x[ids], self.split.y[ids], ids, concepts=concepts, weight=weight, sequence=sequence)

@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
+from zoo.data.mapped_tensors import long_row
 from zoo.data.sampler import mix
 from zoo.data.split import BatchDataset, Split
 from zoo.inputs.base import Inputs
@@ -22,6 +23,7 @@ from zoo.inputs.texts.tokenizers import Tokenizer, Words
 
 HASHED = 1 << 24  # tokens hashed at a time
 SCORED = 1 << 22  # tokens scored at a time
+PART = 1 << 18  # windows read at a time
 
 
 class NumberedNames(Sequence[str]):
@@ -127,9 +129,12 @@ class TokenWindowData(Data):
         return self._contexts(name, start, generator.permutation(len(start)) % self.context + 1)
 
     def _contexts(self, name: str, start: np.ndarray, length: np.ndarray) -> Split:
-        y = torch.from_numpy(self._tokens[start + length].astype(np.int64))
-        release(self._tokens)
-        rows = torch.from_numpy(start.astype(np.int64))
+        y = long_row(len(start))
+        for first in range(0, len(start), PART):
+            part = slice(first, first + PART)
+            y[part] = torch.from_numpy(self._tokens[start[part] + length[part]].astype(np.int64))
+            release(self._tokens)
+        rows = torch.from_numpy(start.astype(np.int64, copy=False))
         if len(length) and not length.strides[0]:  # one length for all takes the memory of one
             lengths = torch.tensor(int(length[0])).expand(len(length))
         else:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo.capabilities import HasDirections, capability
-from zoo.evaluation.matching import Found, Run
+from zoo.evaluation.matched_runs import Found, Run
 from zoo.evaluation.units import gallery
 from zoo.reporting.comparison_page import RunPair, UnitCard, ends
 

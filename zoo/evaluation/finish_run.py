@@ -7,16 +7,16 @@ from pathlib import Path
 from zoo import checkpoint
 from zoo.config import Settings, plain
 from zoo.data.base import Data
-from zoo.evaluation.facts import run_facts
 from zoo.evaluation.model_card import card
 from zoo.evaluation.pipeline import Evaluation, evaluate
-from zoo.evaluation.reference import reference_rows
+from zoo.evaluation.reference_model import reference_rows
+from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.units import gallery
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import contact_sheet
 from zoo.reporting.figures.example import figure_of
 from zoo.reporting.page import page
-from zoo.reporting.unit_source import unit_picture
+from zoo.reporting.unit_picture import unit_picture
 from zoo.training.fit_task import fit_task, task_options
 
 

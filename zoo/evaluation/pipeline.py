@@ -10,7 +10,7 @@ from zoo.evaluation.examples import Examples, first_of_each_class, page_context
 from zoo.evaluation.score_table import charts, table, warnings_of
 from zoo.evaluation.scoring import score
 from zoo.evaluation.units.ranking import lowest_units
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.model import SelfExplaining
 from zoo.reporting.context import PageContext, ScoreRow
 

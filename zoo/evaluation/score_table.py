@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.reporting.chart import Chart, chart
 from zoo.reporting.context import ScoreRow
 

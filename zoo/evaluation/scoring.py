@@ -13,7 +13,7 @@ from tqdm import tqdm
 from zoo.batch import Batch
 from zoo.capabilities import HasExtraMetrics, capability
 from zoo.data.base import Data, SplitName
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.metrics.suite import Suite
 from zoo.model import SelfExplaining
 from zoo.registry import create_model
@@ -59,6 +59,7 @@ def score(
         position_labels=data.position_labels,
         task=scored_task(model, data),
         output_names=data.output_names,
+        masks=data.has_masks,
     )
 
     def batches(name: SplitName) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.config.plain_yaml import from_yaml, to_yaml
-from zoo.inputs.texts.tokenizers import merges_of
+from zoo.inputs.texts.byte_pairs import merges_of
 from zoo.paths import did_you_mean
 
 FILE = "inputs.yaml"

@@ -12,7 +12,8 @@ from torch import Tensor
 from zoo.inputs.base import Flag, Inputs, Reading
 from zoo.inputs.labels import class_names_of, compare_names, label_key
 from zoo.inputs.texts.text_files import Texts, read_texts
-from zoo.inputs.texts.tokenizers import PADDING, Tokenizer, Words, split_words, tokenizer_from
+from zoo.inputs.texts.tokenizer_config import tokenizer_from
+from zoo.inputs.texts.tokenizers import PADDING, Tokenizer, Words, split_words
 from zoo.paths import did_you_mean
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from zoo.metrics.parts.label_consistency import LabelConsistency
     from zoo.metrics.parts.misalignment import Misalignment
     from zoo.metrics.parts.part_interventions import PartInterventions
+    from zoo.metrics.parts.part_variety import PartVariety
     from zoo.metrics.parts.purity import Purity
     from zoo.metrics.parts.stability import Stability
     from zoo.metrics.perturbations.noise import Noise, gaussian_noise
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from zoo.metrics.regression.mae import Mae
     from zoo.metrics.regression.r2 import R2
     from zoo.metrics.regression.rmse import Rmse
-    from zoo.metrics.result import Result
+    from zoo.metrics.score_result import Result
     from zoo.metrics.sparsity.dead_units import DeadUnits
     from zoo.metrics.sparsity.effective_units import EffectiveUnits
     from zoo.metrics.sparsity.redundancy import Redundancy
@@ -115,6 +116,7 @@ __all__ = [
     "Mprt",
     "Noise",
     "PartInterventions",
+    "PartVariety",
     "Purity",
     "R2",
     "Record",
@@ -172,6 +174,7 @@ _NAMES = {
     "parts.label_consistency": ("LabelConsistency",),
     "parts.misalignment": ("Misalignment",),
     "parts.part_interventions": ("PartInterventions",),
+    "parts.part_variety": ("PartVariety",),
     "parts.purity": ("Purity",),
     "parts.stability": ("Stability",),
     "perturbations.noise": (
@@ -181,7 +184,7 @@ _NAMES = {
     "positions.board_coverage": ("BoardCoverage",),
     "positions.board_reconstruction": ("BoardReconstruction",),
     "positions.detectors": ("Detectors",),
-    "result": ("Result",),
+    "score_result": ("Result",),
     "sparsity.dead_units": ("DeadUnits",),
     "sparsity.effective_units": ("EffectiveUnits",),
     "sparsity.redundancy": ("Redundancy",),

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from zoo.explanation import Units
-from zoo.metrics._rows import Row
+from zoo.metrics._suite_rows import Row
 from zoo.metrics.base import Record
 from zoo.metrics.perturbations.noise import Change
 from zoo.metrics.positions._evaluator import PositionEvaluator, PositionLabels
-from zoo.metrics.record import evaluating, missing_annotation, missing_capability
+from zoo.metrics.record_batch import evaluating, missing_annotation, missing_capability
 
 
 def applicable(rows: Iterable[Row], record: Record, units: Units) -> list[Row]:

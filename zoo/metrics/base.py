@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.metrics._arguments import Kind, check_kind, claims, count, expect, fraction
-from zoo.metrics._batch_record import Record
+from zoo.metrics._argument_checks import Kind, check_kind, claims, count, expect, fraction
 from zoo.metrics._states import States
+from zoo.metrics.record import Record
 
 ANY_TASK = frozenset({"classification", "regression", "multilabel"})  # of scores that read no target
 __all__ = ["ANY_TASK", "Perturbation", "Record", "Score", "claims", "count", "expect", "fraction"]
@@ -27,7 +27,9 @@ class Score(States):
     ``support`` (the number of samples), per-unit vectors under keys that start with ``unit/``, curves under
     ``curve/``, tables under ``table/``.
 
-    A score is registered under the name of its file (``@register``); ``zoo.testing.check_score`` tests it.
+    A score is registered under the name of its file (``@register``); ``zoo.testing.check_score`` tests it. In a suite
+    its arguments come from the YAML, except those named ``num_units``, ``part_count``, ``part_names``, ``concepts``,
+    ``scenes``, ``task`` and ``names`` (of the outputs): these are filled in from model and data.
 
     Attributes:
         title: heading of a table row.
@@ -44,9 +46,10 @@ class Score(States):
         details: whether each further read-out deserves a table row of its own.
         protocol: id of the exact definition, printed with every number. An argument that changes the definition and is
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
-        requires: what model and data must have. Of the explanation: "units", and "maps", places of units in an image.
+        requires: what model and data must have. Of the explanation: "units", "owner" (each belongs to a class), and
+            "maps" (places of units in an image).
             Of the data: "parts" (annotated parts, for units with maps; a control with random locations stands beside
-            such a score), "points" (annotated parts, without that control), "labels" (annotated concepts),
+            such a score), "points" (keypoints or masks of parts, without that control), "labels" (annotated concepts),
             "position_labels", "scenes". Of the model: the names of its capabilities (``zoo.capabilities``), such as
             "concepts" or "activity", and "decide" for ``encode`` and ``decide``. Of the task: "answers", a task of few
             outputs.

@@ -11,21 +11,21 @@ from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
 from zoo.metrics._applicable import applicable, evaluate_positions
-from zoo.metrics._entries import Entry, read_suite, rows_of
-from zoo.metrics._results import result_of
-from zoo.metrics._rows import Facts, Row
 from zoo.metrics._shared_pass import SharedPass
+from zoo.metrics._suite_entries import Entry, read_suite, rows_of
+from zoo.metrics._suite_results import result_of
+from zoo.metrics._suite_rows import Facts, Row
 from zoo.metrics.base import Score, count
 from zoo.metrics.parts._counterfactual_scenes import Scenes
 from zoo.metrics.positions._evaluator import PositionLabels
-from zoo.metrics.record import (
+from zoo.metrics.record_batch import (
     evaluating,
     explained_target,
     record_batch,
     with_interventions,
     with_random_locations,
 )
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.paths import suite_file
 from zoo.task import Task
 
@@ -54,6 +54,7 @@ class Suite:
         task: what the model answers; None where it is unknown, or the classes are tokens: the scores of a task do not
             apply then.
         output_names: of the classes, labels or the number.
+        masks: whether the parts have masks (``Batch.masks``), which scores of maps use instead of keypoints.
 
     Raises:
         ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
@@ -78,6 +79,7 @@ class Suite:
         position_labels: PositionLabels | None = None,
         task: Task | None = None,
         output_names: Sequence[str] = (),
+        masks: bool = False,
     ) -> None:
         self.position_labels = position_labels
         self.facts = Facts(
@@ -89,6 +91,7 @@ class Suite:
             control,
             task,
             tuple(output_names),
+            masks,
         )
         self.rows: dict[str, Row] = {}
         origin = suite_file(scores) if isinstance(scores, str) else "the list"

@@ -1,8 +1,10 @@
 """Additive model of tables: the score is a sum of one table look-up for each column and each chosen pair of columns.
 
-A generalized additive model with pairs (Hastie and Tibshirani, 1986; Lou, Caruana, Gehrke, Hooker, Accurate
-Intelligible Models with Pairwise Interactions, KDD 2013) whose shape functions are tables over bins. All tables are
-fitted together as one convex problem to its optimum, see ``zoo.layers.additive``.
+Source: Hastie, Tibshirani, Generalized Additive Models, Statistical Science 1986; Lou, Caruana, Gehrke, Hooker,
+Accurate Intelligible Models with Pairwise Interactions, KDD 2013.
+
+A generalized additive model with pairs whose shape functions are tables over bins. All tables are fitted together as
+one convex problem to its optimum, see ``zoo.layers.additive``.
 """
 
 from __future__ import annotations

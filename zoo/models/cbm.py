@@ -1,6 +1,8 @@
 """Concept bottleneck model: predicts named concepts, then the class from the concepts alone.
 
-Koh et al., Concept Bottleneck Models, ICML 2020. A person can read and correct each concept.
+Source: Koh et al., Concept Bottleneck Models, ICML 2020.
+
+A person can read and correct each concept.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from zoo.batch import Batch
 from zoo.capabilities import Directions
 from zoo.explanation import Explanation
 from zoo.layers.concept_model import ConceptModel
-from zoo.layers.directions import space_of
+from zoo.layers.feature_space import space_of
 from zoo.layers.sparse_linear import fit_sparse_linear
 from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register
@@ -93,7 +95,7 @@ class CBM(ConceptModel):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""
-        return {"backbone": self.backbone, "concepts": self.concepts, "head": self.head}
+        return {**self.backbone_parts(), "concepts": self.concepts, "head": self.head}
 
     def part_of(self, key: str) -> str:
         """Return ``concepts`` for what ``calibrate`` measures."""

@@ -1,8 +1,9 @@
 """Deformable ProtoPNet: prototypes made of parts whose relative positions adapt to the image.
 
-Donnelly et al., Deformable ProtoPNet: An Interpretable Image Classifier Using Deformable Prototypes, CVPR 2022. A
-prototype is a square of parts; at every cell of the image each part may move by an offset that a small network predicts
-from the features. The similarity is the mean cosine of the parts.
+Source: Donnelly et al., Deformable ProtoPNet: An Interpretable Image Classifier Using Deformable Prototypes, CVPR 2022.
+
+A prototype is a square of parts; at every cell of the image each part may move by an offset that a small network
+predicts from the features. The similarity is the mean cosine of the parts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from zoo.batch import Batch
 from zoo.layers.prototypes.deformed_patches import DeformedPatches
 from zoo.layers.prototypes.linear_head import LinearHead
-from zoo.layers.prototypes.losses import absolute_orthogonality, cluster, separation
+from zoo.layers.prototypes.prototype_losses import absolute_orthogonality, cluster, separation
 from zoo.layers.prototypes.prototype_model import at_least_one
 from zoo.layers.prototypes.similarity import distances
 from zoo.registry import register

@@ -1,9 +1,10 @@
 """Transformer program: trained as a transformer, read as a Python program.
 
-Friedman, Wettig, Chen, Learning Transformer Programs, NeurIPS 2023. Every variable has one value out of a list at each
-position; heads search for a value and copy or count, tables combine two values, a linear read-out predicts. Discrete
-choices are relaxed during training and become hard as the temperature falls; what is evaluated, explained and exported
-is the program.
+Source: Friedman, Wettig, Chen, Learning Transformer Programs, NeurIPS 2023.
+
+Every variable has one value out of a list at each position; heads search for a value and copy or count, tables combine
+two values, a linear read-out predicts. Discrete choices are relaxed during training and become hard as the temperature
+falls; what is evaluated, explained and exported is the program.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from zoo.programs.codegen.printer import print_program
 from zoo.programs.ir.interpreter import run, strengths
 from zoo.programs.ir.trace import along, class_sums, places
 from zoo.programs.label_positions import shares
+from zoo.programs.learn.program_phases import ProgramTraining
 from zoo.programs.learn.restarts import restart_metrics, unpack
 from zoo.programs.learn.sizes import Sizes
-from zoo.programs.learn.training import ProgramTraining
 from zoo.programs.reduce.shorten import lines
 from zoo.registry import register
 from zoo.sequence_spec import NOTHING, Frame

@@ -14,7 +14,7 @@ from zoo.reporting.bars import draw_similarity
 from zoo.reporting.glossary import noun
 from zoo.reporting.page import write_whole
 from zoo.reporting.panel import ASSETS, fill
-from zoo.reporting.unit_source import Source
+from zoo.reporting.unit_picture import Source
 
 SIDE = 128  # pixels of a picture
 

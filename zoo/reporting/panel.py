@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from functools import cache
 from pathlib import Path
@@ -22,10 +23,12 @@ class Panel(ABC):
     """One section of a page.
 
     A panel is one file with one class decorated with ``@register``. Other packages add theirs with an entry point of
-    the group ``zoo.panels``. Its template and style, ``<file>.html`` and ``<file>.css``, may lie beside the file.
+    the group ``zoo.panels``. Its template and style, ``<file>.html`` and ``<file>.css``, may lie beside the file (of
+    another package as its package data). ``zoo ls`` lists the panels; bars are drawn by ``zoo.reporting.bars``. A panel
+    of another package that fails is left out with a warning.
 
     Attributes:
-        order: panels of one region are drawn by rising order.
+        order: panels of one region are drawn by rising order; those of zoo are at 5 to 90.
         region: ``page`` for a section of the page, ``head`` for a part of the head of each input, ``input`` for a part
             of each input below its head.
 
@@ -83,5 +86,17 @@ def panels(region: Region | None = None) -> list[Panel]:
 
 
 def render(region: Region, context: PageContext) -> list[Markup]:
-    """Return the panels of a region that apply, as HTML."""
-    return [Markup(panel.render(context)) for panel in panels(region) if panel.applies(context)]
+    """Return the panels of a region that apply, as HTML; a panel of another package that fails costs a warning."""
+    sections = []
+    for panel in panels(region):
+        try:
+            if panel.applies(context):
+                sections.append(Markup(panel.render(context)))
+        except Exception as error:  # whatever foreign code raises
+            if type(panel).__module__.startswith("zoo."):
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            place = f"{type(panel).__module__}:{type(panel).__qualname__}"
+            message = f"panel {panel.name!r} ({place}) cannot be drawn and is left out: {reason}"
+            warnings.warn_explicit(message, UserWarning, PANELS.group, 0)  # no source line after it
+    return sections

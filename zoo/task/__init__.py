@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.task.base import Answers, Task
-from zoo.task.classification import Classification, balanced_weights
+from zoo.task.class_weights import balanced_weights
+from zoo.task.classification import Classification
 from zoo.task.multilabel import MultiLabel
-from zoo.task.options import TaskOptions
 from zoo.task.regression import Regression, RegressionLoss
 from zoo.task.risk import RiskCoverage
+from zoo.task.task_options import TaskOptions
 from zoo.task.temperature import TEMPERATURES
 
 __all__ = [

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from zoo.task.options import TaskOptions
     from zoo.task.risk import RiskCoverage
+    from zoo.task.task_options import TaskOptions
 
 
 MANY = 12  # classes from which only the most and least frequent ones are listed

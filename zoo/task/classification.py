@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -11,27 +10,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo.task.base import Answers, Task, check_validation, describe_counts
-from zoo.task.options import TaskOptions
-from zoo.task.risk import RiskCoverage, risk_coverage_of
+from zoo.task.base import check_validation
+from zoo.task.discrete import DiscreteTask
+from zoo.task.task_options import TaskOptions
 from zoo.task.temperature import fit_temperature
 from zoo.task.threshold import cheapest_threshold, check_costs
 
 
 @dataclass(frozen=True)
-class Classification(Task):
+class Classification(DiscreteTask):
     """One of c classes; binary is c = 2, an additive score s being the logits ``(-s/2, s/2)``.
 
     Attributes:
         classes: number of classes.
-        weights: of the classes in the loss; None for equal ones.
         smoothing: share of the target that is spread over all classes (label smoothing).
-        temperature: the logits are divided by it before the softmax.
-        offset: of the classes, added to the logits before that, so that a model trained with class weights gives
-            calibrated probabilities; the predicted class is still that of the largest logit. None for none.
         threshold: of binary tasks: probability of class 1 from which it is predicted; None for the largest logit.
-        abstain_below: confidence below which the model abstains; 0 for never.
-        counts: training samples of each class; None if unknown.
+
+    The others are those of ``zoo.task.discrete.DiscreteTask``. The predicted class of three or more is that of the
+    largest logit, with or without ``offset``.
 
     >>> task = Classification(2, threshold=0.2)
     >>> task.answer(torch.tensor([[1.0, 0.0]])).prediction  # the probability of class 1 is 0.27
@@ -39,13 +35,8 @@ class Classification(Task):
     """
 
     classes: int
-    weights: tuple[float, ...] | None = None
     smoothing: float = 0.0
-    temperature: float = 1.0
-    offset: tuple[float, ...] | None = None
     threshold: float | None = None
-    abstain_below: float = 0.0
-    counts: tuple[int, ...] | None = None
 
     kind: ClassVar[str] = "classification"
     metric_names: ClassVar[tuple[str, ...]] = (
@@ -64,75 +55,52 @@ class Classification(Task):
     def __post_init__(self) -> None:
         if self.classes < 2:
             raise ValueError(f"a classification has {self.classes} classes; expected 2 or more")
-        if self.weights is not None and (
-            len(self.weights) != self.classes or not all(math.isfinite(w) and w > 0 for w in self.weights)
-        ):
-            raise ValueError(f"the class weights are {self.weights}; expected {self.classes} numbers above 0")
-        if self.offset is not None and (len(self.offset) != self.classes or not all(map(math.isfinite, self.offset))):
-            raise ValueError(f"the offsets are {self.offset}; expected {self.classes} finite numbers")
-        if self.counts is not None and (len(self.counts) != self.classes or min(self.counts) < 0):
-            raise ValueError(f"the counts are {self.counts}; expected {self.classes} numbers, 0 or more")
+        super().__post_init__()
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"the label smoothing is {self.smoothing}; expected 0 or more and below 1")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"the temperature is {self.temperature}; expected a number above 0")
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise ValueError(f"the threshold is {self.threshold}; expected a probability between 0 and 1")
         if self.threshold is not None and self.classes > 2:
             raise ValueError(f"a threshold is given with {self.classes} classes; it decides between two alone")
-        if not 0 <= self.abstain_below <= 1:
-            raise ValueError(f"abstain_below is {self.abstain_below}; expected a probability")
 
     @property
     def outputs(self) -> int:
         """One logit for each class."""
         return self.classes
 
-    def _weight(self, like: Tensor) -> Tensor | None:
-        return None if self.weights is None else torch.tensor(self.weights, dtype=like.dtype, device=like.device)
-
     def loss(self, logits: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the mean cross-entropy, weighted by class and by sample ``(n,)`` where there are weights."""
         if weight is not None or self.smoothing:
             return super().loss(logits, y, weight)
         self.check(logits, y)
-        return functional.cross_entropy(logits, y, weight=self._weight(logits))
+        return functional.cross_entropy(logits, y, weight=self.loss_weights(logits))
 
     def losses(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the cross-entropy ``(n,)``, times the weight of the class."""
         return functional.cross_entropy(
-            logits, y, weight=self._weight(logits), label_smoothing=self.smoothing, reduction="none"
+            logits, y, weight=self.loss_weights(logits), label_smoothing=self.smoothing, reduction="none"
         )
 
     def normalizer(self, y: Tensor) -> Tensor:
         """Return the weight ``(n,)`` of the class of each sample."""
-        weight = self._weight(torch.ones((), device=y.device))
+        weight = self.loss_weights(torch.ones((), device=y.device))
         return super().normalizer(y) if weight is None else weight[y]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the calibrated probabilities ``(n, c)`` of the classes."""
-        return torch.softmax(self._corrected(logits) / self.temperature, 1)
+        return torch.softmax(self.corrected(logits) / self.temperature, 1)
 
-    def _corrected(self, logits: Tensor) -> Tensor:
-        return logits if self.offset is None else logits + torch.tensor(self.offset).to(logits)
+    def decide(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        """Return the class ``(n,)`` of the largest logit, or the one that the threshold gives."""
+        return logits.argmax(1) if self.threshold is None else (probabilities[:, 1] >= self.threshold).long()
 
-    def answer(self, logits: Tensor) -> Answers:
-        """Return class, probabilities and abstentions."""
-        probabilities = self.probabilities(logits)
-        prediction = self._decide(logits, probabilities)
-        abstained = None
-        if self.abstain_below > 0:
-            abstained = self.confidence(probabilities, prediction) < self.abstain_below
-        return Answers(prediction, probabilities, abstained)
-
-    def _decide(self, logits: Tensor, probabilities: Tensor) -> Tensor:
-        if self.threshold is None:
-            return logits.argmax(1)
-        return (probabilities[:, 1] >= self.threshold).long()
+    def errors(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return 1 for each wrong class ``(n,)``, else 0."""
+        return (prediction != y).double()
 
     def explained(self, logits: Tensor) -> Tensor:
         """Return the predicted class ``(n,)``."""
-        return logits.argmax(1) if self.threshold is None else self._decide(logits, self.probabilities(logits))
+        return logits.argmax(1) if self.threshold is None else self.decide(logits, self.probabilities(logits))
 
     def confidence(self, probabilities: Tensor, prediction: Tensor) -> Tensor:
         """Return the confidence ``(n,)`` of predictions ``(n,)``: the probability of the predicted class.
@@ -175,16 +143,13 @@ class Classification(Task):
 
     def describe_data(self, names: Sequence[str]) -> str:
         """Return the training samples of each class and their shares."""
-        return "" if self.counts is None else describe_counts(self.counts, names, sum(self.counts))
+        return self.describe_counts(names, sum(self.counts or ()))
 
-    def describe_fit(self, names: Sequence[str]) -> list[str]:
-        """Return lines on what was chosen on validation samples."""
-        lines = [f"temperature {self.temperature:.4g}"]
-        if self.threshold is not None:
-            lines.append(f"{names[1]!r} is predicted from a probability of {self.threshold:.4g}")
-        if self.abstain_below:
-            lines.append(f"the model abstains below a confidence of {self.abstain_below:.4g}")
-        return lines
+    def describe_decision(self, names: Sequence[str]) -> list[str]:
+        """Return one line on the threshold, if there is one."""
+        if self.threshold is None:
+            return []
+        return [f"{names[1]!r} is predicted from a probability of {self.threshold:.4g}"]
 
     def calibrate(self, logits: Tensor, y: Tensor, weight: Tensor | None = None) -> Classification:
         """Return the task with the temperature of least log loss on validation samples, class weights corrected.
@@ -201,7 +166,7 @@ class Classification(Task):
         check_validation(logits)
         offset = None if self.weights is None else tuple(self.intercept_correction().tolist())
         task = replace(self, offset=offset)
-        return replace(task, temperature=fit_temperature(task._corrected(logits.detach().double()), y, weight))
+        return replace(task, temperature=fit_temperature(task.corrected(logits.detach().double()), y, weight))
 
     def choose_threshold(
         self,
@@ -232,43 +197,3 @@ class Classification(Task):
         p = self.probabilities(logits.detach().double())[:, 1]
         costs = {"false_positive": false_positive, "false_negative": false_negative}
         return replace(self, threshold=cheapest_threshold(p, y, weight, **costs))
-
-    def risk_coverage(self, logits: Tensor, y: Tensor) -> RiskCoverage:
-        """Return the error rate of the most confident answers as a function of their share.
-
-        Args:
-            logits: ``(n, c)``.
-            y: ``(n,)``.
-
-        Raises:
-            ValueError: if there is no sample, or a logit is not finite.
-        """
-        self.check(logits, y)
-        check_validation(logits)
-        answers = replace(self, abstain_below=0.0).answer(logits.detach().double())
-        assert answers.probabilities is not None
-        confidence = self.confidence(answers.probabilities, answers.prediction)
-        return risk_coverage_of(confidence, (answers.prediction != y).double())
-
-    def choose_abstention(self, logits: Tensor, y: Tensor, *, max_risk: float) -> Classification:
-        """Return the task with the confidence of largest coverage whose risk on validation samples is low enough.
-
-        Raises:
-            ValueError: if no share of the answers has a risk of at most ``max_risk``.
-        """
-        return replace(self, abstain_below=self.risk_coverage(logits, y).at_most(max_risk))
-
-
-def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """Return class weights ``n / (c * n_c)`` of scikit-learn's ``class_weight="balanced"``.
-
-    Raises:
-        ValueError: if a class has no sample.
-
-    >>> balanced_weights([1, 3])
-    (2.0, 0.6666666666666666)
-    """
-    if not counts or min(counts) < 1:
-        raise ValueError(f"the classes have {list(counts)} samples; expected at least one each")
-    total = sum(counts)
-    return tuple(total / (len(counts) * count) for count in counts)

@@ -11,38 +11,31 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo.task.base import Answers, Task, check_validation, describe_counts
-from zoo.task.options import TaskOptions
-from zoo.task.risk import RiskCoverage, risk_coverage_of
+from zoo.task.base import check_validation
+from zoo.task.discrete import DiscreteTask
+from zoo.task.task_options import TaskOptions
 from zoo.task.temperature import fit_temperature
 from zoo.task.threshold import cheapest_threshold, check_costs
 
 
 @dataclass(frozen=True)
-class MultiLabel(Task):
+class MultiLabel(DiscreteTask):
     """Any number of l labels, each of which is present or not. A label that is NaN in y is unknown.
 
     Attributes:
         labels: number of labels.
-        weights: of present labels in the loss (``pos_weight``); None for equal ones.
         thresholds: probability of each label from which it is predicted; None for the sign of the logit.
-        temperature: the logits are divided by it before the sigmoid.
-        offset: of the labels, added to the logits before that, to correct ``weights``; None for none.
-        abstain_below: confidence (the lowest of any label) below which the model abstains; 0 for never.
-        counts: training samples with each label; None if unknown.
         rows: training samples; 0 if unknown.
+
+    The others are those of ``zoo.task.discrete.DiscreteTask``; ``weights`` are those of present labels
+    (``pos_weight``), and the confidence of an answer is the lowest of any label.
 
     >>> MultiLabel(2).answer(torch.tensor([[2.0, -1.0]])).prediction
     tensor([[ True, False]])
     """
 
     labels: int
-    weights: tuple[float, ...] | None = None
     thresholds: tuple[float, ...] | None = None
-    temperature: float = 1.0
-    offset: tuple[float, ...] | None = None
-    abstain_below: float = 0.0
-    counts: tuple[int, ...] | None = None
     rows: int = 0
 
     kind: ClassVar[str] = "multilabel"
@@ -61,19 +54,11 @@ class MultiLabel(Task):
     def __post_init__(self) -> None:
         if self.labels < 1:
             raise ValueError(f"a multi-label task has {self.labels} labels; expected 1 or more")
-        for name, values in (("weights", self.weights), ("thresholds", self.thresholds)):
-            if values is not None and (len(values) != self.labels or not all(0 < v < math.inf for v in values)):
-                raise ValueError(f"the {name} are {values}; expected {self.labels} numbers above 0")
-        if self.thresholds is not None and max(self.thresholds) >= 1:
-            raise ValueError(f"the thresholds are {self.thresholds}; expected probabilities below 1")
-        if self.offset is not None and (len(self.offset) != self.labels or not all(map(math.isfinite, self.offset))):
-            raise ValueError(f"the offsets are {self.offset}; expected {self.labels} finite numbers")
-        if self.counts is not None and (len(self.counts) != self.labels or min(self.counts) < 0):
-            raise ValueError(f"the counts are {self.counts}; expected {self.labels} numbers, 0 or more")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"the temperature is {self.temperature}; expected a number above 0")
-        if not 0 <= self.abstain_below <= 1:
-            raise ValueError(f"abstain_below is {self.abstain_below}; expected a probability")
+        super().__post_init__()
+        if self.thresholds is not None and len(self.thresholds) != self.labels:
+            raise ValueError(f"the thresholds are {self.thresholds}; expected {self.labels} probabilities")
+        if self.thresholds is not None and not all(0 < t < 1 for t in self.thresholds):
+            raise ValueError(f"the thresholds are {self.thresholds}; expected probabilities between 0 and 1")
 
     @property
     def outputs(self) -> int:
@@ -88,7 +73,7 @@ class MultiLabel(Task):
     def losses(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the binary cross-entropy ``(n,)``, the mean over labels; an unknown label, NaN, has no loss."""
         known = ~y.isnan()
-        weight = None if self.weights is None else torch.tensor(self.weights, dtype=logits.dtype, device=logits.device)
+        weight = self.loss_weights(logits)
         target = torch.where(known, y, 0.0).to(logits.dtype)
         losses = functional.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="none")
         return (losses * known).sum(1) / known.sum(1).clamp_min(1)
@@ -99,24 +84,20 @@ class MultiLabel(Task):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the calibrated probabilities ``(n, l)`` of the labels."""
-        return torch.sigmoid(self._corrected(logits) / self.temperature)
+        return torch.sigmoid(self.corrected(logits) / self.temperature)
 
-    def _corrected(self, logits: Tensor) -> Tensor:
-        return logits if self.offset is None else logits + torch.tensor(self.offset).to(logits)
+    def decide(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        """Return the labels ``(n, l)`` whose logit is 0 or more, or whose probability reaches their threshold."""
+        if self.thresholds is None:
+            return logits >= 0
+        return probabilities >= torch.tensor(self.thresholds).to(probabilities)
 
-    def answer(self, logits: Tensor) -> Answers:
-        """Return the labels, their probabilities and abstentions."""
-        probabilities = self.probabilities(logits)
-        prediction = logits >= 0
-        if self.thresholds is not None:
-            prediction = probabilities >= torch.tensor(self.thresholds).to(probabilities)
-        abstained = None
-        if self.abstain_below > 0:
-            abstained = self.confidence(probabilities, prediction) < self.abstain_below
-        return Answers(prediction, probabilities, abstained)
+    def errors(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the share ``(n,)`` of the known labels that are predicted wrongly."""
+        known = ~y.isnan()
+        return ((prediction != (y == 1)) & known).sum(1) / known.sum(1).clamp_min(1)
 
-    @staticmethod
-    def confidence(probabilities: Tensor, prediction: Tensor) -> Tensor:
+    def confidence(self, probabilities: Tensor, prediction: Tensor) -> Tensor:
         """Return the lowest probability ``(n,)`` of any label's prediction ``(n, l)``."""
         return torch.where(prediction, probabilities, 1 - probabilities).min(1).values
 
@@ -130,7 +111,7 @@ class MultiLabel(Task):
         if options.cost is not None:
             task = task.choose_thresholds(logits, y, weight, **options.costs())
         if options.max_risk is not None:
-            task = replace(task, abstain_below=task.risk_coverage(logits, y).at_most(options.max_risk))
+            task = task.choose_abstention(logits, y, max_risk=options.max_risk)
         return task
 
     def texts(self, prediction: Tensor, names: Sequence[str]) -> list[str]:
@@ -140,17 +121,14 @@ class MultiLabel(Task):
 
     def describe_data(self, names: Sequence[str]) -> str:
         """Return the training samples with each label and their shares."""
-        return "" if self.counts is None else describe_counts(self.counts, names, self.rows)
+        return self.describe_counts(names, self.rows)
 
-    def describe_fit(self, names: Sequence[str]) -> list[str]:
-        """Return lines on what was chosen on validation samples."""
-        lines = [f"temperature {self.temperature:.4g}"]
-        if self.thresholds is not None:
-            pairs = zip(names, self.thresholds, strict=True)
-            lines += [f"{name!r} is predicted from a probability of {threshold:.4g}" for name, threshold in pairs]
-        if self.abstain_below:
-            lines.append(f"the model abstains below a confidence of {self.abstain_below:.4g}")
-        return lines
+    def describe_decision(self, names: Sequence[str]) -> list[str]:
+        """Return one line on each threshold."""
+        if self.thresholds is None:
+            return []
+        pairs = zip(names, self.thresholds, strict=True)
+        return [f"{name!r} is predicted from a probability of {threshold:.4g}" for name, threshold in pairs]
 
     def calibrate(self, logits: Tensor, y: Tensor, weight: Tensor | None = None) -> MultiLabel:
         """Return the task with the one temperature of least log loss on validation samples, weights corrected.
@@ -163,7 +141,7 @@ class MultiLabel(Task):
         offset = None if self.weights is None else tuple(-math.log(w) for w in self.weights)
         task = replace(self, offset=offset)
         known = ~y.isnan()
-        z = task._corrected(logits.detach().double())[known]
+        z = task.corrected(logits.detach().double())[known]
         pairs = torch.stack([-z / 2, z / 2], 1)  # a label is a class of two
         each = None if weight is None else weight[:, None].expand_as(y)[known]
         return replace(task, temperature=fit_temperature(pairs, y[known].long(), each))
@@ -193,17 +171,3 @@ class MultiLabel(Task):
             for i, k in enumerate(known.unbind(1))
         )
         return replace(self, thresholds=thresholds)
-
-    def risk_coverage(self, logits: Tensor, y: Tensor) -> RiskCoverage:
-        """Return the share of wrong labels of the most confident answers as a function of their share.
-
-        Raises:
-            ValueError: if there is no sample, or a logit is not finite.
-        """
-        self.check(logits, y)
-        check_validation(logits)
-        answers = replace(self, abstain_below=0.0).answer(logits.detach().double())
-        assert answers.probabilities is not None
-        known = ~y.isnan()
-        wrong = ((answers.prediction != (y == 1)) & known).sum(1) / known.sum(1).clamp_min(1)
-        return risk_coverage_of(self.confidence(answers.probabilities, answers.prediction), wrong)

@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger, WandbLogg
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from zoo.training.files import write_whole
+from zoo.training.atomic_files import write_whole
 
 COLUMNS = ("phase", "step", "time", "name", "value")
 

@@ -21,7 +21,7 @@ from zoo.config.plain_yaml import to_config_yaml
 from zoo.data.base import Data
 from zoo.inputs import base as model_inputs
 from zoo.model import SelfExplaining
-from zoo.training.files import write_whole
+from zoo.training.atomic_files import write_whole
 
 try:
     import fcntl

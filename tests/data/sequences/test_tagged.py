@@ -66,6 +66,22 @@ def test_sentences(folder):
     assert batch[1, 3] == data.sequence.codes["@"]
 
 
+def test_samples_know_their_sentence(folder):
+    """The words of one sentence are one sequence, in the order of their positions, however they are shuffled."""
+    data = made(folder, length=7)
+    names = data.splits["train"].names
+    seen = {}
+    for batch in data.loader("train", shuffle=True, batch_size=2):
+        assert batch.sequence is not None
+        for index, sequence, position in zip(
+            batch.index.tolist(), batch.sequence.tolist(), batch.x[:, 0].tolist(), strict=True
+        ):
+            assert names[index] == f"train/{sequence:05d}, word {position}"
+            seen.setdefault(sequence, set()).add(index)
+    assert len(seen) == len(data.pieces_of["train"])
+    assert sum(map(len, seen.values())) == len(names)
+
+
 def test_long_sentences(folder):
     data = made(folder, length=6)  # room for four words: nine are read as three times three
     assert [len(p.words) for p in data.pieces_of["test"]] == [3, 3, 3, 3]

@@ -9,7 +9,8 @@ import torch
 
 from zoo.config import check
 from zoo.data import create_data
-from zoo.inputs.texts.tokenizers import BytePairs, Characters
+from zoo.inputs.texts.byte_pairs import BytePairs
+from zoo.inputs.texts.tokenizers import Characters
 from zoo.training.run import build, classes
 
 TEXT = "".join(f"{i} times it rained, said the {'dog' if i % 3 else 'cat'}.\n" for i in range(400))

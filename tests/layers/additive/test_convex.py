@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from zoo.layers.additive.binning import fit_bins
 from zoo.layers.additive.fitting.assemble import Assembly, Part
 from zoo.layers.additive.fitting.convex import ConvexProblem
-from zoo.layers.additive.fitting.losses import Loss
+from zoo.layers.additive.fitting.convex_losses import Loss
 
 
 def table(n=300, columns=3, classes=2, seed=0):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zoo.layers.additive.fit import fit_additive
+from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
 from zoo.layers.additive.fitting.pairs import pair_strength, rank_pairs
-from zoo.layers.additive.fitting.settings import AdditiveSettings
 
 QUICK = AdditiveSettings(inner_splits=3, pair_bins=8, path_bins=16, max_bins=40)
 

@@ -8,7 +8,8 @@ from zoo.layers.additive.binning import fit_bins
 from zoo.layers.additive.constraints import monotone_table
 from zoo.layers.additive.cuts import coarsen
 from zoo.layers.additive.purify import purify_pair
-from zoo.layers.additive.terms import AdditiveTables, Term, purify_terms
+from zoo.layers.additive.tables import AdditiveTables
+from zoo.layers.additive.terms import Term, purify_terms
 
 
 def sweeps(table, weights, rounds=500):

@@ -22,7 +22,7 @@ from zoo.metrics.attribution_maps import (
     sensitivity_n,
     squares,
 )
-from zoo.metrics.perturbations._pixels import blur
+from zoo.metrics.perturbations._pixel_changes import blur
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
 
 ZERO = torch.tensor([0])

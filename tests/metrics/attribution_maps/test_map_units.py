@@ -26,7 +26,7 @@ from zoo.metrics.attribution_maps import (
     thresholds,
 )
 from zoo.metrics.attribution_maps._overlap import pack, unpack
-from zoo.metrics.record import record_batch
+from zoo.metrics.record_batch import record_batch
 
 
 def values(where, contribution, shown):

@@ -8,7 +8,7 @@ from zoo.batch import Batch
 from zoo.metrics import InherentInterpretability, InsertionDeletion, Sufficiency, Suite, UnitCorrelation
 from zoo.metrics.faithfulness._ablation import random_ranks, ranks
 from zoo.metrics.faithfulness.unit_correlation import spearman, tried
-from zoo.metrics.record import record_batch
+from zoo.metrics.record_batch import record_batch
 from zoo.metrics.wrappers.bootstrap import BootstrapInterval
 
 SCORES = ("unit_correlation", "insertion_deletion", "sufficiency", "inherent_interpretability", "answer_agreement")

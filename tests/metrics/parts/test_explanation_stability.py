@@ -13,7 +13,7 @@ from zoo.metrics import Suite
 from zoo.metrics.base import Record
 from zoo.metrics.parts.explanation_stability import ExplanationStability, agreement, cosine, overlap
 from zoo.metrics.perturbations.geometry import Shift
-from zoo.metrics.perturbations.tokens import Prefix
+from zoo.metrics.perturbations.token_changes import Prefix
 
 
 def test_by_hand():

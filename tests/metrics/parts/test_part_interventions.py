@@ -14,7 +14,7 @@ from zoo.metrics import PartInterventions, Suite
 from zoo.metrics.parts._counterfactual_scenes import answers, probe
 from zoo.metrics.parts._part_importance import contrast_classes, important_parts, part_shares
 from zoo.metrics.perturbations.attack import box
-from zoo.metrics.record import record_batch
+from zoo.metrics.record_batch import record_batch
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``compute`` method")
 SIDE, PARTS = 32, 4

@@ -10,10 +10,10 @@ from PIL import Image
 from worlds import Toy, batch, take
 
 from zoo.metrics import Noise, Suite
-from zoo.metrics.perturbations import by_name
-from zoo.metrics.perturbations.by_name import perturbation
+from zoo.metrics.perturbations import perturbation_list
 from zoo.metrics.perturbations.geometry import Flip, Rotate, Shift
-from zoo.metrics.perturbations.image import Blur, Jpeg
+from zoo.metrics.perturbations.image_changes import Blur, Jpeg
+from zoo.metrics.perturbations.perturbation_list import perturbation
 
 ALL = [Noise(), Blur(), Blur(2.3), Jpeg(), Jpeg(30, (0.5,), (0.5,)), Shift(), Shift(9), Flip(), Rotate(), Rotate(180.0)]
 
@@ -180,7 +180,7 @@ def test_labels_name_what_is_not_default():
     ]
     one, two = (Jpeg(50, (0.5,), (s,)).label for s in (0.5, 0.25))
     assert one != two
-    assert by_name.label(spots) == "spots"
+    assert perturbation_list.label(spots) == "spots"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zoo.batch import Batch
-from zoo.metrics.perturbations.by_name import perturbation
-from zoo.metrics.perturbations.tokens import Prefix, Rename, Swap, Typo
+from zoo.metrics.perturbations.perturbation_list import perturbation
+from zoo.metrics.perturbations.token_changes import Prefix, Rename, Swap, Typo
 
 T, V = 9, 6
 

@@ -9,7 +9,7 @@ from zoo.checkpoint import load
 from zoo.data import create_data
 from zoo.explanation import Units
 from zoo.metrics import Detectors, Suite
-from zoo.metrics.positions._detection import at_recall_of, best_by_f1, best_by_precision, counts, judge
+from zoo.metrics.positions._detector_counts import at_recall_of, best_by_f1, best_by_precision, counts, judge
 from zoo.metrics.positions._evaluator import PositionEvaluator
 from zoo.sequence_spec import Family, Properties
 

@@ -59,6 +59,36 @@ def test_classes_against_scikit_learn(c):
 
 
 @pytest.mark.parametrize("c", [2, 5])
+def test_classes_against_torchmetrics(c):
+    """Equal logits among them: of several highest ones the first class is the answer."""
+    logits, y = classes(c)
+    assert bool((logits.sort(1, descending=True).values.diff(dim=1)[:, 0] == 0).any())
+    answer = logits.argmax(1)
+    expected = {
+        "accuracy": tm.multiclass_accuracy(logits, y, c, average="micro"),
+        "balanced_accuracy": tm.multiclass_accuracy(logits, y, c, average="macro"),
+        "macro_f1": tm.multiclass_f1_score(logits, y, c, average="macro"),
+        "confusion_matrix": tm.multiclass_recall(logits, y, c, average="none").min(),
+    }
+    for name, value in expected.items():
+        first = next(iter(scored(name, Classification(c), logits, y).values()))
+        assert first == pytest.approx(float(value), abs=TOLERANCE), name
+    found = scored("accuracy", Classification(c), logits, y)
+    assert found["accuracy"] == float((answer == y).double().mean())
+    cross_entropy = torch.nn.functional.cross_entropy(logits.double(), y)
+    assert found["cross_entropy"] == pytest.approx(float(cross_entropy), rel=1e-12)
+
+
+def test_accuracy_of_large_logits():
+    """The cross-entropy neither overflows nor loses the small differences of large logits."""
+    logits, y = torch.tensor([[1e30, 0.0], [88.0, 89.0], [-700.0, 700.0]]), torch.tensor([1, 0, 1])
+    found = scored("accuracy", Classification(2), logits, y)
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    expected = torch.nn.functional.cross_entropy(logits.double(), y)
+    assert found["cross_entropy"] == pytest.approx(float(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("c", [2, 5])
 def test_calibration_error_against_torchmetrics(c):
     logits, y = classes(c)
     p = logits.double().softmax(1)
@@ -142,6 +172,9 @@ def test_confusion_matrix_against_scikit_learn():
     logits = torch.randn(60, 2, generator=G)
     expected = sk.multilabel_confusion_matrix(labels, logits >= 0).reshape(2, 4).tolist()
     assert scored("confusion_matrix", MultiLabel(2), logits, labels)["table/confusion matrix"] == expected
+    labels[:10, 1] = math.nan  # as if these samples were not there for the label
+    expected[1] = sk.confusion_matrix(labels[10:, 1], logits[10:, 1] >= 0).flatten().tolist()
+    assert scored("confusion_matrix", MultiLabel(2), logits, labels)["table/confusion matrix"] == expected
 
 
 def test_scores_follow_threshold_and_temperature():
@@ -184,6 +217,21 @@ def test_intervals_cover(name):
         values = score.compute()
         held += bool(values[f"{name} low"] <= whole <= values[f"{name} high"])
     assert held >= 25  # fewer by chance once in 300 times
+
+
+def test_ranks_of_one_sequence_are_drawn_together():
+    """Every sample three times: as sequences of three the interval is that of the samples alone, else narrower."""
+    logits, y = classes(2, n=60)
+    widths = {}
+    for name, times, sequence in (("alone", 1, None), ("sequences", 3, torch.arange(60)), ("samples", 3, None)):
+        score = SCORES.get("auroc")(2)
+        rows = torch.arange(60).repeat_interleave(times)
+        given = None if sequence is None else sequence.repeat_interleave(times)
+        score.update(logits[rows], y[rows], torch.arange(len(rows)), given)
+        values = score.compute()
+        widths[name] = float(values["auroc high"] - values["auroc low"])
+    assert widths["sequences"] == pytest.approx(widths["alone"])
+    assert widths["samples"] < 0.8 * widths["alone"]
 
 
 def test_risk_and_coverage():

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -144,6 +145,25 @@ def test_clusters_count_once():
         ids = (torch.arange(60) % 15)[part]
         score.update(torch.tensor([[1.0, 0.0]]).repeat(30, 1), torch.zeros(30).long(), sample_ids=ids)
     assert float(score.compute()["accuracy low"]) == pytest.approx(0.025 ** (1 / 15))
+
+
+def test_samples_of_one_sequence_are_drawn_together():
+    """In a suite ``Batch.sequence`` decides what is drawn; without it every sample is."""
+    samples = batch(b=12)
+    sequence = torch.arange(12) // 4
+    ends = {}
+    for name, given in (("sequences", replace(samples, sequence=sequence)), ("samples", samples)):
+        suite = Suite([{"score": "accuracy", "interval": True}], Toy().units)
+        for rows in torch.arange(12).split(5):
+            part = take(given, rows)
+            suite.update(Toy(), part if given.sequence is None else replace(part, sequence=sequence[rows]))
+        ends[name] = suite.compute()["accuracy"].more
+    score = BootstrapInterval(Accuracy())
+    logits = Toy().eval().explain(samples.x, samples.y).logits.detach()
+    score.update(logits, samples.y, sample_ids=sequence)
+    expected = {key: float(value) for key, value in score.compute().items() if key.startswith("accuracy ")}
+    assert {key: ends["sequences"][key] for key in expected} == pytest.approx(expected)
+    assert ends["samples"]["accuracy high"] < ends["sequences"]["accuracy high"]  # 12 trials, not 3
 
 
 def test_consistent_units_are_no_certainty():

@@ -1,10 +1,14 @@
 """Nulls: what is exchanged with what, and what stays."""
 
+from dataclasses import replace
+from types import SimpleNamespace as Namespace
+
 import pytest
 import torch
 from rows_parts import CONCEPTS
 from test_chance_adjusted import SIDE, labelled, world
 
+from zoo.data.own.loaders import Loaders
 from zoo.metrics import ChanceAdjusted, Consistency, LabelConsistency
 from zoo.metrics.wrappers._nulls import exchanged
 
@@ -100,3 +104,21 @@ def test_shifted_labels_stay_inside_their_sequence():
         assert torch.equal(moved[9], active[9])
         steps.add(tuple(step))
     assert len(steps) > 5
+
+
+def test_sequences_of_own_loaders_reach_the_null():
+    """From a loader of the user to the null: labels are shifted inside the sequences that the loader names."""
+    sequence = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])
+    rows = labelled(10)
+    loader = [{"x": rows["places"].float(), "y": torch.arange(10) % 2, "sequence": sequence}]
+    data = Loaders(train=loader, test=loader)
+    score = ChanceAdjusted(LabelConsistency(7, CONCEPTS), "shift")
+    for loaded in data.loader("test", batch_size=4):
+        batch = replace(loaded, concepts=rows["points"][loaded.index])
+        explanation = Namespace(strength=batch.x, contribution=batch.x, shown=None)
+        score.update_from(Namespace(batch=batch, explanation=explanation, predicted=None))
+    assert torch.equal(score.rows()["sequence"], sequence)
+    moved = score.moved(score.rows(), 0)
+    assert torch.equal(moved[9], rows["places"][9])
+    assert torch.equal(moved[:4].sum(0), rows["places"][:4].sum(0))
+    assert torch.equal(moved[4:9].sum(0), rows["places"][4:9].sum(0))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptKind, ConceptSchema
+from zoo.inputs.labels import order_by_name
 from zoo.inputs.tables.cells import Cells
 from zoo.paths import did_you_mean
 
@@ -64,6 +65,17 @@ class Labels:
     columns: tuple[Concept, ...]
     values: Tensor
     provenance: str
+
+    def in_order_of(self, trained: ConceptSchema | None) -> Labels:
+        """Return the concepts in the order of those of a trained model, matched by name; as they are for None.
+
+        Raises:
+            ValueError: if a concept is missing or unknown to the model.
+        """
+        if trained is None:
+            return self
+        order = order_by_name(trained.names, [c.name for c in self.columns], "concepts")
+        return Labels(tuple(self.columns[i] for i in order), self.values[:, order], self.provenance)
 
     def schema(self, train: Tensor | None) -> ConceptSchema:
         """Return the schema with mean and std of the concepts ``(n, m)`` of the training split.

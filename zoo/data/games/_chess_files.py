@@ -17,7 +17,7 @@ import chess
 import chess.pgn
 
 from zoo import paths
-from zoo.data.files import read_lines
+from zoo.data.file_readers import read_lines
 
 UCI = re.compile(r"[a-h][1-8][a-h][1-8][qrbn]?$")
 AROUND = re.compile(r"\d+\.+|1-0$|0-1$|1/2-1/2$|\*$")  # move numbers and results

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.files import read_lines, read_npz
+from zoo.data.file_readers import read_lines, read_npz
 from zoo.data.games._othello_rules import NONE, SQUARES
 from zoo.paths import did_you_mean
 

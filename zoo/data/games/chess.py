@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.base import SplitName
-from zoo.data.files import read_lines
+from zoo.data.file_readers import read_lines
 from zoo.data.games._chess_tokens import CHARACTERS, MOVES, notation
 from zoo.data.games._game_data import GameData
 from zoo.inputs.texts.tokenizers import Symbols, Tokenizer, Words

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zoo.data.files import read_npz
-from zoo.data.images._pixels import Files, Packed, Pixels
+from zoo.data.file_readers import read_npz
+from zoo.data.images._pixel_sources import Files, Packed, Pixels
 
 # Indices, from 0, of the 112 of 312 attributes that the concept papers keep (Koh et al. 2020): common in many classes.
 CONCEPTS = np.array(

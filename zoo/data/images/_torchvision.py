@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from zoo import paths
-from zoo.data.files import read_npz
+from zoo.data.file_readers import read_npz
 from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
-from zoo.data.images._pixels import Arrays, Pixels
+from zoo.data.images._pixel_sources import Arrays, Pixels
 from zoo.data.split import Split
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from torchvision import datasets
 
-from zoo.data.files import read_npz
-from zoo.data.images._pixels import Packed, Pixels
+from zoo.data.file_readers import read_npz
+from zoo.data.images._pixel_sources import Packed, Pixels
 from zoo.data.images._torchvision import TorchvisionSet
 from zoo.registry import register
 

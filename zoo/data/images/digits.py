@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
-from zoo.data.images._pixels import Arrays
+from zoo.data.images._pixel_sources import Arrays
 from zoo.data.split import Split, stratified_holdout
 from zoo.registry import register
 

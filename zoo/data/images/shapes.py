@@ -15,7 +15,7 @@ from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data.base import SplitName
 from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
-from zoo.data.images._pixels import Arrays
+from zoo.data.images._pixel_sources import Arrays
 from zoo.data.images._shapes_draw import FINE, NAMES, VARIANTS, draw, hue, pose
 from zoo.data.split import Split
 from zoo.registry import register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from zoo.batch import Batch
@@ -131,6 +133,7 @@ class Loaders(Data):
 
     def train_dataloader(self) -> Any:
         """Return the training loader of the user, whose batches become ``Batch``."""
+        check_one_process(self)
         _, skip = self._start
         self._start = (0, 0)
         return OwnBatches(self.given["train"], skip=skip)
@@ -178,7 +181,8 @@ class _Memory(BatchDataset):
         assert s.x is not None
         concepts = None if s.concepts is None else s.concepts[ids]
         weight = None if s.weight is None else s.weight[ids]
-        return Batch(s.x[ids], s.y[ids], ids, concepts=concepts, weight=weight)
+        sequence = None if s.sequence is None else s.sequence[ids]
+        return Batch(s.x[ids], s.y[ids], ids, concepts=concepts, weight=weight, sequence=sequence)
 
 
 def _memorized(name: str, loader: Iterable[Any]) -> Split:
@@ -210,7 +214,7 @@ def _memorized(name: str, loader: Iterable[Any]) -> Split:
     else:
         raise ValueError(f"the targets of the {name} loader are {tuple(y.shape)} {y.dtype}; expected labels as float32")
     names = [f"{name}/{i:05d}" for i in range(len(y))]
-    return Split(names, y, x=x, concepts=joined("concepts"), weight=joined("weight"))
+    return Split(names, y, x=x, concepts=joined("concepts"), weight=joined("weight"), sequence=joined("sequence"))
 
 
 def own_data(data: Any, class_names: Sequence[str] | None = None) -> Data | None:
@@ -244,6 +248,26 @@ def own_data(data: Any, class_names: Sequence[str] | None = None) -> Data | None
     if isinstance(data, Iterable):
         raise ValueError("data is one loader; expected {'train': loader, 'test': loader}, perhaps with 'val'")
     raise ValueError(f"data is {type(data).__name__}; expected loaders, a LightningDataModule or arguments by name")
+
+
+def check_one_process(data: Data, devices: int = 1) -> None:
+    """Refuse several processes for loaders of a user, which give every process the same batches.
+
+    Args:
+        data: the data of a run.
+        devices: number of processes that the config asks for.
+
+    Raises:
+        ValueError: naming the cure.
+    """
+    if not isinstance(data, Loaders):
+        return
+    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if (processes := max(world, devices, int(os.environ.get("WORLD_SIZE", 1)))) > 1:
+        raise ValueError(
+            f"the run has {processes} processes, and your loaders would give each of them the same batches; set"
+            " trainer.devices=1, or pass a zoo.data.base.Data, whose batches are divided among processes"
+        )
 
 
 def _is_loader(value: Any) -> bool:

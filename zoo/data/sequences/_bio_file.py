@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.data.files import DAMAGED, not_utf8
+from zoo.data.file_readers import not_utf8, open_text
 from zoo.data.sequences._spans import as_iob2
+from zoo.inputs.packed_files import DAMAGED
 from zoo.inputs.texts.tokenizers import split_words
 
 DOCUMENT = "-DOCSTART-"  # begins a document in files of CoNLL
@@ -59,8 +59,8 @@ def read_bio(file: Path) -> list[Sentence]:
             are named.
     """
     try:
-        content = file.read_bytes()
-        text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8-sig")
+        with open_text(file, newline="\n") as content:
+            text = content.read()
     except UnicodeDecodeError as error:
         raise not_utf8(file, error) from error
     except DAMAGED as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import paths
+from zoo.data.file_readers import read_lines
 from zoo.data.labeled_sequences import LabeledSequenceData, as_split, word_frame
 from zoo.data.split import Split
 from zoo.inputs.labels import compare_names
@@ -89,7 +89,7 @@ class Trec6(LabeledSequenceData):
     def _rows(self, file: Path) -> list[tuple[str, list[str]]]:
         if not file.is_file():
             raise ValueError(f"{file} is missing; put TREC-6 there, or set ZOO_DATA to the folder above text/")
-        text = io.StringIO(gzip.decompress(file.read_bytes()).decode("utf-8"), newline="")
+        text = io.StringIO("".join(read_lines(file)), newline="")
         rows: list[tuple[str, list[str]]] = []
         for i, row in enumerate(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE), 2):
             label = row.get("coarse")

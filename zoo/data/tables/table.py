@@ -19,7 +19,6 @@ from zoo.data.table_data import RowDataset, TableData
 from zoo.data.tables._annotations import read_groups, read_times, read_weights
 from zoo.data.tables._column_roles import division, sample_names
 from zoo.inputs.base import Inputs
-from zoo.inputs.labels import order_by_name
 from zoo.inputs.table import TableInputs
 from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import MARKERS
@@ -261,11 +260,7 @@ class Table(TableData):
             columns += read_columns(Path(self.concepts_file).expanduser(), keys, key_name=self.id or "row")
         if not columns:
             return None
-        labels = encode(columns, self.concept_kinds)
-        if self._trained_concepts is None:
-            return labels
-        order = order_by_name(self._trained_concepts.names, [c.name for c in labels.columns], "concepts")
-        return Labels(tuple(labels.columns[i] for i in order), labels.values[:, order], labels.provenance)
+        return encode(columns, self.concept_kinds).in_order_of(self._trained_concepts)
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import tempfile
@@ -12,14 +11,18 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from zoo import paths
 from zoo.capabilities import LanguageModel, capability
-from zoo.data.files import DAMAGED, not_utf8
+from zoo.data.file_readers import not_utf8, open_text
+from zoo.data.mapped_tensors import long_row
 from zoo.data.split import Split
 from zoo.data.token_windows import TokenWindowData
-from zoo.inputs.texts.tokenizers import BytePairs, Characters, Tokenizer, token_dtype
+from zoo.inputs.packed_files import DAMAGED
+from zoo.inputs.texts.byte_pairs import BytePairs
+from zoo.inputs.texts.tokenizers import Characters, Tokenizer, token_dtype
 from zoo.registry import register
 
 Kind = Literal["characters", "bytes"]
@@ -122,9 +125,7 @@ class Text(TokenWindowData):
         """Yield pieces of text with the file of each, and a line end between files."""
         for i, path in enumerate(self.files):
             empty = True
-            with (gzip.open if path.name.endswith(".gz") else open)(
-                path, "rt", encoding="utf-8-sig", newline=None
-            ) as file:
+            with open_text(path) as file:
                 try:
                     while text := file.read(CHUNK):
                         empty = False
@@ -201,7 +202,7 @@ class Text(TokenWindowData):
     def _read(self) -> dict[str, Split]:
         n = len(self._tokens)
         ends = [0, int(n * (1 - self.val - self.test)), int(n * (1 - self.test)), n]
-        start = [np.arange(a, b - self.context, self.context) for a, b in zip(ends, ends[1:], strict=False)]
+        start = [_starts(a, b - self.context, self.context) for a, b in zip(ends, ends[1:], strict=False)]
         for name, first in zip(("train", "val", "test"), start, strict=True):
             if not len(first) and not (name == "val" and self.val == 0):
                 raise ValueError(
@@ -227,3 +228,9 @@ class Text(TokenWindowData):
             ValueError: if the prompt is empty, too long, or has a character outside the vocabulary.
         """
         return self.padded(self.tokens.encode(text, "the prompt").tolist() if text else [], text)
+
+
+def _starts(first: int, end: int, step: int) -> np.ndarray:
+    """First tokens ``(n,)`` of windows."""
+    n = len(range(first, end, step))
+    return torch.arange(first, first + n * step, step, out=long_row(n)).numpy()

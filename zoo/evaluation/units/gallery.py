@@ -18,7 +18,7 @@ from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import read_contact_sheet
 from zoo.reporting.heatmap import box
 from zoo.reporting.shape_plot import ShapePlot, shape_plots
-from zoo.reporting.unit_source import Source
+from zoo.reporting.unit_picture import Source
 
 
 @torch.no_grad()

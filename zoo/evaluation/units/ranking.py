@@ -9,7 +9,7 @@ import torch
 
 from zoo.data.base import Data
 from zoo.evaluation.units import gallery
-from zoo.metrics.result import Result
+from zoo.metrics.score_result import Result
 from zoo.model import SelfExplaining
 from zoo.reporting.context import UnitRow
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.inputs.files import open_regular
 from zoo.inputs.images.picture import extensions
 from zoo.inputs.labels import compare_names
+from zoo.inputs.regular_files import open_regular
 
 SPLIT_NAMES = {
     "train": ("train", "training", "trn"),

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from zoo.inputs.files import open_regular
 from zoo.inputs.images.dicom import is_dicom, read_dicom
+from zoo.inputs.regular_files import open_regular
 
 MAX_PIXELS = 89_478_485  # of one picture, as in PIL; a larger one is taken for a decompression bomb
 REFUSED = {

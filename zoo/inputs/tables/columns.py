@@ -16,6 +16,7 @@ from zoo.inputs.tables.notation import (
     PLAIN,
     Notation,
     parse_date,
+    plain_numbers,
     show_date,
 )
 from zoo.inputs.tables.plain_values import from_plain, to_plain
@@ -97,6 +98,8 @@ class Column:
         """
         if cells.dtype != object and self.kind == "number":
             return cells, np.isinf(cells) | (np.abs(np.nan_to_num(cells)) > np.finfo(np.float32).max)
+        if self.kind == "number" and self.notation == PLAIN and (plain := plain_numbers(cells)) is not None:
+            return plain, np.isnan(plain)
         codes, different = pd.factorize(as_text(cells))  # None has code -1
         known = np.array([cell not in markers for cell in different], bool)
         texts = [cell for cell in different if cell not in markers]

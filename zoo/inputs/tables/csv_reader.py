@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from zoo.inputs.base import Flag
-from zoo.inputs.files import open_regular
+from zoo.inputs.packed_files import DAMAGED, unpacked
+from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells
+from zoo.inputs.tables.records import Block, RecordError, RecordReader
 
 BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 SEPARATORS = {"\t": "tab", ";": "';'", "|": "'|'"}
@@ -25,8 +26,8 @@ def read_csv(
 ) -> Iterator[Cells]:
     """Read a CSV or TSV file, or CSV from standard input (``-``), piece by piece.
 
-    pandas fills up records that are too short without a word, so text is parsed by the standard library, which also
-    counts physical lines. Records whose cells are all empty are skipped.
+    pandas fills up records that are too short without a word and counts no physical lines, so ``RecordReader`` splits
+    the text. Records whose cells are all empty are left out.
 
     Raises:
         ValueError: naming file and line: missing, another encoding or separator, a damaged file, a column without a
@@ -38,47 +39,34 @@ def read_csv(
         separator = separator or ("\t" if path.suffixes[:1] == [".tsv"] else ",")
         if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
             raise ValueError(f"{source}: the separator is {separator!r}; expected one character, such as ',' or ';'")
-        reader = csv.reader(text, delimiter=separator, strict=True)
-        header: list[str] = []
-        rows: list[list[str]] = []
-        lines: list[int] = []
+        reader = RecordReader(text, separator)
         skipped: list[Flag] = []
-        some, start = False, 1
+        empty = True
         try:
-            for cells in reader:
-                line, start = start, reader.line_num + 1
-                cells = [cell.strip() for cell in cells]
-                if not any(cells):
-                    continue
-                if not header:
-                    header = _header(cells, source, line, separator, argument)
-                    continue
-                if len(cells) != len(header) or "\0" in "".join(cells):
+            first = reader.header()
+            if first is None:
+                raise ValueError(f"{source} is empty; expected a header and one line for each sample")
+            header = _header(first[1], source, first[0], separator, argument)
+            while (block := reader.block(chunk)) is not None:
+                for line, cells in block.odd:
                     message = f"{len(cells)} cells where the header has {len(header)}"
                     if len(cells) == len(header):
                         message = "a NUL character"
                     if not skip:
                         raise ValueError(f"{source}, line {line}: {message}")
                     skipped.append(Flag(f"line {line}", "", message))
-                    continue
-                rows.append(cells)
-                lines.append(line)
-                if len(rows) == chunk:
-                    yield _as_cells(header, rows, lines, source, skipped)
-                    rows, lines, skipped, some = [], [], [], True
-        except csv.Error as error:
-            raise ValueError(f"{source}, line {start}: {error}; a quote may not be closed") from error
+                if len(block.lines) or skipped:
+                    yield _as_cells(header, block, source, skipped)
+                    skipped, empty = [], False
+        except RecordError as error:
+            raise ValueError(f"{source}, line {error.line}: {error}") from error
         except UnicodeDecodeError as error:
             line = _line_of_error(path, encoding)
             cure = "save it as UTF-8" + _declare("encoding, such as latin-1", argument)
             raise ValueError(f"{source}, line {line}: not {encoding} text ({error.reason}); {cure}") from error
-        except (OSError, EOFError) as error:
+        except DAMAGED as error:
             raise ValueError(f"{source} is damaged: {error}") from error
-    if not header:
-        raise ValueError(f"{source} is empty; expected a header and one line for each sample")
-    if rows or skipped:
-        yield _as_cells(header, rows, lines, source, skipped)
-    elif not some:
+    if empty:
         raise ValueError(f"{source} has a header but no rows; add one for each sample")
 
 
@@ -93,7 +81,7 @@ class _open_text:
     def __init__(self, raw: str | Path, encoding: str, argument: str) -> None:
         self.raw, self.encoding, self.argument = raw, encoding, argument
 
-    def __enter__(self) -> tuple[Iterable[str], str]:
+    def __enter__(self) -> tuple[TextIO, str]:
         try:
             "".encode(self.encoding)
         except LookupError as error:
@@ -113,13 +101,11 @@ class _open_text:
             binary.close()
             cure = "if this is UTF-16, save it as CSV UTF-8" + _declare("encoding=utf-16-le", self.argument)
             raise ValueError(f"{path} begins with a NUL character; {cure}")
-        if start[:2] == b"\x1f\x8b":
-            binary = gzip.GzipFile(fileobj=binary)
-        elif start[:2] == b"PK":
+        if start[:2] == b"PK":
             binary.close()
             raise ValueError(f"{path} is a ZIP or Excel file; save the sheet as CSV UTF-8")
         encoding = "utf-8-sig" if self.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else self.encoding
-        return io.TextIOWrapper(binary, encoding=encoding, newline=""), str(path)
+        return io.TextIOWrapper(unpacked(binary, path), encoding=encoding, newline=""), str(path)
 
     def __exit__(self, *_: object) -> None:
         if self.file is not None:
@@ -155,10 +141,10 @@ def _header(cells: list[str], source: str, line: int, separator: str, argument: 
     return names
 
 
-def _as_cells(header: list[str], rows: list[list[str]], lines: list[int], source: str, skipped: list[Flag]) -> Cells:
+def _as_cells(header: list[str], block: Block, source: str, skipped: list[Flag]) -> Cells:
     columns = {}
-    for name, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
-        column = np.empty(len(rows), object)
+    for name, cells in zip(header, block.columns, strict=True):
+        column = np.empty(len(block.lines), object)
         column[:] = cells
         columns[name] = column
-    return Cells(columns, np.array(lines, np.int64), source, "line", tuple(skipped))
+    return Cells(columns, np.array(block.lines, np.int64), source, "line", tuple(skipped))

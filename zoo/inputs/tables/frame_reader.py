@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from zoo.inputs.files import open_regular
+from zoo.inputs.packed_files import InflatedError, check_inflation
+from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells, show_number
+
+BYTES = 8  # of a cell
 
 
 def read_parquet(path: Path, argument: str, chunk: int) -> Iterator[Cells]:
@@ -28,9 +31,14 @@ def read_parquet(path: Path, argument: str, chunk: int) -> Iterator[Cells]:
         ) from error
     start = 0
     try:
-        for batch in parquet.ParquetFile(path).iter_batches(chunk):
+        file = parquet.ParquetFile(path)
+        cells = file.metadata.num_rows * file.metadata.num_columns
+        check_inflation(path, path.stat().st_size, cells * BYTES)
+        for batch in file.iter_batches(chunk):
             yield from read_frame(batch.to_pandas(), str(path), chunk, start)
             start += batch.num_rows
+    except InflatedError:
+        raise
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())}") from error
     if not start:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 SPACES = "\u00a0\u202f\u2009"  # no-break, narrow no-break, thin
-PLAIN_CHARACTERS = frozenset("0123456789.+-eE")
+PLAIN_CHARACTERS = b"0123456789.+-eE"
 LARGEST = float(np.finfo(np.float32).max)
 _MINUS = str.maketrans({"\u2212": "-", **dict.fromkeys(SPACES, " ")})
 CANDIDATES = ((".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"), (".", "\u2019"))
@@ -72,19 +72,9 @@ class Notation:
         return value if abs(value) <= LARGEST else math.nan
 
     def parse_many(self, cells: Sequence[str]) -> np.ndarray:
-        """Return the numbers ``(n,)`` float64 that n cells hold, NaN where one holds none.
-
-        Cells of digits, signs, points and exponents alone are read at once: on those characters ``float`` and the
-        pattern agree.
-        """
-        if self == PLAIN and PLAIN_CHARACTERS.issuperset("".join(cells)):
-            try:
-                values = np.array([float(cell) for cell in cells], np.float64)
-            except ValueError:
-                pass
-            else:
-                return np.where(np.abs(values) <= LARGEST, values, np.nan)
-        return np.array([self.parse(cell) for cell in cells], np.float64)
+        """Return the numbers ``(n,)`` float64 that n cells hold, NaN where one holds none."""
+        plain = plain_numbers(cells) if self == PLAIN else None
+        return np.array([self.parse(cell) for cell in cells], np.float64) if plain is None else plain
 
     def __str__(self) -> str:
         parts = []
@@ -103,6 +93,26 @@ class Notation:
 
 
 PLAIN = Notation()
+
+
+def plain_numbers(cells: Sequence[str] | np.ndarray) -> np.ndarray | None:
+    """Return the numbers ``(n,)`` float64 of n cells if all are plain numbers, NaN for those beyond single precision.
+
+    On digits, signs, points and exponents alone, ``float`` and the pattern of ``Notation`` agree.
+
+    Returns:
+        None if a cell is missing or has another character.
+
+    >>> plain_numbers(["1", "-2.5e3"]), plain_numbers(["1", "NA"])
+    (array([ 1.0e+00, -2.5e+03]), None)
+    """
+    try:
+        if "".join(cells).encode("ascii").translate(None, PLAIN_CHARACTERS):
+            return None
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
+    except (TypeError, ValueError):
+        return None
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
 
 class Ambiguous(ValueError):

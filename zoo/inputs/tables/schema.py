@@ -267,7 +267,7 @@ class TableSchema:
         if self.id and self.id in cells.columns:
             names = cells.columns[self.id]
             return tuple(str(name) for name in names)
-        return tuple(cells.name_of(i) for i in range(len(cells)))
+        return tuple(f"{cells.word} {line}" for line in cells.lines.tolist())
 
     @staticmethod
     def _unknown(column: Column, cell: Any) -> str:

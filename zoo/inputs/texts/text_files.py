@@ -12,11 +12,13 @@ from typing import Any
 import pandas as pd
 
 from zoo.inputs.base import Flag
-from zoo.inputs.files import open_regular
+from zoo.inputs.packed_files import DAMAGED, unpacked
+from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import as_text
 from zoo.inputs.tables.table_reader import read_cells
 
 CHUNK = 1024  # texts
+MAX_LINE = 16 << 20  # characters
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 LINES = (".jsonl", ".ndjson")
 TEXT_COLUMNS = ("text", "sentence", "content", "document")
@@ -68,7 +70,8 @@ def read_texts(
         return
     if isinstance(raw, str | Path):
         path = Path(raw).expanduser()
-        suffix = path.suffix.lower() if path.suffix.lower() != ".gz" else path.with_suffix("").suffix.lower()
+        name = path.with_suffix("") if path.suffix.lower() in (".gz", ".xz") else path
+        suffix = name.suffix.lower()
         if suffix in TABLES:
             yield from _from_table(path, text, label, skip, chunk)
         elif suffix in LINES:
@@ -168,13 +171,18 @@ def _texts(texts: list[str], rows: list[str], labels: list[str | None], source: 
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a UTF-8 file with their numbers; only line feeds end a line."""
-    with open_regular(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="\n") as file:
-        number = 0
-        try:
-            for number, line in enumerate(file, 1):  # noqa: B007
+    """Lines of a UTF-8 file, also with ``.gz``, and their numbers; only line feeds end a line."""
+    number = 0
+    try:
+        with io.TextIOWrapper(unpacked(open_regular(path), path), encoding="utf-8-sig", newline="\n") as file:
+            while line := file.readline(MAX_LINE):
+                number += 1
+                if len(line) == MAX_LINE and line[-1] != "\n":
+                    raise ValueError(f"{path}, line {number}: longer than {MAX_LINE} characters; give one text a line")
                 yield number, line
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path}, after line {number}: not UTF-8 text ({error.reason}); convert it to UTF-8"
-            ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}, after line {number}: not UTF-8 text ({error.reason}); convert it to UTF-8"
+        ) from error
+    except DAMAGED as error:
+        raise ValueError(f"{path}, after line {number}: damaged ({error}); copy the file again") from error

@@ -4,8 +4,8 @@ from zoo.layers.additive.binning import fit_bins
 from zoo.layers.additive.bins import ColumnBins
 from zoo.layers.additive.columns import Columns
 from zoo.layers.additive.fit import fit_additive
-from zoo.layers.additive.fitting.settings import AdditiveSettings
-from zoo.layers.additive.result import AdditiveFit
+from zoo.layers.additive.fit_result import AdditiveFit
+from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
 from zoo.layers.additive.tables import AdditiveTables
 from zoo.layers.additive.terms import Term, purify_terms
 

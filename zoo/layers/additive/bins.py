@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.layers.additive.cells import MISSING_MARKERS, as_labels, as_numbers
+from zoo.layers.additive.column_values import MISSING_MARKERS, as_labels, as_numbers
 
 KINDS = ("number", "category", "ordinal", "boolean")
 ORDERED = ("number", "ordinal")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.layers.additive.result import AdditiveFit
+from zoo.layers.additive.fit_result import AdditiveFit
 from zoo.layers.additive.terms import Term
 
 if TYPE_CHECKING:

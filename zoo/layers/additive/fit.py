@@ -10,15 +10,15 @@ from sklearn.exceptions import ConvergenceWarning
 
 from zoo.layers.additive.binning import fit_bins
 from zoo.layers.additive.cuts import coarsen
+from zoo.layers.additive.fit_result import AdditiveFit
 from zoo.layers.additive.fitting.assemble import Assembly
 from zoo.layers.additive.fitting.choice import choose
 from zoo.layers.additive.fitting.convex import ConvexProblem
+from zoo.layers.additive.fitting.convex_losses import Loss
+from zoo.layers.additive.fitting.fit_settings import AdditiveSettings, largest_bins, pair_bins_of
 from zoo.layers.additive.fitting.frame import Frame, prepare_target, prepare_weights
-from zoo.layers.additive.fitting.losses import Loss
 from zoo.layers.additive.fitting.selection import inner_splits
-from zoo.layers.additive.fitting.settings import AdditiveSettings, largest_bins, pair_bins_of
 from zoo.layers.additive.fitting.tabulate import calibrate_intercept, tabulate
-from zoo.layers.additive.result import AdditiveFit
 
 CERTIFICATE = 1e-5  # largest KKT residual of a fit that counts as converged
 

@@ -11,8 +11,8 @@ import torch.distributed as dist
 from zoo.batch import Batch
 from zoo.layers.additive.columns import Columns
 from zoo.layers.additive.fit import fit_additive
-from zoo.layers.additive.fitting.settings import AdditiveSettings
-from zoo.layers.additive.result import AdditiveFit
+from zoo.layers.additive.fit_result import AdditiveFit
+from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
 from zoo.task import Classification, Regression, Task
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch, content_hash
 from zoo.capabilities import Directions
-from zoo.layers.directions import space_of
+from zoo.layers.feature_space import space_of
 from zoo.layers.prototypes.nearest_patches import Nearest, nearest_patches
 from zoo.layers.prototypes.provenance import SOURCES, Provenance
 from zoo.layers.prototypes.similarity import Similarity, distances, similarities

@@ -18,7 +18,7 @@ from zoo.metrics.attribution_maps.mprt import Mprt, mprt
 from zoo.metrics.attribution_maps.road import Road, road
 from zoo.metrics.attribution_maps.sensitivity_n import SensitivityN, sensitivity_n
 from zoo.metrics.perturbations._parameters import randomized
-from zoo.metrics.perturbations._pixels import nearby, noise, squares
+from zoo.metrics.perturbations._pixel_changes import nearby, noise, squares
 
 __all__ = [
     "MapDeletion",

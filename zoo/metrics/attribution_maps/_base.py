@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.batch import content_hash
 from zoo.metrics.base import expect
-from zoo.metrics.record import evaluating
+from zoo.metrics.record_batch import evaluating
 
 Forward = Callable[[Tensor], Tensor]  # x (b, ...) -> logits (b, c)
 Attribute = Callable[[Tensor, Tensor], Tensor]  # x (b, ...), target (b,) -> attribution (b, h, w)

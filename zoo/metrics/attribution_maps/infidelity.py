@@ -1,4 +1,7 @@
-"""Infidelity: does a map predict how a change of the input changes the logit?"""
+"""Infidelity: does a map predict how a change of the input changes the logit?
+
+Source: Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from zoo.metrics.attribution_maps._base import Forward, checked, classes, identi
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count, fraction
-from zoo.metrics.perturbations._pixels import PixelChange, noise, squares
+from zoo.metrics.perturbations._pixel_changes import PixelChange, noise, squares
 from zoo.registry import register
 
 

@@ -1,4 +1,7 @@
-"""Deletion and insertion: how fast does the probability change as pixels are removed or inserted?"""
+"""Deletion and insertion: how fast does the probability change as pixels are removed or inserted?
+
+Source: Petsiuk, Das, Saenko, RISE: Randomized Input Sampling for Explanation of Black-box Models, BMVC 2018.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from zoo.metrics.attribution_maps._base import Forward, checked, classes, identi
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.perturbations._pixels import blur
+from zoo.metrics.perturbations._pixel_changes import blur
 from zoo.metrics.perturbations.noise import CHOICE, random_bits
 from zoo.registry import register
 

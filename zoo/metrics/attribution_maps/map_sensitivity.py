@@ -1,4 +1,9 @@
-"""Robustness of a map: how far does it move when the input moves a little?"""
+"""Robustness of a map: how far does it move when the input moves a little?
+
+Source: Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019; Alvarez-Melis, Jaakkola, On the
+Robustness of Interpretability Methods, 2018; Agarwal et al., Rethinking Stability for Attribution-based Explanations,
+2022.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +18,8 @@ from zoo.metrics.attribution_maps._base import ROWS, Attribute, Forward, answers
 from zoo.metrics.attribution_maps._evidence import attributor
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, count
-from zoo.metrics.perturbations._pixels import nearby
-from zoo.metrics.record import evaluating
+from zoo.metrics.perturbations._pixel_changes import nearby
+from zoo.metrics.record_batch import evaluating
 from zoo.registry import register
 
 FLOOR = 1e-6  # smallest size by which a relative change is divided

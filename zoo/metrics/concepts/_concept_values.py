@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics._checks import check_finite, check_range
+from zoo.metrics._value_checks import check_finite, check_range
 from zoo.metrics.base import expect
 
 SIGMOID = "are these logits? apply a sigmoid, or a softmax for a categorical group"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics._checks import check_classes, check_finite
+from zoo.metrics._value_checks import check_classes, check_finite
 from zoo.metrics.concepts._policies import POLICIES, Step
 from zoo.metrics.perturbations.noise import random_bits
 

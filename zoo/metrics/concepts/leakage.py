@@ -1,4 +1,8 @@
-"""Leakage: does the prediction use more than the concepts?"""
+"""Leakage: does the prediction use more than the concepts?
+
+Source: Koh et al., Concept Bottleneck Models, ICML 2020; Mahinpei et al., Promises and Pitfalls of Black-Box Concept
+Learning Models, 2021; Parisini et al., 2025 (CTL, ICL). The gap to the ceiling and its test are defined here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.concept_schema import ConceptSchema
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.metrics.concepts._leakage_readouts import Splits

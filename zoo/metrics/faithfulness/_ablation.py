@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_finite
+from zoo.metrics._value_checks import check_finite
 from zoo.metrics.base import Record, Score, count, expect
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.perturbations.noise import random_bits

@@ -1,4 +1,7 @@
-"""Inherent interpretability: how much of its accuracy does a model keep with a few units alone?"""
+"""Inherent interpretability: how much of its accuracy does a model keep with a few units alone?
+
+Source: Shen et al., Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import expect, fraction
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, ranks

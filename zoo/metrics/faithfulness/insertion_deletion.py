@@ -1,11 +1,14 @@
-"""Insertion and deletion of units: the probability of the predicted class with few units, and without them."""
+"""Insertion and deletion of units: the probability of the predicted class with few units, and without them.
+
+Source: Petsiuk, Das, Saenko, RISE, BMVC 2018 (for pixels); for units it is defined here.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import Ablating, Ablation, partly, random_ranks, ranks

@@ -1,12 +1,16 @@
-"""Unit correlation: does the logit drop by what a unit contributes when the unit is ablated?"""
+"""Unit correlation: does the logit drop by what a unit contributes when the unit is ablated?
+
+Source: Alvarez-Melis, Jaakkola, Towards Robust Interpretability with Self-Explaining Neural Networks, NeurIPS 2018
+(faithfulness as a correlation); ranks and ablation are defined here.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_classes, check_finite
 from zoo.metrics._correlation import spearman
+from zoo.metrics._value_checks import check_classes, check_finite
 from zoo.metrics.base import count
 from zoo.metrics.concepts._policies import Decide
 from zoo.metrics.faithfulness._ablation import CHUNK, Ablating, Ablation

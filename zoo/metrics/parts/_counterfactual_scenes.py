@@ -12,7 +12,7 @@ from zoo.batch import Batch
 from zoo.metrics._shared_pass import SharedPass
 from zoo.metrics.parts._part_importance import THRESHOLDS, contrast_classes, important_parts, part_shares
 from zoo.metrics.perturbations.noise import random_bits
-from zoo.metrics.record import evaluating
+from zoo.metrics.record_batch import evaluating
 
 
 class Scenes(Protocol):

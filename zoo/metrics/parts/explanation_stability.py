@@ -1,4 +1,8 @@
-"""Stability of explanations that need no parts: which units, in which order, and at which locations."""
+"""Stability of explanations that need no parts: which units, in which order, and at which locations.
+
+Source: Alvarez-Melis, Jaakkola, On the Robustness of Interpretability Methods, 2018 (the idea); the read-outs are
+defined here.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,9 @@ from zoo.explanation import gather
 from zoo.metrics.base import Perturbation, Record, Score, count, expect
 from zoo.metrics.parts._localization import peak
 from zoo.metrics.parts._sample_rows import agreement, cosine, overlap
-from zoo.metrics.perturbations.by_name import check_draws, label
-from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change
+from zoo.metrics.perturbations.perturbation_list import check_draws, label
+from zoo.metrics.perturbations.perturbation_list import perturbation as chosen
 from zoo.registry import register
 
 SETS = ("overlap", "rank", "cosine")

@@ -1,4 +1,8 @@
-"""Spatial misalignment: does a unit depend on the region that its map highlights, or on other places of the image?"""
+"""Spatial misalignment: does a unit depend on the region that its map highlights, or on other places of the image?
+
+Source: Sacha et al., Interpretability Benchmark for Evaluating Spatial Misalignment of Prototypical Parts Explanations,
+AAAI 2024.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect, fraction
 from zoo.metrics.parts._sample_rows import spread
 from zoo.metrics.perturbations.attack import attack, highest, outside

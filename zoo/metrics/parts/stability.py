@@ -1,4 +1,8 @@
-"""Part stability: does a unit match the same parts when the image is perturbed?"""
+"""Part stability: does a unit match the same parts when the image is perturbed?
+
+Source: Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV
+2023.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import Perturbation, Record, Score, claims, count, expect
-from zoo.metrics.perturbations.by_name import check_draws, label
-from zoo.metrics.perturbations.by_name import perturbation as chosen
 from zoo.metrics.perturbations.noise import Change, Noise
+from zoo.metrics.perturbations.perturbation_list import check_draws, label
+from zoo.metrics.perturbations.perturbation_list import perturbation as chosen
 from zoo.registry import register
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.explanation import upsample
-from zoo.metrics.record import evaluating
+from zoo.metrics.record_batch import evaluating
 
 
 def attack(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.metrics.base import count
-from zoo.metrics.perturbations.image import positive
+from zoo.metrics.perturbations.image_changes import positive
 from zoo.metrics.perturbations.noise import Change, random_bits
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.explanation import Units
-from zoo.metrics._checks import check_finite
+from zoo.metrics._value_checks import check_finite
 from zoo.metrics.positions._properties import not_blank, present, product
 from zoo.sequence_spec import Family, Properties
 

@@ -1,4 +1,7 @@
-"""Single units as detectors of properties of positions, codes beside neurons at equal recall."""
+"""Single units as detectors of properties of positions, codes beside neurons at equal recall.
+
+Source: Tamkin, Taufeeque, Goodman, Codebook features, 2023.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import count, expect
-from zoo.metrics.positions._detect import detect
 from zoo.metrics.positions._evaluator import PositionEvaluator
+from zoo.metrics.positions._language_model_detectors import detect
 from zoo.metrics.positions._position_score import PositionScore
 from zoo.metrics.positions._properties import present
 from zoo.registry import register

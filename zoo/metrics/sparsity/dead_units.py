@@ -1,4 +1,7 @@
-"""Dead units: which units are never active?"""
+"""Dead units: which units are never active?
+
+Source: defined here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from torch import Tensor
 
 from zoo.batch import Batch
 from zoo.capabilities import HasActivity, capability
-from zoo.metrics._checks import check_finite
+from zoo.metrics._value_checks import check_finite
 from zoo.metrics.base import ANY_TASK, Record, Score, count, expect
 from zoo.registry import register
 

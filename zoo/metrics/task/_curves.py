@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import Record
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.metrics.wrappers._estimates import Estimate
 from zoo.metrics.wrappers._weighted_sums import poisson
 from zoo.task import Task
@@ -31,30 +32,38 @@ class RankingScore(TaskScore):
 
     Attributes:
         key: name of the headline.
+        exact: area for scores ``(n,)`` in 0..1 and truth ``(n,)`` int64, by torchmetrics.
         area: weighted areas ``(r,)`` of scores ``(n,)``, truth ``(n,)`` bool and weights ``(n, r)``.
     """
 
-    inputs = {"logits": "finite", "y": "class", "index": "ids"}
+    inputs = {"logits": "finite", "y": "class", "index": "ids", "sequence": "any"}
     no_interval = "it has one of its own"
     key: ClassVar[str]
+    exact: ClassVar[Callable[[Tensor, Tensor], Any]]
     area: ClassVar[Callable[[Tensor, Tensor, Tensor], Tensor]]
     scores: list[Tensor]
     truth: list[Tensor]
     ids: list[Tensor]
+    clusters: list[Tensor]
 
     def __init__(self, task: Task | int, names: Sequence[str] = ()) -> None:
         super().__init__(task, names)
         self._rows("scores")
         self._rows("truth")
         self._rows("ids")
+        self._rows("clusters")
 
-    def update(self, logits: Tensor, y: Tensor, index: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def update(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, logits: Tensor, y: Tensor, index: Tensor | None = None, sequence: Tensor | None = None
+    ) -> None:
         """Add a batch.
 
         Args:
             logits: ``(b, c)``.
             y: ``(b,)`` int64 true class, or ``(b, c)`` labels, NaN where unknown.
             index: ``(b,)`` int64 identity of each sample, for the interval; None to count them.
+            sequence: ``(b,)`` int64 sequence that each sample is a part of, drawn together; None if samples are of
+                their own.
 
         Raises:
             ValueError: if a shape does not fit, a logit is not finite or a class is not one of the logits'.
@@ -62,11 +71,13 @@ class RankingScore(TaskScore):
         start = int(self.samples)
         self._check(index=index)
         super().update(logits, y)
-        self.ids.append(torch.arange(start, start + len(y)) if index is None else index.to(self.device))
+        index = torch.arange(start, start + len(y)) if index is None else index
+        self.ids.append(index.to(self.device))
+        self.clusters.append((index if sequence is None else sequence).to(self.device))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
-        self.update(record.explanation.logits, record.batch.targets, record.batch.index)
+        self.update(record.explanation.logits, record.batch.targets, record.batch.index, record.batch.sequence)
 
     def _add_answers(self, answered: Answered) -> None:
         first = 1 if self.is_binary else 0  # of two classes the second is ranked
@@ -80,10 +91,6 @@ class RankingScore(TaskScore):
         return super().describe(readouts) + ranked
 
     @abstractmethod
-    def _exact(self, ranks: Tensor, truth: Tensor) -> Tensor:
-        """Return the area for scores ``(n,)`` in 0..1 and truth ``(n,)`` int64, by torchmetrics."""
-
-    @abstractmethod
     def _constant(self, share: Tensor) -> Tensor:
         """Return the area ``(c,)`` of a constant score, from the share of right samples ``(c,)``."""
 
@@ -95,21 +102,22 @@ class RankingScore(TaskScore):
             return empty
         ids = dim_zero_cat(self.ids)
         order = ids.argsort(stable=True)
-        scores, truth, ids = dim_zero_cat(self.scores)[order], dim_zero_cat(self.truth)[order], ids[order]
+        scores, truth = dim_zero_cat(self.scores)[order], dim_zero_cat(self.truth)[order]
+        clusters = dim_zero_cat(self.clusters)[order]
         judged = ((truth == 1).any(0) & (truth == 0).any(0)).nonzero()[:, 0].tolist()
         if not judged:
             return empty
         columns = [(scores[k, i], truth[k, i] == 1, k) for i in judged for k in [~truth[:, i].isnan()]]
-        values = torch.stack([self._exact(_ranks(s), t.long()).double() for s, t, _ in columns])
+        values = torch.stack([type(self).exact(_ranks(s), t.long()).double() for s, t, _ in columns])
         share = torch.stack([t.double().mean() for _, t, _ in columns])
         out = {key: values.mean(), self.baseline_name: self._constant(share).mean()}
         replicates = min(REPLICATES, WORK // (len(ids) * len(judged)))
         if replicates >= FEWEST:
             total = torch.zeros(replicates, dtype=torch.float64, device=self.device)
-            weight = poisson(ids, replicates)
+            weight = poisson(clusters, replicates)
             for s, t, k in columns:
                 total += self._replicates(s, t, weight[k]) / len(columns)
-            low, high = Estimate(out[key], total, lowest=0, highest=1, count=len(ids)).interval()
+            low, high = Estimate(out[key], total, lowest=0, highest=1, count=len(clusters.unique())).interval()
             out |= {f"{key} low": none.new_tensor(low), f"{key} high": none.new_tensor(high)}
         return out | {"support": self.samples}
 

@@ -1,37 +1,24 @@
-"""The base class of scores of answers: what is read of a batch, and the majority predictor beside the score."""
+"""The base class of scores of answers: what is read of a batch, and the majority predictor beside the score.
+
+Scores are sums over samples in float64, from which the replicates of their intervals are made; torchmetrics keeps no
+sums of single samples and divides in float32. The tests compare each score with torchmetrics and scikit-learn, the
+benchmarks its speed. Where no interval is made of sums, torchmetrics itself counts (``confusion_matrix``) and ranks
+(``auroc``, ``average_precision``).
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from zoo.metrics._arguments import check_kind
-from zoo.metrics._checks import check_classes
+from zoo.metrics._argument_checks import check_kind
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect
+from zoo.metrics.task._answered import Answered
 from zoo.task import Classification, MultiLabel, Task
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Answers of b inputs, for c classes or labels.
-
-    Attributes:
-        probabilities: ``(b, c)`` float64, calibrated.
-        truth: ``(b, c)`` bool, whether the class or label is right.
-        decision: ``(b, c)`` bool, whether it was predicted.
-        known: ``(b, c)`` bool, whether the truth is known; classes always are.
-        y: ``(b,)`` int64 class or ``(b, l)`` labels.
-    """
-
-    probabilities: Tensor
-    truth: Tensor
-    decision: Tensor
-    known: Tensor
-    y: Tensor
 
 
 class TaskScore(Score):
@@ -50,14 +37,15 @@ class TaskScore(Score):
     tasks = frozenset({"classification", "multilabel"})
     baseline_name = "majority predictor"
     counts: Tensor
-    known: Tensor
+    known_labels: Tensor
 
     def __init__(self, task: Task | int, names: Sequence[str] = ()) -> None:
         super().__init__()
         self.task = Classification(task) if isinstance(task, int) else task
         self.output_names = tuple(names) or tuple(str(i) for i in range(self.task.outputs))
         self._sum("counts", self.task.outputs)
-        self._sum("known", self.task.outputs)
+        if isinstance(self.task, MultiLabel):
+            self._sum("known_labels", self.task.outputs)
 
     @property
     def is_binary(self) -> bool:
@@ -75,28 +63,45 @@ class TaskScore(Score):
             ValueError: if a shape does not fit, a logit is not finite or a class is not one of the logits'.
         """
         answered = self._answered(logits, y)
-        self._add("counts", answered.truth)
-        self._add("known", answered.known)
-        self._add("samples", torch.ones_like(answered.truth[:, 0], dtype=torch.int64))
+        self._count("counts", answered, answered.y)
+        if isinstance(self.task, MultiLabel):
+            self._add("known_labels", answered.known)
+        self._add("samples", torch.ones(len(y), dtype=torch.int64, device=self.device))
         self._add_answers(answered)
 
     def _answered(self, logits: Tensor, y: Tensor) -> Answered:
         c = self.task.outputs
         expect("logits", logits, None, c)
         expect("y", y, len(logits), *self.task.y_shape)
-        logits, y = logits.detach().to(self.device).double(), y.to(self.device)
+        logits, y = logits.detach().to(self.device), y.to(self.device)
         self._check(logits=logits)
-        answers = self.task.answer(logits)
-        assert answers.probabilities is not None
         if isinstance(self.task, MultiLabel):
             check_kind(self._field("y"), y, "share or nan")
-            known = ~y.isnan()
-            return Answered(answers.probabilities, (y == 1) & known, answers.prediction & known, known, y)
-        check_kind(self._field("y"), y, "class")
-        check_classes(self._field("y"), y, c)
-        one = torch.eye(c, dtype=torch.bool, device=y.device)
-        known = torch.ones(len(y), c, dtype=torch.bool, device=y.device)
-        return Answered(answers.probabilities, one[y], one[answers.prediction], known, y)
+        else:
+            check_kind(self._field("y"), y, "class")
+            check_classes(self._field("y"), y, c)
+        return Answered(self.task, logits.double(), y)
+
+    def _count(self, name: str, answered: Answered, classes: Tensor, where: Tensor | None = None) -> None:
+        """Add samples to a sum over classes ``(c,)``.
+
+        Args:
+            name: of the sum.
+            answered: the batch.
+            classes: ``(b,)`` int64 class to which each sample is added; of labels ``(b, l)``, 1 where it is added.
+            where: ``(b,)`` bool, the samples that are added; of labels ``(b, l)``. None for all.
+        """
+        if isinstance(self.task, MultiLabel):
+            rows = (classes == 1) & answered.known
+            self._add(name, rows if where is None else rows & where)
+        else:
+            kept = torch.ones_like(classes, dtype=torch.bool) if where is None else where
+            self._add(name, kept[:, None], at=classes[:, None])
+
+    @property
+    def known(self) -> Tensor:
+        """Number ``(c,)`` of samples whose class or label is known."""
+        return self.known_labels if isinstance(self.task, MultiLabel) else self.samples.expand(self.task.outputs)
 
     @abstractmethod
     def _add_answers(self, answered: Answered) -> None:

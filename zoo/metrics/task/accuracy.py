@@ -1,4 +1,7 @@
-"""Task accuracy: how good is the model at what it is for?"""
+"""Task accuracy: how good is the model at what it is for?
+
+Source: standard definition; ties as in ``argmax``.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from zoo.metrics._checks import check_classes
+from zoo.metrics._value_checks import check_classes
 from zoo.metrics.base import Record, Score, expect
 from zoo.registry import register
 from zoo.task import Classification, Task
@@ -61,14 +63,16 @@ class Accuracy(Score):
         """
         expect("logits", logits, None, None)
         expect("y", y, len(logits))
-        logits, y = logits.detach().to(self.device).double(), y.to(self.device)
+        logits, y = logits.detach().to(self.device), y.to(self.device)
         self._check(logits=logits, y=y)
         check_classes(self._field("y"), y, logits.shape[1])
-        answer = logits.argmax(1) if self.task is None else self.task.explained(logits)
+        highest, answer = logits.max(1)  # the first of equal logits, and faster than argmax
+        if isinstance(self.task, Classification) and self.task.threshold is not None:
+            answer = self.task.explained(logits.double())
         self._add("correct", answer == y)
         if self.constant is not None:
             self._add("majority", y == self.constant)
-        self._add("loss", cross_entropy(logits, y, reduction="none"))
+        self._add("loss", _cross_entropy(logits, highest, y))
         self._add("samples", torch.ones_like(y))
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
@@ -97,3 +101,10 @@ class Accuracy(Score):
         if value > more.get("majority predictor", -1.0):
             return ""
         return f"WARNING: always giving the most frequent class has an accuracy of {more['majority predictor']:.4g}"
+
+
+def _cross_entropy(logits: Tensor, highest: Tensor, y: Tensor) -> Tensor:
+    """Return the cross-entropy ``(b,)`` in float64, from logits ``(b, c)`` and the highest of each input ``(b,)``."""
+    below = logits.double() - highest.double()[:, None]
+    true = below.gather(1, y[:, None])[:, 0]
+    return below.exp_().sum(1).log_() - true

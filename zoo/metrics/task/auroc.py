@@ -1,4 +1,8 @@
-"""AUROC: how often an input of a class has a higher probability of it than an input of another class."""
+"""AUROC: how often an input of a class has a higher probability of it than an input of another class.
+
+Source: Hanley, McNeil, The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve, Radiology
+1982.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +29,8 @@ class Auroc(RankingScore):
     meaning = "probability that an input of a class is ranked above one that is not of it"
     protocol = "ovr-macro"
     key = "auroc"
+    exact = staticmethod(binary_auroc)
     area = staticmethod(weighted_auroc)
-
-    def _exact(self, ranks: Tensor, truth: Tensor) -> Tensor:
-        area = binary_auroc(ranks, truth)
-        assert isinstance(area, Tensor)
-        return area
 
     def _constant(self, share: Tensor) -> Tensor:
         return torch.full_like(share, 0.5)

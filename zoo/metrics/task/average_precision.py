@@ -1,4 +1,7 @@
-"""Average precision: the precision of a ranking by probability, averaged over recall."""
+"""Average precision: the precision of a ranking by probability, averaged over recall.
+
+Source: Zhu, Recall, Precision and Average Precision, technical report of the University of Waterloo 2004.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,8 @@ class AveragePrecision(RankingScore):
     meaning = "mean precision of the ranking by the probability of a class"
     protocol = "ovr-macro-ap"
     key = "average_precision"
+    exact = staticmethod(binary_average_precision)
     area = staticmethod(weighted_average_precision)
-
-    def _exact(self, ranks: Tensor, truth: Tensor) -> Tensor:
-        area = binary_average_precision(ranks, truth)
-        assert isinstance(area, Tensor)
-        return area
 
     def _constant(self, share: Tensor) -> Tensor:
         return share

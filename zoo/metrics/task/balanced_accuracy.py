@@ -1,4 +1,7 @@
-"""Balanced accuracy: the mean over classes of the share of their samples that are found."""
+"""Balanced accuracy: the mean over classes of the share of their samples that are found.
+
+Source: Brodersen, Ong, Stephan, Buhmann, The Balanced Accuracy and Its Posterior Distribution, ICPR 2010.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import Task
 
@@ -37,7 +41,7 @@ class BalancedAccuracy(TaskScore):
         self._sum("hits", self.task.outputs)
 
     def _add_answers(self, answered: Answered) -> None:
-        self._add("hits", answered.truth & answered.decision)
+        self._count("hits", answered, answered.y, answered.predicted == answered.y)
 
     def compute(self) -> dict[str, Tensor]:
         """Balanced accuracy and that of the majority predictor."""

@@ -1,6 +1,6 @@
 """Brier score: the mean squared error of calibrated probabilities.
 
-Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 1950.
+Source: Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 1950.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import Task
 

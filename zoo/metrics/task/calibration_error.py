@@ -1,6 +1,6 @@
 """Expected calibration error: how far confidences are from the share of correct answers.
 
-Naeini, Cooper, Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
+Source: Naeini, Cooper, Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.base import count
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import Classification, Task
 
@@ -52,7 +53,7 @@ class CalibrationError(TaskScore):
             self._sum(name, self.bins, dtype=torch.float64)
 
     def _add_answers(self, answered: Answered) -> None:
-        known = torch.ones_like(answered.known[:, :1])
+        known = torch.ones(len(answered.y), 1, dtype=torch.bool, device=self.device)
         if self.is_binary:
             confidence, correct = answered.probabilities[:, 1:], answered.truth[:, 1:]
         elif isinstance(self.task, Classification):

@@ -1,4 +1,7 @@
-"""The confusion matrix, and the class of which the smallest share is found."""
+"""The confusion matrix, and the class of which the smallest share is found.
+
+Source: standard definition; the lowest recall as its headline is chosen here.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multilabel_confusion_matrix
 
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import Classification, Task
 
 LARGEST = 100  # classes of which the whole matrix is kept
+UNKNOWN = -1  # a label that is not counted
 
 
 @register
@@ -43,15 +49,17 @@ class ConfusionMatrix(TaskScore):
         self._sum("matrix", c * width)
 
     def _add_answers(self, answered: Answered) -> None:
-        self._add("hits", answered.truth & answered.decision)
+        self._count("hits", answered, answered.y, answered.predicted == answered.y)
         c = self.task.outputs
-        if not len(self.matrix):
+        if not len(self.matrix) or not len(answered.y):
             return
         if isinstance(self.task, Classification):
-            at = answered.y[:, None] * c + answered.decision.long().argmax(1, keepdim=True)
+            matrix = multiclass_confusion_matrix(answered.predicted, answered.y, c, validate_args=False)
         else:
-            at = 4 * torch.arange(c, device=answered.y.device) + 2 * answered.truth + answered.decision
-        self._add("matrix", answered.known[:, : at.shape[1]].long(), at=at)
+            truth = torch.where(answered.known, answered.truth.long(), UNKNOWN)
+            decision = answered.decision.long()
+            matrix = multilabel_confusion_matrix(decision, truth, c, ignore_index=UNKNOWN, validate_args=False)
+        self.matrix = self.matrix + matrix.flatten()
 
     def compute(self) -> dict[str, Tensor]:
         """Lowest recall, that of the majority predictor, and recall and matrix of all classes."""

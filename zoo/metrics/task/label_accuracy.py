@@ -1,4 +1,8 @@
-"""Label accuracy: the share of labels that are predicted correctly."""
+"""Label accuracy: the share of labels that are predicted correctly.
+
+Source: Tsoumakas, Katakis, Multi-Label Classification: An Overview, International Journal of Data Warehousing and
+Mining 2007.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import MultiLabel, Task
 

@@ -1,4 +1,7 @@
-"""Log loss: the negative logarithm of the calibrated probability of what is right."""
+"""Log loss: the negative logarithm of the calibrated probability of what is right.
+
+Source: Good, Rational Decisions, Journal of the Royal Statistical Society B 1952.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import MultiLabel, Task
 
@@ -38,10 +42,13 @@ class LogLoss(TaskScore):
         self._sum("loss", self.task.outputs, dtype=torch.float64)
 
     def _add_answers(self, answered: Answered) -> None:
-        p = torch.where(answered.truth, answered.probabilities, 1 - answered.probabilities)
-        counted = answered.known if isinstance(self.task, MultiLabel) else answered.truth
         tiny = torch.finfo(torch.float64).tiny
-        self._add("loss", torch.where(counted, -p.clamp_min(tiny).log(), 0.0))
+        if isinstance(self.task, MultiLabel):
+            p = torch.where(answered.truth, answered.probabilities, 1 - answered.probabilities)
+            self._add("loss", torch.where(answered.known, -p.clamp_min(tiny).log(), 0.0))
+        else:
+            p = answered.probabilities.gather(1, answered.y[:, None])
+            self._add("loss", -p.clamp_min(tiny).log(), at=answered.y[:, None])
 
     def compute(self) -> dict[str, Tensor]:
         """Log loss and that of the majority predictor."""

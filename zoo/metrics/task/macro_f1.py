@@ -1,4 +1,7 @@
-"""Macro F1: the mean over classes of the harmonic mean of precision and recall."""
+"""Macro F1: the mean over classes of the harmonic mean of precision and recall.
+
+Source: van Rijsbergen, Information Retrieval, second edition, Butterworths 1979.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import Task
 
@@ -38,8 +42,8 @@ class MacroF1(TaskScore):
         self._sum("predicted", self.task.outputs)
 
     def _add_answers(self, answered: Answered) -> None:
-        self._add("hits", answered.truth & answered.decision)
-        self._add("predicted", answered.decision)
+        self._count("hits", answered, answered.y, answered.predicted == answered.y)
+        self._count("predicted", answered, answered.predicted)
 
     def compute(self) -> dict[str, Tensor]:
         """Macro F1 and that of the majority predictor."""

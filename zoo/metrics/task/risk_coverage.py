@@ -1,6 +1,6 @@
 """Risk and coverage: how much the error rate falls where the model abstains from its least confident answers.
 
-Geifman, El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017.
+Source: Geifman, El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from zoo.metrics.base import Record
-from zoo.metrics.task._task_score import Answered, TaskScore
+from zoo.metrics.task._answered import Answered
+from zoo.metrics.task._task_score import TaskScore
 from zoo.registry import register
 from zoo.task import Classification, MultiLabel, Task
 from zoo.task.risk import risk_coverage_of

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.metrics._arguments import check_kind
-from zoo.metrics._checks import check_distinct
+from zoo.metrics._argument_checks import check_kind
+from zoo.metrics._value_checks import check_distinct
 from zoo.metrics.base import Record, Score, claims, expect
 from zoo.metrics.parts.label_consistency import LabelConsistency
 from zoo.metrics.parts.stability import Stability

@@ -23,6 +23,8 @@ class BootstrapInterval(ReplicatedScore):
     named in its ``intervals``; see ``Estimate.interval``. After ``compute``, ``estimates`` has the replicates of each:
     subtract those of another model on the same samples.
 
+    Samples of one sequence (``Batch.sequence``) are drawn together: the inputs are the sequences then.
+
     The population: inputs like these and, where a read-out is a mean over units, units like these, unless the score
     names another in ``population``. With ``units="fixed"`` the interval is for these very units on inputs like these.
 
@@ -82,7 +84,8 @@ class BootstrapInterval(ReplicatedScore):
 
     def update_from(self, record: Record, changed: Record | None = None, draw: int = 0) -> None:
         """Add the samples of a record."""
-        self._intercept(lambda: self.score.update_from(record, changed, draw), record.batch.index)
+        ids = record.batch.index if record.batch.sequence is None else record.batch.sequence
+        self._intercept(lambda: self.score.update_from(record, changed, draw), ids)
         self.why = self.score.why
 
     def evaluate_positions(self, evaluator: Any) -> None:

@@ -1,4 +1,7 @@
-"""Dense encoder: a standard transformer on labeled sequences without units, the baseline of transformer programs."""
+"""Dense encoder: a standard transformer on labeled sequences without units, the baseline of transformer programs.
+
+Source: Vaswani et al., Attention Is All You Need, NeurIPS 2017.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.layers.black_box_model import BlackBoxModel
 from zoo.layers.transformer.encoder import Encoder
-from zoo.layers.unitless import UnitlessModel
 from zoo.programs.label_positions import read_rows, shares
 from zoo.programs.learn.word_vectors import start, word_vectors
 from zoo.registry import register
@@ -18,7 +21,7 @@ from zoo.sequence_spec import NOTHING, Frame
 
 
 @register
-class DenseEncoder(UnitlessModel):
+class DenseEncoder(BlackBoxModel):
     """Transformer encoder and linear head.
 
     Inputs are those of ``zoo.data.labeled_sequences``: token codes ``(b, length)``, after the queried position unless

@@ -26,7 +26,7 @@ class ProgramLearner(SelfExplaining):
     """Trains restarts of one network side by side by a falling temperature, and validates them as programs.
 
     A family calls ``build_network``. Hooks of Lightning lower the temperature, validate the program of every restart
-    and keep each restart at its best epoch; ``zoo.programs.learn.training`` has the methods of later phases.
+    and keep each restart at its best epoch; ``zoo.programs.learn.program_phases`` has the methods of later phases.
 
     Attributes:
         frame: format of the sequences.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PIL import Image
 
 from zoo.reporting.context import PageContext
-from zoo.reporting.figures.image import figure
-from zoo.reporting.figures.text import text_figure
+from zoo.reporting.figures.image_figure import figure
+from zoo.reporting.figures.text_figure import text_figure
 
 
 def figure_of(context: PageContext, i: int = 0) -> Image.Image | None:

@@ -6,7 +6,7 @@ from zoo.registry import register
 from zoo.reporting import heatmap
 from zoo.reporting.context import PageContext
 from zoo.reporting.panel import Panel
-from zoo.reporting.unit_source import unit_picture
+from zoo.reporting.unit_picture import unit_picture
 
 
 @register

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from zoo.layers.additive.fitting.assemble import Assembly
-from zoo.layers.additive.fitting.losses import Loss
+from zoo.layers.additive.fitting.convex_losses import Loss
 from zoo.layers.additive.fitting.preconditioner import Preconditioner, conjugate_gradients
 
 JOINT_CELLS = 3000  # mains that are fitted; with their jumps up to twice as many share one dense block

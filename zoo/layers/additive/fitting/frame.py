@@ -9,7 +9,7 @@ import numpy as np
 from zoo.layers.additive.bins import ColumnBins
 from zoo.layers.additive.cuts import coarsen
 from zoo.layers.additive.fitting.assemble import Part
-from zoo.layers.additive.fitting.losses import TASKS, Loss
+from zoo.layers.additive.fitting.convex_losses import TASKS, Loss
 
 
 def prepare_target(

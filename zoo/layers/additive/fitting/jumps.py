@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.layers.additive.bins import ColumnBins
 from zoo.layers.additive.fitting.assemble import Assembly
-from zoo.layers.additive.fitting.losses import Loss
+from zoo.layers.additive.fitting.convex_losses import Loss
 
 
 def find_jumps(

@@ -13,7 +13,7 @@ from zoo.layers.additive.fitting.frame import Frame
 from zoo.layers.additive.fitting.selection import Candidate, SplitFits, inner_splits
 
 if TYPE_CHECKING:
-    from zoo.layers.additive.fitting.settings import AdditiveSettings
+    from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
 
 START = {"slope": 3.0, "curvature": 0.03, "ridge": 3.0, "jumps": 3.0, "surface": 300.0}
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.layers.additive.fitting.assemble import Assembly, one_hot
 from zoo.layers.additive.fitting.convex import ConvexProblem
-from zoo.layers.additive.fitting.losses import Loss
+from zoo.layers.additive.fitting.convex_losses import Loss
 
 
 def inner_splits(loss: Loss, count: int, share: float, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

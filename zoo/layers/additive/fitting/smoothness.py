@@ -7,7 +7,7 @@ from scipy.linalg import cho_factor, get_lapack_funcs
 
 from zoo.layers.additive.fitting.assemble import Assembly
 from zoo.layers.additive.fitting.convex import ConvexProblem
-from zoo.layers.additive.fitting.losses import Loss
+from zoo.layers.additive.fitting.convex_losses import Loss
 from zoo.layers.additive.fitting.preconditioner import Preconditioner
 
 LOWEST = 1e-4

@@ -1,0 +1,267 @@
+"""What the verbs return: one dataclass for each of ``zoo.train``, ``zoo.evaluate``, ``zoo.explain``, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo.evaluation.code_search import Found as TopicUnit
+    from zoo.explanation import Explanation
+    from zoo.metrics.score_result import Result
+    from zoo.model import SelfExplaining
+    from zoo.prediction import Prediction
+    from zoo.reporting.context import ScoreRow, StepRow
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training run.
+
+    Attributes:
+        model: the trained model, in eval mode on the CPU.
+        scores: scores on the test split by name; empty on every process but the first of a distributed run.
+        rows: the score table, one row for each score and read-out.
+        folder: the run folder; None for a dry run, which writes nothing.
+    """
+
+    model: SelfExplaining
+    scores: Mapping[str, Result]
+    rows: Sequence[ScoreRow]
+    folder: Path | None
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Folder of the checkpoint."""
+        return self.folder and self.folder / "checkpoint"
+
+    @property
+    def page(self) -> Path | None:
+        """The report page."""
+        return self.folder and self.folder / "report.html"
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """Scores of a checkpoint.
+
+    Attributes:
+        name: of the checkpoint.
+        data: name of the data source.
+        scores: scores on the test split by name.
+        rows: the score table, one row for each score and read-out.
+        folder: where ``metrics.json`` and ``report.html`` are; None for a dry run.
+    """
+
+    name: str
+    data: str
+    scores: Mapping[str, Result]
+    rows: Sequence[ScoreRow]
+    folder: Path | None
+
+    @property
+    def metrics(self) -> Path | None:
+        """The scores as JSON."""
+        return self.folder and self.folder / "metrics.json"
+
+    @property
+    def page(self) -> Path | None:
+        """The report page."""
+        return self.folder and self.folder / "report.html"
+
+
+@dataclass(frozen=True)
+class SeedsResult(EvaluateResult):
+    """Scores of several runs that differ in their seed; ``scores`` and ``rows`` hold the means.
+
+    Attributes:
+        name: of the group.
+        data: name of the data source.
+        scores: mean over seeds by score.
+        rows: the table, mean and spread of each score with the value of every seed.
+        folder: of the group, with ``seed-0``, ``seed-1``, ... and the table; None for a dry run.
+        seeds: of the runs.
+        by_seed: value of each seed by score; None where a score does not apply.
+        spread: standard deviation over seeds (n - 1) by score; None below two values.
+    """
+
+    seeds: tuple[int, ...]
+    by_seed: Mapping[str, Mapping[int, float | None]]
+    spread: Mapping[str, float | None]
+
+    @property
+    def runs(self) -> dict[int, Path]:
+        """Folder of each seed; empty for a dry run."""
+        return {} if self.folder is None else {seed: self.folder / f"seed-{seed}" for seed in self.seeds}
+
+    @property
+    def metrics(self) -> Path | None:
+        """The table as JSON; ``seeds.csv`` beside it holds the same."""
+        return self.folder and self.folder / "seeds.json"
+
+    @property
+    def page(self) -> Path | None:
+        """None: each run has a page of its own."""
+        return None
+
+
+@dataclass(frozen=True)
+class ExplainResult:
+    """The explanation of one input.
+
+    Attributes:
+        input: name of the input.
+        explanation: of the predicted classes; n rows where the input is a sequence with n answers, otherwise one.
+        answers: name of the predicted class of each row.
+        trace: intermediate values of the first row, if the model has a trace: names, and values at each position.
+        page: the HTML page; None for a dry run.
+    """
+
+    input: str
+    explanation: Explanation
+    answers: Sequence[str]
+    trace: Sequence[tuple[str, Sequence[str]]]
+    page: Path | None
+
+
+@dataclass(frozen=True)
+class InterveneResult:
+    """How the answer changed while units were set one after another.
+
+    Attributes:
+        name: of the checkpoint.
+        input: name of the input.
+        steps: the answer before anything was set, then after each unit that was set.
+        old: predicted class before anything was set.
+        new: predicted class after everything was set.
+        explanation: of the input before anything was set.
+        page: the HTML page; None for a dry run.
+    """
+
+    name: str
+    input: str
+    steps: Sequence[StepRow]
+    old: str
+    new: str
+    explanation: Explanation
+    page: Path | None
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """Units of several runs, matched one to one.
+
+    Attributes:
+        title: names the runs, the data and the kind of matching.
+        runs: name of each run with one line on its units and accuracy.
+        columns: names of the columns of ``table``.
+        table: a row of formatted figures for each pair of runs, by the indices of the two.
+        mean: the formatted means over all pairs.
+        pairs: figures of each pair of runs by name: similarity, chance, ...
+        page: the HTML page; None for a dry run.
+        figures: the same figures and all matched units as JSON; None for a dry run.
+    """
+
+    title: str
+    runs: Sequence[tuple[str, str]]
+    columns: Sequence[str]
+    table: Mapping[tuple[int, int], Sequence[str]]
+    mean: Sequence[str]
+    pairs: Mapping[tuple[int, int], Mapping[str, float]]
+    page: Path | None
+    figures: Path | None
+
+
+@dataclass(frozen=True)
+class TopicRate:
+    """How often sampled texts contain a topic, and at what cost.
+
+    Attributes:
+        share: of the sampled texts that contain the topic.
+        perplexity: of the sampled texts under the judge.
+        loss: mean loss of the model on test texts, in nats per token.
+    """
+
+    share: float
+    perplexity: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class SteerResult:
+    """Texts that a language model wrote with and without units set.
+
+    Attributes:
+        name: of the checkpoint.
+        unit_kind: what the units are: ``code`` or ``neuron``.
+        binary: whether a unit is either on or off.
+        unit_names: of all units.
+        held: strength of each unit that was set, by unit id.
+        prompt: the text that is continued.
+        texts: the continuation by title: ``unsteered``, and ``steered`` where units were set.
+        topic_units: units that predict the topic, as measured on training and on validation texts.
+        rates: how often the topic is written, by title; empty unless samples were asked for.
+    """
+
+    name: str
+    unit_kind: str
+    binary: bool
+    unit_names: Sequence[str]
+    held: Mapping[int, float]
+    prompt: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    topic_units: Sequence[tuple[TopicUnit, TopicUnit]] = ()
+    rates: Mapping[str, TopicRate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A checkpoint written as a stand-alone file.
+
+    Attributes:
+        file: the file.
+        lines: its length.
+        variables: number of variables of the program.
+    """
+
+    file: Path
+    lines: int
+    variables: int
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """Predictions for new inputs.
+
+    Attributes:
+        prediction: the predictions; None if they were written to a file.
+        count: number of inputs that were predicted.
+        skipped: inputs that could not be read, one line each; the last line counts those that are not listed.
+        flags: inputs with an unusual value, likewise.
+        notes: remarks about the whole, such as columns that were ignored.
+        file: the file that was written; None for none.
+        remarks: CSV file of all skipped and unusual inputs; None if there are none or no file was written.
+    """
+
+    prediction: Prediction | None
+    count: int
+    skipped: Sequence[str]
+    flags: Sequence[str]
+    notes: Sequence[str]
+    file: Path | None
+    remarks: Path | None
+
+
+@dataclass(frozen=True)
+class MigrateResult:
+    """A checkpoint that now holds its inputs.
+
+    Attributes:
+        file: the file that was written.
+        class_names: names of the classes in it.
+    """
+
+    file: Path
+    class_names: tuple[str, ...]
