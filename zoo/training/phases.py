@@ -144,8 +144,10 @@ def _fit(
     if phase.cache:
         device = trainer.strategy.root_device
         source = CachedFeatures(model, data, passes=phase.cache, device=device, progress=progress)
+    ended = False  # the last epoch was finished before
     if checkpoint:
         epoch, batch, _ = place_in(checkpoint)
+        ended = epoch >= phase.epochs
         source.resume_at(epoch=epoch, batch=batch)
     model.train()
     with bypassed(model) if phase.cache else nullcontext():
@@ -154,6 +156,9 @@ def _fit(
         except SystemExit as stop:  # Lightning raises it in answer to a KeyboardInterrupt
             cause = stop.__context__
             raise (type(cause) if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt) from stop
+    if ended:
+        model.to(trainer.strategy.root_device)
+        model.training_ended(source.val_dataloader())
 
 
 def _is_distributed() -> bool:
