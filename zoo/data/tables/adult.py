@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo import paths
-from zoo.data.files import read_lines
+from zoo.data.file_readers import read_lines
 from zoo.data.tables.table import Table
 from zoo.inputs.tables.cells import Cells
 from zoo.registry import register
