@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from zoo.batch import Batch
-from zoo.layers.additive.columns import Columns
+from zoo.layers.additive.columns.tensor_columns import Columns
 from zoo.layers.additive.fit import fit_additive
 from zoo.layers.additive.fit_result import AdditiveFit
 from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
