@@ -10,7 +10,7 @@ setup: .venv/.done
 .venv/.done: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --no-compile --editable '.[dev]'
 	touch $@
 
 demo: setup
@@ -27,7 +27,7 @@ types: setup
 	$(BIN)/pyright
 
 doctest: setup
-	$(BIN)/python -m pytest --doctest-modules zoo
+	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules zoo
 
 unit: setup
 	$(BIN)/python -m pytest --numprocesses 2

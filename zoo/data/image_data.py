@@ -11,12 +11,14 @@ from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
+from zoo.data.images._augment.noise import Noise
 from zoo.data.images._augment.policy import Augment, policy
 from zoo.data.split import ImageDataset
 from zoo.inputs.base import Inputs
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.images.picture import WHITE
 from zoo.inputs.labels import compare_names
+from zoo.inputs.tables.target import Target
 
 
 class ImageData(Data):
@@ -30,6 +32,9 @@ class ImageData(Data):
         views: number of views of each training image, all with the geometry of ``augment`` and each with random
             brightness, contrast and saturation of its own; the first is ``Batch.x``, the others are ``Batch.views``. 1
             for the augmented image alone.
+        noise: standard deviation of Gaussian noise that is added to normalized training images; 0 for none.
+        noise_clip: largest absolute noise.
+        noise_share: share of the training images to which noise is added, drawn anew each epoch.
         channels: 3, or 1 for the mean of the three.
         mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
         std: standard deviation of each of three channels; None for the default of the source.
@@ -50,6 +55,9 @@ class ImageData(Data):
         batch_size: int,
         augment: Augment,
         views: int = 1,
+        noise: float = 0.0,
+        noise_clip: float = 0.25,
+        noise_share: float = 0.5,
         channels: Literal[1, 3] = 3,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -59,6 +67,7 @@ class ImageData(Data):
         self.size = size
         self.augment: Augment = augment
         self.views = views
+        self.noise = Noise(noise, noise_clip, noise_share) if noise else None
         self.channels = channels
         self.mean = tuple(mean or self.default_mean)
         self.std = tuple(std or self.default_std)
@@ -85,9 +94,11 @@ class ImageData(Data):
     @property
     def inputs(self) -> ImageInputs:
         """Size, normalization and names, or those of the trained model."""
-        return self._trained or self._reader(self.class_names, self.part_names)
+        return self._trained or self._reader(self.class_names, self.part_names, self.fitted_target)
 
-    def _reader(self, class_names: Sequence[str] = (), part_names: Sequence[str] = ()) -> ImageInputs:
+    def _reader(
+        self, class_names: Sequence[str] = (), part_names: Sequence[str] = (), target: Target | None = None
+    ) -> ImageInputs:
         return ImageInputs(
             size=self.size,
             channels=self.channels,
@@ -97,7 +108,13 @@ class ImageData(Data):
             part_names=part_names,
             background=self._background,
             value_range=self._value_range,
+            target=target,
         )
+
+    @property
+    def fitted_target(self) -> Target | None:
+        """Columns of a file that the model answers with; None where it answers with classes of pictures."""
+        return None
 
     def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
         """Read the pictures with size and normalization of a trained model, and its classes by name.
@@ -136,6 +153,7 @@ class ImageData(Data):
             self._images[name],
             transform=self._policy if augment else None,
             views=self.views if augment else 1,
+            noise=self.noise if augment else None,
             seed=self.seed,
             mean=self.mean,
             std=self.std,

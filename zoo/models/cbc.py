@@ -54,7 +54,7 @@ class CBC(ChannelPrototypes):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``head``."""
-        return {"backbone": self.backbone, "addon": self.addon, "head": self.head}
+        return {**self.backbone_parts(), "addon": self.addon, "head": self.head}
 
     def reasoning(self) -> tuple[Tensor, Tensor]:
         """Return the probabilities ``(c, u)`` that a class asks for a prototype's presence, and for its absence.

@@ -95,7 +95,7 @@ class CBM(ConceptModel):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""
-        return {"backbone": self.backbone, "concepts": self.concepts, "head": self.head}
+        return {**self.backbone_parts(), "concepts": self.concepts, "head": self.head}
 
     def part_of(self, key: str) -> str:
         """Return ``concepts`` for what ``calibrate`` measures."""

@@ -72,7 +72,7 @@ class CEM(ConceptModel):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``embeddings``, ``head``."""
-        return {"backbone": self.backbone, "embeddings": self.embeddings, "head": self.head}
+        return {**self.backbone_parts(), "embeddings": self.embeddings, "head": self.head}
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities ``(b, u)`` and contexts ``(b, u, 2 * width)``."""

@@ -48,7 +48,7 @@ class PIPNet(ChannelPrototypes):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``head``."""
-        return {"backbone": self.backbone, "addon": self.addon, "head": self.head}
+        return {**self.backbone_parts(), "addon": self.addon, "head": self.head}
 
     def class_weights(self) -> Tensor:
         """Return the weights ``(c, u)``, none below 0."""

@@ -115,7 +115,7 @@ class ProtoPool(PatchPrototypes):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``assignment``, ``head``."""
-        parts = {"backbone": self.backbone, "addon": self.addon, "prototypes": self.prototypes}
+        parts = {**self.backbone_parts(), "addon": self.addon, "prototypes": self.prototypes}
         return {**parts, "assignment": self.assignment, "head": self.head}
 
     def strengths(self, evidence: Tensor) -> Tensor:

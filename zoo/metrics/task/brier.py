@@ -33,6 +33,7 @@ class Brier(TaskScore):
     title = "Brier score"
     meaning = "mean squared error of the calibrated probabilities"
     protocol = "brier1950"
+    few_decide = True
     higher_is_better = False
     error: Tensor
 

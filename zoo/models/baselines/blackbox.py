@@ -44,7 +44,7 @@ class BlackBox(BlackBoxModel, BackboneModel):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone`` and ``head``."""
-        return {"backbone": self.backbone, "head": self.head}
+        return {**self.backbone_parts(), "head": self.head}
 
     def encode(self, x: Tensor) -> Tensor:
         """Return pooled features ``(b, d)`` of inputs, such as images ``(b, 3, s, s)``."""
