@@ -59,6 +59,7 @@ class AdditiveModel(SelfExplaining):
         scores = 1 if num_classes <= 2 else num_classes
         empty = [Term((ColumnBins(name, "number"),), np.zeros((3, scores)), np.zeros(3)) for name in columns.names]
         self.core = AdditiveTables(empty, np.zeros(scores), columns)
+        self._named: tuple[tuple[Any, ...], Units] | None = None  # units, and what their names depend on
         self.register_load_state_dict_pre_hook(_resize)
 
     @property
@@ -83,6 +84,12 @@ class AdditiveModel(SelfExplaining):
     @property
     def units(self) -> Units:
         """The terms, by the names of their columns; of three or more classes, for each term one unit of each class."""
+        depends_on = (self.inputs, self.core.term_axes, self.task)  # replaced, never changed in place
+        if self._named is None or any(a is not b for a, b in zip(self._named[0], depends_on, strict=True)):
+            self._named = (depends_on, self._units())
+        return self._named[1]
+
+    def _units(self) -> Units:
         names = [" x ".join(term) for term in self._term_columns()]
         unit = UNITS["regression" if isinstance(self.task, Regression) else "binary"]
         classes = len(self.core.intercept)

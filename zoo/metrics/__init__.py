@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from zoo.metrics.parts.label_consistency import LabelConsistency
     from zoo.metrics.parts.misalignment import Misalignment
     from zoo.metrics.parts.part_interventions import PartInterventions
-    from zoo.metrics.parts.part_variety import PartVariety
     from zoo.metrics.parts.purity import Purity
     from zoo.metrics.parts.stability import Stability
     from zoo.metrics.perturbations.noise import Noise, gaussian_noise
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from zoo.metrics.score_result import Result
     from zoo.metrics.sparsity.dead_units import DeadUnits
     from zoo.metrics.sparsity.effective_units import EffectiveUnits
+    from zoo.metrics.sparsity.part_variety import PartVariety
     from zoo.metrics.sparsity.redundancy import Redundancy
     from zoo.metrics.suite import Suite
     from zoo.metrics.task.accuracy import Accuracy
@@ -174,7 +174,6 @@ _NAMES = {
     "parts.label_consistency": ("LabelConsistency",),
     "parts.misalignment": ("Misalignment",),
     "parts.part_interventions": ("PartInterventions",),
-    "parts.part_variety": ("PartVariety",),
     "parts.purity": ("Purity",),
     "parts.stability": ("Stability",),
     "perturbations.noise": (
@@ -187,6 +186,7 @@ _NAMES = {
     "score_result": ("Result",),
     "sparsity.dead_units": ("DeadUnits",),
     "sparsity.effective_units": ("EffectiveUnits",),
+    "sparsity.part_variety": ("PartVariety",),
     "sparsity.redundancy": ("Redundancy",),
     "suite": ("Suite",),
     "task.accuracy": ("Accuracy",),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo.layers.additive.bins import ColumnBins
-from zoo.layers.additive.cuts import coarsen
+from zoo.layers.additive.columns.bins import ColumnBins
+from zoo.layers.additive.columns.cuts import coarsen
 from zoo.layers.additive.fitting.assemble import Part
 from zoo.layers.additive.fitting.convex_losses import TASKS, Loss
 

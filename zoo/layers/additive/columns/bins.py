@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.layers.additive.column_values import MISSING_MARKERS, as_labels, as_numbers
+from zoo.layers.additive.columns.column_values import MISSING_MARKERS, as_labels, as_numbers
 
 KINDS = ("number", "category", "ordinal", "boolean")
 ORDERED = ("number", "ordinal")
@@ -30,7 +30,7 @@ class ColumnBins:
         missing: Cells that count as missing beside None and NaN.
 
     Example:
-        >>> from zoo.layers.additive.binning import fit_bins
+        >>> from zoo.layers.additive.columns.bin_fitting import fit_bins
         >>> bins = fit_bins("age", [20.0, 30.0, 30.0, 40.0, float("nan")])
         >>> bins.cuts.tolist(), bins.transform([25.0, 99.0, None]).tolist()
         ([25.0, 35.0], [2, 3, 0])

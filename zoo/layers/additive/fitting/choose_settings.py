@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.layers.additive.fitting.assemble import Part
+from zoo.layers.additive.fitting.candidates import START, Choice, Path, search
 from zoo.layers.additive.fitting.convex import JOINT_CELLS
 from zoo.layers.additive.fitting.convex_losses import Loss
-from zoo.layers.additive.fitting.frame import Frame
+from zoo.layers.additive.fitting.inner_validation import Candidate, SplitFits
 from zoo.layers.additive.fitting.jumps import find_jumps
 from zoo.layers.additive.fitting.pairs import rank_pairs
-from zoo.layers.additive.fitting.path import START, Choice, Path, search
-from zoo.layers.additive.fitting.selection import Candidate, SplitFits
 from zoo.layers.additive.fitting.smoothness import fellner_schall
+from zoo.layers.additive.fitting.training_rows import Frame
 
 if TYPE_CHECKING:
     from zoo.layers.additive.fitting.fit_settings import AdditiveSettings

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.layers.additive.fitting.assemble import Assembly, Part
-from zoo.layers.additive.fitting.frame import Frame
-from zoo.layers.additive.fitting.selection import Candidate, SplitFits, inner_splits
+from zoo.layers.additive.fitting.inner_validation import Candidate, SplitFits, inner_splits
+from zoo.layers.additive.fitting.training_rows import Frame
 
 if TYPE_CHECKING:
     from zoo.layers.additive.fitting.fit_settings import AdditiveSettings

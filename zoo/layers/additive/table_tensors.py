@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.layers.additive.binning import bin_positions
-from zoo.layers.additive.bins import ColumnBins
-from zoo.layers.additive.columns import Columns
+from zoo.layers.additive.columns.bin_fitting import bin_positions
+from zoo.layers.additive.columns.bins import ColumnBins
+from zoo.layers.additive.columns.tensor_columns import Columns
 from zoo.layers.additive.terms import Term
 
 PADDING = float(np.finfo(np.float64).max)  # behind the last cut of an axis; a checkpoint holds finite numbers only

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.columns.bins import ColumnBins
 
 
 def choose_cuts(values: np.ndarray, weights: np.ndarray, max_bins: int, min_rows: int = 1) -> np.ndarray:

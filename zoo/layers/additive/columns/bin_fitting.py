@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.layers.additive.bins import ColumnBins
-from zoo.layers.additive.column_values import MISSING_MARKERS, as_labels, as_numbers, infer_kind
-from zoo.layers.additive.cuts import choose_cuts
+from zoo.layers.additive.columns.bins import ColumnBins
+from zoo.layers.additive.columns.column_values import MISSING_MARKERS, as_labels, as_numbers, infer_kind
+from zoo.layers.additive.columns.cuts import choose_cuts
 
 
 def fit_bins(
