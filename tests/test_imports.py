@@ -58,7 +58,8 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     },
     "inputs": GROUND,
     "data": GROUND | {"registry", "inputs"},
-    **dict.fromkeys(("metrics", "layers", "reporting"), GROUND | {"registry"}),  # siblings
+    **dict.fromkeys(("metrics", "reporting"), GROUND | {"registry"}),  # siblings
+    "layers": GROUND | {"registry", "inputs"},  # an additive model reads the columns of a table
     "programs": GROUND,
     "models": GROUND | {"registry", "layers", "programs"},
     "estimators": {"layers"},

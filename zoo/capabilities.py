@@ -44,6 +44,38 @@ class Directions(NamedTuple):
     signed: bool = True
 
 
+class PathStep(NamedTuple):
+    """One node on the path of an input through a decision tree.
+
+    Attributes:
+        unit: id of the node's prototype.
+        name: of the node.
+        strength: probability of going right, 0..1.
+        right: whether the path goes right.
+    """
+
+    unit: int
+    name: str
+    strength: float
+    right: bool
+
+
+class DecisionPath(NamedTuple):
+    """The path of one input through a decision tree, from the root to a leaf.
+
+    Attributes:
+        steps: the nodes that decide; nodes that pruning has removed are left out.
+        leaf: name of the leaf.
+        probabilities: ``(c,)`` the classes at the leaf.
+        weight: probability of the path, the share of the leaf in the answer of the soft tree.
+    """
+
+    steps: list[PathStep]
+    leaf: str
+    probabilities: list[float]
+    weight: float
+
+
 class Capability(Protocol):
     """A named ability; ``capability`` is its name in ``model.capabilities``."""
 
@@ -121,6 +153,16 @@ class HasClassSums(Capability, Protocol):
 
     def class_sums(self, x: Tensor) -> list[list[tuple[str, list[float]]]]:
         """Return for each input the active units with their c contributions; the last row is the sum."""
+        ...
+
+
+class HasDecisionPaths(Capability, Protocol):
+    """A decision tree, in which each input has one path from the root to a leaf."""
+
+    capability: ClassVar[str] = "decision_paths"
+
+    def decision_paths(self, x: Tensor) -> list[DecisionPath]:
+        """Return the path of each of the inputs ``(b, ...)`` that goes the more probable way at every node."""
         ...
 
 

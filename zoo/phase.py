@@ -19,9 +19,13 @@ class Phase:
             A weight is a number, or ``{from: 0, to: 1}``: it then changes linearly over the steps of the phase.
         optimizer: adam, adamw or sgd (momentum 0.9).
         weight_decay: of the optimizer.
-        schedule: constant, cosine to zero over the phase, or ``step``: times ``gamma`` every ``every`` epochs.
+        schedule: constant; cosine to zero over the phase; ``one_cycle``: up to the learning rate in the first 15 % of
+            the steps, then down to zero (Smith and Topin 2018); or ``step``: times ``gamma`` every ``every`` epochs.
         clip: largest gradient norm; null for none.
-        cache: with a frozen backbone, number of augmented passes whose features are kept in memory to train on.
+        freeze_norm: keep the running statistics of BatchNorm layers and normalize with them (eval mode), also in parts
+            that are trained.
+        cache: with a frozen backbone, or a frozen ``stem`` of one that is cut, number of augmented passes whose
+            features are kept in memory to train on.
         then: methods of the model to call afterwards, in order: a name, or names with their arguments. Such a method
             takes the loader of the training split first, ``def prune(self, loader, *, share=0.1)``, and may return a
             mapping of numbers, which is written to the log.
@@ -36,10 +40,11 @@ class Phase:
     loss: dict[str, Any] = field(default_factory=dict)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine", "step"] = "constant"
+    schedule: Literal["constant", "cosine", "one_cycle", "step"] = "constant"
     every: int = 5
     gamma: float = 0.1
     clip: float | None = None
+    freeze_norm: bool = False
     cache: int = 0
     then: Any = None
 

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Self
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from zoo.batch import Batch
 from zoo.paths import did_you_mean
@@ -20,6 +21,7 @@ from zoo.phase import Phase
 from zoo.task import Task
 
 DEFAULT_LR = 1e-3  # of every part where there is no phase
+WARM_UP = 0.15  # share of the steps in which the learning rate rises, of the schedule one_cycle
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
@@ -107,6 +109,9 @@ class PhaseTraining(pl.LightningModule, ABC):
         for name, part in self.trainable_parts().items() if mode else ():
             if isinstance(part, nn.Module) and self.phase.lr and name not in self.phase.lr:
                 part.eval()
+        for module in self.modules() if mode and self.phase.freeze_norm else ():
+            if isinstance(module, _BatchNorm):
+                module.eval()
         return self
 
     @property
@@ -189,6 +194,10 @@ class PhaseTraining(pl.LightningModule, ABC):
         if p.schedule == "step":
             return [optimizer], [StepLR(optimizer, p.every, p.gamma)]
         steps = max(1, int(self.trainer.estimated_stepping_batches))
+        if p.schedule == "one_cycle":
+            rates = [group["lr"] for group in groups]
+            cycle = OneCycleLR(optimizer, rates, total_steps=steps + 1, pct_start=WARM_UP, cycle_momentum=False)
+            return [optimizer], [{"scheduler": cycle, "interval": "step"}]
         return [optimizer], [{"scheduler": CosineAnnealingLR(optimizer, steps), "interval": "step"}]
 
 

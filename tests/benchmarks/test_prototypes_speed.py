@@ -54,7 +54,7 @@ def test_projection_and_pruning_of_2000_prototypes_on_6000_images():
         dim=DIM,
         addon="none",
     ).eval()
-    model.backbone.bypass = True
+    model.backbone.entry = "end"
     x, y = (
         torch.randn(IMAGES, DIM, CELLS, CELLS),
         torch.arange(IMAGES) // (IMAGES // CLASSES),

@@ -27,6 +27,12 @@ def _consistency():
     return {"hits": torch.rand(B, K, P, generator=g) > 0.4, "visible": torch.rand(B, P, generator=g) > 0.3, **rows}
 
 
+def _variety():
+    rows = _consistency()
+    g = torch.Generator().manual_seed(8)
+    return rows | {"peaks": torch.randint(0, 90, (B, K, 2), generator=g)}
+
+
 def _stability():
     g, rows = _hits()
     before, after = (torch.rand(B, K, P, generator=g) > 0.4 for _ in range(2))
@@ -60,13 +66,15 @@ def _contributions():
     return {"contribution": torch.randn(B, U, generator=g) * (torch.rand(B, U, generator=g) > 0.3)}
 
 
-ROWS = {"label_consistency": _labels, "explanation_stability": _explanations}
+ROWS = {"label_consistency": _labels, "explanation_stability": _explanations, "part_variety": _variety}
+MAKE = {"part_variety": lambda: SCORES["part_variety"](U, P, owner=[0, 0, 1, 1, 1, 4, 4])}
 WITH_INTERVALS = {
     "consistency": _consistency,
     "stability": _stability,
     "accuracy": _answers,
     "effective_units": _contributions,
-    **ROWS,
+    "label_consistency": _labels,
+    "explanation_stability": _explanations,
 }
 
 

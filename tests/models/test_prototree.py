@@ -159,3 +159,25 @@ def test_wrong_arguments():
         build(height=0)
     with pytest.raises(ValueError, match="routing|hard"):
         build(routing="hard")
+
+
+@torch.no_grad()
+def test_decision_paths_are_those_of_greedy_routing():
+    model, greedy, x = build().eval(), build(routing="greedy").eval(), images()
+    model.forced[4] = 1  # pruned: node 4 always goes right
+    greedy.forced[4] = 1
+    for each in (model, greedy):
+        each.keep(torch.arange(7) != 4)
+    strength = model.scores(x)
+    paths = model.decision_paths(x)
+    for i, path in enumerate(paths):
+        torch.testing.assert_close(torch.tensor(path.probabilities), greedy(x)[i].exp())
+        assert [step.strength for step in path.steps] == pytest.approx([float(strength[i, s.unit]) for s in path.steps])
+        assert all(step.right == (step.strength > 0.5) for step in path.steps)
+        assert path.steps[0].name == "node 0"
+        assert "node 4" not in [step.name for step in path.steps]
+        weight = 1.0
+        for step in path.steps:
+            weight *= step.strength if step.right else 1 - step.strength
+        assert path.weight == pytest.approx(weight, rel=1e-5)
+    assert "decision_paths" in model.capabilities

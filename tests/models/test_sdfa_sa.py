@@ -61,7 +61,7 @@ def test_alignment_has_a_gradient_and_needs_a_shallow_level(batch):
     model = build()
     model.loss(batch, PUBLISHED)["sdfa"].backward()
     assert float(model.addon[0].weight.grad.abs().sum()) > 0
-    model.backbone.bypass = True
+    model.backbone.entry = "end"
     with pytest.raises(ValueError, match="no shallow feature map: the phase caches"):
         model.loss(batch, PUBLISHED)
 
@@ -103,3 +103,24 @@ def test_wrong_arguments():
         build(similarity="l2")
     with pytest.raises(ValueError, match="per_class is 0"):
         build(per_class=0)
+
+
+@torch.no_grad()
+def test_averaged_maps_are_means_of_cosines(batch):
+    """Maps, strengths and projection with ``average=3``: cosines of single cells, averaged over squares of cells."""
+    model = build(similarity="projection", sigmoid=False, addon="regular", average=3).eval()
+    single = model.addon[:-1](model.backbone(batch.x))
+    cosine = torch.einsum("bdhw,ud->buhw", F.normalize(single, dim=1), F.normalize(model.prototypes.flatten(1), dim=1))
+    height, width = cosine.shape[2:]
+    expected = torch.zeros_like(cosine)
+    for row in range(height):
+        for column in range(width):
+            cells = [
+                cosine[:, :, min(max(row + i, 0), height - 1), min(max(column + j, 0), width - 1)]
+                for i in (-1, 0, 1)
+                for j in (-1, 0, 1)
+            ]
+            expected[:, :, row, column] = torch.stack(cells).mean(0)
+    torch.testing.assert_close(model.maps(batch.x), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.scores(batch.x), expected.amax((2, 3)), rtol=1e-4, atol=1e-5)
+    assert float(model.prototypes.min()) < 0  # without a sigmoid, prototypes start in all directions

@@ -268,7 +268,7 @@ def test_signed_units_are_shown_in_two_colors_with_their_template(tmp_path):
 
 
 def test_notes_and_details_that_do_not_fit(tmp_path):
-    for name in ("notes", "feature_values", "traces", "class_sums"):
+    for name in ("notes", "feature_values", "traces", "class_sums", "decision_paths"):
         with pytest.raises(ValueError, match=f"page: {name} has 3 entries"):
             written(tmp_path, explained(b=2), **{name: [{}] * 3})
 

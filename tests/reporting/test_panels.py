@@ -6,6 +6,7 @@ import pytest
 import torch
 from markupsafe import Markup
 
+from zoo.capabilities import DecisionPath, PathStep
 from zoo.explanation import Explanation, Units
 from zoo.registry import PANELS, register
 from zoo.reporting.context import PageContext
@@ -129,3 +130,20 @@ def test_mistakes_of_a_context():
         PageContext("t", [], [])
     with pytest.raises(ValueError, match="drawn outside of inputs"):
         _ = context().input_index
+
+
+def test_a_decision_path_is_drawn(tmp_path):
+    steps = [PathStep(0, "node 0", 0.93, True), PathStep(5, "node <2>", 0.12, False)]
+    path = DecisionPath(steps, "leaf 3", [0.1, 0.9], 0.8)
+    drawn = page(tmp_path / "p.html", context(decision_paths=[path])).read_text()
+    for text in (
+        "present: similarity 0.93",
+        "absent: similarity 0.12",
+        "node &lt;2&gt;",
+        "leaf 3, 80.0 % of the answer",
+    ):
+        assert text in drawn
+    assert "dog 90.0 %" in drawn
+    assert drawn.index("dog 90.0 %") < drawn.index("cat 10.0 %")
+    assert drawn.count('class="taken"') == drawn.count('class="untaken"') == 2
+    assert "Path through the tree" not in page(tmp_path / "q.html", context()).read_text()

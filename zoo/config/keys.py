@@ -20,6 +20,9 @@ class TrainerArgs:
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         compile: run the backbone through ``torch.compile``.
         channels_last: train a backbone with its weights laid out channels last, which is faster for CNNs.
+        feature_cache_gb: largest size, in GB, of the cached features (of phases with ``cache``) that are also kept on
+            disk, in the user's cache folder, for other runs with the same frozen layers, data and augmentation; 0 for
+            none. The files that were not used for longest are removed first.
         loggers: trackers beside the CSV file that every run writes: tensorboard, wandb, mlflow.
         save_every: steps between two resumable checkpoints inside an epoch; one is always written after each epoch.
     """
@@ -30,6 +33,7 @@ class TrainerArgs:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     compile: bool = False
     channels_last: bool = True
+    feature_cache_gb: float = 0.0
     loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=list)
     save_every: int | None = None
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
+from zoo.data.images._augment.noise import Noise
 from zoo.data.images._augment.policy import Augment, policy
 from zoo.data.split import ImageDataset
 from zoo.inputs.base import Inputs
@@ -31,6 +32,9 @@ class ImageData(Data):
         views: number of views of each training image, all with the geometry of ``augment`` and each with random
             brightness, contrast and saturation of its own; the first is ``Batch.x``, the others are ``Batch.views``. 1
             for the augmented image alone.
+        noise: standard deviation of Gaussian noise that is added to normalized training images; 0 for none.
+        noise_clip: largest absolute noise.
+        noise_share: share of the training images to which noise is added, drawn anew each epoch.
         channels: 3, or 1 for the mean of the three.
         mean: mean of each of three channels, of x in [0, 1]; None for the default of the source.
         std: standard deviation of each of three channels; None for the default of the source.
@@ -51,6 +55,9 @@ class ImageData(Data):
         batch_size: int,
         augment: Augment,
         views: int = 1,
+        noise: float = 0.0,
+        noise_clip: float = 0.25,
+        noise_share: float = 0.5,
         channels: Literal[1, 3] = 3,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -60,6 +67,7 @@ class ImageData(Data):
         self.size = size
         self.augment: Augment = augment
         self.views = views
+        self.noise = Noise(noise, noise_clip, noise_share) if noise else None
         self.channels = channels
         self.mean = tuple(mean or self.default_mean)
         self.std = tuple(std or self.default_std)
@@ -145,6 +153,7 @@ class ImageData(Data):
             self._images[name],
             transform=self._policy if augment else None,
             views=self.views if augment else 1,
+            noise=self.noise if augment else None,
             seed=self.seed,
             mean=self.mean,
             std=self.std,

@@ -16,8 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from zoo.batch import Batch, content_hash
 from zoo.data.images._augment.draws import Draws
+from zoo.data.images._augment.noise import Noise
 from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
+from zoo.data.images._part_masks import PartMasks
 from zoo.data.images._pixel_sources import Pixels
 from zoo.data.sampler import mix
 
@@ -36,11 +38,12 @@ class Split:
         concepts: ``(n, m)`` float32, NaN where unknown.
         points: ``(n, p, 2)`` float64 keypoints in pixels of the served image; undefined where not visible.
         visible: ``(n, p)`` bool.
+        masks: source of the masks of parts, by ``rows``; None without masks.
         x: ``(n, d)`` float32 rows of a table; None for images.
         lengths: ``(n,)`` number of tokens of each context; None if samples are not contexts.
         weight: ``(n,)`` float32 weight of each sample in the loss; None for equal ones.
         group: ``(n,)`` int64 number of the group, such as a patient, whose samples stay in one split; None for none.
-        sequence: ``(n,)`` int64 sequence that each sample is a part of, in the order of its parts; None if each sample is
+        sequence: ``(n,)`` int64 sequence that each sample is a part of, in the order of its parts; None if each is
             one of its own.
         time: ``(n,)`` float64 by which the samples are ordered, the latest being held out; None for no order.
     """
@@ -52,6 +55,7 @@ class Split:
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    masks: PartMasks | None = None
     x: Tensor | None = None
     lengths: Tensor | None = None
     weight: Tensor | None = None
@@ -174,6 +178,7 @@ class Unfinished:
     batch: Batch
     draws: Draws | None
     views: ViewDraws | None = None
+    keys: Sequence[tuple[int, ...]] = ()
 
     def pin_memory(self) -> Unfinished:
         """Return the same batch in page-locked memory."""
@@ -185,7 +190,7 @@ class Unfinished:
 
     def _map(self, change: Callable[[Any], Any]) -> Unfinished:
         draws = None if self.draws is None else change(self.draws)
-        return Unfinished(change(self.batch), draws, None if self.views is None else change(self.views))
+        return Unfinished(change(self.batch), draws, None if self.views is None else change(self.views), self.keys)
 
 
 class ImageDataset(BatchDataset):
@@ -196,6 +201,7 @@ class ImageDataset(BatchDataset):
         images: ``(n, 1 or 3, s, s)`` uint8, or None to decode on demand.
         transform: augmentation policy; None for no augmentation.
         views: number of views of each image, see ``ImageData``.
+        noise: added to the normalized images; None for none.
         seed: random seed of the augmentation.
         mean: mean of each channel, of x in [0, 1].
         std: standard deviation of each channel.
@@ -209,6 +215,7 @@ class ImageDataset(BatchDataset):
         *,
         transform: Augmentation | None,
         views: int = 1,
+        noise: Noise | None = None,
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
@@ -218,6 +225,7 @@ class ImageDataset(BatchDataset):
         self.images = images
         self.transform = transform
         self.views = views
+        self.noise = noise
         self.seed = seed
         self.mean = torch.tensor(mean)[None, :, None, None]
         self.std = torch.tensor(std)[None, :, None, None]
@@ -238,10 +246,11 @@ class ImageDataset(BatchDataset):
             points=None if s.points is None else s.points[ids],
             visible=None if s.visible is None else s.visible[ids],
             weight=None if s.weight is None else s.weight[ids],
+            masks=self._masks(ids),
         )
         seeds = [(self.seed, *key) for key in keys]
         draws = None if self.transform is None else self.transform.draws(seeds)
-        unfinished = Unfinished(batch, draws, draw_views(seeds, self.views) if self.views > 1 else None)
+        unfinished = Unfinished(batch, draws, draw_views(seeds, self.views) if self.views > 1 else None, seeds)
         return self._finished(unfinished) if self.device is None else unfinished
 
     def finish(self, loaded: Batch | Unfinished) -> Batch:
@@ -251,6 +260,19 @@ class ImageDataset(BatchDataset):
         return self._finished(loaded if self.device is None else loaded.to(self.device))
 
     def _finished(self, unfinished: Unfinished) -> Batch:
+        batch = self._augmented(unfinished)
+        if self.noise is None:
+            return batch
+        x = self.noise(batch.x, unfinished.keys)
+        if batch.views is None:
+            return replace(batch, x=x)
+        others = [
+            self.noise(view, [(*key, number) for key in unfinished.keys])
+            for number, view in enumerate(batch.views.unbind(1), 1)
+        ]
+        return replace(batch, x=x, views=torch.stack(others, dim=1))
+
+    def _augmented(self, unfinished: Unfinished) -> Batch:
         batch = unfinished.batch
         draws = unfinished.draws
         views = unfinished.views
@@ -271,6 +293,13 @@ class ImageDataset(BatchDataset):
         mean, std = self.mean.to(pixels.device), self.std.to(pixels.device)
         pixels = pixels.mean(1, keepdim=True) if len(mean[0]) == 1 else pixels.expand(-1, 3, -1, -1)
         return (pixels / 255).sub_(mean).div_(std)
+
+    def _masks(self, ids: Tensor) -> Tensor | None:
+        """Masks ``(b, p, s, s)`` bool of images that are not augmented."""
+        masks, rows = self.split.masks, self.split.rows
+        if masks is None or rows is None or self.transform is not None:
+            return None
+        return torch.from_numpy(np.stack([masks(row) for row in rows[ids].tolist()]))
 
     def _images(self, ids: Tensor) -> Tensor:
         if self.images is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.capabilities import HasClassSums, HasTrace, capability
+from zoo.capabilities import HasClassSums, HasDecisionPaths, HasTrace, capability
 from zoo.data.base import Data
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Explanation
@@ -99,6 +99,9 @@ def page_context(
         A context without scores, facts and interventions; add them with ``dataclasses.replace``.
     """
     traced, summed = capability(model, HasTrace), capability(model, HasClassSums)
+    tree = capability(model, HasDecisionPaths)
+    paths = tree.decision_paths(examples.x) if tree else []
+    on_paths = {step.unit for path in paths for step in path.steps}
     return PageContext(
         title=title,
         explanations=examples.explanations,
@@ -108,9 +111,10 @@ def page_context(
         tokens=data.token_texts(examples.x),
         feature_values=data.feature_values(examples.x),
         truth=examples.truth,
-        sources=gallery.sources(model, data, examples.shown, stored=stored),
+        sources=gallery.sources(model, data, examples.shown | on_paths, stored=stored),
         notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, x=examples.x, stored=stored),
         shapes=gallery.shapes(model),
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
+        decision_paths=paths,
     )

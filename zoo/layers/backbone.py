@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from zoo import paths
+from zoo.layers.backbone_steps import BackboneSteps
+from zoo.layers.gaussian_blur import GaussianBlur
 
 OWN = "own:"  # prefix of the name of a module of the user, in hyperparameters and configs
 PLACES = ("checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")  # of timm
@@ -31,6 +33,9 @@ class Backbone(nn.Module):
             flattened input, whose widths are ``args["hidden"]`` (default 128, 128) and whose map is 1 x 1.
         level: index of timm's feature level; -1 is the deepest.
         shallow: index of a second, shallower level, for ``pyramid``; None for none.
+        cut: index of a level at which the network is cut in two, so that the part after it can be trained on cached
+            features of the level; None for no cut.
+        blur: standard deviation, in pixels, of a Gaussian filter of the images; 0 for none.
         pretrained: load timm's weights from the hub (needs the network).
         weights: load a local safetensors file of the full timm model instead, a path from the current folder or from
             ``ZOO_DATA``. Strict: every tensor of the feature extractor must be in the file with its shape, and every
@@ -43,10 +48,12 @@ class Backbone(nn.Module):
 
     Attributes:
         channels: d.
-        bypass: return the input, which already is a feature map (see ``zoo.training.cache``).
+        entry: what inputs are: images (``input``), feature maps of the cut (``cut``), or feature maps of ``level``
+            (``end``), which are returned as they are; see ``zoo.training.cache``.
 
     Raises:
-        ValueError: unknown architecture, level or argument; weights that do not fit, with the tensors named.
+        ValueError: unknown architecture, level or argument; weights that do not fit, with the tensors named; a cut that
+            is not below ``level``, or a network that cannot be cut.
 
     Example:
         >>> import torch
@@ -62,15 +69,23 @@ class Backbone(nn.Module):
         *,
         level: int = -1,
         shallow: int | None = None,
+        cut: int | None = None,
+        blur: float = 0.0,
         pretrained: bool = False,
         weights: str | None = None,
         args: dict[str, Any] | None = None,
         input_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        self.bypass = False
+        self.entry: Literal["input", "cut", "end"] = "input"
+        self.levels = sorted({one for one in (shallow, cut) if one is not None})  # below ``level``
+        self.shallow = shallow
+        self.cut = cut
+        self.blur = GaussianBlur(blur) if blur else None
         self.is_flat = name == "mlp"
         self.takes_images = False  # known of timm's networks only
+        if cut is not None and (isinstance(name, nn.Module) or name == "mlp"):
+            raise ValueError("backbone_cut is set; expected a timm architecture, whose feature levels are known")
         if isinstance(name, nn.Module):
             if pretrained or weights:
                 raise ValueError("the backbone is a module of your own; expected neither pretrained nor weights for it")
@@ -93,7 +108,6 @@ class Backbone(nn.Module):
         import timm  # takes a second, and not every model has a backbone
 
         args = dict(args or {})
-        levels = (level,) if shallow is None else (shallow, level)
         if ":" in name or "/" in name:
             raise ValueError(
                 f"backbone {name!r} names a place; expected a timm architecture, with pretrained=true or"
@@ -105,6 +119,9 @@ class Backbone(nn.Module):
                     f"backbone_args.{key} names where weights come from; expected pretrained=true or"
                     " backbone_weights=FILE"
                 )
+        if cut is not None and min(self.levels) < 0:
+            raise ValueError(f"backbone_cut is {cut}, the shallow level {shallow}; expected levels counted from 0")
+        levels = (*self.levels, level)
         try:
             self.net = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=levels, **args)
         except (RuntimeError, AssertionError, AttributeError, TypeError, IndexError, OSError) as error:
@@ -115,6 +132,12 @@ class Backbone(nn.Module):
         self.takes_images = True
         info: Any = self.net.feature_info
         self.channels = info.channels()[-1]
+        if cut is not None:
+            if info[-1]["index"] <= cut:
+                raise ValueError(
+                    f"backbone_cut is {cut}; expected a feature level below {info[-1]['index']}, the deepest"
+                )
+            BackboneSteps(self.net)  # raises an error if it cannot be cut
         if weights:
             file = Path(weights).expanduser()
             self._load(file if file.exists() else paths.data() / file, name, args)
@@ -126,27 +149,66 @@ class Backbone(nn.Module):
         Raises:
             ValueError: if images have no batch dimension.
         """
-        if self.bypass:
+        if self.entry == "end":
             return x
-        if x.ndim != 4 and self.takes_images:
-            one = "; one image is x[None]" if x.ndim == 3 else ""
-            raise ValueError(f"images are {tuple(x.shape)}; expected a batch (b, 3, height, width){one}")
-        features = self.net(x)
+        if self.entry == "cut":
+            return self._steps.after(self._cut_place, x)[-1]
+        features = self.net(self.filtered(x))
         if isinstance(features, list):  # timm: one map for each level, the shallow one first
             return features[-1]
         return features[..., None, None] if self.is_flat else features
+
+    def filtered(self, x: Tensor) -> Tensor:
+        """Return ``x``, images ``(b, 3, s, s)`` or for the MLP any shape, after the blur.
+
+        Raises:
+            ValueError: if images have no batch dimension.
+        """
+        if x.ndim != 4 and self.takes_images:
+            one = "; one image is x[None]" if x.ndim == 3 else ""
+            raise ValueError(f"images are {tuple(x.shape)}; expected a batch (b, 3, height, width){one}")
+        return x if self.blur is None else self.blur(x)
 
     def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``x`` to the features of the shallow level and of the level, ``(b, d', h', w')`` and ``(b, d, h, w)``.
 
         Raises:
-            ValueError: if there is no shallow level: none was asked for, or ``x`` are cached features.
+            ValueError: if there is no shallow level: none was asked for, or ``x`` are cached features of a deeper one.
         """
-        features = [x] if self.bypass else self.net(x)
-        if not isinstance(features, list) or len(features) != 2:
-            why = "the phase caches the features of one level" if self.bypass else "the backbone has one level"
-            raise ValueError(f"there is no shallow feature map: {why}; expected a timm backbone without cache")
-        return features[0], features[1]
+        first = 0  # place of the first returned level
+        if self.entry == "cut":
+            first = self._cut_place
+            features = self._steps.after(first, x)
+        else:
+            features = [x] if self.entry == "end" else self.net(self.filtered(x))
+        place = -1 if self.shallow is None else self.levels.index(self.shallow) - first
+        if not isinstance(features, list) or len(features) < 2 or place < 0:
+            why = "the backbone has one level" if self.entry == "input" else "the phase caches deeper features"
+            raise ValueError(f"there is no shallow feature map: {why}; expected a timm backbone with a shallow level")
+        return features[place], features[-1]
+
+    # A network that is cut in two.
+
+    @property
+    def _steps(self) -> BackboneSteps:
+        return BackboneSteps(self.net)
+
+    @property
+    def _cut_place(self) -> int:
+        assert self.cut is not None
+        return self.levels.index(self.cut)
+
+    def stem(self, x: Tensor) -> Tensor:
+        """Map images ``(b, 3, s, s)`` to the feature map of the cut."""
+        return self._steps.until(self._cut_place, self.filtered(x))
+
+    def tail(self, features: Tensor) -> Tensor:
+        """Map the feature map of the cut to that of ``level``."""
+        return self._steps.after(self._cut_place, features)[-1]
+
+    def halves(self) -> tuple[nn.ModuleList, nn.ModuleList]:
+        """Return the modules up to the cut and those after it; they are the network's own."""
+        return self._steps.halves(self._cut_place)
 
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
         import timm

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from zoo.metrics.score_result import Result
     from zoo.metrics.sparsity.dead_units import DeadUnits
     from zoo.metrics.sparsity.effective_units import EffectiveUnits
+    from zoo.metrics.sparsity.part_variety import PartVariety
     from zoo.metrics.sparsity.redundancy import Redundancy
     from zoo.metrics.suite import Suite
     from zoo.metrics.task.accuracy import Accuracy
@@ -115,6 +116,7 @@ __all__ = [
     "Mprt",
     "Noise",
     "PartInterventions",
+    "PartVariety",
     "Purity",
     "R2",
     "Record",
@@ -184,6 +186,7 @@ _NAMES = {
     "score_result": ("Result",),
     "sparsity.dead_units": ("DeadUnits",),
     "sparsity.effective_units": ("EffectiveUnits",),
+    "sparsity.part_variety": ("PartVariety",),
     "sparsity.redundancy": ("Redundancy",),
     "suite": ("Suite",),
     "task.accuracy": ("Accuracy",),

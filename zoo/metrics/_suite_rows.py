@@ -35,6 +35,7 @@ class Facts:
         control: whether part scores have a row with random locations beside them.
         task: what the model answers; None where it is unknown, or the classes are tokens.
         output_names: of the classes, labels or the number.
+        masks: whether the parts have masks.
     """
 
     units: Units
@@ -45,6 +46,7 @@ class Facts:
     control: bool = False
     task: Task | None = None
     output_names: tuple[str, ...] = ()
+    masks: bool = False
 
     @property
     def owned(self) -> bool:
@@ -63,6 +65,7 @@ class Facts:
             "scenes": self.scenes,
             "task": self.task,
             "names": self.output_names,
+            "owner": [0] * max(1, len(self.units)) if self.units.owner is None else self.units.owner,
         }
 
     def arguments_of(self, cls: type[Score]) -> dict[str, Any]:
@@ -87,6 +90,8 @@ class Facts:
         """Return why a score with these requirements does not apply; empty if nothing is missing so far."""
         if "units" in requires and len(self.units) == 0:
             return "the model has no units"
+        if "owner" in requires and not self.owned:
+            return f"a {self.units.kind} does not belong to one class"
         if "parts" in requires and not self.part_names:
             return "the data have no part annotations"
         if requires & {"concepts", "labels"} and self.concepts is None:

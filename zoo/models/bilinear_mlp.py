@@ -1,8 +1,9 @@
 """Bilinear MLP: the logit of each class is a quadratic form of the input, explained by its eigenvectors.
 
-Pearce, Dooms, Rigg, Oramas, Sharkey, Bilinear MLPs enable weight-based mechanistic interpretability, ICLR 2025. An
-embedding, a product of two linear maps and a linear head: the logit of a class is ``sum_i lambda_i (v_i . x)^2`` over
-eigenvalues and eigenvectors of the weights; no data are needed.
+Source: Pearce, Dooms, Rigg, Oramas, Sharkey, Bilinear MLPs enable weight-based mechanistic interpretability, ICLR 2025.
+
+An embedding, a product of two linear maps and a linear head: the logit of a class is ``sum_i lambda_i (v_i . x)^2``
+over eigenvalues and eigenvectors of the weights; no data are needed.
 """
 
 from __future__ import annotations

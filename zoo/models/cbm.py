@@ -1,6 +1,8 @@
 """Concept bottleneck model: predicts named concepts, then the class from the concepts alone.
 
-Koh et al., Concept Bottleneck Models, ICML 2020. A person can read and correct each concept.
+Source: Koh et al., Concept Bottleneck Models, ICML 2020.
+
+A person can read and correct each concept.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ class CBM(ConceptModel):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""
-        return {"backbone": self.backbone, "concepts": self.concepts, "head": self.head}
+        return {**self.backbone_parts(), "concepts": self.concepts, "head": self.head}
 
     def part_of(self, key: str) -> str:
         """Return ``concepts`` for what ``calibrate`` measures."""

@@ -1,8 +1,10 @@
 """ProtoPNet: classifies an image by the similarity of its patches to patches of training images.
 
-Chen et al., This Looks Like That: Deep Learning for Interpretable Image Recognition, NeurIPS 2019. An image is a map of
-features; each prototype is a point in the same space and belongs to one class; the score of a class depends on the
-largest similarity of each prototype to any patch. After projection every prototype *is* a patch of a training image.
+Source: Chen et al., This Looks Like That: Deep Learning for Interpretable Image Recognition, NeurIPS 2019.
+
+An image is a map of features; each prototype is a point in the same space and belongs to one class; the score of a
+class depends on the largest similarity of each prototype to any patch. After projection every prototype *is* a patch of
+a training image.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class ProtoPNet(LinearHead):
         dim: width d of the prototypes.
         prototype_size: side of a prototype in cells of the feature map.
         similarity: ``log_l2`` as published, ``cosine``, ``l2``, ``exp_l2`` or ``projection``.
-        addon: layers between backbone and prototypes; they end in a sigmoid unless the similarity is ``cosine``.
+        addon: layers between backbone and prototypes.
+        sigmoid: end these layers in a sigmoid; None for yes unless the similarity is ``cosine``.
         average: side of the square of cells over which similarities are averaged, 1 for none; see
             ``zoo.layers.prototypes.similarity.MeanDirection``.
         own_weight: the head's initial weight from a prototype to its class.
@@ -55,6 +58,7 @@ class ProtoPNet(LinearHead):
         prototype_size: int = 1,
         similarity: Similarity = "log_l2",
         addon: AddOn = "regular",
+        sigmoid: bool | None = None,
         average: int = 1,
         own_weight: float = 1.0,
         other_weight: float = -0.5,
@@ -63,8 +67,9 @@ class ProtoPNet(LinearHead):
         super().__init__(**common)
         at_least_one(dim=dim, prototype_size=prototype_size)
         self.similarity = similarity
-        self.addon = addon_layers(addon, self.backbone.channels, dim, sigmoid=similarity != "cosine", average=average)
-        initial = torch.randn if similarity == "cosine" else torch.rand
+        sigmoid = similarity != "cosine" if sigmoid is None else sigmoid
+        self.addon = addon_layers(addon, self.backbone.channels, dim, sigmoid=sigmoid, average=average)
+        initial = torch.rand if sigmoid else torch.randn
         self.build_owned(per_class, (dim, prototype_size, prototype_size), initial=initial)
         self.build_head(own_weight=own_weight, other_weight=other_weight)
 

@@ -1,8 +1,10 @@
 """ProtoPool: classes share a pool of prototypes; each class learns which of them fill its few slots.
 
-Rymarczyk et al., Interpretable Image Classification with Differentiable Prototypes Assignment, ECCV 2022. A slot is a
-distribution over the pool, sampled with Gumbel noise while it is learned and sharpened until it is one prototype. The
-score of a prototype is focal: the similarity of its nearest patch minus that of its mean distance to all patches.
+Source: Rymarczyk et al., Interpretable Image Classification with Differentiable Prototypes Assignment, ECCV 2022.
+
+A slot is a distribution over the pool, sampled with Gumbel noise while it is learned and sharpened until it is one
+prototype. The score of a prototype is focal: the similarity of its nearest patch minus that of its mean distance to all
+patches.
 """
 
 from __future__ import annotations
@@ -113,7 +115,7 @@ class ProtoPool(PatchPrototypes):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``assignment``, ``head``."""
-        parts = {"backbone": self.backbone, "addon": self.addon, "prototypes": self.prototypes}
+        parts = {**self.backbone_parts(), "addon": self.addon, "prototypes": self.prototypes}
         return {**parts, "assignment": self.assignment, "head": self.head}
 
     def strengths(self, evidence: Tensor) -> Tensor:

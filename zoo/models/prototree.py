@@ -1,8 +1,10 @@
 """ProtoTree: a soft decision tree, each node of which asks whether a prototype is present in the image.
 
-Nauta et al., Neural Prototype Trees for Interpretable Fine-grained Image Recognition, CVPR 2021. The similarity of the
-nearest patch to a node's prototype is the probability of going right; the answer is the mixture of the leaves' class
-distributions. Leaves are updated without derivatives, prototypes by gradient descent on the negative log-likelihood.
+Source: Nauta et al., Neural Prototype Trees for Interpretable Fine-grained Image Recognition, CVPR 2021.
+
+The similarity of the nearest patch to a node's prototype is the probability of going right; the answer is the mixture
+of the leaves' class distributions. Leaves are updated without derivatives, prototypes by gradient descent on the
+negative log-likelihood.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.capabilities import DecisionPath, PathStep
 from zoo.explanation import Units
 from zoo.layers.prototypes.binary_tree import classes_below, forced_by_pruning, mean_of_leaves, reach
 from zoo.layers.prototypes.patch_prototypes import PatchPrototypes
@@ -91,11 +94,11 @@ class ProtoTree(PatchPrototypes):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return super().capabilities | {"extra_metrics"}
+        return super().capabilities | {"decision_paths", "extra_metrics"}
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``leaves``."""
-        parts = {"backbone": self.backbone, "addon": self.addon}
+        parts = {**self.backbone_parts(), "addon": self.addon}
         return {**parts, "prototypes": self.prototypes, "leaves": self.leaves}
 
     def part_of(self, key: str) -> str:
@@ -134,6 +137,29 @@ class ProtoTree(PatchPrototypes):
         ratio = logits.gather(1, target[:, None])[:, 0] - base
         growth = torch.where(ratio.abs() < 1e-8, 1.0, ratio / torch.where(ratio == 0, 1.0, ratio.expm1()))
         return added[:, self.node] * (growth / base.exp())[:, None], base
+
+    @torch.no_grad()
+    def decision_paths(self, x: Tensor) -> list[DecisionPath]:
+        """Return the greedy path of each image ``(b, 3, s, s)``: right wherever the similarity is above 0.5."""
+        strength = self.scores(x)
+        _, leaf = reach(self.right(strength, "soft"))
+        unit = {node: u for u, node in enumerate(self.node.tolist())}
+        forced = self.forced.tolist()
+        distributions = self.leaf_distributions().tolist()
+        paths = []
+        for row, weight in zip(strength.tolist(), leaf.tolist(), strict=True):
+            node = 0
+            steps = []
+            while node < len(forced):
+                right = forced[node] == 1
+                if node in unit:
+                    u = unit[node]
+                    right = row[u] > 0.5
+                    steps.append(PathStep(u, f"node {node}", row[u], right))
+                node = 2 * node + 1 + int(right)
+            number = node - len(forced)
+            paths.append(DecisionPath(steps, f"leaf {number}", distributions[number], weight[number]))
+        return paths
 
     # Training.
 

@@ -1,7 +1,9 @@
 """SDFA-SA: a ProtoPNet whose deep features keep the spatial similarities of shallow ones, with one weight a prototype.
 
-Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV 2023,
-the paper that defines the consistency and stability scores. Shallow-deep feature alignment (SDFA) ties the evidence of
+Source: Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV
+2023.
+
+The paper also defines the consistency and stability scores. Shallow-deep feature alignment (SDFA) ties the evidence of
 a prototype to the place where it is found; score aggregation (SA) lets only a class's own prototypes add to its logit.
 """
 
@@ -36,7 +38,8 @@ class SDFASA(OwnedPrototypes):
         per_class: prototypes of each class.
         dim: width d of the prototypes.
         similarity: ``projection`` of the patch on the prototype, as published, or ``cosine``.
-        addon: layers between backbone and prototypes, ``single`` as published; with sigmoid unless ``cosine``.
+        addon: layers between backbone and prototypes, ``single`` as published.
+        sigmoid: end these layers in a sigmoid; None for yes unless the similarity is ``cosine``.
         average: side of the square of cells over which similarities are averaged, 1 for none; see
             ``zoo.layers.prototypes.similarity.MeanDirection``.
         shallow_level: index of the shallow feature level; its grid is a multiple of the deep one.
@@ -61,6 +64,7 @@ class SDFASA(OwnedPrototypes):
         dim: int = 64,
         similarity: Literal["projection", "cosine"] = "projection",
         addon: AddOn = "single",
+        sigmoid: bool | None = None,
         average: int = 1,
         shallow_level: int = 0,
         own_weight: float = 1.0,
@@ -72,16 +76,15 @@ class SDFASA(OwnedPrototypes):
             raise ValueError(f"similarity is {similarity!r}; expected projection or cosine")
         self.similarity = similarity
         self.own_weight = own_weight
-        self.addon = addon_layers(
-            addon, self.backbone.channels, dim, sigmoid=similarity == "projection", average=average
-        )
-        self.build_owned(per_class, (dim, 1, 1), initial=torch.rand if similarity == "projection" else torch.randn)
+        sigmoid = similarity != "cosine" if sigmoid is None else sigmoid
+        self.addon = addon_layers(addon, self.backbone.channels, dim, sigmoid=sigmoid, average=average)
+        self.build_owned(per_class, (dim, 1, 1), initial=torch.rand if sigmoid else torch.randn)
         self.attention = nn.Parameter(torch.ones(len(self.owner)))
         self.after_step()
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``attention``."""
-        parts = {"backbone": self.backbone, "addon": self.addon}
+        parts = {**self.backbone_parts(), "addon": self.addon}
         return {**parts, "prototypes": self.prototypes, "attention": self.attention}
 
     @torch.no_grad()

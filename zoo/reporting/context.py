@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from zoo.capabilities import DecisionPath
 from zoo.explanation import Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.glossary import Noun, noun
@@ -15,6 +16,8 @@ from zoo.reporting.numbers import percent
 from zoo.reporting.shape_plot import ShapePlot
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
+
+OF_INPUTS = ("notes", "feature_values", "traces", "class_sums", "decision_paths")  # one entry for each input, or none
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class PageContext:
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colors them.
         traces: for each input the intermediate values by name, one for each position.
         class_sums: for each input what each active unit adds to each class, the last row the sum.
+        decision_paths: for each input its path through the decision tree of the model.
         scores: the score table.
         charts: curves to draw under the scores.
         shapes: shape functions of an additive model, most important first.
@@ -161,6 +165,7 @@ class PageContext:
     notes: Sequence[Mapping[int, str]] = ()
     traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = ()
     class_sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = ()
+    decision_paths: Sequence[DecisionPath] = ()
     scores: Sequence[ScoreRow] = ()
     charts: Sequence[Chart] = ()
     shapes: Sequence[ShapePlot] = ()
@@ -182,7 +187,7 @@ class PageContext:
             ("truth", b if self.truth is None else len(self.truth), b),
             ("class_names", len(self.class_names), c),
             ("tokens", b if self.tokens is None else len(self.tokens), b),
-            *((name, len(getattr(self, name)) or b, b) for name in ("notes", "feature_values", "traces", "class_sums")),
+            *((name, len(getattr(self, name)) or b, b) for name in OF_INPUTS),
         ):
             if count != expected:
                 raise ValueError(f"page: {name} has {count} entries; expected {expected} to fit the explanation")

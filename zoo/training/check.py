@@ -49,6 +49,8 @@ def check_phases(model: SelfExplaining, config: Settings) -> None:
     for key in ("devices", "save_every"):
         if trainer[key] is not None and trainer[key] < 1:
             raise ValueError(f"trainer.{key} is {trainer[key]}; expected 1 or more")
+    if not 0 <= trainer.feature_cache_gb < math.inf:
+        raise ValueError(f"trainer.feature_cache_gb is {trainer.feature_cache_gb}; expected 0 or more")
     cached = [f"phases.{n}.cache" for n, p in config.phases.items() if p.cache]
     for key in [*cached, *(["trainer.compile"] if trainer.compile else [])]:
         if "backbone" not in model.trainable_parts():
@@ -76,8 +78,10 @@ def _check_phase(model: SelfExplaining, phase: Any) -> None:
     model.configure_phase(phase)
     if phase.epochs and not phase.lr:
         raise ValueError(f"epochs is {phase.epochs} and lr names no part; expected at least one part to train")
-    if phase.cache and "backbone" in phase.lr:
-        raise ValueError("cache is set and lr trains the backbone; expected a frozen backbone")
+    cut = "stem" in model.trainable_parts()
+    if phase.cache and ("stem" if cut else "backbone") in phase.lr:
+        frozen = "stem" if cut else "backbone, or model.backbone_cut and a frozen stem"
+        raise ValueError(f"cache is set and lr trains the {'stem' if cut else 'backbone'}; expected a frozen {frozen}")
     for method, args in methods(phase.then).items():
         known = _methods(model)
         if method not in known:

@@ -20,6 +20,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from tqdm import tqdm
 
+from zoo import paths
 from zoo.config import Settings, TrainerArgs
 from zoo.data.base import Data
 from zoo.model import SelfExplaining
@@ -27,9 +28,10 @@ from zoo.phase import Phase, methods
 from zoo.runtime.denormals import denormals_as_zero
 from zoo.runtime.terminal import printable
 from zoo.training.atomic_files import WholeCheckpoint, place_in, read_weights, write_weights
-from zoo.training.cache import CachedFeatures, backbone_of, bypassed
+from zoo.training.cache import CachedFeatures, backbone_of, features_as_inputs
 from zoo.training.callbacks import LOG_EVERY, FiniteLoss, Resumable
 from zoo.training.check import check_phases
+from zoo.training.feature_store import FeatureStore
 from zoo.training.lean_loop import LeanLoop
 from zoo.training.loggers import CsvLog, rewind_log, trackers
 
@@ -108,7 +110,9 @@ def _run_phases(
         own = [FiniteLoss(name), Resumable(running, config.trainer.save_every)]  # a loss is checked before it is saved
         trainer = _trainer(config.trainer, phase, logs, limit, [*own, *callbacks, *_bars(progress)])
         if phase.epochs:
-            _fit(trainer, model, data, phase, running if resume and running.exists() else None, progress=progress)
+            store = FeatureStore(paths.cache() / "features", limit=int(config.trainer.feature_cache_gb * 1e9))
+            checkpoint = running if resume and running.exists() else None
+            _fit(trainer, model, data, phase, checkpoint, store=store, progress=progress)
         model.to(trainer.strategy.root_device)
         _broadcast_state(model)
         for method, args in methods(phase.then).items():
@@ -138,19 +142,22 @@ def _fit(
     phase: Phase,
     checkpoint: Path | None,
     *,
+    store: FeatureStore,
     progress: bool,
 ) -> None:
     source: Any = data
     if phase.cache:
         device = trainer.strategy.root_device
-        source = CachedFeatures(model, data, passes=phase.cache, device=device, progress=progress)
+        half = trainer.precision == "bf16-mixed"
+        options = {"passes": phase.cache, "device": device, "half": half, "store": store, "progress": progress}
+        source = CachedFeatures(model, data, **options)
     ended = False  # the last epoch was finished before
     if checkpoint:
         epoch, batch, _ = place_in(checkpoint)
         ended = epoch >= phase.epochs
         source.resume_at(epoch=epoch, batch=batch)
     model.train()
-    with bypassed(model) if phase.cache else nullcontext():
+    with features_as_inputs(model) if phase.cache else nullcontext():
         try:
             trainer.fit(model, source, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as stop:  # Lightning raises it in answer to a KeyboardInterrupt

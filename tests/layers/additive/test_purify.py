@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.layers.additive.binning import fit_bins
+from zoo.layers.additive.columns.bin_fitting import fit_bins
+from zoo.layers.additive.columns.cuts import coarsen
 from zoo.layers.additive.constraints import monotone_table
-from zoo.layers.additive.cuts import coarsen
 from zoo.layers.additive.purify import purify_pair
 from zoo.layers.additive.tables import AdditiveTables
 from zoo.layers.additive.terms import Term, purify_terms

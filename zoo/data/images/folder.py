@@ -1,4 +1,4 @@
-"""Images of the user: a folder for each class or a CSV file of targets; optionally files of keypoints and concepts."""
+"""Images of the user: a folder for each class, or a CSV file of targets; optional keypoints, masks and concepts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
 from zoo.data.images._keypoints import Keypoint, read_keypoints
 from zoo.data.images._labels_file import LabelsFile, TaskName, read_labels, task_of
+from zoo.data.images._part_masks import MaskFolder
 from zoo.data.images._pixel_sources import Pictures
 from zoo.data.split import Split, stratified_holdout
 from zoo.inputs.images.class_folders import ClassFolders, Picture, name_key, read_class_folders
@@ -49,6 +50,12 @@ class Folder(ImageData):
         keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the upright
             image and optionally ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is not
             visible. None for no keypoints.
+        masks: folder of PNG files that tell the pixels of each part, of the sizes of the upright images. With
+            ``mask_parts`` one file of part ids for each image, ``masks/<class>/<image>.png``, 0 where there is no part.
+            Without it one folder for each part, ``masks/<part>/<class>/<image>.png``, with a file for each image that
+            shows the part and any value but 0 on it. Where the images are in folders of splits, so are the masks. Map
+            scores compare evidence with these masks instead of regions around keypoints. None for no masks.
+        mask_parts: names of the part ids 1, 2, ...; None where each part has a folder.
         concepts_file: CSV file whose first column is ``file`` (relative to root); each other column is a concept. Empty
             cells and images without a row are unknown. Kinds are inferred from the cells, see
             ``zoo.data.concepts._concept_columns.encode``. None for no concepts.
@@ -75,6 +82,8 @@ class Folder(ImageData):
         target: list[str] | None = None,
         task: TaskName | None = None,
         keypoints: str | None = None,
+        masks: str | None = None,
+        mask_parts: list[str] | None = None,
         concepts_file: str | None = None,
         concept_kinds: dict[str, str] | None = None,
         size: int = 224,
@@ -87,6 +96,8 @@ class Folder(ImageData):
         super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         if concept_kinds and not concepts_file:
             raise ValueError("data.concept_kinds is given without data.concepts_file; give both or neither")
+        if mask_parts is not None and not masks:
+            raise ValueError("data.mask_parts is given without data.masks; give both or neither")
         if (target or task) and not labels:
             raise ValueError("data.target and data.task describe the columns of data.labels, which is not given")
         self.root = Path(root).expanduser()
@@ -94,6 +105,8 @@ class Folder(ImageData):
         self.target = target
         self.task_kind: TaskName | None = task
         self.keypoints = keypoints
+        self.masks = masks
+        self.mask_parts = mask_parts
         self.concepts_file = concepts_file
         self.concept_kinds = concept_kinds
         if background is not None:
@@ -163,8 +176,9 @@ class Folder(ImageData):
 
     @cached_property
     def part_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Names of the parts in the CSV file, sorted; or those of the trained model."""
-        names = tuple(sorted({point.part for point in self._keypoints}))
+        """Names of the parts that have keypoints or masks, sorted; or those of the trained model."""
+        masked = () if self._mask_folder is None else self._mask_folder.part_names
+        names = tuple(sorted({*(point.part for point in self._keypoints), *masked}))
         if self._trained is None or not names:
             return names
         compare_names(self._trained.part_names, names, "parts", partial=True, exact=True)
@@ -173,6 +187,19 @@ class Folder(ImageData):
     @cached_property
     def _keypoints(self) -> list[Keypoint]:
         return read_keypoints(Path(self.keypoints).expanduser()) if self.keypoints else []
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the pixels of parts are annotated."""
+        return self.masks is not None
+
+    @cached_property
+    def _mask_folder(self) -> MaskFolder | None:
+        if self.masks is None:
+            return None
+        folder = MaskFolder(Path(self.masks).expanduser(), self.root, self.mask_parts)
+        folder.check([picture for pictures in self._pictures.values() for picture in pictures])
+        return folder
 
     @cached_property
     def _labels(self) -> Labels | None:
@@ -222,7 +249,9 @@ class Folder(ImageData):
         points, visible = self._points(pictures) if self.keypoints else (None, None)
         files = tuple(str(picture.path) for picture in pictures)
         pixels = Pictures(files, self.size, background=self._background, value_range=self._value_range)
-        return Split(names, y, pixels, torch.arange(len(y)), points=points, visible=visible)
+        folder = self._mask_folder
+        masks = None if folder is None else folder.of_images(pictures, self.part_names, self.size)
+        return Split(names, y, pixels, torch.arange(len(y)), points=points, visible=visible, masks=masks)
 
     def _points(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
         place = {picture.name: i for i, picture in enumerate(pictures)}

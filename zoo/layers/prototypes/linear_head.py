@@ -46,7 +46,7 @@ class LinearHead(OwnedPrototypes):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``head``."""
-        return {"backbone": self.backbone, "addon": self.addon, "prototypes": self.prototypes, "head": self.head}
+        return {**self.backbone_parts(), "addon": self.addon, "prototypes": self.prototypes, "head": self.head}
 
     def off_class_l1(self) -> Tensor:
         """Return the sum of absolute weights from prototypes to other classes."""

@@ -42,7 +42,9 @@ def shallow_deep_alignment(deep: Tensor, shallow: Tensor, cells: Tensor, *, marg
             f"the shallow features are {tuple(shallow.shape[2:])} cells; expected a multiple of {height} x {width}"
         )
     ids = cells.clamp_min(0)
-    difference = (_rows(deep, ids) - _rows(F.pixel_unshuffle(shallow.detach(), scale), ids)).abs()
+    with torch.autocast(deep.device.type, enabled=False):
+        folded = F.pixel_unshuffle(shallow.detach(), scale)
+        difference = (_rows(deep.float(), ids) - _rows(folded.float(), ids)).abs()
     penalty = F.relu(difference - margin).mean(2) * (cells >= 0)
     return penalty.sum() / (cells >= 0).sum().clamp_min(1)
 

@@ -77,8 +77,9 @@ def similarities(distance: Tensor, similarity: Similarity) -> Tensor:
 class MeanDirection(nn.Module):
     """Replace each cell by the mean of the directions (vectors scaled to length 1) of the cells around it.
 
-    The similarity of a prototype to the result is the mean of its similarities to ``size`` x ``size`` cells, so that
-    maps, scores and projection are averaged alike; the border is replicated.
+    The ``projection`` of the result on a prototype is the mean of its cosines to ``size`` x ``size`` cells, so maps,
+    scores and projections on training patches are averaged alike. ``cosine`` is that of the mean direction, which is
+    larger where the cells differ. The border is replicated.
 
     Example:
         >>> MeanDirection(3)(torch.ones(1, 4, 2, 2))[0, :, 0, 0].tolist()

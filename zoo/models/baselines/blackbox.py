@@ -1,4 +1,8 @@
-"""Black box: a backbone with a linear head and without units, the baseline of the image and table models."""
+"""Black box: a backbone with a linear head and without units, the baseline of the image and table models.
+
+Source: standard architecture: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016 (global
+average pooling and a linear head).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,7 @@ class BlackBox(BlackBoxModel, BackboneModel):
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone`` and ``head``."""
-        return {"backbone": self.backbone, "head": self.head}
+        return {**self.backbone_parts(), "head": self.head}
 
     def encode(self, x: Tensor) -> Tensor:
         """Return pooled features ``(b, d)`` of inputs, such as images ``(b, 3, s, s)``."""
