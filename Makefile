@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test lint types doctest unit slow benchmark campaign setup clean
+.PHONY: demo test lint types doctest unit slow benchmark campaign docs results setup clean
 
 setup: .venv/.done
 
 .venv/.done: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --no-compile --editable '.[dev]'
 	touch $@
 
 demo: setup
@@ -20,14 +20,14 @@ demo: setup
 test: lint types doctest unit
 
 lint: setup
-	$(BIN)/ruff check zoo recipes tests
-	$(BIN)/ruff format --check zoo recipes tests
+	$(BIN)/ruff check zoo recipes tests docs
+	$(BIN)/ruff format --check zoo recipes tests docs
 
 types: setup
 	$(BIN)/pyright
 
 doctest: setup
-	$(BIN)/python -m pytest --doctest-modules zoo
+	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules zoo
 
 unit: setup
 	$(BIN)/python -m pytest --numprocesses 2
@@ -41,6 +41,19 @@ benchmark: setup
 # kills, damaged files, full disks, lost processes, hostile names; N=40 make campaign kills 40 times in each family
 campaign: setup
 	$(BIN)/python tests/reliability/campaign.py
+
+# the documentation, in build/site: strict, without the network
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python docs/_generate/check_site.py build/site
+
+.venv/.docs: .venv/.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[docs]'
+	touch $@
+
+# one page with the scores of all checkpoints
+results: setup
+	$(BIN)/python docs/_generate/results_page.py build/results.html
 
 clean:
 	rm -rf .venv runs build dist *.egg-info

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import pytest
 import pytorch_lightning as pl
@@ -170,6 +171,26 @@ def test_fit_without_phases_trains_all_parts():
     answers = trainer.predict(model, loaders()["test"])
     assert torch.cat([a.answers.prediction for a in answers]).shape == (32,)
     assert float(trainer.test(model, loaders()["test"], verbose=False)[0]["test/loss"]) < 0.6
+
+
+@pytest.mark.parametrize("how", ["loaders", "module", "batches"])
+def test_fit_without_phases_warns_of_nothing(how):
+    """In a plain ``Trainer``, with loaders of (x, y), a data module or a source of zoo."""
+    given = loaders() if how == "loaders" else {"train": zoo.create_data("toys", kind="xor", batch_size=16)}
+    inputs, classes = (4, 2) if how == "loaders" else (2, 2)
+    model = zoo.create_model("bilinear_mlp", num_classes=classes, input_shape=[inputs], width=4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer = pl.Trainer(max_epochs=1, log_every_n_steps=1, **TRAINER)
+        if how == "module":
+            trainer.fit(model, datamodule=given["train"])
+        elif how == "batches":
+            trainer.fit(model, given["train"].train_dataloader(), given["train"].val_dataloader())
+        else:
+            trainer.fit(model, given["train"], given["val"])
+        trainer.predict(model, given["test"] if how == "loaders" else given["train"].test_dataloader())
+    own = [str(w.message) for w in caught if "many workers" not in str(w.message)]  # advice about the user's loader
+    assert own == []
 
 
 def test_fit_without_targets_is_one_clear_sentence():

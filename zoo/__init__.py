@@ -27,6 +27,7 @@ _MODULES = {
     "list_models": "zoo.registry",
     "list_scores": "zoo.registry",
     "load": "zoo.checkpoint",
+    "plot": "zoo.reporting.plot",
     "register": "zoo.registry",
 }
 _VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "migrate", "predict", "steer", "train")
@@ -52,6 +53,7 @@ __all__ = [
     "list_scores",
     "load",
     "migrate",
+    "plot",
     "predict",
     "register",
     "steer",
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from zoo.model import SelfExplaining
     from zoo.phase import Phase
     from zoo.registry import create_model, list_models, list_scores, register
+    from zoo.reporting.plot import plot
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,8 @@ class Batch:
         points: ``(b, p, 2)`` float64 part keypoints (x, y) in pixels of ``x``; they follow every geometric augmentation
             and may lie outside the image.
         visible: ``(b, p)`` bool, whether the annotator saw the part.
+        masks: ``(b, p, s, s)`` bool, whether each pixel belongs to the part; None without masks, and in batches that
+            are augmented.
         views: ``(b, v, ...)`` further augmented views of ``x``, of the same geometry; None if there are none.
         weight: ``(b,)`` float32 weight of each sample in the loss; None for equal ones.
         sequence: ``(b,)`` int64 sequence of the split that each sample is a part of, such as a word of a sentence; the
@@ -41,6 +43,7 @@ class Batch:
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    masks: Tensor | None = None
     views: Tensor | None = None
     weight: Tensor | None = None
     sequence: Tensor | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -70,6 +70,11 @@ class PhaseTraining(pl.LightningModule, ABC):
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Return unweighted loss terms by name, ``task`` first; terms of weight 0 may be left out."""
 
+    def setup(self, stage: str) -> None:
+        """Turn off warnings of a plain ``Trainer`` without cause: of its own code, and of our sampler."""
+        for message in (".*LeafSpec", ".*custom batch sampler `EpochSampler`"):
+            warnings.filterwarnings("ignore", message=message)
+
     def check_phases(self, phases: Mapping[str, Phase]) -> None:
         """Check the phases of a run together, before it begins; a family overrides it.
 
@@ -133,6 +138,20 @@ class PhaseTraining(pl.LightningModule, ABC):
         """Log the last step of a training that is stopped early."""
         if self.trainer.should_stop:
             self._log_step(batch)
+
+    def on_train_end(self) -> None:
+        """Do what follows the last epoch."""
+        val: Any = self.trainer.val_dataloaders
+        self.training_ended(val or ())
+
+    def training_ended(self, val: Iterable[Batch]) -> None:
+        """Compute what a family needs after the last epoch; by default nothing.
+
+        A phase that is resumed after its last epoch does it too, although Lightning then calls no hook.
+
+        Args:
+            val: the validation batches.
+        """
 
     def _log_step(self, batch: Batch) -> None:
         for name, value in self.loss_terms.items():

@@ -63,6 +63,9 @@ FAMILIES = {
     "blackbox": numbers("name: blackbox, backbone: mlp", "backbone head"),
     "cbm": numbers("name: cbm, backbone: mlp", "backbone concepts head", CONCEPTS),
     "cem": numbers("name: cem, backbone: mlp", "backbone embeddings head", CONCEPTS),
+    "additive": "model: {name: additive}\n"
+    + TABLE.replace("64CONCEPTS", "64, val: 0")
+    + "phases: {convex: {then: {fit_tables: {max_pairs: 1}}}}\n",
     "transformer_program": """\
 model: {name: transformer_program, num_classes: 2, pooled: true, layers: 1, heads: 1, counters: 0, tables: 1,
         number_tables: 0, restarts: 1, anneal: 2}

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 SILENCE = 30.0  # seconds
+LONGEST = 600  # seconds
 POLL = 0.02
 
 
@@ -69,10 +70,10 @@ class Child:
         """Return the exit code, or "hang"; send a signal ``kill_at`` seconds after the start.
 
         A hang is ``SILENCE`` seconds of computing without output, or of neither: on a busy machine a process that waits
-        for its turn does not hang.
+        for its turn does not hang. ``LONGEST`` seconds without output are one in any case.
         """
         size, busy, since = -1, 0.0, time.monotonic()
-        start = 0.0
+        start, last = 0.0, since
         while (code := self.poll()) is None:
             now = time.monotonic()
             if kill_at is not None and now - self.start >= kill_at:
@@ -80,10 +81,10 @@ class Child:
                 kill_at = None
             new_size, new_busy = self._size(), self._busy()
             if new_size != size:
-                start = new_busy
+                start, last = new_busy, now
             if (new_size, new_busy) != (size, busy):
                 size, busy, since = new_size, new_busy, now
-            if now - since > SILENCE or busy - start > SILENCE:
+            if now - since > SILENCE or busy - start > SILENCE or now - last > LONGEST:
                 os.killpg(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
                 return "hang"

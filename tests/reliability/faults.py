@@ -103,11 +103,17 @@ def _ddp(out):
 
 
 def killed_rank(work, rank, seed):
-    """One of two processes is killed: the other ends with one line, and both continue later."""
+    """One of two processes is killed after they have met: the other ends with one line, and both continue later.
+
+    A process that waits for one that never comes waits half an hour, as torch does; ``torchrun`` and Lightning end it.
+    """
     whole, seconds = work.ddp_reference(lambda out: [child.wait() for child in ranks(_ddp(out), out)])
     out = work.folder()
     children = ranks(_ddp(out), out)
-    moment = seconds * (0.3 + 0.4 * random.Random(f"{seed} ddp {rank}").random())
+    while not list((out / "phases").glob("*.ckpt")) and all(child.poll() is None for child in children):
+        time.sleep(0.1)
+    met = time.monotonic() - children[rank].start
+    moment = met + 0.3 * seconds * random.Random(f"{seed} ddp {rank}").random()
     codes = {rank: children[rank].wait(kill_at=moment)}
     codes[1 - rank] = children[1 - rank].wait()
     other = children[1 - rank]

@@ -46,7 +46,8 @@ class Data(pl.LightningDataModule):
     Attributes:
         capabilities: names of what the source offers beyond this class, see ``zoo.capabilities``.
         class_names: name of each class.
-        part_names: name of each keypoint; empty if there are none.
+        part_names: name of each part that is annotated with keypoints or masks; empty if there are none.
+        has_masks: whether evaluated batches have masks of the parts.
         concepts: meaning of each concept column; None if there are no concepts.
         sequence: format of token sequences; None if inputs are not sequences of words.
         feature_names: name of each number of a row; empty if inputs are not rows of numbers.
@@ -68,6 +69,7 @@ class Data(pl.LightningDataModule):
     capabilities: frozenset[str] = frozenset()
     class_names: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
+    has_masks: bool = False
     concepts: ConceptSchema | None = None
     sequence: Frame | None = None
     feature_names: tuple[str, ...] = ()

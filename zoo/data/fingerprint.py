@@ -34,4 +34,8 @@ def fingerprint_of(splits: Mapping[str, Split]) -> str:
         rows = torch.cat(used).sort().values
         for content in source.content(rows.tolist()):
             digest.update(content)
+    for _, split in sorted(splits.items()):
+        if split.masks is not None and split.rows is not None:
+            for content in split.masks.content(split.rows.tolist()):
+                digest.update(content)
     return digest.hexdigest()[:12]

@@ -18,6 +18,7 @@ from zoo.inputs.base import Inputs
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.images.picture import WHITE
 from zoo.inputs.labels import compare_names
+from zoo.inputs.tables.target import Target
 
 
 class ImageData(Data):
@@ -93,9 +94,11 @@ class ImageData(Data):
     @property
     def inputs(self) -> ImageInputs:
         """Size, normalization and names, or those of the trained model."""
-        return self._trained or self._reader(self.class_names, self.part_names)
+        return self._trained or self._reader(self.class_names, self.part_names, self.fitted_target)
 
-    def _reader(self, class_names: Sequence[str] = (), part_names: Sequence[str] = ()) -> ImageInputs:
+    def _reader(
+        self, class_names: Sequence[str] = (), part_names: Sequence[str] = (), target: Target | None = None
+    ) -> ImageInputs:
         return ImageInputs(
             size=self.size,
             channels=self.channels,
@@ -105,7 +108,13 @@ class ImageData(Data):
             part_names=part_names,
             background=self._background,
             value_range=self._value_range,
+            target=target,
         )
+
+    @property
+    def fitted_target(self) -> Target | None:
+        """Columns of a file that the model answers with; None where it answers with classes of pictures."""
+        return None
 
     def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
         """Read the pictures with size and normalization of a trained model, and its classes by name.

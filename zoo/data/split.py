@@ -19,6 +19,7 @@ from zoo.data.images._augment.draws import Draws
 from zoo.data.images._augment.noise import Noise
 from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
+from zoo.data.images._part_masks import PartMasks
 from zoo.data.images._pixel_sources import Pixels
 from zoo.data.sampler import mix
 
@@ -37,11 +38,12 @@ class Split:
         concepts: ``(n, m)`` float32, NaN where unknown.
         points: ``(n, p, 2)`` float64 keypoints in pixels of the served image; undefined where not visible.
         visible: ``(n, p)`` bool.
+        masks: source of the masks of parts, by ``rows``; None without masks.
         x: ``(n, d)`` float32 rows of a table; None for images.
         lengths: ``(n,)`` number of tokens of each context; None if samples are not contexts.
         weight: ``(n,)`` float32 weight of each sample in the loss; None for equal ones.
         group: ``(n,)`` int64 number of the group, such as a patient, whose samples stay in one split; None for none.
-        sequence: ``(n,)`` int64 sequence that each sample is a part of, in the order of its parts; None if each sample is
+        sequence: ``(n,)`` int64 sequence that each sample is a part of, in the order of its parts; None if each is
             one of its own.
         time: ``(n,)`` float64 by which the samples are ordered, the latest being held out; None for no order.
     """
@@ -53,6 +55,7 @@ class Split:
     concepts: Tensor | None = None
     points: Tensor | None = None
     visible: Tensor | None = None
+    masks: PartMasks | None = None
     x: Tensor | None = None
     lengths: Tensor | None = None
     weight: Tensor | None = None
@@ -243,6 +246,7 @@ class ImageDataset(BatchDataset):
             points=None if s.points is None else s.points[ids],
             visible=None if s.visible is None else s.visible[ids],
             weight=None if s.weight is None else s.weight[ids],
+            masks=self._masks(ids),
         )
         seeds = [(self.seed, *key) for key in keys]
         draws = None if self.transform is None else self.transform.draws(seeds)
@@ -289,6 +293,13 @@ class ImageDataset(BatchDataset):
         mean, std = self.mean.to(pixels.device), self.std.to(pixels.device)
         pixels = pixels.mean(1, keepdim=True) if len(mean[0]) == 1 else pixels.expand(-1, 3, -1, -1)
         return (pixels / 255).sub_(mean).div_(std)
+
+    def _masks(self, ids: Tensor) -> Tensor | None:
+        """Masks ``(b, p, s, s)`` bool of images that are not augmented."""
+        masks, rows = self.split.masks, self.split.rows
+        if masks is None or rows is None or self.transform is not None:
+            return None
+        return torch.from_numpy(np.stack([masks(row) for row in rows[ids].tolist()]))
 
     def _images(self, ids: Tensor) -> Tensor:
         if self.images is not None:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from zoo.layers.additive import AdditiveFit, AdditiveSettings, fit_additive
-from zoo.layers.additive.data_frame import contribution_table, contributions, frame_cells
+from zoo.layers.additive.columns.data_frame import contribution_table, contributions, frame_cells
 
 if TYPE_CHECKING:
     import pandas

@@ -59,6 +59,7 @@ def score(
         position_labels=data.position_labels,
         task=scored_task(model, data),
         output_names=data.output_names,
+        masks=data.has_masks,
     )
 
     def batches(name: SplitName) -> Iterator[Batch]:

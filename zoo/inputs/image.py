@@ -16,6 +16,7 @@ from zoo.inputs.base import Flag, Inputs, Reading
 from zoo.inputs.images.class_folders import find_splits, list_pictures, read_class_folders
 from zoo.inputs.images.picture import WHITE, read_picture
 from zoo.inputs.labels import compare_names, order_by_name
+from zoo.inputs.tables.target import Target
 
 CHUNK = 64  # pictures at a time
 MEAN = (0.485, 0.456, 0.406)
@@ -36,6 +37,7 @@ class ImageInputs(Inputs):
         background: color behind transparent pixels.
         value_range: values that are black and white in pictures that are not of 8 bits; None for their type's own.
         fit: ``squash`` the whole picture to a square, or ``crop`` the largest square in its middle.
+        target: columns of a file that the model answers with; None where the classes are folders.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -59,7 +61,9 @@ class ImageInputs(Inputs):
         background: Sequence[int] = WHITE,
         value_range: Sequence[float] | None = None,
         fit: Fit = "squash",
+        target: Target | None = None,
     ) -> None:
+        self.target = target
         self.size, self.channels, self.mean, self.std = int(size), channels, tuple(mean), tuple(std)
         self.class_names, self.part_names = tuple(class_names), tuple(part_names)
         self.background = tuple(int(value) for value in background)
@@ -203,7 +207,9 @@ class ImageInputs(Inputs):
         raise ValueError(f"pictures are given as {type(raw).__name__}; expected a path, a picture or a list of them")
 
     def _folder(self, root: Path, labels: bool | None, notes: list[str]) -> list[tuple[str, Any, int | None]]:
-        if labels is not False and self.class_names and not find_splits(root):
+        if labels and self.target is not None:
+            raise ValueError("pictures have no labels here; the model answers with columns of a file")
+        if labels is not False and self.class_names and self.target is None and not find_splits(root):
             folders = sorted(
                 {
                     path.relative_to(root).parts[0]
@@ -277,6 +283,7 @@ class ImageInputs(Inputs):
             "background": list(self.background),
             "value_range": None if self.value_range is None else list(self.value_range),
             "fit": self.resize,
+            **({} if self.target is None else {"target": self.target.to_config()}),
         }
 
     @classmethod
@@ -286,6 +293,9 @@ class ImageInputs(Inputs):
         Raises:
             ValueError: if a key or a value is not understood.
         """
+        config = dict(config)
+        if config.get("target") is not None:
+            config["target"] = Target.from_config(config["target"])
         try:
             return cls(**config)
         except TypeError as error:

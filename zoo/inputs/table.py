@@ -116,7 +116,8 @@ class TableInputs(Inputs):
         """
         start, notes = 0, True
         for cells in self._cells(raw, skip):
-            read = self.schema.read(cells, labels=labels, strict=strict, skip=skip)
+            fills = self.encoding.fills_missing
+            read = self.schema.read(cells, labels=labels, strict=strict, skip=skip, fills_missing=fills)
             yield Reading(
                 self.encoding.encode(read.values),
                 read.rows,
@@ -225,7 +226,7 @@ class TableInputs(Inputs):
 
     def describe(self) -> list[str]:
         """Return one line for each column and the target."""
-        return self.schema.report()
+        return self.schema.report(fills_missing=self.encoding.fills_missing)
 
     def to_config(self) -> dict[str, Any]:
         """Return plain values for YAML."""

@@ -67,7 +67,8 @@ def rows_of(entry: Entry, facts: Facts) -> list[Row]:
 def _finished(
     cls: type[Score], name: str, score: Score, above: Sequence[ChanceAdjusted], control: Score | None, facts: Facts
 ) -> list[Row]:
-    row = Row(name, cls, score, score.protocol)
+    masks = "/masks" if facts.masks and "points" in score.requires else ""
+    row = Row(name, cls, score, score.protocol + masks)
     if reason := facts.missing(score.requires) or facts.wrong_task(score.tasks, score.requires):
         row.note, row.applies = f"n/a: {reason}", False
         return [row]

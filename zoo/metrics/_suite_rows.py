@@ -35,6 +35,7 @@ class Facts:
         control: whether part scores have a row with random locations beside them.
         task: what the model answers; None where it is unknown, or the classes are tokens.
         output_names: of the classes, labels or the number.
+        masks: whether the parts have masks.
     """
 
     units: Units
@@ -45,6 +46,7 @@ class Facts:
     control: bool = False
     task: Task | None = None
     output_names: tuple[str, ...] = ()
+    masks: bool = False
 
     @property
     def owned(self) -> bool:

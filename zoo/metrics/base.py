@@ -49,7 +49,7 @@ class Score(States):
         requires: what model and data must have. Of the explanation: "units", "owner" (each belongs to a class), and
             "maps" (places of units in an image).
             Of the data: "parts" (annotated parts, for units with maps; a control with random locations stands beside
-            such a score), "points" (annotated parts, without that control), "labels" (annotated concepts),
+            such a score), "points" (keypoints or masks of parts, without that control), "labels" (annotated concepts),
             "position_labels", "scenes". Of the model: the names of its capabilities (``zoo.capabilities``), such as
             "concepts" or "activity", and "decide" for ``encode`` and ``decide``. Of the task: "answers", a task of few
             outputs.
@@ -64,6 +64,8 @@ class Score(States):
         population: what an interval is for; empty for inputs like these, and units like these where the read-out is a
             mean over units.
         resampled: whether an interval varies the inputs; if not, it varies the units alone.
+        few_decide: whether a few inputs, such as wrong answers of high confidence, can decide a bounded score: its
+            interval is wide enough for those of which the samples may have none.
         why: why nothing could be scored; empty if something was.
 
     For subclasses: ``_sum(name, *shape)`` declares a sum and ``_add(name, rows)`` adds the rows of a batch to it (every
@@ -114,6 +116,7 @@ class Score(States):
     no_interval: ClassVar[str] = ""
     population: ClassVar[str] = ""
     resampled: ClassVar[bool] = True
+    few_decide: ClassVar[bool] = False
     random_weights: ClassVar[bool] = False
     higher_is_better: bool | None = True
     protocol: str = ""

@@ -21,6 +21,7 @@ from zoo.model import SelfExplaining
 
 NO_LOCATIONS = "the units have no place in an image"
 NO_PARTS = "the data have no part annotations"
+NO_KEYPOINTS = "the data have masks of parts, but no keypoints"
 NO_CAPABILITY = {
     "decide": "the model does not offer encode and decide",
     "activity": "the model gives no activity of its units at each position",
@@ -71,7 +72,7 @@ def with_interventions(record: Record) -> Record:
 def why_no_place(record: Record) -> str:
     """Return what is missing for units to be located on parts; empty if nothing is."""
     if record.batch.points is None or record.batch.visible is None:
-        return NO_PARTS
+        return NO_PARTS if record.batch.masks is None else NO_KEYPOINTS
     where = record.explanation.where
     return NO_LOCATIONS if where is None or where.ndim != 4 else ""
 
@@ -80,7 +81,8 @@ def missing_annotation(record: Record, requires: frozenset[str]) -> str:
     """Return what a batch and its explanation lack of what a score requires; empty if nothing is missing."""
     if "parts" in requires and (reason := why_no_place(record)):
         return reason
-    if "points" in requires and (record.batch.points is None or record.batch.visible is None):
+    no_keypoints = record.batch.points is None or record.batch.visible is None
+    if "points" in requires and no_keypoints and record.batch.masks is None:
         return NO_PARTS
     where = record.explanation.where
     if "maps" in requires and (where is None or where.ndim != 4 or record.batch.x.ndim != 4):

@@ -54,6 +54,7 @@ class Suite:
         task: what the model answers; None where it is unknown, or the classes are tokens: the scores of a task do not
             apply then.
         output_names: of the classes, labels or the number.
+        masks: whether the parts have masks (``Batch.masks``), which scores of maps use instead of keypoints.
 
     Raises:
         ValueError: if a score, an argument or its value is not known, or a name is used twice; names file and entry.
@@ -78,6 +79,7 @@ class Suite:
         position_labels: PositionLabels | None = None,
         task: Task | None = None,
         output_names: Sequence[str] = (),
+        masks: bool = False,
     ) -> None:
         self.position_labels = position_labels
         self.facts = Facts(
@@ -89,6 +91,7 @@ class Suite:
             control,
             task,
             tuple(output_names),
+            masks,
         )
         self.rows: dict[str, Row] = {}
         origin = suite_file(scores) if isinstance(scores, str) else "the list"

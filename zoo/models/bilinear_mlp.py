@@ -1,8 +1,9 @@
 """Bilinear MLP: the logit of each class is a quadratic form of the input, explained by its eigenvectors.
 
-Pearce, Dooms, Rigg, Oramas, Sharkey, Bilinear MLPs enable weight-based mechanistic interpretability, ICLR 2025. An
-embedding, a product of two linear maps and a linear head: the logit of a class is ``sum_i lambda_i (v_i . x)^2`` over
-eigenvalues and eigenvectors of the weights; no data are needed.
+Source: Pearce, Dooms, Rigg, Oramas, Sharkey, Bilinear MLPs enable weight-based mechanistic interpretability, ICLR 2025.
+
+An embedding, a product of two linear maps and a linear head: the logit of a class is ``sum_i lambda_i (v_i . x)^2``
+over eigenvalues and eigenvectors of the weights; no data are needed.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ class BilinearMLP(SelfExplaining):
         """The eigenvectors, named by class, and by sign and rank of their eigenvalue."""
         positive = self._decomposed().values.unflatten(0, (-1, self.patterns)) > 0
         rank = torch.where(positive, positive.cumsum(1), -(~positive).cumsum(1)).tolist()
-        owner = {"classification": "class {} ", "multilabel": "label {} "}.get(self.task.kind, "")
-        names = [f"{owner.format(c)}{r:+d}" for c, row in enumerate(rank) for r in row]
+        of = [""] if self.task.kind == "regression" else [f"{self.owner_name(c)} " for c in range(len(rank))]
+        names = [f"{of[c]}{r:+d}" for c, row in enumerate(rank) for r in row]
         return Units("eigenvector", names, self.owner, describe=DESCRIBE, signed=True)
 
     @property

@@ -1,9 +1,11 @@
 """Classification by components: prototypes that should be present and prototypes that should be absent.
 
-Saralajew et al., Classification-by-Components: Probabilistic Modeling of Reasoning over a Set of Components, NeurIPS
-2019, and its deep version on the features of PIP-Net (Saralajew et al., A Robust Prototype-Based Network with
-Interpretable RBF Classifier Foundations, AAAI 2025). The score of a class is the probability that a prototype, drawn
-from the class's reasoning, is found as the class expects it: present (positive reasoning) or absent (negative).
+Source: Saralajew et al., Classification-by-Components: Probabilistic Modeling of Reasoning over a Set of Components,
+NeurIPS 2019, and its deep version on the features of PIP-Net (Saralajew et al., A Robust Prototype-Based Network with
+Interpretable RBF Classifier Foundations, AAAI 2025).
+
+The score of a class is the probability that a prototype, drawn from the class's reasoning, is found as the class
+expects it: present (positive reasoning) or absent (negative).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Concept bottleneck model: predicts named concepts, then the class from the concepts alone.
 
-Koh et al., Concept Bottleneck Models, ICML 2020. A person can read and correct each concept.
+Source: Koh et al., Concept Bottleneck Models, ICML 2020.
+
+A person can read and correct each concept.
 """
 
 from __future__ import annotations

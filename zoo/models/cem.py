@@ -1,8 +1,9 @@
 """Concept embedding model: each concept has two embeddings, true and false, mixed by its predicted probability.
 
-Espinosa Zarlenga et al., Concept Embedding Models, NeurIPS 2022. An embedding carries more information than a number,
-so an incomplete set of concepts need not cost accuracy; interventions on concepts still work, because RandInt sets
-concepts to the truth during training.
+Source: Espinosa Zarlenga et al., Concept Embedding Models, NeurIPS 2022.
+
+An embedding carries more information than a number, so an incomplete set of concepts need not cost accuracy;
+interventions on concepts still work, because RandInt sets concepts to the truth during training.
 """
 
 from __future__ import annotations

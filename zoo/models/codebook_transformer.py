@@ -1,7 +1,8 @@
 """Codebook transformer: a small language model with a codebook bottleneck at its heads or MLPs.
 
-Tamkin, Taufeeque, Goodman, Codebook features: sparse and discrete interpretability for neural networks, 2023. At named
-places of every block, the activation is replaced by the mean of the k best codes of a learned list.
+Source: Tamkin, Taufeeque, Goodman, Codebook features: sparse and discrete interpretability for neural networks, 2023.
+
+At named places of every block, the activation is replaced by the mean of the k best codes of a learned list.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Deformable ProtoPNet: prototypes made of parts whose relative positions adapt to the image.
 
-Donnelly et al., Deformable ProtoPNet: An Interpretable Image Classifier Using Deformable Prototypes, CVPR 2022. A
-prototype is a square of parts; at every cell of the image each part may move by an offset that a small network predicts
-from the features. The similarity is the mean cosine of the parts.
+Source: Donnelly et al., Deformable ProtoPNet: An Interpretable Image Classifier Using Deformable Prototypes, CVPR 2022.
+
+A prototype is a square of parts; at every cell of the image each part may move by an offset that a small network
+predicts from the features. The similarity is the mean cosine of the parts.
 """
 
 from __future__ import annotations

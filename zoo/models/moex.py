@@ -1,7 +1,8 @@
 """MoE-X: a language model of ReLU experts, each token routed to those expected to activate the fewest neurons.
 
-Yang et al., Mixture of Experts Made Intrinsically Interpretable, 2025. Routing by expected sparsity and ReLU make the
-experts one wide, sparse MLP, whose neurons are the units.
+Source: Yang et al., Mixture of Experts Made Intrinsically Interpretable, 2025.
+
+Routing by expected sparsity and ReLU make the experts one wide, sparse MLP, whose neurons are the units.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """PIP-Net: classifies an image by which of a few patterns, shared by all classes, are present in it.
 
-Nauta et al., PIP-Net: Patch-Based Intuitive Prototypes for Interpretable Image Classification, CVPR 2023. The channels
-of the feature map are the prototypes; they are trained so that the same place of two augmented views has the same
-prototype. The head is sparse and never negative: evidence is only for a class, and an image without any prototype has
-the score 0 for every class.
+Source: Nauta et al., PIP-Net: Patch-Based Intuitive Prototypes for Interpretable Image Classification, CVPR 2023.
+
+The channels of the feature map are the prototypes; they are trained so that the same place of two augmented views has
+the same prototype. The head is sparse and never negative: evidence is only for a class, and an image without any
+prototype has the score 0 for every class.
 """
 
 from __future__ import annotations

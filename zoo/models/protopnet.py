@@ -1,8 +1,10 @@
 """ProtoPNet: classifies an image by the similarity of its patches to patches of training images.
 
-Chen et al., This Looks Like That: Deep Learning for Interpretable Image Recognition, NeurIPS 2019. An image is a map of
-features; each prototype is a point in the same space and belongs to one class; the score of a class depends on the
-largest similarity of each prototype to any patch. After projection every prototype *is* a patch of a training image.
+Source: Chen et al., This Looks Like That: Deep Learning for Interpretable Image Recognition, NeurIPS 2019.
+
+An image is a map of features; each prototype is a point in the same space and belongs to one class; the score of a
+class depends on the largest similarity of each prototype to any patch. After projection every prototype *is* a patch of
+a training image.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """ProtoPool: classes share a pool of prototypes; each class learns which of them fill its few slots.
 
-Rymarczyk et al., Interpretable Image Classification with Differentiable Prototypes Assignment, ECCV 2022. A slot is a
-distribution over the pool, sampled with Gumbel noise while it is learned and sharpened until it is one prototype. The
-score of a prototype is focal: the similarity of its nearest patch minus that of its mean distance to all patches.
+Source: Rymarczyk et al., Interpretable Image Classification with Differentiable Prototypes Assignment, ECCV 2022.
+
+A slot is a distribution over the pool, sampled with Gumbel noise while it is learned and sharpened until it is one
+prototype. The score of a prototype is focal: the similarity of its nearest patch minus that of its mean distance to all
+patches.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """ProtoTree: a soft decision tree, each node of which asks whether a prototype is present in the image.
 
-Nauta et al., Neural Prototype Trees for Interpretable Fine-grained Image Recognition, CVPR 2021. The similarity of the
-nearest patch to a node's prototype is the probability of going right; the answer is the mixture of the leaves' class
-distributions. Leaves are updated without derivatives, prototypes by gradient descent on the negative log-likelihood.
+Source: Nauta et al., Neural Prototype Trees for Interpretable Fine-grained Image Recognition, CVPR 2021.
+
+The similarity of the nearest patch to a node's prototype is the probability of going right; the answer is the mixture
+of the leaves' class distributions. Leaves are updated without derivatives, prototypes by gradient descent on the
+negative log-likelihood.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """SDFA-SA: a ProtoPNet whose deep features keep the spatial similarities of shallow ones, with one weight a prototype.
 
-Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV 2023,
-the paper that defines the consistency and stability scores. Shallow-deep feature alignment (SDFA) ties the evidence of
+Source: Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV
+2023.
+
+The paper also defines the consistency and stability scores. Shallow-deep feature alignment (SDFA) ties the evidence of
 a prototype to the place where it is found; score aggregation (SA) lets only a class's own prototypes add to its logit.
 """
 

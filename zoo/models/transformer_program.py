@@ -1,9 +1,10 @@
 """Transformer program: trained as a transformer, read as a Python program.
 
-Friedman, Wettig, Chen, Learning Transformer Programs, NeurIPS 2023. Every variable has one value out of a list at each
-position; heads search for a value and copy or count, tables combine two values, a linear read-out predicts. Discrete
-choices are relaxed during training and become hard as the temperature falls; what is evaluated, explained and exported
-is the program.
+Source: Friedman, Wettig, Chen, Learning Transformer Programs, NeurIPS 2023.
+
+Every variable has one value out of a list at each position; heads search for a value and copy or count, tables combine
+two values, a linear read-out predicts. Discrete choices are relaxed during training and become hard as the temperature
+falls; what is evaluated, explained and exported is the program.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Regression(Task):
 
     def describe_data(self, names: Sequence[str]) -> str:
         """Return mean and standard deviation of y."""
-        return f"{names[0]}: mean {self.mean:.5g}, standard deviation {self.std:.5g}"
+        return f"{names[0] if names else 'target'}: mean {self.mean:.5g}, standard deviation {self.std:.5g}"
 
     def fitted(
         self, logits: Tensor, y: Tensor, weight: Tensor | None, options: TaskOptions, names: Sequence[str] = ()

@@ -17,6 +17,7 @@ FACTOR = 32  # temporaries of an initialization, in sizes of the weights
 MAX_OPERATIONS = 1_000_000
 MIN_OPERATIONS = 50_000  # allowed for any model
 PER_TENSOR = 1000  # allowed for each tensor of the weights file
+FILL = "fill_uninitialized_memory"  # of torch.utils.deterministic; type checkers do not find it
 
 
 def non_finite(tree: Any, name: str = "") -> str:
@@ -76,8 +77,8 @@ def bounded_memory(size: int, where: str, *, tensors: int | None = None) -> Iter
         >>> with bounded_memory(8, "config.yaml"):
         ...     _ = torch.nn.Linear(2, 3)
     """
-    filled = deterministic.fill_uninitialized_memory
-    deterministic.fill_uninitialized_memory = False  # memory of a tensor that is refused is never written
+    filled: bool = getattr(deterministic, FILL)
+    setattr(deterministic, FILL, False)  # memory of a tensor that is refused is never written
     operations = MAX_OPERATIONS if tensors is None else min(MAX_OPERATIONS, MIN_OPERATIONS + PER_TENSOR * tensors)
     try:
         with _Budget(MIN_BYTES + FACTOR * size, where, operations=operations):
@@ -87,7 +88,7 @@ def bounded_memory(size: int, where: str, *, tensors: int | None = None) -> Iter
             raise _too_large(where, size) from error
         raise
     finally:
-        deterministic.fill_uninitialized_memory = filled
+        setattr(deterministic, FILL, filled)
 
 
 class _Budget(TorchDispatchMode):

@@ -73,7 +73,9 @@ def test_samples_know_their_sentence(folder):
     seen = {}
     for batch in data.loader("train", shuffle=True, batch_size=2):
         assert batch.sequence is not None
-        for index, sequence, position in zip(batch.index.tolist(), batch.sequence.tolist(), batch.x[:, 0].tolist()):
+        for index, sequence, position in zip(
+            batch.index.tolist(), batch.sequence.tolist(), batch.x[:, 0].tolist(), strict=True
+        ):
             assert names[index] == f"train/{sequence:05d}, word {position}"
             seen.setdefault(sequence, set()).add(index)
     assert len(seen) == len(data.pieces_of["train"])

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from zoo.layers.additive.binning import fit_bins
-from zoo.layers.additive.bins import ColumnBins
-from zoo.layers.additive.cuts import choose_cuts, coarsen
+from zoo.layers.additive.columns.bin_fitting import fit_bins
+from zoo.layers.additive.columns.bins import ColumnBins
+from zoo.layers.additive.columns.cuts import choose_cuts, coarsen
 
 
 def naive_bin(bins: ColumnBins, x) -> int:

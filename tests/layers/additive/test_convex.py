@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from zoo.layers.additive.binning import fit_bins
+from zoo.layers.additive.columns.bin_fitting import fit_bins
 from zoo.layers.additive.fitting.assemble import Assembly, Part
 from zoo.layers.additive.fitting.convex import ConvexProblem
 from zoo.layers.additive.fitting.convex_losses import Loss

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 from rows_parts import WITH_INTERVALS, parts_make
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 from worlds import Toy, batch, take
 
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.metrics import (
     Accuracy,
     AnswerAgreement,
+    Brier,
     Completeness,
     Consistency,
     Leakage,
@@ -432,3 +433,45 @@ def test_stability_of_several_draws():
     readouts = score.compute()
     for key, value in plain.compute().items():
         assert torch.allclose(readouts[key].double(), value.double(), rtol=0, atol=0, equal_nan=True), key
+
+
+def test_intervals_of_units_alone_have_the_degrees_of_freedom_of_the_units():
+    """100 units of which 30 repeat another: about the exact interval of 30 of 100, not one of two replicates."""
+    score = BootstrapInterval(Redundancy(100))
+    rows = torch.randn(60, 100, generator=torch.Generator().manual_seed(0))
+    rows[:, 70:] = rows[:, :30]
+    score.update(rows, sample_ids=torch.arange(60))
+    readouts = score.compute()
+    exact = binomtest(30, 100).proportion_ci(method="exact")
+    assert float(readouts["duplicate"]) == 0.3
+    assert float(readouts["duplicate low"]) == pytest.approx(exact.low, abs=0.02)
+    assert float(readouts["duplicate high"]) == pytest.approx(exact.high, abs=0.02)
+
+
+def test_scores_with_one_bound_have_skewed_intervals():
+    """Positive values: replicates without skewness give the t interval of the logarithm, those with it a wider one."""
+    even = torch.tensor([1.9, 2.0, 2.1]).repeat(100).double()
+    value, error = torch.tensor(2.0).double(), float(even.std())
+    low, high = Estimate(value, even, lowest=0, count=60).interval()
+    half = t.ppf(0.975, 59) * error / 2
+    assert (low, high) == pytest.approx((2 - 2 * half, 2 * math.exp(half)))
+    skewed = torch.cat([even, torch.full((15,), 2.4).double()])
+    one, two = Estimate(value, skewed, lowest=0, count=60).interval()
+    mirrored = Estimate(-value, -skewed, highest=0, count=60).interval()
+    center = 2 * 2.0 - float(skewed.mean())
+    assert two - center > 1.15 * (center - one)
+    assert mirrored == pytest.approx((-two, -one))
+    low, high = Estimate(value, 20 * even - 38, lowest=0, count=60).interval()
+    assert low == 0
+    assert math.isfinite(high)
+
+
+def test_rare_inputs_that_decide_a_score_widen_its_interval():
+    """60 nearly perfect Brier scores do not exclude that 1 in 17 inputs has the worst of all."""
+    logits = torch.tensor([[9.0, 0.0, 0.0]]).repeat(60, 1) + 0.1 * torch.rand(60, 3)
+    score = BootstrapInterval(Brier(3))
+    score.update(logits, torch.zeros(60).long(), sample_ids=torch.arange(60))
+    unseen = 1 - 0.025 ** (1 / 60)
+    value = score.compute()
+    assert float(value["brier high"]) == pytest.approx(2 * unseen, abs=1e-3)
+    assert float(value["brier low"]) == pytest.approx(0, abs=1e-6)

@@ -1,4 +1,4 @@
-"""Images of the user: one folder per class, optionally a CSV file of keypoints and one of concepts."""
+"""Images of the user: a folder for each class, or a CSV file of targets; optional keypoints, masks and concepts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from zoo.data.concepts._concepts_file import read_concepts
 from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
 from zoo.data.images._keypoints import Keypoint, read_keypoints
+from zoo.data.images._labels_file import LabelsFile, TaskName, read_labels, task_of
+from zoo.data.images._part_masks import MaskFolder
 from zoo.data.images._pixel_sources import Pictures
 from zoo.data.split import Split, stratified_holdout
 from zoo.inputs.images.class_folders import ClassFolders, Picture, name_key, read_class_folders
 from zoo.inputs.images.picture import upright_size
 from zoo.inputs.labels import compare_names
+from zoo.inputs.tables.target import Target
 from zoo.registry import register
+from zoo.task import Task
 
 
 @register
@@ -34,11 +38,24 @@ class Folder(ImageData):
     ignored. Images are turned upright (EXIF) and resized to a square. Without a test folder, a stratified fifth of the
     images is the test split, the same for every seed.
 
+    With ``labels`` the target comes from a CSV file instead: classes, numbers (regression) or several labels.
+
     Args:
         root: the folder.
+        labels: CSV file with the columns ``file`` (relative to root), the target, and optionally ``split`` (train, val
+            or test). Images may lie in any folders below root; those without a row are left out with a warning. None
+            for class folders.
+        target: column of ``labels`` with the target, or several columns of yes and no; None for all other columns.
+        task: of ``labels``; None to infer it, as for tables.
         keypoints: CSV file with columns ``file`` (relative to root), ``part``, ``x``, ``y`` in pixels of the upright
             image and optionally ``visible`` (0 or 1; with 0, ``x`` and ``y`` may be empty). A part without a row is not
             visible. None for no keypoints.
+        masks: folder of PNG files that tell the pixels of each part, of the sizes of the upright images. With
+            ``mask_parts`` one file of part ids for each image, ``masks/<class>/<image>.png``, 0 where there is no part.
+            Without it one folder for each part, ``masks/<part>/<class>/<image>.png``, with a file for each image that
+            shows the part and any value but 0 on it. Where the images are in folders of splits, so are the masks. Map
+            scores compare evidence with these masks instead of regions around keypoints. None for no masks.
+        mask_parts: names of the part ids 1, 2, ...; None where each part has a folder.
         concepts_file: CSV file whose first column is ``file`` (relative to root); each other column is a concept. Empty
             cells and images without a row are unknown. Kinds are inferred from the cells, see
             ``zoo.data.concepts._concept_columns.encode``. None for no concepts.
@@ -61,7 +78,12 @@ class Folder(ImageData):
         self,
         *,
         root: str,
+        labels: str | None = None,
+        target: list[str] | None = None,
+        task: TaskName | None = None,
         keypoints: str | None = None,
+        masks: str | None = None,
+        mask_parts: list[str] | None = None,
         concepts_file: str | None = None,
         concept_kinds: dict[str, str] | None = None,
         size: int = 224,
@@ -74,8 +96,17 @@ class Folder(ImageData):
         super().__init__(size=size, batch_size=batch_size, augment=augment, **common)
         if concept_kinds and not concepts_file:
             raise ValueError("data.concept_kinds is given without data.concepts_file; give both or neither")
+        if mask_parts is not None and not masks:
+            raise ValueError("data.mask_parts is given without data.masks; give both or neither")
+        if (target or task) and not labels:
+            raise ValueError("data.target and data.task describe the columns of data.labels, which is not given")
         self.root = Path(root).expanduser()
+        self.labels = labels
+        self.target = target
+        self.task_kind: TaskName | None = task
         self.keypoints = keypoints
+        self.masks = masks
+        self.mask_parts = mask_parts
         self.concepts_file = concepts_file
         self.concept_kinds = concept_kinds
         if background is not None:
@@ -102,14 +133,52 @@ class Folder(ImageData):
         return folders
 
     @cached_property
+    def _labels_file(self) -> LabelsFile:
+        assert self.labels is not None
+        trained = None if self._trained is None else self._trained.target
+        if self._trained is not None and trained is None:
+            raise ValueError("the model was trained on class folders; give it such folders, without data.labels")
+        file = read_labels(Path(self.labels).expanduser(), self.root, self.target, self.task_kind, trained)
+        for note in file.notes:
+            warnings.warn(note, stacklevel=2)
+        return file
+
+    @property
+    def fitted_target(self) -> Target | None:
+        """The target of the labels file, fitted on the training rows; None for class folders."""
+        return self._labels_file.target if self.labels else None
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the classes or labels, or of the column of the number."""
+        target = self.fitted_target if self._trained is None else self._trained.target
+        return self.class_names if target is None or self.class_names else target.columns
+
+    @cached_property
+    def model_task(self) -> Task:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Task of a model of these data, as fitted on the training split."""
+        return super().model_task if self.fitted_target is None else task_of(self.fitted_target)
+
+    @cached_property
+    def _pictures(self) -> dict[str, tuple[Picture, ...]]:
+        """The pictures by split; those of class folders without splits under ``all``."""
+        if not self.labels:
+            return dict(self._folders.splits)
+        file = self._labels_file
+        return {name: tuple(file.pictures[i] for i in rows.tolist()) for name, rows in file.rows.items()}
+
+    @cached_property
     def class_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Names of the class folders, sorted; or those of the trained model."""
-        return self._folders.class_names if self._trained is None else self._trained.class_names
+        """Names of the class folders, or of the classes or labels in the file; or those of the trained model."""
+        if self._trained is not None:
+            return self._trained.class_names
+        return self._labels_file.target.class_names if self.labels else self._folders.class_names
 
     @cached_property
     def part_names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Names of the parts in the CSV file, sorted; or those of the trained model."""
-        names = tuple(sorted({point.part for point in self._keypoints}))
+        """Names of the parts that have keypoints or masks, sorted; or those of the trained model."""
+        masked = () if self._mask_folder is None else self._mask_folder.part_names
+        names = tuple(sorted({*(point.part for point in self._keypoints), *masked}))
         if self._trained is None or not names:
             return names
         compare_names(self._trained.part_names, names, "parts", partial=True, exact=True)
@@ -118,6 +187,19 @@ class Folder(ImageData):
     @cached_property
     def _keypoints(self) -> list[Keypoint]:
         return read_keypoints(Path(self.keypoints).expanduser()) if self.keypoints else []
+
+    @property
+    def has_masks(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the pixels of parts are annotated."""
+        return self.masks is not None
+
+    @cached_property
+    def _mask_folder(self) -> MaskFolder | None:
+        if self.masks is None:
+            return None
+        folder = MaskFolder(Path(self.masks).expanduser(), self.root, self.mask_parts)
+        folder.check([picture for pictures in self._pictures.values() for picture in pictures])
+        return folder
 
     @cached_property
     def _labels(self) -> Labels | None:
@@ -146,7 +228,13 @@ class Folder(ImageData):
 
     @cached_property
     def _images_of(self) -> dict[str, Split]:
-        folders = self._folders.splits
+        folders = self._pictures
+        if self.labels:
+            y = self._labels_file.y
+            rows = self._labels_file.rows
+            return {name: replace(self._split_of(p), y=y[rows[name]]) for name, p in folders.items()}
+        if self._trained is not None and self._trained.target is not None:
+            raise ValueError("the model answers with columns of a file; name the file in data.labels")
         if "all" not in folders:
             if "test" not in folders:
                 raise ValueError(f"{self.root} has train but no test; add it, or pass data.root={self.root / 'train'}")
@@ -161,12 +249,14 @@ class Folder(ImageData):
         points, visible = self._points(pictures) if self.keypoints else (None, None)
         files = tuple(str(picture.path) for picture in pictures)
         pixels = Pictures(files, self.size, background=self._background, value_range=self._value_range)
-        return Split(names, y, pixels, torch.arange(len(y)), points=points, visible=visible)
+        folder = self._mask_folder
+        masks = None if folder is None else folder.of_images(pictures, self.part_names, self.size)
+        return Split(names, y, pixels, torch.arange(len(y)), points=points, visible=visible, masks=masks)
 
     def _points(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
         place = {picture.name: i for i, picture in enumerate(pictures)}
         part_id = {part: i for i, part in enumerate(self.part_names)}
-        known = {picture.name for split in self._folders.splits.values() for picture in split}
+        known = {picture.name for split in self._pictures.values() for picture in split}
         points = np.zeros((len(pictures), len(part_id), 2))
         visible = np.zeros(points.shape[:2], bool)
         sides: dict[str, tuple[int, int]] = {}

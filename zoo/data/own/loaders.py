@@ -214,8 +214,7 @@ def _memorized(name: str, loader: Iterable[Any]) -> Split:
     else:
         raise ValueError(f"the targets of the {name} loader are {tuple(y.shape)} {y.dtype}; expected labels as float32")
     names = [f"{name}/{i:05d}" for i in range(len(y))]
-    more = {key: joined(key) for key in ("concepts", "weight", "sequence")}
-    return Split(names, y, x=x, **more)
+    return Split(names, y, x=x, concepts=joined("concepts"), weight=joined("weight"), sequence=joined("sequence"))
 
 
 def own_data(data: Any, class_names: Sequence[str] | None = None) -> Data | None:

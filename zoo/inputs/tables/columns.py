@@ -146,7 +146,7 @@ class Column:
         gap = "" if unit in ("", "%") else " "
         return f"{round(value, 5) + 0.0:.5g}{gap}{unit}".replace("-", "\u2212")
 
-    def describe(self) -> str:
+    def describe(self, *, fills_missing: bool = True) -> str:
         """Return one line that says what the column became."""
         if self.kind == "number":
             style = f", {self.notation}" if str(self.notation) else ""
@@ -161,7 +161,7 @@ class Column:
             what += f"; {self.other} rows of rare levels are {OTHER}" if self.other else ""
         treatment = {"category": "a level of their own", "boolean": "indicator and median", "refuse": "refused"}
         if self.missing:
-            how = treatment.get(self.kind, "indicator and median")
+            how = treatment.get(self.kind, "indicator and median") if fills_missing else "a bin of their own"
             what += f"; {self.missing} of {self.rows} missing: {how}"
         elif self.policy == "refuse":
             what += "; missing cells are refused"

@@ -22,9 +22,13 @@ class Encoding(ABC):
 
     Args:
         columns: the d columns.
+
+    Attributes:
+        fills_missing: whether a missing number becomes the median; otherwise the model knows that it is missing.
     """
 
     name: ClassVar[str] = ""
+    fills_missing: ClassVar[bool] = True
     kinds: ClassVar[dict[str, type[Encoding]]] = {}
 
     def __init__(self, columns: Sequence[Column]) -> None:

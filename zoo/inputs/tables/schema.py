@@ -193,7 +193,15 @@ class TableSchema:
                 raise ValueError(f"{source}: {error}") from error
         return [f"{source}: columns that are no inputs were ignored: {', '.join(extra)}"] if extra else []
 
-    def read(self, cells: Cells, *, labels: bool | None = None, strict: bool = False, skip: bool = False) -> Values:
+    def read(
+        self,
+        cells: Cells,
+        *,
+        labels: bool | None = None,
+        strict: bool = False,
+        skip: bool = False,
+        fills_missing: bool = True,
+    ) -> Values:
         """Return the records of another table as numbers, its columns matched by name.
 
         Args:
@@ -201,6 +209,7 @@ class TableSchema:
             labels: True to require the target, False to ignore it, None to read it where the table has it.
             strict: whether what would be flagged is an error.
             skip: whether records with a cell that cannot be read are skipped and listed instead of being an error.
+            fills_missing: whether a missing number becomes the median, for remarks.
 
         Raises:
             ValueError: if a column is missing or a cell cannot be read.
@@ -220,7 +229,7 @@ class TableSchema:
                 message = "the cell is missing; fill it in" if missing[i] else column.why_bad(raw[i])
                 problems.setdefault(i, Flag(cells.name_of(i), column.name, message))
             if missing.any() and not column.missing:
-                instead = "an average row" if column.kind == "category" else "the median"
+                instead = "the median" if fills_missing and column.kind != "category" else "an average row"
                 message = f"the cell is missing, which it never was in the training data; read as {instead}"
                 flags += [(i, Flag(cells.name_of(i), column.name, message)) for i in missing.nonzero()[0].tolist()]
             if column.has_levels:
@@ -267,9 +276,9 @@ class TableSchema:
             return f"{cell!r} is no level of the training data{near}; read as other"
         return f"{cell!r} is no level of the training data{near}; read as other, an average row"
 
-    def report(self) -> list[str]:
+    def report(self, *, fills_missing: bool = True) -> list[str]:
         """Return one line for each column: what it became, or why it was left out."""
-        lines = [column.describe() for column in self.columns]
+        lines = [column.describe(fills_missing=fills_missing) for column in self.columns]
         lines += [f"{name}: left out, {reason}" for name, reason in self.left_out]
         return [*lines, *(self.target.describe() if self.target else []), *self.notes]
 

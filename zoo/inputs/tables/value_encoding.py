@@ -20,6 +20,7 @@ class ValueEncoding(Encoding):
     """
 
     name = "values"
+    fills_missing = False
 
     @property
     def feature_names(self) -> tuple[str, ...]:

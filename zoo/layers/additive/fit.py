@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from zoo.layers.additive.binning import fit_bins
-from zoo.layers.additive.cuts import coarsen
+from zoo.layers.additive.columns.bin_fitting import fit_bins
+from zoo.layers.additive.columns.cuts import coarsen
 from zoo.layers.additive.fit_result import AdditiveFit
 from zoo.layers.additive.fitting.assemble import Assembly
-from zoo.layers.additive.fitting.choice import choose
+from zoo.layers.additive.fitting.choose_settings import choose
 from zoo.layers.additive.fitting.convex import ConvexProblem
 from zoo.layers.additive.fitting.convex_losses import Loss
 from zoo.layers.additive.fitting.fit_settings import AdditiveSettings, largest_bins, pair_bins_of
-from zoo.layers.additive.fitting.frame import Frame, prepare_target, prepare_weights
-from zoo.layers.additive.fitting.selection import inner_splits
+from zoo.layers.additive.fitting.inner_validation import inner_splits
 from zoo.layers.additive.fitting.tabulate import calibrate_intercept, tabulate
+from zoo.layers.additive.fitting.training_rows import Frame, prepare_target, prepare_weights
 
 CERTIFICATE = 1e-5  # largest KKT residual of a fit that counts as converged
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.layers.additive.columns import Columns
-from zoo.layers.additive.tensors import STATE, state_of, terms_of
+from zoo.layers.additive.columns.tensor_columns import Columns
+from zoo.layers.additive.table_tensors import STATE, state_of, terms_of
 from zoo.layers.additive.terms import Term
 
 
@@ -36,7 +36,7 @@ class AdditiveTables(nn.Module):
         term_axes: ``(k, 2)`` axes of each term, -1 for none.
 
     Example:
-        >>> from zoo.layers.additive.binning import fit_bins
+        >>> from zoo.layers.additive.columns.bin_fitting import fit_bins
         >>> axis = fit_bins("x", [0.0, 1.0], kind="number")
         >>> term = Term((axis,), np.array([[0.0], [-1.0], [1.0], [0.0]]), axis.counts)
         >>> tables = AdditiveTables([term], np.array([0.5]), Columns.numbers(["x"]))
@@ -75,7 +75,7 @@ class AdditiveTables(nn.Module):
         first, second = self.term_axes.unbind(1)
         width, start = self._layout()
         inner = torch.where((second >= 0)[:, None], bins[second.clamp_min(0)], 0)
-        return (bins[first] * width[:, None] + inner + start[:, None]).T
+        return (bins[first] * width[:, None] + inner + start[:, None]).T.contiguous()
 
     def _layout(self) -> tuple[Tensor, Tensor]:
         """Number of bins ``(k,)`` of the second axis of each term, 1 for a main, and the first cell ``(k,)``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.columns.bins import ColumnBins
 from zoo.layers.additive.purify import center, purify_pair
 
 
@@ -110,7 +110,7 @@ def effective_terms(terms: Sequence[Term]) -> float:
     """Return the exponential of the entropy of the shares of the terms in the sum of their importances.
 
     Example:
-        >>> from zoo.layers.additive.binning import fit_bins
+        >>> from zoo.layers.additive.columns.bin_fitting import fit_bins
         >>> axis = fit_bins("x", [0.0, 1.0])
         >>> term = Term((axis,), np.array([[0.0], [-1.0], [1.0], [0.0]]), axis.counts)
         >>> round(effective_terms([term, term]), 6)

@@ -1,4 +1,8 @@
-"""Network dissection: which annotated part does the map of each unit detect?"""
+"""Network dissection: which annotated part does the map of each unit detect?
+
+Source: Bau, Zhou, Khosla, Oliva, Torralba, Network Dissection: Quantifying Interpretability of Deep Visual
+Representations, CVPR 2017.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from torch import Tensor
 from zoo.metrics.attribution_maps._map_score import take
 from zoo.metrics.attribution_maps._overlap import iou, overlap, pack, thresholds, unpack
 from zoo.metrics.base import Record, Score, count, expect, fraction
-from zoo.metrics.parts._localization import around
+from zoo.metrics.parts._localization import regions
 from zoo.metrics.perturbations.noise import chosen
 from zoo.registry import register
 
@@ -24,8 +28,8 @@ class Dissection(Score):
     and ``unit/thing`` (id of the best, -1 below ``min_iou``), ``unit/detected`` 1 or 0.
 
     The level needs all maps, so maps and masks are kept until ``compute``, the masks at one bit for each pixel and
-    thing. In a suite the things are the regions that the part protocol draws around the visible keypoints, and the maps
-    those of all units.
+    thing. In a suite the things are the masks of the parts (protocol ``.../masks``), or else the regions that the part
+    protocol draws around the visible keypoints, and the maps those of all units.
 
     Args:
         num_units: k.
@@ -96,12 +100,10 @@ class Dissection(Score):
         batch, explanation = record.batch, record.explanation
         if not len(batch):
             return
-        assert batch.points is not None
-        assert batch.visible is not None
         every = torch.arange(self.num_units, device=explanation.shown.device).expand(len(batch), -1)
         model: Any = record.model
         maps = model.explain(batch.x, target=explanation.target, shown=every).where
-        self.update(maps, around(batch.points, batch.visible, (batch.x.shape[-2], batch.x.shape[-1])))
+        self.update(maps, regions(batch))
 
     def compute(self) -> dict[str, Tensor]:
         """The share and its read-outs; see the class."""

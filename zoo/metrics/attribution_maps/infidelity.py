@@ -1,4 +1,7 @@
-"""Infidelity: does a map predict how a change of the input changes the logit?"""
+"""Infidelity: does a map predict how a change of the input changes the logit?
+
+Source: Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019.
+"""
 
 from __future__ import annotations
 

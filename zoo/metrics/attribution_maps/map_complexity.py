@@ -1,4 +1,8 @@
-"""Complexity of a map: is the evidence in a few places or everywhere?"""
+"""Complexity of a map: is the evidence in a few places or everywhere?
+
+Source: Chalasani et al., Concise Explanations of Neural Networks using Adversarial Training, ICML 2020 (Gini index);
+Bhatt, Weller, Moura, Evaluating and Aggregating Feature-based Model Explanations, IJCAI 2020 (entropy).
+"""
 
 from __future__ import annotations
 

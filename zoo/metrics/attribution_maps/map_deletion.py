@@ -1,4 +1,7 @@
-"""Deletion and insertion: how fast does the probability change as pixels are removed or inserted?"""
+"""Deletion and insertion: how fast does the probability change as pixels are removed or inserted?
+
+Source: Petsiuk, Das, Saenko, RISE: Randomized Input Sampling for Explanation of Black-box Models, BMVC 2018.
+"""
 
 from __future__ import annotations
 

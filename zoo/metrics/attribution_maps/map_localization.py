@@ -1,4 +1,9 @@
-"""Localization of a map: does evidence fall on the annotated parts?"""
+"""Localization of a map: does evidence fall on the annotated parts?
+
+Source: Arras, Osman, Samek, CLEVR-XAI: A Benchmark Dataset for the Ground Truth Evaluation of Neural Network
+Explanations, Information Fusion 2022 (mass and rank); Zhang et al., Top-Down Neural Attention by Excitation Backprop,
+IJCV 2018 (pointing game).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from zoo.metrics.attribution_maps._base import ascending, checked
 from zoo.metrics.attribution_maps._evidence import evidence
 from zoo.metrics.attribution_maps._map_score import MapScore
 from zoo.metrics.base import Record, expect
-from zoo.metrics.parts._localization import around
+from zoo.metrics.parts._localization import regions
 from zoo.registry import register
 
 
@@ -98,7 +103,8 @@ class MapLocalization(MapScore):
     highest places in a mask of K, ``pointing`` share of maps whose highest place is in it, ``area`` share of the image
     that the mask covers: the chance level of the three. A sample with an empty mask counts as ``undefined``.
 
-    In a suite the mask is the union of the regions that the part protocol draws around the visible keypoints.
+    In a suite the mask is the union of the masks of the parts (protocol ``.../masks``), or else of the regions that the
+    part protocol draws around the visible keypoints.
 
     Example:
         Three quarters of the evidence lie in a mask of one pixel.
@@ -134,6 +140,4 @@ class MapLocalization(MapScore):
 
     def _add_record(self, record: Record) -> None:
         batch, size = record.batch, (record.batch.x.shape[-2], record.batch.x.shape[-1])
-        assert batch.points is not None
-        assert batch.visible is not None
-        self.update(evidence(record.explanation, size), around(batch.points, batch.visible, size).any(1))
+        self.update(evidence(record.explanation, size), regions(batch).any(1))

@@ -1,4 +1,9 @@
-"""Robustness of a map: how far does it move when the input moves a little?"""
+"""Robustness of a map: how far does it move when the input moves a little?
+
+Source: Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019; Alvarez-Melis, Jaakkola, On the
+Robustness of Interpretability Methods, 2018; Agarwal et al., Rethinking Stability for Attribution-based Explanations,
+2022.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Model-parameter randomization: does a map change when the parameters are randomized?"""
+"""Model-parameter randomization: does a map change when the parameters are randomized?
+
+Source: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018.
+"""
 
 from __future__ import annotations
 

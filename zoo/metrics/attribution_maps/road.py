@@ -1,4 +1,7 @@
-"""ROAD: remove and debias. Accuracy after pixels are imputed from their neighbors."""
+"""ROAD: remove and debias. Accuracy after pixels are imputed from their neighbors.
+
+Source: Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods, ICML 2022.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Sensitivity-n: does the summed evidence of pixels correlate with the logit's drop without them?"""
+"""Sensitivity-n: does the summed evidence of pixels correlate with the logit's drop without them?
+
+Source: Ancona, Ceolini, Oztireli, Gross, Towards Better Understanding of Gradient-based Attribution Methods for Deep
+Neural Networks, ICLR 2018.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Concept accuracy: are the predicted concepts correct, compared with the majority value?"""
+"""Concept accuracy: are the predicted concepts correct, compared with the majority value?
+
+Source: Koh et al., Concept Bottleneck Models, ICML 2020.
+"""
 
 from __future__ import annotations
 

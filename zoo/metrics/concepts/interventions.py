@@ -1,4 +1,8 @@
-"""Interventions: how does accuracy grow when concepts are corrected, group by group?"""
+"""Interventions: how does accuracy grow when concepts are corrected, group by group?
+
+Source: Koh et al., Concept Bottleneck Models, ICML 2020; Chauhan et al., Interactive Concept Bottleneck Models, AAAI
+2023; Shin et al., A Closer Look at the Intervention Procedure of Concept Bottleneck Models, ICML 2023.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Leakage: does the prediction use more than the concepts?"""
+"""Leakage: does the prediction use more than the concepts?
+
+Source: Koh et al., Concept Bottleneck Models, ICML 2020; Mahinpei et al., Promises and Pitfalls of Black-Box Concept
+Learning Models, 2021; Parisini et al., 2025 (CTL, ICL). The gap to the ceiling and its test are defined here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Answer agreement: do inputs with the same explanation have the same predicted class?"""
+"""Answer agreement: do inputs with the same explanation have the same predicted class?
+
+Source: Dasgupta, Frost, Moshkovitz, Framework for Evaluating Faithfulness of Local Explanations, ICML 2022.
+"""
 
 from __future__ import annotations
 

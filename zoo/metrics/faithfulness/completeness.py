@@ -1,4 +1,8 @@
-"""Completeness: do the contributions and the base add up to the logit they explain?"""
+"""Completeness: do the contributions and the base add up to the logit they explain?
+
+Source: Sundararajan, Taly, Yan, Axiomatic Attribution for Deep Networks, ICML 2017 (the axiom); the gaps are defined
+here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Inherent interpretability: how much of its accuracy does a model keep with a few units alone?"""
+"""Inherent interpretability: how much of its accuracy does a model keep with a few units alone?
+
+Source: Shen et al., Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025.
+"""
 
 from __future__ import annotations
 

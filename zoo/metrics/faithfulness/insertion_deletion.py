@@ -1,4 +1,7 @@
-"""Insertion and deletion of units: the probability of the predicted class with few units, and without them."""
+"""Insertion and deletion of units: the probability of the predicted class with few units, and without them.
+
+Source: Petsiuk, Das, Saenko, RISE, BMVC 2018 (for pixels); for units it is defined here.
+"""
 
 from __future__ import annotations
 

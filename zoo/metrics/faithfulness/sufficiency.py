@@ -1,4 +1,8 @@
-"""Sufficiency: how few units keep the predicted class?"""
+"""Sufficiency: how few units keep the predicted class?
+
+Source: DeYoung et al., ERASER: A Benchmark to Evaluate Rationalized NLP Models, ACL 2020 (the idea); the number of
+units is defined here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Unit correlation: does the logit drop by what a unit contributes when the unit is ablated?"""
+"""Unit correlation: does the logit drop by what a unit contributes when the unit is ablated?
+
+Source: Alvarez-Melis, Jaakkola, Towards Robust Interpretability with Self-Explaining Neural Networks, NeurIPS 2018
+(faithfulness as a correlation); ranks and ablation are defined here.
+"""
 
 from __future__ import annotations
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.batch import Batch
 from zoo.metrics.parts._peaks import peak
 
-__all__ = ["around", "cells", "hits", "mask_hits", "peak"]
+__all__ = ["around", "cells", "hits", "mask_hits", "peak", "regions"]
 
 
 def hits(
@@ -83,6 +84,19 @@ def cells(draw: Tensor, grid: tuple[int, int], size: int | tuple[int, int]) -> T
     cell = draw % (grid[0] * grid[1])
     x, y = cell % grid[1], cell // grid[1]
     return torch.stack([(2 * x + 1) * width // (2 * grid[1]), (2 * y + 1) * height // (2 * grid[0])], -1)
+
+
+def regions(batch: Batch) -> Tensor:
+    """Return the pixels of each part ``(b, p, height, width)`` bool: its mask, or else the region around its keypoint.
+
+    Raises:
+        ValueError: if the parts have neither masks nor keypoints.
+    """
+    if batch.masks is not None:
+        return batch.masks
+    if batch.points is None or batch.visible is None:
+        raise ValueError("the batch has neither masks nor keypoints of parts; expected one of them")
+    return around(batch.points, batch.visible, (batch.x.shape[-2], batch.x.shape[-1]))
 
 
 def around(points: Tensor, visible: Tensor, size: tuple[int, int]) -> Tensor:

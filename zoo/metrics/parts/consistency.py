@@ -1,4 +1,8 @@
-"""Part consistency: does a unit match the same object part in every image?"""
+"""Part consistency: does a unit match the same object part in every image?
+
+Source: Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV
+2023.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Stability of explanations that need no parts: which units, in which order, and at which locations."""
+"""Stability of explanations that need no parts: which units, in which order, and at which locations.
+
+Source: Alvarez-Melis, Jaakkola, On the Robustness of Interpretability Methods, 2018 (the idea); the read-outs are
+defined here.
+"""
 
 from __future__ import annotations
 

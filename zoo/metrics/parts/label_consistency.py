@@ -1,4 +1,7 @@
-"""Label consistency: is a unit active on instances that share one label?"""
+"""Label consistency: is a unit active on instances that share one label?
+
+Source: defined here, after the part consistency of Huang et al., ICCV 2023.
+"""
 
 from __future__ import annotations
 

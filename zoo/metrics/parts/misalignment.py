@@ -1,4 +1,8 @@
-"""Spatial misalignment: does a unit depend on the region that its map highlights, or on other places of the image?"""
+"""Spatial misalignment: does a unit depend on the region that its map highlights, or on other places of the image?
+
+Source: Sacha et al., Interpretability Benchmark for Evaluating Spatial Misalignment of Prototypical Parts Explanations,
+AAAI 2024.
+"""
 
 from __future__ import annotations
 

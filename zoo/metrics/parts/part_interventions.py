@@ -1,4 +1,8 @@
-"""Part interventions: are the parts named as important those that matter when parts are removed from the scene?"""
+"""Part interventions: are the parts named as important those that matter when parts are removed from the scene?
+
+Source: Hesse, Schaub-Meyer, Roth, FunnyBirds: A Synthetic Vision Dataset for a Part-Based Analysis of Explainable AI
+Methods, ICCV 2023.
+"""
 
 from __future__ import annotations
 

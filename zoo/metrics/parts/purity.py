@@ -1,4 +1,7 @@
-"""Purity: do the places where a unit is strongest show one and the same part of the object?"""
+"""Purity: do the places where a unit is strongest show one and the same part of the object?
+
+Source: Nauta et al., PIP-Net: Patch-Based Intuitive Prototypes for Interpretable Image Classification, CVPR 2023.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Part stability: does a unit match the same parts when the image is perturbed?"""
+"""Part stability: does a unit match the same parts when the image is perturbed?
+
+Source: Huang et al., Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks, ICCV
+2023.
+"""
 
 from __future__ import annotations
 

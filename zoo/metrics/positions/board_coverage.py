@@ -1,4 +1,8 @@
-"""Board coverage: how well does the best single unit detect each property of a board?"""
+"""Board coverage: how well does the best single unit detect each property of a board?
+
+Source: Karvonen et al., Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game
+Models, NeurIPS 2024.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Board reconstruction: how much of a board follows from its active units?"""
+"""Board reconstruction: how much of a board follows from its active units?
+
+Source: Karvonen et al., Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game
+Models, NeurIPS 2024.
+"""
 
 from __future__ import annotations
 

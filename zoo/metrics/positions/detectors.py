@@ -1,4 +1,7 @@
-"""Single units as detectors of properties of positions, codes beside neurons at equal recall."""
+"""Single units as detectors of properties of positions, codes beside neurons at equal recall.
+
+Source: Tamkin, Taufeeque, Goodman, Codebook features, 2023.
+"""
 
 from __future__ import annotations
 

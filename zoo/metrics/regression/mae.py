@@ -1,4 +1,8 @@
-"""MAE: the mean absolute error, in units of y."""
+"""MAE: the mean absolute error, in units of y.
+
+Source: Willmott, Matsuura, Advantages of the Mean Absolute Error (MAE) over the Root Mean Square Error (RMSE), Climate
+Research 2005.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""R2: the share of the variance of y that the predictions explain."""
+"""R2: the share of the variance of y that the predictions explain.
+
+Source: Wright, Correlation and Causation, Journal of Agricultural Research 1921.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Dead units: which units are never active?"""
+"""Dead units: which units are never active?
+
+Source: defined here.
+"""
 
 from __future__ import annotations
 

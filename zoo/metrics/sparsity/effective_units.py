@@ -1,4 +1,8 @@
-"""Effective units: how many units does a reader have to read?"""
+"""Effective units: how many units does a reader have to read?
+
+Source: defined here; the Gini coefficient as in Hurley, Rickard, Comparing Measures of Sparsity, IEEE Transactions on
+Information Theory 2009.
+"""
 
 from __future__ import annotations
 

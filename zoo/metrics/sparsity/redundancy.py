@@ -1,4 +1,7 @@
-"""Redundancy: how many units of a vocabulary duplicate others?"""
+"""Redundancy: how many units of a vocabulary duplicate others?
+
+Source: defined here.
+"""
 
 from __future__ import annotations
 

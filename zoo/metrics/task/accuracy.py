@@ -1,4 +1,7 @@
-"""Task accuracy: how good is the model at what it is for?"""
+"""Task accuracy: how good is the model at what it is for?
+
+Source: standard definition; ties as in ``argmax``.
+"""
 
 from __future__ import annotations
 

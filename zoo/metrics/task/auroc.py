@@ -1,4 +1,8 @@
-"""AUROC: how often an input of a class has a higher probability of it than an input of another class."""
+"""AUROC: how often an input of a class has a higher probability of it than an input of another class.
+
+Source: Hanley, McNeil, The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve, Radiology
+1982.
+"""
 
 from __future__ import annotations
 

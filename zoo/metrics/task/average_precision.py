@@ -1,4 +1,7 @@
-"""Average precision: the precision of a ranking by probability, averaged over recall."""
+"""Average precision: the precision of a ranking by probability, averaged over recall.
+
+Source: Zhu, Recall, Precision and Average Precision, technical report of the University of Waterloo 2004.
+"""
 
 from __future__ import annotations
 

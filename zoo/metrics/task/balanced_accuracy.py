@@ -1,4 +1,7 @@
-"""Balanced accuracy: the mean over classes of the share of their samples that are found."""
+"""Balanced accuracy: the mean over classes of the share of their samples that are found.
+
+Source: Brodersen, Ong, Stephan, Buhmann, The Balanced Accuracy and Its Posterior Distribution, ICPR 2010.
+"""
 
 from __future__ import annotations
 

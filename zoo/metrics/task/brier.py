@@ -1,6 +1,6 @@
 """Brier score: the mean squared error of calibrated probabilities.
 
-Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 1950.
+Source: Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 1950.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Brier(TaskScore):
     title = "Brier score"
     meaning = "mean squared error of the calibrated probabilities"
     protocol = "brier1950"
+    few_decide = True
     higher_is_better = False
     error: Tensor
 

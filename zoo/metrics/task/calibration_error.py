@@ -1,6 +1,6 @@
 """Expected calibration error: how far confidences are from the share of correct answers.
 
-Naeini, Cooper, Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
+Source: Naeini, Cooper, Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
 """
 
 from __future__ import annotations

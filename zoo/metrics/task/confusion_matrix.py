@@ -1,4 +1,7 @@
-"""The confusion matrix, and the class of which the smallest share is found."""
+"""The confusion matrix, and the class of which the smallest share is found.
+
+Source: standard definition; the lowest recall as its headline is chosen here.
+"""
 
 from __future__ import annotations
 

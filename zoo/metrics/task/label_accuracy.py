@@ -1,4 +1,8 @@
-"""Label accuracy: the share of labels that are predicted correctly."""
+"""Label accuracy: the share of labels that are predicted correctly.
+
+Source: Tsoumakas, Katakis, Multi-Label Classification: An Overview, International Journal of Data Warehousing and
+Mining 2007.
+"""
 
 from __future__ import annotations
 

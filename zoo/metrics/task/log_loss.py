@@ -1,4 +1,7 @@
-"""Log loss: the negative logarithm of the calibrated probability of what is right."""
+"""Log loss: the negative logarithm of the calibrated probability of what is right.
+
+Source: Good, Rational Decisions, Journal of the Royal Statistical Society B 1952.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ from zoo.task import MultiLabel, Task
 @register
 class LogLoss(TaskScore):
     """Mean negative logarithm of the probability of the true class, or of every known label; in nats.
+
+    The log loss of a model that is nearly always right, with high confidence, is decided by rare wrong answers: where
+    the samples have none of them, no interval of an unbounded mean can cover.
 
     The probabilities are calibrated (``Task.answer``); the cross-entropy of ``accuracy`` is that of the raw logits.
 

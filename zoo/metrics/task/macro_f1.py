@@ -1,4 +1,7 @@
-"""Macro F1: the mean over classes of the harmonic mean of precision and recall."""
+"""Macro F1: the mean over classes of the harmonic mean of precision and recall.
+
+Source: van Rijsbergen, Information Retrieval, second edition, Butterworths 1979.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Risk and coverage: how much the error rate falls where the model abstains from its least confident answers.
 
-Geifman, El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017.
+Source: Geifman, El-Yaniv, Selective Classification for Deep Neural Networks, NeurIPS 2017.
 """
 
 from __future__ import annotations

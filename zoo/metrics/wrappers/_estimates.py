@@ -8,29 +8,7 @@ from statistics import NormalDist
 
 from torch import Tensor
 
-ROUNDING = 1e-9  # standard deviation, relative to the range of a score, below which all replicates are equal
-
-
-def clopper_pearson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a proportion (Clopper and Pearson, 1934); n may be an effective, fractional number.
-
-    Args:
-        share: observed proportion, in 0..1.
-        n: number of trials.
-        level: of confidence.
-
-    Example:
-        >>> low, high = clopper_pearson(1.0, 60)
-        >>> round(low, 4), high
-        (0.9404, 1.0)
-    """
-    from scipy.stats import beta
-
-    tail = (1 - level) / 2
-    right, wrong = share * n, (1 - share) * n
-    low = float(beta.ppf(tail, right, wrong + 1)) if right > ROUNDING else 0.0
-    high = float(beta.ppf(1 - tail, right + 1, wrong)) if wrong > ROUNDING else 1.0
-    return low, high
+from zoo.metrics.wrappers._quantiles import ROUNDING, clopper_pearson, hall
 
 
 @dataclass(frozen=True)
@@ -47,6 +25,7 @@ class Estimate:
         fingerprint: of the samples.
         count: number of independent values behind the score: units, or samples where units are not sampled.
         binary: whether the score is the share of ``count`` units that pass a test.
+        few_decide: whether a few inputs, of which a sample may have none, can decide the score.
 
     Example:
         >>> import torch
@@ -64,6 +43,7 @@ class Estimate:
     fingerprint: int = 0
     count: int = 2
     binary: bool = False
+    few_decide: bool = False
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Lower and upper end; NaN where the value or all but one replicate is not finite.
@@ -75,7 +55,11 @@ class Estimate:
           Graubard, Survey Methodology 1998), degrees of freedom included.
         - Shares of units that pass a test: the same with the variance of a proportion, smoothed as by Agresti and
           Coull (1998), and the ends of the t interval where these are wider.
+        - Scores with one bound, such as losses: the t interval of the logarithm of the distance to it (the t interval
+          itself, where its standard error is not small beside the distance), widened to the t interval corrected for
+          the skewness of the replicates (Hall, Journal of the Royal Statistical Society B 1992).
         - Other scores: t interval.
+        - Bounded scores that few inputs can decide: at least what such inputs, none of which was observed, can change.
         - No variance: (alpha / 2) ** (1 / count) is the largest share of values like those observed that is still
           refuted; the rest may be anywhere within bounds. 60 of 60 right gives [0.940, 1].
         """
@@ -88,13 +72,21 @@ class Estimate:
         scale = self.highest - self.lowest if bounded else max(abs(value), 1e-300)
         if spread + self.units <= (ROUNDING * scale) ** 2:
             return self._unanimous(value, level)
-        ends = self._student(center, spread, len(kept), level)
+        replicates = len(kept) if spread > 0 else self.count  # where only units vary, these are the degrees of freedom
+        ends = self._student(center, spread, replicates, level)
+        if math.isfinite(self.lowest) != math.isfinite(self.highest):
+            return self._one_sided(value, center, kept, replicates, level)
         if not bounded:
             return ends
         share = min(max((center - self.lowest) / scale, 0), 1)
-        trials = self._trials(share, (value - self.lowest) / scale, spread / scale**2, len(kept), level)
+        trials = self._trials(share, (value - self.lowest) / scale, spread / scale**2, replicates, level)
         low, high = (self.lowest + scale * end for end in clopper_pearson(share, trials, level))
-        return (min(low, ends[0]), max(high, ends[1])) if self.binary else (low, high)
+        if self.binary:
+            return min(low, ends[0]), max(high, ends[1])
+        if self.few_decide:
+            rest = self._unanimous(value, level)
+            return min(low, rest[0]), max(high, rest[1])
+        return low, high
 
     def _unanimous(self, value: float, level: float) -> tuple[float, float]:
         """Ends where every replicate is the value itself; an end without a bound is the value."""
@@ -112,6 +104,26 @@ class Estimate:
     def _student(self, center: float, spread: float, replicates: int, level: float) -> tuple[float, float]:
         half = self._quantile(replicates, level) * math.sqrt(spread + self.units)
         return max(center - half, self.lowest), min(center + half, self.highest)
+
+    def _one_sided(
+        self, value: float, center: float, kept: Tensor, replicates: int, level: float
+    ) -> tuple[float, float]:
+        """Ends of a score with one bound."""
+        sign, bound = (1, self.lowest) if math.isfinite(self.lowest) else (-1, self.highest)
+        error = math.sqrt(float(kept.var()) + self.units)
+        distance = sign * (center - bound)
+        quantile = self._quantile(replicates, level)
+        half = quantile * error / distance if distance > 0 else math.inf
+        near, far = distance - quantile * error, distance + quantile * error
+        if half <= 1:
+            near, far = distance * math.exp(-half), distance * math.exp(half)
+        deviation = kept - kept.mean()
+        scale = float(deviation.square().mean()) ** 1.5
+        skewness = sign * float(deviation.pow(3).mean()) / scale if scale > 0 else 0.0
+        skewed = [sign * (value - bound) - error * hall(z, skewness) for z in (quantile, -quantile)]
+        near, far = max(0.0, min(near, skewed[0])), max(far, skewed[1])
+        low, high = sorted((bound + sign * near, bound + sign * far))
+        return low, high
 
     def _trials(self, share: float, value: float, spread: float, replicates: int, level: float) -> float:
         """Effective number of trials; all arguments on the scale 0..1."""

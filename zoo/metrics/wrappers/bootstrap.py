@@ -120,7 +120,8 @@ class BootstrapInterval(ReplicatedScore):
             if len(values) > 1:
                 binary = bool(((values == 0) | (values == 1)).all())
                 return Estimate(*common, float((values * highest).var()) / len(values), *bounds, len(values), binary)
-        return Estimate(*common, 0.0, *bounds, self.score.interval_support(name, samples))
+        support = self.score.interval_support(name, samples)
+        return Estimate(*common, 0.0, *bounds, support, few_decide=self.score.few_decide)
 
     def _drawn(self, readouts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return replicates ``(r,)`` by read-out; of a score that is not resampled, the value itself."""

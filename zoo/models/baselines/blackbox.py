@@ -1,4 +1,8 @@
-"""Black box: a backbone with a linear head and without units, the baseline of the image and table models."""
+"""Black box: a backbone with a linear head and without units, the baseline of the image and table models.
+
+Source: standard architecture: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016 (global
+average pooling and a linear head).
+"""
 
 from __future__ import annotations
 

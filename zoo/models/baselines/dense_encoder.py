@@ -1,4 +1,7 @@
-"""Dense encoder: a standard transformer on labeled sequences without units, the baseline of transformer programs."""
+"""Dense encoder: a standard transformer on labeled sequences without units, the baseline of transformer programs.
+
+Source: Vaswani et al., Attention Is All You Need, NeurIPS 2017.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Dense transformer: a standard small language model, the baseline of the interpretable language models.
 
+Source: Vaswani et al., Attention Is All You Need, NeurIPS 2017; Radford et al., Language Models are Unsupervised
+Multitask Learners, 2019.
+
 Its units are the hidden neurons of its MLPs; ``zoo.layers.transformer.neuron_units`` defines their contributions.
 """
 

@@ -1,6 +1,6 @@
 """Switch transformer: a language model of experts selected by a learned router, the baseline of MoE-X.
 
-Fedus, Zoph, Shazeer, Switch Transformers, 2022; with k = 2 as in GShard (Lepikhin et al., 2021).
+Source: Fedus, Zoph, Shazeer, Switch Transformers, 2022; with k = 2 as in GShard (Lepikhin et al., 2021).
 """
 
 from __future__ import annotations

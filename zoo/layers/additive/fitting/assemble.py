@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.columns.bins import ColumnBins
 from zoo.layers.additive.fitting.penalties import Component, fixed_penalty, part_components
 
 

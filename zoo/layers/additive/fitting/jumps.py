@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.columns.bins import ColumnBins
 from zoo.layers.additive.fitting.assemble import Assembly
 from zoo.layers.additive.fitting.convex_losses import Loss
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from zoo.layers.additive.bins import ColumnBins
+from zoo.layers.additive.columns.bins import ColumnBins
 
 RIDGE = 1e-6  # of every penalty; keeps the optimum unique where neither rows nor smoothness decide
 

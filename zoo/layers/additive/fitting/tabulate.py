@@ -10,7 +10,7 @@ import numpy as np
 from zoo.layers.additive.constraints import monotone_table
 from zoo.layers.additive.fitting.assemble import Assembly
 from zoo.layers.additive.fitting.convex_losses import Loss
-from zoo.layers.additive.fitting.frame import Frame
+from zoo.layers.additive.fitting.training_rows import Frame
 from zoo.layers.additive.purify import center
 from zoo.layers.additive.terms import Term, purify_terms
 

@@ -1,0 +1,1 @@
+"""Columns of an additive model: cells as numbers or labels, and their bins."""
