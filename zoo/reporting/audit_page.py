@@ -15,7 +15,8 @@ from zoo.reporting.panels.shape_functions import ShapeFunctions
 from zoo.reporting.shape_plot import ShapePlot
 
 STYLE = (
-    ".audit { font-size: .85rem; } .audit th { border-bottom: 1px solid var(--line); vertical-align: bottom; }"
+    ".audit { font-size: .8rem; overflow-wrap: normal; }"
+    " .audit th { border-bottom: 1px solid var(--line); vertical-align: bottom; }"
     " .audit td { border-bottom: 1px solid var(--line); padding: .15rem .5rem .15rem 0; vertical-align: top; }"
     " @media print { section { break-inside: auto; border: 0; padding: 0; } tr { break-inside: avoid; }"
     " thead { display: table-header-group; } body { max-width: none; } }"
@@ -23,14 +24,14 @@ STYLE = (
 
 
 def section(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> Markup:
-    """Return a heading with a table; numbers have four digits."""
+    """Return a heading with a table; numbers have three digits."""
     texts = [[_cell(cell) for cell in row] for row in rows]
     return fill(ASSETS / "audit.html", title=title, columns=columns, rows=texts, note=note)
 
 
 def _cell(cell: Any) -> str:
     if isinstance(cell, float):
-        return "n/a" if cell != cell else f"{cell:.4g}".replace("-", "\u2212")
+        return "n/a" if cell != cell else f"{cell:.3g}".replace("-", "\u2212")
     return str(cell)
 
 
