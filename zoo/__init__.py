@@ -27,6 +27,7 @@ _MODULES = {
     "list_models": "zoo.registry",
     "list_scores": "zoo.registry",
     "load": "zoo.checkpoint",
+    "plot": "zoo.reporting.plot",
     "register": "zoo.registry",
 }
 _VERBS = (
@@ -64,6 +65,7 @@ __all__ = [
     "list_scores",
     "load",
     "migrate",
+    "plot",
     "predict",
     "register",
     "report",
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from zoo.model import SelfExplaining
     from zoo.phase import Phase
     from zoo.registry import create_model, list_models, list_scores, register
+    from zoo.reporting.plot import plot
 
 
 def __getattr__(name: str) -> Any:
