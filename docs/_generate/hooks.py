@@ -5,7 +5,7 @@ A page may contain, each on a line of its own:
     {{ options folder }}                    the options of a data source
     {{ arguments protopnet }}               the arguments of a model
     {{ configs protopnet }}                 its configs; {{ checkpoints protopnet }} its checkpoints
-    {{ code zoo/models/cem.py CEM.explain }}  the source of a function
+    {{ code zoo/models/cem.py CEM.explain }}  the body of a function
     {{ help train }}                        the help of a verb
     $$ ... $$                               an equation in LaTeX
 """
