@@ -363,3 +363,13 @@ def test_shipped_are_complete(folder):
     assert len(model.class_names) == model.hparams.get("num_classes", len(model.class_names))
     shape = model.hparams.get("input_shape")
     assert shape is None or math.prod(shape) == math.prod(model.inputs.shape)
+
+
+@pytest.mark.parametrize("name", ["protopnet-digits", "cbm-digits", "blackbox-shapes"])
+def test_backbones_of_checkpoints_are_laid_out_channels_last(name):
+    """As trained, so that scoring and prediction are as fast."""
+    model = zoo.load(name)
+    weights = [w for w in model.backbone.parameters() if w.ndim == 4 and min(w.shape[1:]) > 1]
+    assert weights
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
+    assert not any(w.is_contiguous() for w in weights)

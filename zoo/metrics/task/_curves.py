@@ -28,7 +28,7 @@ class RankingScore(TaskScore):
 
     It keeps all probabilities: exact, and meant for up to 100 classes. Its interval (``zoo-interval-v2``) is computed
     from Poisson bootstrap replicates, as those of ``BootstrapInterval``; classes without both kinds of inputs are left
-    out.
+    out. Its degrees of freedom are those of the rarer kind of inputs, the mean over classes.
 
     Attributes:
         key: name of the headline.
@@ -117,7 +117,10 @@ class RankingScore(TaskScore):
             weight = poisson(clusters, replicates)
             for s, t, k in columns:
                 total += self._replicates(s, t, weight[k]) / len(columns)
-            low, high = Estimate(out[key], total, lowest=0, highest=1, count=len(clusters.unique())).interval()
+            rarer = sum(min(int(t.sum()), int((~t).sum())) for _, t, _ in columns) // len(columns)
+            low, high = Estimate(
+                out[key], total, lowest=0, highest=1, count=min(rarer, len(clusters.unique()))
+            ).interval()
             out |= {f"{key} low": none.new_tensor(low), f"{key} high": none.new_tensor(high)}
         return out | {"support": self.samples}
 
