@@ -179,6 +179,11 @@ class ScoringCard(AdditiveModel):
         base, multiplier = self.base_points(), float(self.multiplier)
         return {total: 1 / (1 + math.exp(-(total + base) / multiplier)) for total in sorted(totals)}
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"points_card"}
+
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return the number of columns, the lines of the card and the certified gap."""
         objective, bound = self.certificate.tolist()
