@@ -1,8 +1,8 @@
 """Inherently interpretable models on one set of scores. Names are imported when first used.
 
-The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``steer`` and
-``export`` are those of the command line: functions that return objects and print nothing; the classes of these objects
-are in ``zoo.recipe_support.recipe_results``.
+The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``report``,
+``steer`` and ``export`` are those of the command line: functions that return objects and print nothing; the classes of
+these objects are in ``zoo.recipe_support.recipe_results``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,19 @@ _MODULES = {
     "plot": "zoo.reporting.plot",
     "register": "zoo.registry",
 }
-_VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "migrate", "predict", "steer", "train")
+_VERBS = (
+    "compare",
+    "evaluate",
+    "explain",
+    "export",
+    "finetune",
+    "intervene",
+    "migrate",
+    "predict",
+    "report",
+    "steer",
+    "train",
+)
 __all__ = [
     "AdditiveClassifier",
     "AdditiveRegressor",
@@ -56,6 +68,7 @@ __all__ = [
     "plot",
     "predict",
     "register",
+    "report",
     "steer",
     "train",
 ]
@@ -69,6 +82,7 @@ if TYPE_CHECKING:
     from recipes.intervene import intervene
     from recipes.migrate import migrate
     from recipes.predict import predict
+    from recipes.report import report
     from recipes.steer import steer
     from recipes.train import train
     from zoo.batch import Batch

@@ -8,7 +8,7 @@ A family lists what each instance offers, so scores, pages and recipes need neit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
@@ -191,6 +191,20 @@ class HasShapeFunctions(Capability, Protocol):
 
     def value_text(self, column: str, value: float) -> str:
         """Return a number of a column as people write it."""
+        ...
+
+
+class HasPointsCard(Capability, Protocol):
+    """A model that is a card of integer points."""
+
+    capability: ClassVar[str] = "points_card"
+
+    def card(self) -> Sequence[tuple[str, str, int]]:
+        """Return column, values in words and points of each line."""
+        ...
+
+    def risks(self) -> dict[int, float]:
+        """Return the probability of the second class by total."""
         ...
 
 

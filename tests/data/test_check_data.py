@@ -27,6 +27,7 @@ ARGS = {
     "tokfsm": {"n_train": 40, "n_val": 10, "n_test": 10, "context": 11},
     "toys": {"n_train": 40, "n_val": 10, "n_test": 10},
     "trec6": {"limit": 60},
+    "wine_quality": {"limit": 200},
 }
 FILES = {
     "adult": "tables/adult_train.csv.gz",
@@ -38,6 +39,7 @@ FILES = {
     "mnist": "mnist/mnist.npz",
     "othello": "othello/wthor.npz",
     "trec6": "text/trec6",
+    "wine_quality": "tables/wine_quality_red.csv",
 }
 USER = ("categories", "folder", "table", "tagged", "text")
 

@@ -160,3 +160,17 @@ def test_wrong_arguments(card):
     constant = Batch(torch.zeros(20, 3, dtype=torch.float64), torch.arange(20) % 2, torch.arange(20))
     with pytest.raises(ValueError, match="no rule is true"):
         model.fit_card([constant])
+
+
+@torch.no_grad()
+def test_the_page_shows_the_card(card, tmp_path):
+    from zoo.reporting.context import PageContext
+    from zoo.reporting.page import page
+
+    model, batch, *_ = card
+    context = PageContext("a", [model.explain(batch.x[:1])], ["no", "yes"], card=model.card(), risks=model.risks())
+    html = page(tmp_path / "p.html", context).read_text()
+    for line in model.card():
+        assert f"<td>{line.column}</td>" in html
+        assert line.values in html
+    assert all(f"<td>{total}</td>" in html for total in model.risks())

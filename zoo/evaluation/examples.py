@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.capabilities import HasClassSums, HasDecisionPaths, HasTrace, capability
+from zoo.capabilities import HasClassSums, HasDecisionPaths, HasPointsCard, HasTrace, capability
 from zoo.data.base import Data
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Explanation
@@ -99,6 +99,7 @@ def page_context(
         A context without scores, facts and interventions; add them with ``dataclasses.replace``.
     """
     traced, summed = capability(model, HasTrace), capability(model, HasClassSums)
+    card = capability(model, HasPointsCard)
     tree = capability(model, HasDecisionPaths)
     paths = tree.decision_paths(examples.x) if tree else []
     on_paths = {step.unit for path in paths for step in path.steps}
@@ -114,6 +115,8 @@ def page_context(
         sources=gallery.sources(model, data, examples.shown | on_paths, stored=stored),
         notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, x=examples.x, stored=stored),
         shapes=gallery.shapes(model),
+        card=card.card() if card else (),
+        risks=card.risks() if card else {},
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
         decision_paths=paths,

@@ -1,9 +1,10 @@
 """Scoring card: a few rules with integer points, whose sum gives the risk; points of credit scoring on request.
 
-Source: Ustun and Rudin, Learning Optimized Risk Scores, JMLR 2019.
+Source: Ustun, Rudin, Learning Optimized Risk Scores, JMLR 2019; Liu, Zhong, Li, Seltzer, Rudin, FasterRisk: Fast and
+Accurate Interpretable Risk Scores, NeurIPS 2022.
 
-Rules are chosen by beam search and swaps, their points by rounding for several multipliers; the gap to the best card of
-as many rules is certified by branch and bound.
+Rules are chosen by beam search and swaps, their points by
+rounding for several multipliers; the gap to the best card of as many rules is certified by branch and bound.
 """
 
 from __future__ import annotations
@@ -177,6 +178,11 @@ class ScoringCard(AdditiveModel):
             totals = {total + p for total in totals for p in points}
         base, multiplier = self.base_points(), float(self.multiplier)
         return {total: 1 / (1 + math.exp(-(total + base) / multiplier)) for total in sorted(totals)}
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"points_card"}
 
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return the number of columns, the lines of the card and the certified gap."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.display import Table
 
 if TYPE_CHECKING:
+    from zoo.evaluation.audit import Drift, Group
     from zoo.evaluation.code_search import Found as TopicUnit
     from zoo.explanation import Explanation
     from zoo.metrics.score_result import Result
@@ -275,6 +276,21 @@ class PredictResult:
     notes: Sequence[str]
     file: Path | None
     remarks: Path | None
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """The audit of a model of tables.
+
+    Attributes:
+        page: the HTML page.
+        groups: figures of all test rows, then of each group.
+        drift: columns of the new rows beside the training rows, most changed first; empty without new rows.
+    """
+
+    page: Path
+    groups: Sequence[Group]
+    drift: Sequence[Drift]
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,8 @@ class PageContext:
         scores: the score table.
         charts: curves to draw under the scores.
         shapes: shape functions of an additive model, most important first.
+        card: of a scoring card the column, values and points of each line; empty for other models.
+        risks: probability of the second class by total of its points.
         units: the units with the lowest per-unit scores, lowest first.
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
         steps: interventions one after another, and the answer after each; of the only input.
@@ -169,6 +171,8 @@ class PageContext:
     scores: Sequence[ScoreRow] = ()
     charts: Sequence[Chart] = ()
     shapes: Sequence[ShapePlot] = ()
+    card: Sequence[tuple[str, str, int]] = ()
+    risks: Mapping[int, float] = field(default_factory=dict)
     units: Sequence[UnitRow] = ()
     unit_scores: Sequence[str] = ()
     steps: Sequence[StepRow] = ()
