@@ -189,7 +189,7 @@ class Folder(ImageData):
         return read_keypoints(Path(self.keypoints).expanduser()) if self.keypoints else []
 
     @property
-    def has_masks(self) -> bool:
+    def has_masks(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether the pixels of parts are annotated."""
         return self.masks is not None
 
