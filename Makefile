@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test lint types doctest unit slow benchmark campaign docs results setup clean
+.PHONY: demo test lint types doctest unit slow benchmark campaign docs results release setup clean
 
 setup: .venv/.done
 
@@ -50,6 +50,10 @@ docs: .venv/.docs
 .venv/.docs: .venv/.done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[docs]'
 	touch $@
+
+# sdist and wheel in dist/, compared with the checkout, installed into a clean environment and used
+release: setup
+	$(BIN)/python tests/release/check_release.py
 
 # one page with the scores of all checkpoints
 results: setup

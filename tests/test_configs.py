@@ -340,6 +340,26 @@ def test_yaml_that_is_nested_too_deeply(tiny, tmp_path, depth):
         assert time.process_time() - start < 2
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model: [1]", r"model is \[1\]; expected a mapping"),
+        ("data: []", r"data is \[\]; expected a mapping"),
+        ("phases: [{epochs: 1}]", "phases is .*epochs.*; expected a mapping"),
+        ("phases: {joint: [1]}", r"phases.joint is \[1\]; expected a mapping"),
+        ("phases: {joint: {lr: [1]}}", r"phases.joint.lr is \[1\]; expected a mapping"),
+        ("phases: {joint: {lr: {a: 1}, loss: [task]}}", "phases.joint.loss is .*; expected a mapping"),
+        ("finetune: {source: x, replace: {a: 1}}", "finetune.replace is .*; expected a list"),
+    ],
+)
+def test_a_list_in_place_of_a_mapping(tmp_path, text, words):
+    sections = {"model": "{name: blackbox}", "data": "{name: toys}"}
+    rest = [f"{key}: {value}" for key, value in sections.items() if not text.startswith(key)]
+    (tmp_path / "odd.yaml").write_text("\n".join([text, *rest]))
+    with pytest.raises(ValueError, match=f"odd.yaml: {words}"):
+        load(str(tmp_path / "odd.yaml"), [])
+
+
 def test_a_config_that_is_not_utf8(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("# größe\nseed: 1\n".encode("latin-1"))
     with pytest.raises(ValueError, match="latin.yaml"):

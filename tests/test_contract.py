@@ -28,6 +28,7 @@ VARIANTS = {
     "prototree": [{}, {"routing": "greedy"}],
     "pipnet": [{}, {"features": 12}],
     "cbc": [{"reasoning": "signed"}, {"reasoning": "positive"}],
+    "nam": [{}, {"hidden_units": "exu", "column_dropout": 0.2}],
     "blackbox": [{}, {"dropout": 0.5}, {"backbone": "mlp", "backbone_args": {"hidden": [16]}}],
     "cbm": [
         *({"bottleneck": b, "mode": m} for b in ("probability", "logit", "hard") for m in ("independent", "joint")),
@@ -51,6 +52,7 @@ COMMON["prototree"] = {"height": 3, "dim": 16, "backbone_level": 2}
 COMMON |= {name: {"features": 0, "backbone_level": 1} for name in ("pipnet", "cbc")}
 COMMON["deformable_protopnet"] = {"per_class": 3, "backbone_level": 2}
 COMMON["protopool"] = {"pool": 9, "slots": 3, "dim": 16, "backbone_level": 2}
+COMMON["nam"] = {"hidden": [4], "members": 2}
 COMMON["dense_encoder"] = {"width": 16, "heads": 2}
 COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}
 SEQUENCE = {"tokens": list("abc"), "length": 5}

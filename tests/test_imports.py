@@ -14,6 +14,7 @@ FILES = sorted(paths.PACKAGE.rglob("*.py"))
 NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("/", ".") for f in FILES}
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
 GROUND = {
+    "display",
     "explanation",
     "batch",
     "concept_schema",
@@ -30,7 +31,8 @@ GROUND = {
     "weights",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
-    "explanation": set(),
+    "display": set(),
+    "explanation": {"display"},
     "batch": set(),
     "concept_schema": {"paths"},
     "sequence_spec": {"paths"},
@@ -66,8 +68,18 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "checkpoint": GROUND | {"_version", "registry", "models", "inputs"},
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
-    "prediction": {"task"},
-    "recipe_support": {"paths", "config", "seed_group", "metrics", "reporting", "task", "training", "evaluation"},
+    "prediction": {"display", "task"},
+    "recipe_support": {
+        "display",
+        "paths",
+        "config",
+        "seed_group",
+        "metrics",
+        "reporting",
+        "task",
+        "training",
+        "evaluation",
+    },
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "recipe_support", "inputs", "training", "evaluation"},
     "__init__": {"_version"},

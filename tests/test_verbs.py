@@ -30,6 +30,7 @@ def test_every_recipe_is_a_verb():
         "intervene",
         "migrate",
         "predict",
+        "report",
         "steer",
         "train",
     ]

@@ -1,8 +1,8 @@
 """Inherently interpretable models on one set of scores. Names are imported when first used.
 
-The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``steer`` and
-``export`` are those of the command line: functions that return objects and print nothing; the classes of these objects
-are in ``zoo.recipe_support.recipe_results``.
+The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``report``,
+``steer`` and ``export`` are those of the command line: functions that return objects and print nothing; the classes of
+these objects are in ``zoo.recipe_support.recipe_results``.
 """
 
 from __future__ import annotations
@@ -27,9 +27,22 @@ _MODULES = {
     "list_models": "zoo.registry",
     "list_scores": "zoo.registry",
     "load": "zoo.checkpoint",
+    "plot": "zoo.reporting.plot",
     "register": "zoo.registry",
 }
-_VERBS = ("compare", "evaluate", "explain", "export", "finetune", "intervene", "migrate", "predict", "steer", "train")
+_VERBS = (
+    "compare",
+    "evaluate",
+    "explain",
+    "export",
+    "finetune",
+    "intervene",
+    "migrate",
+    "predict",
+    "report",
+    "steer",
+    "train",
+)
 __all__ = [
     "AdditiveClassifier",
     "AdditiveRegressor",
@@ -52,8 +65,10 @@ __all__ = [
     "list_scores",
     "load",
     "migrate",
+    "plot",
     "predict",
     "register",
+    "report",
     "steer",
     "train",
 ]
@@ -67,6 +82,7 @@ if TYPE_CHECKING:
     from recipes.intervene import intervene
     from recipes.migrate import migrate
     from recipes.predict import predict
+    from recipes.report import report
     from recipes.steer import steer
     from recipes.train import train
     from zoo.batch import Batch
@@ -77,6 +93,7 @@ if TYPE_CHECKING:
     from zoo.model import SelfExplaining
     from zoo.phase import Phase
     from zoo.registry import create_model, list_models, list_scores, register
+    from zoo.reporting.plot import plot
 
 
 def __getattr__(name: str) -> Any:

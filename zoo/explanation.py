@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
+
+from zoo.display import explanation_frame, explanation_html, explanation_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["prototype", "concept", "code", "eigenvector", "neuron", "variable", "term", "none"]
 Method = Literal["exact", "ablation", "gradient"]
@@ -111,7 +116,7 @@ def owned_by(owner: Tensor, classes: Tensor) -> Tensor:
     return torch.where(first.values.bool(), first.indices, -1)[:, :width]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Why a model gave its answer, for b inputs.
 
@@ -172,6 +177,24 @@ class Explanation:
 
     def __len__(self) -> int:
         return len(self.logits)
+
+    def __repr__(self) -> str:
+        """A few lines: size, and the largest units of the first inputs."""
+        return explanation_text(self)
+
+    def _repr_html_(self) -> str:
+        return explanation_html(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a frame with one row for each shown unit of each input, most important first.
+
+        Example:
+            >>> import zoo
+            >>> model = zoo.create_model("bilinear_mlp", num_classes=2, input_shape=[4], width=8).eval()
+            >>> model.explain(torch.ones(3, 4), shown=2).to_pandas().columns.tolist()
+            ['input', 'target', 'logit', 'rank', 'unit', 'name', 'strength', 'contribution']
+        """
+        return explanation_frame(self)
 
     def to(self, device: torch.device | str) -> Explanation:
         """Return the same explanation with every tensor on ``device``."""

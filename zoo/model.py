@@ -239,6 +239,16 @@ class SelfExplaining(PhaseTraining):
 
     # Helpers for families.
 
+    def owner_name(self, c: int) -> str:
+        """Return what the units of a class or label are named after: its name, or ``class 3`` if that is a number.
+
+        Args:
+            c: number of the class.
+        """
+        name = self.class_names[c] if c < len(self.class_names) else str(c)
+        kind = "label" if self.task.kind == "multilabel" else "class"
+        return f"{kind} {name}" if name.isdecimal() else name
+
     def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the loss of the task, weighted where the samples have weights.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -138,6 +138,20 @@ class PhaseTraining(pl.LightningModule, ABC):
         """Log the last step of a training that is stopped early."""
         if self.trainer.should_stop:
             self._log_step(batch)
+
+    def on_train_end(self) -> None:
+        """Do what follows the last epoch."""
+        val: Any = self.trainer.val_dataloaders
+        self.training_ended(val or ())
+
+    def training_ended(self, val: Iterable[Batch]) -> None:
+        """Compute what a family needs after the last epoch; by default nothing.
+
+        A phase that is resumed after its last epoch does it too, although Lightning then calls no hook.
+
+        Args:
+            val: the validation batches.
+        """
 
     def _log_step(self, batch: Batch) -> None:
         for name, value in self.loss_terms.items():

@@ -129,7 +129,7 @@ def checkpoint_table(name: str) -> str:
 
 
 def code(file: str, name: str) -> str:
-    """Return the source of one function or method of a file, with its first line number."""
+    """Return the body of one function or method of a file, with its line numbers."""
     text = (ROOT / file).read_text()
     *owners, last = name.split(".")
     nodes: Iterable[ast.AST] = [ast.parse(text)]
@@ -139,9 +139,11 @@ def code(file: str, name: str) -> str:
     node = next(iter(nodes), None)
     if not isinstance(node, ast.FunctionDef):
         raise ValueError(f"{file} has no function {name}")
-    lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+    body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+    first = body[0].lineno
+    lines = text.splitlines()[first - 1 : node.end_lineno]
     source = textwrap.dedent("\n".join(lines))
-    return f'`{file}`, line {node.lineno}:\n\n```python linenums="{node.lineno}"\n{source}\n```'
+    return f'`{file}`, `{name}`:\n\n```python linenums="{first}"\n{source}\n```'
 
 
 def verb_help(verb: str) -> str:

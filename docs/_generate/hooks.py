@@ -5,7 +5,7 @@ A page may contain, each on a line of its own:
     {{ options folder }}                    the options of a data source
     {{ arguments protopnet }}               the arguments of a model
     {{ configs protopnet }}                 its configs; {{ checkpoints protopnet }} its checkpoints
-    {{ code zoo/models/cem.py CEM.explain }}  the source of a function
+    {{ code zoo/models/cem.py CEM.explain }}  the body of a function
     {{ help train }}                        the help of a verb
     $$ ... $$                               an equation in LaTeX
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import frames
 import results_page
+from execute import execute
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -79,6 +80,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         markdown = f"{frames.model_frame(stem)}\n\n{markdown}"
     elif not folder or folder.split("/")[0] in ("configs", "checkpoints"):
         markdown = re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", markdown)
+    if folder == "tutorials":
+        markdown = execute(markdown, name)
     markdown = COMMAND.sub(lambda match: _command(name, match), markdown)
     return EQUATION.sub(lambda match: f"\n{convert(match[1].strip(), display='block')}\n", markdown)
 

@@ -178,7 +178,7 @@ def process(code, few, many, out):
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     given = json.dumps([few, many, out])
     done = subprocess.run(
-        [sys.executable, "-c", code], input=given, capture_output=True, text=True, env=env, timeout=300
+        [sys.executable, "-c", code], input=given, capture_output=True, text=True, env=env, timeout=1800
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

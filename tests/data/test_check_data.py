@@ -12,6 +12,7 @@ from zoo.testing import check_data
 
 # Arguments that make each source small; a source that needs files of the user gets them in the test.
 ARGS = {
+    "adult": {"limit": 400},
     "chess": {"n_train": 40, "n_val": 10, "n_test": 10},
     "cifar10": {"limit": 60, "augment": "flip"},
     "concept_words": {"source": "digits", "limit": 60},
@@ -26,8 +27,10 @@ ARGS = {
     "tokfsm": {"n_train": 40, "n_val": 10, "n_test": 10, "context": 11},
     "toys": {"n_train": 40, "n_val": 10, "n_test": 10},
     "trec6": {"limit": 60},
+    "wine_quality": {"limit": 200},
 }
 FILES = {
+    "adult": "tables/adult_train.csv.gz",
     "chess": "chess/games_uci.txt.xz",
     "cifar10": "cifar10/cifar10_jpeg.npz",
     "conll2003": "text/conll2003",
@@ -36,6 +39,7 @@ FILES = {
     "mnist": "mnist/mnist.npz",
     "othello": "othello/wthor.npz",
     "trec6": "text/trec6",
+    "wine_quality": "tables/wine_quality_red.csv",
 }
 USER = ("categories", "folder", "table", "tagged", "text")
 

@@ -29,7 +29,20 @@ def name_of(page):
     return page.relative_to(ROOT).as_posix()
 
 
-COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
+def first_occurrences():
+    """Return the commands of each page that no page before it has."""
+    seen: set[str] = set()
+    pages = {}
+    for page in PAGES:
+        new = [command for command in dict.fromkeys(commands(page)) if command not in seen]
+        seen.update(new)
+        if new:
+            pages[page] = new
+    return pages
+
+
+BY_PAGE = first_occurrences()
+COMMANDS = [command for new in BY_PAGE.values() for command in new]
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +95,10 @@ def test_the_pages_have_commands_for_all_that_a_user_does():
     assert verbs >= {"predict", "export", "steer"}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
+@pytest.mark.parametrize("page", BY_PAGE, ids=name_of)
 def test_every_command_works(page, desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
-    for command in commands(page):
+    for command in BY_PAGE[page]:
         verb, *rest = shlex.split(command)[1:]
         dry = ["--dry-run"] if verb in DRY else ["--overwrite"] if verb in ("predict", "export") else []
         (desk / "my_digits.yaml").unlink(missing_ok=verb != "validate") if verb == "cp" else None

@@ -44,6 +44,8 @@ def accuracy(model, cases, name):
 def test_other_files_score_as_well(trained, cases):
     model = zoo.load(str(trained))
     assert model.class_names == ("ill", "well")
+    assert model.units.names[0] in ("ill +1", "ill -1")  # in the words of the data, as the classes
+    assert model.units.names[-1].startswith("well ")
     assert model.inputs.schema.names == ("age", "dose", "bmi")
     assert accuracy(model, cases, "a") > 0.95
     assert accuracy(model, cases, "reordered") > 0.95

@@ -25,6 +25,7 @@ VERBS = {
     "finetune": "train from a checkpoint: finetune.from=... finetune.replace=[head]",
     "evaluate": "score a checkpoint on its test split",
     "predict": "answer for new files: class, probabilities and the units that decided",
+    "report": "audit a model of tables: groups, fairness, drift, monotonicity, stored data",
     "explain": "write the page that explains one input",
     "compare": "match the units of several runs on the same data and show the pairs side by side",
     "intervene": "set concepts of one input by name and see the answer change",

@@ -159,6 +159,45 @@ def apply_override(config: DictConfig, text: str, classes: Classes | None) -> No
         raise ValueError(f"override {text!r}: {first_line(error)}") from error
 
 
+def merged(base: DictConfig, given: Mapping[str, Any]) -> Any:
+    """Return a config with the values of another one, as ``OmegaConf.merge``.
+
+    Raises:
+        OmegaConfBaseException: if a key or the type of a value is wrong.
+        ValueError: if there is a list in place of a mapping, or the reverse; the key is named.
+    """
+    try:
+        return OmegaConf.merge(base, given)
+    except OmegaConfBaseException:
+        raise
+    except TypeError as error:
+        keys, value = _misfit(base, given)
+        expected = "a list" if isinstance(value, Mapping) else "a mapping, such as {key: value}"
+        raise ValueError(f"{'.'.join(keys)} is {str(value)[:60]}; expected {expected}") from error
+
+
+def _misfit(base: DictConfig, given: Mapping[str, Any]) -> tuple[list[str], Any]:
+    """Keys and value of the innermost container that does not fit."""
+    keys: list[str] = []
+    value: Any = given
+    while isinstance(value, Mapping):
+        for key, item in value.items():
+            tree: Any = {key: item}
+            for outer in reversed(keys):
+                tree = {outer: tree}
+            try:
+                OmegaConf.merge(base, tree)
+            except OmegaConfBaseException:
+                continue
+            except TypeError:
+                keys.append(str(key))
+                value = item
+                break
+        else:
+            return keys, value
+    return keys, value
+
+
 def is_free_form(config: DictConfig, key: str) -> bool:
     """Whether ``key`` adds to a mapping that is open by design: learning rates, loss weights, arguments of methods."""
     parts = key.split(".")

@@ -14,7 +14,7 @@ from zoo import paths
 from zoo.config.argument_schema import schema
 from zoo.config.keys import Config
 from zoo.config.migration import migrate
-from zoo.config.overrides import Classes, apply_override, delete_key, first_line, read_environment
+from zoo.config.overrides import Classes, apply_override, delete_key, first_line, merged, read_environment
 from zoo.config.plain_yaml import from_config_yaml, to_config_yaml
 from zoo.config.settings import MISSING, Settings, hide, plain, show
 
@@ -77,9 +77,11 @@ def check(
     values = hide(values)
     config: Any  # typed by the schema of ``Config``, of which type checkers know nothing
     try:
-        config = OmegaConf.merge(OmegaConf.structured(Config), values)
+        config = merged(OmegaConf.structured(Config), values)
     except OmegaConfBaseException as error:
         raise ValueError(f"{where}: {first_line(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     for section in ("model", "data"):
         chosen = [o.split("=", 1)[1] for o in overrides if o.startswith(f"{section}.name=")]
         name = chosen[-1] if chosen else config[section].get("name")
@@ -90,7 +92,9 @@ def check(
             given = {key: value for key, value in values.get(section, {}).items() if key != "name"}
             try:
                 # a schema closed against unknown keys, under the section's own name so that errors read right
-                typed = OmegaConf.merge(OmegaConf.create({section: known}), {section: given})
+                typed = merged(OmegaConf.create({section: known}), {section: given})
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
             except OmegaConfBaseException as error:
                 foreign = [key for key in given if chosen and key not in known]
                 hint = f"; delete it with '~{section}.{foreign[0]}'" if foreign else ""

@@ -132,8 +132,9 @@ def _bins(feature: Mapping[str, Any], order: int, counts: np.ndarray) -> ColumnB
     name = feature["name"]
     if feature["type"] == "continuous":
         level = feature["cuts"][min(order, len(feature["cuts"])) - 1]
-        ends = {"minimum": float(feature["min"]), "maximum": float(feature["max"])}
-        return ColumnBins(name, "number", cuts=_numbers(level), counts=counts, missing=(), **ends)
+        low, high = float(feature["min"]), float(feature["max"])
+        cuts = _numbers(level)
+        return ColumnBins(name, "number", cuts=cuts, counts=counts, minimum=low, maximum=high, missing=())
     level = feature["categories"][min(order, len(feature["categories"])) - 1]
     groups = tuple((label,) if isinstance(label, str) else tuple(label) for label in level)
     return ColumnBins(name, "category", labels=groups, counts=counts, missing=())

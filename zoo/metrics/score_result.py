@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from zoo.display import Table
 
-@dataclass(frozen=True)
-class Result:
+
+@dataclass(frozen=True, repr=False)
+class Result(Table):
     """One score of one model.
 
     Attributes:
@@ -55,6 +58,13 @@ class Result:
     unit_readouts: dict[str, str] = field(default_factory=dict)
     unit_pass_rate: str = ""
     details: bool = False
+
+    def _table(self) -> tuple[str, Sequence[str], Sequence[Sequence[Any]]]:
+        if self.value is None:
+            return f"{self.title or self.name}: {self.note}", ("read-out", "value"), []
+        headline = f"{self.title or self.name}: {self.value:.4g} {self.unit}".rstrip()
+        rows = [(name, f"{value:.4g}") for name, value in self.more.items()]
+        return f"{headline} ({self.protocol}, {self.support} samples)", ("read-out", "value"), rows
 
     def to_json(self) -> dict[str, Any]:
         """Return value, protocol and support, with note, read-outs and curves where there are any.

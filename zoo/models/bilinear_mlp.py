@@ -102,8 +102,8 @@ class BilinearMLP(SelfExplaining):
         """The eigenvectors, named by class, and by sign and rank of their eigenvalue."""
         positive = self._decomposed().values.unflatten(0, (-1, self.patterns)) > 0
         rank = torch.where(positive, positive.cumsum(1), -(~positive).cumsum(1)).tolist()
-        owner = {"classification": "class {} ", "multilabel": "label {} "}.get(self.task.kind, "")
-        names = [f"{owner.format(c)}{r:+d}" for c, row in enumerate(rank) for r in row]
+        of = [""] if self.task.kind == "regression" else [f"{self.owner_name(c)} " for c in range(len(rank))]
+        names = [f"{of[c]}{r:+d}" for c, row in enumerate(rank) for r in row]
         return Units("eigenvector", names, self.owner, describe=DESCRIBE, signed=True)
 
     @property

@@ -1,6 +1,9 @@
 """Scoring card: a few rules with integer points, whose sum gives the risk; points of credit scoring on request.
 
-Ustun and Rudin, Learning Optimized Risk Scores, JMLR 2019. Rules are chosen by beam search and swaps, their points by
+Source: Ustun, Rudin, Learning Optimized Risk Scores, JMLR 2019; Liu, Zhong, Li, Seltzer, Rudin, FasterRisk: Fast and
+Accurate Interpretable Risk Scores, NeurIPS 2022.
+
+Rules are chosen by beam search and swaps, their points by
 rounding for several multipliers; the gap to the best card of as many rules is certified by branch and bound.
 """
 

@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from zoo.display import ROWS, Table
 from zoo.task import Answers, Classification, Task
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ class Predictor(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, repr=False)
+class Prediction(Table):
     """Answers of a model for n inputs, with the k units that contributed most to each.
 
     Attributes:
@@ -101,6 +103,13 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def _table(self) -> tuple[str, Sequence[str], Sequence[Sequence[Any]]]:
+        columns = self.columns()
+        number = ROWS + 1
+        cells = [[_short(value) for value in values[:number]] for values in columns.values()]
+        rows = list(zip(*cells, strict=True)) + [[""] * len(columns)] * max(0, len(self) - number)
+        return f"Prediction of {len(self)} inputs", list(columns), rows
 
     @cached_property
     def answers(self) -> Answers:
@@ -170,6 +179,12 @@ class Prediction:
         import pandas as pd
 
         return pd.DataFrame(self.columns())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)
 
 
 def stream(

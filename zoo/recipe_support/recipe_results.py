@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from zoo.display import Table
 
 if TYPE_CHECKING:
+    from zoo.evaluation.audit import Drift, Group
     from zoo.evaluation.code_search import Found as TopicUnit
     from zoo.explanation import Explanation
     from zoo.metrics.score_result import Result
@@ -16,8 +19,23 @@ if TYPE_CHECKING:
     from zoo.reporting.context import ScoreRow, StepRow
 
 
-@dataclass(frozen=True)
-class TrainResult:
+class _ScoreTable(Table):
+    """A result whose table is its score table."""
+
+    rows: Sequence[ScoreRow]
+    folder: Path | None
+
+    def _table(self) -> tuple[str, Sequence[str], Sequence[Sequence[Any]]]:
+        applied = [row for row in self.rows if row.applies]
+        others = len(self.rows) - len(applied)
+        more = f"; {others} scores do not apply" if others else ""
+        title = f"{type(self).__name__}: {len(applied)} rows{more}{f', in {self.folder}' if self.folder else ''}"
+        rows = [(row.name, row.value, row.protocol, row.note) for row in applied]
+        return title, ("score", "value", "protocol", "note"), rows
+
+
+@dataclass(frozen=True, repr=False)
+class TrainResult(_ScoreTable):
     """A finished training run.
 
     Attributes:
@@ -43,8 +61,8 @@ class TrainResult:
         return self.folder and self.folder / "report.html"
 
 
-@dataclass(frozen=True)
-class EvaluateResult:
+@dataclass(frozen=True, repr=False)
+class EvaluateResult(_ScoreTable):
     """Scores of a checkpoint.
 
     Attributes:
@@ -72,7 +90,7 @@ class EvaluateResult:
         return self.folder and self.folder / "report.html"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SeedsResult(EvaluateResult):
     """Scores of several runs that differ in their seed; ``scores`` and ``rows`` hold the means.
 
@@ -149,8 +167,8 @@ class InterveneResult:
     page: Path | None
 
 
-@dataclass(frozen=True)
-class CompareResult:
+@dataclass(frozen=True, repr=False)
+class CompareResult(Table):
     """Units of several runs, matched one to one.
 
     Attributes:
@@ -172,6 +190,12 @@ class CompareResult:
     pairs: Mapping[tuple[int, int], Mapping[str, float]]
     page: Path | None
     figures: Path | None
+
+    def _table(self) -> tuple[str, Sequence[str], Sequence[Sequence[Any]]]:
+        names = [name for name, _ in self.runs]
+        rows = [(names[i], names[j], *cells) for (i, j), cells in self.table.items()]
+        mean = [("mean", "", *self.mean)] if len(rows) > 1 else []
+        return self.title, ("run", "and run", *self.columns), [*rows, *mean]
 
 
 @dataclass(frozen=True)
@@ -252,6 +276,21 @@ class PredictResult:
     notes: Sequence[str]
     file: Path | None
     remarks: Path | None
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """The audit of a model of tables.
+
+    Attributes:
+        page: the HTML page.
+        groups: figures of all test rows, then of each group.
+        drift: columns of the new rows beside the training rows, most changed first; empty without new rows.
+    """
+
+    page: Path
+    groups: Sequence[Group]
+    drift: Sequence[Drift]
 
 
 @dataclass(frozen=True)

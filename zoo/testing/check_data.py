@@ -41,7 +41,8 @@ def check_data(data: Data, *, rebuild: Callable[[], Data] | None = None, samples
     """
     splits = data.splits
     _require(set(splits) == set(SPLITS), f"splits are {sorted(splits)}; expected train, val and test")
-    _require(data.num_classes > 0, "class_names is empty; expected the name of each class")
+    numbers = splits["train"].y.is_floating_point() and splits["train"].y.ndim == 1  # of a regression
+    _require(numbers or data.num_classes > 0, "class_names is empty; expected the name of each class")
     _require(all(isinstance(name, str) for name in data.capabilities), "capabilities are not a set of names")
     _check_disjoint(splits)
     for name in SPLITS:
@@ -87,10 +88,15 @@ def _check_disjoint(splits: dict[str, Split]) -> None:
 
 def _check_ranges(data: Data, name: SplitName, samples: int) -> None:
     split = data.splits[name]
-    low = int(split.y.min())
-    high = int(split.y.max())
-    _require(split.y.dtype == torch.int64, f"{name}: labels are {split.y.dtype}; expected int64")
-    _require(0 <= low <= high < data.num_classes, f"{name}: labels are {low} to {high}; expected {data.num_classes}")
+    if split.y.is_floating_point() and split.y.ndim == 1:  # of a regression
+        _require(split.y.dtype == torch.float32, f"{name}: targets are {split.y.dtype}; expected float32")
+        _require(bool(split.y.isfinite().all()), f"{name}: a target is not finite")
+    else:
+        low = int(split.y.min())
+        high = int(split.y.max())
+        _require(split.y.dtype == torch.int64, f"{name}: labels are {split.y.dtype}; expected int64")
+        known = data.num_classes
+        _require(0 <= low <= high < known, f"{name}: labels are {low} to {high}; expected {known}")
     ids = range(min(samples, len(split)))
     batch = data.samples(name, ids)
     shape = tuple(batch.x.shape)

@@ -151,8 +151,10 @@ def _fit(
         half = trainer.precision == "bf16-mixed"
         options = {"passes": phase.cache, "device": device, "half": half, "store": store, "progress": progress}
         source = CachedFeatures(model, data, **options)
+    ended = False  # the last epoch was finished before
     if checkpoint:
         epoch, batch, _ = place_in(checkpoint)
+        ended = epoch >= phase.epochs
         source.resume_at(epoch=epoch, batch=batch)
     model.train()
     with features_as_inputs(model) if phase.cache else nullcontext():
@@ -161,6 +163,9 @@ def _fit(
         except SystemExit as stop:  # Lightning raises it in answer to a KeyboardInterrupt
             cause = stop.__context__
             raise (type(cause) if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt) from stop
+    if ended:
+        model.to(trainer.strategy.root_device)
+        model.training_ended(source.val_dataloader())
 
 
 def _is_distributed() -> bool:

@@ -41,7 +41,8 @@ class OwnedPrototypes(PatchPrototypes):
         """The prototypes, named by class and number."""
         first = torch.searchsorted(self.owner, self.owner)  # owners are sorted: the first prototype of the class
         number = torch.arange(len(self.owner), device=self.owner.device) - first
-        names = [f"class {c} #{n}" for c, n in zip(self.owner.tolist(), number.tolist(), strict=True)]
+        owners = [self.owner_name(c) for c in range(self.num_classes)]
+        names = [f"{owners[c]} #{n}" for c, n in zip(self.owner.tolist(), number.tolist(), strict=True)]
         return Units("prototype", names, self.owner, describe=DESCRIBE)
 
     def own(self) -> Tensor:

@@ -62,25 +62,25 @@ class Patterns:
             theta: start.
         """
         design = self.design(support)
-        theta = np.zeros(design.shape[1]) if theta is None else theta.copy()
+        current: np.ndarray = np.zeros(design.shape[1]) if theta is None else np.array(theta, dtype=np.float64)
         total = self.positive + self.negative
-        gradient = np.full(len(theta), np.inf)
+        gradient = np.full(len(current), np.inf)
         value = np.inf
         for _ in range(STEPS):
-            score = design @ theta
-            value = self.value(score, theta)
+            score = design @ current
+            value = self.value(score, current)
             chance = expit(score)
-            gradient = design.T @ (total * chance - self.positive) + self.ridge * theta
+            gradient = design.T @ (total * chance - self.positive) + self.ridge * current
             if np.abs(gradient).max() <= TOLERANCE:
                 break
             curve = total * chance * (1 - chance)
-            hessian = (design * curve[:, None]).T @ design + self.ridge * np.eye(len(theta))
+            hessian = (design * curve[:, None]).T @ design + self.ridge * np.eye(len(current))
             step = np.linalg.solve(hessian, gradient)
             length = 1.0
-            while self.value(design @ (theta - length * step), theta - length * step) > value and length > 1e-8:
+            while self.value(design @ (current - length * step), current - length * step) > value and length > 1e-8:
                 length /= 2
-            theta = theta - length * step
-        return theta, value, value - float(gradient @ gradient) / (2 * self.ridge)
+            current = current - length * step
+        return current, value, value - float(gradient @ gradient) / (2 * self.ridge)
 
     def gradient(self, support: Sequence[int], theta: np.ndarray) -> np.ndarray:
         """Return the derivative of the objective by the coefficient of every rule, ``(p,)``, at coefficient 0."""

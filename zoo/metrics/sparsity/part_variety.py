@@ -1,4 +1,7 @@
-"""Part variety: do the units of a class match different object parts, at different places?"""
+"""Part variety: do the units of a class match different object parts, at different places?
+
+Source: defined here.
+"""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class ProgramLearner(SelfExplaining):
         self.accuracy.copy_(torch.maximum(self.accuracy, now))
 
     @torch.no_grad()
-    def on_train_end(self) -> None:
+    def training_ended(self, val: Iterable[Batch]) -> None:
         """Validate each restart at its best epoch as a network at the last temperature."""
         if len(self.code) or float(self.accuracy.max()) < 0:
             return
@@ -200,7 +200,7 @@ class ProgramLearner(SelfExplaining):
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         weight = self.readout.weight
         bias = self.readout.bias
-        for batch in self.trainer.val_dataloaders or ():
+        for batch in val:
             y = batch.targets.to(self.device)
             codes, asked = self.sequences(batch.x.to(self.device))
             for i, noise in enumerate((True, False)):
