@@ -4,8 +4,8 @@
 
 In each run n inputs are drawn anew from a population, and the score gives its interval with 200 replicates. The true
 value is that of 100 000 inputs of the same population. Scores whose inputs are not resampled (purity, redundancy) have
-an interval for units like these on these inputs: units are drawn anew. Where wrong answers are rare and a sample has none
-of them, no interval of an unbounded mean can cover: that of the log loss does not.
+an interval for units like these on these inputs: units are drawn anew. Where wrong answers are rare and a sample has
+none of them, no interval of an unbounded mean can cover: that of the log loss does not.
 """
 
 import math
