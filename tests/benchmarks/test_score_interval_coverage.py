@@ -4,8 +4,8 @@
 
 In each run n inputs are drawn anew from a population, and the score gives its interval with 200 replicates. The true
 value is that of 100 000 inputs of the same population. Scores whose inputs are not resampled (purity, redundancy) have
-an interval for units like these on these inputs: units are drawn anew. The log loss of a model that is nearly always
-right and sure is not tried: where a sample has no wrong answer, no interval of an unbounded mean can cover.
+an interval for units like these on these inputs: units are drawn anew. Where wrong answers are rare and a sample has
+none of them, no interval of an unbounded mean can cover: that of the log loss does not.
 """
 
 import math
@@ -250,6 +250,11 @@ def test_scores_are_covered(name, n):
 def test_scores_near_their_best_value_are_covered(name, n):
     coverage = covers(name, accurate, "98 % right", n)
     assert min(coverage.values()) >= LEVEL, coverage
+
+
+def test_rare_wrong_answers_are_not_covered_in_an_unbounded_loss():
+    coverage = covers("log_loss", accurate, "98 % right", 50)
+    assert 0.5 < coverage["log_loss"] < LEVEL
 
 
 @pytest.mark.parametrize("name", ["rmse", "mae"])
