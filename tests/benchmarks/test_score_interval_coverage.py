@@ -275,7 +275,8 @@ def test_scores_of_units_alone_are_covered(name, true, units):
             values = (uniform(g, units) < true).double()
         variance = float(values.var()) / units
         binary = bool(((values == 0) | (values == 1)).all())
-        estimate = Estimate(values.mean(), values.mean().expand(2), variance, 0, 1, count=units, binary=binary)
+        drawn = values.mean(), values.mean().expand(2)
+        estimate = Estimate(*drawn, variance, 0, 1, count=units, binary=binary, few_decide=True)
         ends.append(estimate.interval())
     assert all(map(math.isfinite, ends[0]))
     assert report(name, "units", units, true, ends) >= LEVEL

@@ -178,23 +178,26 @@ def merged(base: DictConfig, given: Mapping[str, Any]) -> Any:
 
 def _misfit(base: DictConfig, given: Mapping[str, Any]) -> tuple[list[str], Any]:
     """Keys and value of the innermost container that does not fit."""
+
+    def fits(keys: list[str], value: Any) -> bool:
+        for key in reversed(keys):
+            value = {key: value}
+        try:
+            OmegaConf.merge(base, value)
+        except OmegaConfBaseException:
+            return True  # of another kind
+        except TypeError:
+            return False
+        return True
+
     keys: list[str] = []
     value: Any = given
-    while isinstance(value, Mapping):
-        for key, item in value.items():
-            tree: Any = {key: item}
-            for outer in reversed(keys):
-                tree = {outer: tree}
-            try:
-                OmegaConf.merge(base, tree)
-            except OmegaConfBaseException:
-                continue
-            except TypeError:
-                keys.append(str(key))
-                value = item
-                break
-        else:
-            return keys, value
+    while isinstance(value, Mapping) and fits(keys, {}):
+        wrong = next(((str(key), item) for key, item in value.items() if not fits([*keys, str(key)], item)), None)
+        if wrong is None:
+            break
+        keys.append(wrong[0])
+        value = wrong[1]
     return keys, value
 
 

@@ -93,12 +93,12 @@ def check(
             try:
                 # a schema closed against unknown keys, under the section's own name so that errors read right
                 typed = merged(OmegaConf.create({section: known}), {section: given})
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}") from error
             except OmegaConfBaseException as error:
                 foreign = [key for key in given if chosen and key not in known]
                 hint = f"; delete it with '~{section}.{foreign[0]}'" if foreign else ""
                 raise ValueError(f"{where}: {first_line(error)}{hint}") from error
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
             config[section] = {"name": name, **plain(typed)[section]}
             OmegaConf.set_struct(config[section], True)
     for text in overrides:

@@ -119,7 +119,9 @@ class BootstrapInterval(ReplicatedScore):
             values = values[values.isfinite()]
             if len(values) > 1:
                 binary = bool(((values == 0) | (values == 1)).all())
-                return Estimate(*common, float((values * highest).var()) / len(values), *bounds, len(values), binary)
+                few = self.score.few_decide or not self.score.resampled  # units that were not observed may be the worst
+                variance = float((values * highest).var()) / len(values)
+                return Estimate(*common, variance, *bounds, len(values), binary, few)
         support = self.score.interval_support(name, samples)
         return Estimate(*common, 0.0, *bounds, support, few_decide=self.score.few_decide)
 
