@@ -1,8 +1,10 @@
 """Neural additive model: one small network for each number, tabulated into the tables of an additive model.
 
-Agarwal, Melnick, Frosst, Zhang, Lengerich, Caruana, Hinton, Neural Additive Models: Interpretable Machine Learning with
-Neural Nets, NeurIPS 2021. Unlike there, classes are not balanced in training, so that probabilities stay calibrated,
-and after training the networks are read into tables over bins, which then predict.
+Source: Agarwal, Melnick, Frosst, Zhang, Lengerich, Caruana, Hinton, Neural Additive Models: Interpretable Machine
+Learning with Neural Nets, NeurIPS 2021.
+
+Unlike there, classes are not balanced in training, so that probabilities stay calibrated, and after training the
+networks are read into tables over bins, which then predict.
 """
 
 from __future__ import annotations

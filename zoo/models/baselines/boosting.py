@@ -1,7 +1,8 @@
-"""Gradient boosting of trees, the black-box reference of the models of tables; trained by scikit-learn.
+"""Gradient boosting of trees: the black-box reference of the models of tables; trained by scikit-learn.
 
-Friedman, Greedy Function Approximation: A Gradient Boosting Machine, Annals of Statistics, 2001; trees are grown on
-histograms by ``HistGradientBoostingClassifier`` or ``Regressor``, and then kept as tensors.
+Source: Friedman, Greedy Function Approximation: A Gradient Boosting Machine, Annals of Statistics 2001.
+
+Trees are grown on histograms by ``HistGradientBoostingClassifier`` or ``Regressor``, and then kept as tensors.
 """
 
 from __future__ import annotations
