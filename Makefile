@@ -44,7 +44,7 @@ campaign: setup
 
 # the documentation, in build/site: strict, without the network
 docs: .venv/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python docs/_generate/check_site.py build/site
 
 .venv/.docs: .venv/.done

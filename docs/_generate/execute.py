@@ -1,7 +1,7 @@
 """Executed pages: blocks of ```` ```python exec ```` run in order when the documentation is built.
 
-What a block prints stands behind it. The blocks of a page share one namespace and an empty working folder. The value of a last expression is shown as a
-notebook shows it: its HTML, its picture, or its text.
+What a block prints stands behind it. The blocks of a page share one namespace and an empty working folder. The value of
+a last expression is shown as a notebook shows it: its HTML, its picture, or its text.
 """
 
 from __future__ import annotations
