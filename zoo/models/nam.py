@@ -3,13 +3,8 @@
 Source: Agarwal, Melnick, Frosst, Zhang, Lengerich, Caruana, Hinton, Neural Additive Models: Interpretable Machine
 Learning with Neural Nets, NeurIPS 2021.
 
-<<<<<<< HEAD
 Unlike there, classes are not balanced in training, so that probabilities stay calibrated,
 and after training the networks are read into tables over bins, which then predict.
-=======
-Unlike there, classes are not balanced in training, so that probabilities stay calibrated, and after training the
-networks are read into tables over bins, which then predict.
->>>>>>> docs
 """
 
 from __future__ import annotations

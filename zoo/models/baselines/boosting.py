@@ -1,10 +1,6 @@
 """Gradient boosting of trees: the black-box reference of the models of tables; trained by scikit-learn.
 
-<<<<<<< HEAD
 Source: Friedman, Greedy Function Approximation: A Gradient Boosting Machine, Annals of Statistics, 2001.
-=======
-Source: Friedman, Greedy Function Approximation: A Gradient Boosting Machine, Annals of Statistics 2001.
->>>>>>> docs
 
 Trees are grown on histograms by ``HistGradientBoostingClassifier`` or ``Regressor``, and then kept as tensors.
 """
