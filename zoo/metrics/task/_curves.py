@@ -117,8 +117,9 @@ class RankingScore(TaskScore):
             weight = poisson(clusters, replicates)
             for s, t, k in columns:
                 total += self._replicates(s, t, weight[k]) / len(columns)
-            rarer = sum(min(len(clusters[k][t].unique()), len(clusters[k][~t].unique())) for _, t, k in columns)
-            low, high = Estimate(out[key], total, lowest=0, highest=1, count=rarer // len(columns)).interval()
+            rarer = [min(len(clusters[k][kind].unique()) for kind in (t, ~t)) for _, t, k in columns]
+            count = sum(rarer) // len(rarer)
+            low, high = Estimate(out[key], total, lowest=0, highest=1, count=count).interval()
             out |= {f"{key} low": none.new_tensor(low), f"{key} high": none.new_tensor(high)}
         return out | {"support": self.samples}
 
