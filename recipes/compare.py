@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zoo.config import keyword_overrides
+from zoo.config.seed_group import expand
 from zoo.evaluation.comparison import COLUMNS, cards, cells, number, to_json
 from zoo.evaluation.matched_runs import fingerprint, load_runs, probe
 from zoo.evaluation.run_facts import run_facts
@@ -14,7 +15,6 @@ from zoo.metrics.matching.assignment import PROTOCOL, average
 from zoo.recipe_support.recipe_results import CompareResult
 from zoo.reporting.comparison_page import MATCHINGS, compare_page
 from zoo.reporting.glossary import noun
-from zoo.seed_group import expand
 from zoo.training.process_settings import prepared
 
 

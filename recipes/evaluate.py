@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo import checkpoint
 from zoo.config import keyword_overrides
+from zoo.config.seed_group import members
 from zoo.evaluation import pipeline
 from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.score_table import table
@@ -16,7 +17,6 @@ from zoo.metrics.suite import check as check_suite
 from zoo.recipe_support.recipe_results import EvaluateResult
 from zoo.recipe_support.seed_runs import evaluate_seeds, evaluation_command
 from zoo.reporting.page import page
-from zoo.seed_group import members
 from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
 

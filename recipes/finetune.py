@@ -7,9 +7,9 @@ from typing import Any, Unpack, overload
 
 import zoo
 from zoo.config import keyword_overrides
+from zoo.config.seed_group import split_seeds
 from zoo.recipe_support.recipe_results import SeedsResult, TrainResult
 from zoo.recipe_support.train_options import TrainOptions
-from zoo.seed_group import split_seeds
 from zoo.training.run import load_config
 
 

@@ -11,7 +11,7 @@ from zoo.config import keyword_overrides
 from zoo.evaluation import examples
 from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.single_input import file_name, read_input
-from zoo.evaluation.unit_values import answers_after, model_schema, read_statements, step_rows
+from zoo.evaluation.units.unit_values import answers_after, model_schema, read_statements, step_rows
 from zoo.recipe_support.recipe_results import InterveneResult
 from zoo.reporting.page import page
 from zoo.training.process_settings import prepared

@@ -7,8 +7,8 @@ from typing import Any
 from zoo import checkpoint
 from zoo.capabilities import LanguageModel, Steerable, capability
 from zoo.config import keyword_overrides
-from zoo.evaluation.code_search import Steered, continuation, likely, search, share, topic
-from zoo.evaluation.unit_values import parse_strength
+from zoo.evaluation.units.code_search import Steered, continuation, likely, search, share, topic
+from zoo.evaluation.units.unit_values import parse_strength
 from zoo.paths import did_you_mean
 from zoo.recipe_support.recipe_results import SteerResult, TopicRate
 from zoo.training.process_settings import prepared

@@ -9,13 +9,13 @@ from typing import Any, Unpack, overload
 from torch import nn
 
 from zoo.config import Settings, keyword_overrides
+from zoo.config.seed_group import split_seeds
 from zoo.data.own.loaders import check_one_process, own_data
 from zoo.evaluation.finish_run import finish_run
 from zoo.recipe_support.dry_run import dry_run as run_dry
 from zoo.recipe_support.recipe_results import SeedsResult, TrainResult
 from zoo.recipe_support.seed_runs import train_seeds
 from zoo.recipe_support.train_options import TrainOptions
-from zoo.seed_group import split_seeds
 from zoo.training.check import check_run
 from zoo.training.phases import run_phases
 from zoo.training.process_settings import prepared

@@ -26,7 +26,6 @@ GROUND = {
     "model",
     "capabilities",
     "task",
-    "seed_group",
     "runtime",
     "weights",
 }
@@ -38,7 +37,6 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "sequence_spec": {"paths"},
     "paths": set(),
     "_version": set(),
-    "seed_group": set(),
     "runtime": set(),
     "weights": set(),
     "phase": set(),
@@ -73,7 +71,6 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
         "display",
         "paths",
         "config",
-        "seed_group",
         "metrics",
         "reporting",
         "task",

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 import zoo
 from zoo.cli import main
+from zoo.config.seed_group import expand, is_finished, members, split_seeds
 from zoo.recipe_support.recipe_results import SeedsResult, TrainResult
 from zoo.recipe_support.seed_runs import summary
-from zoo.seed_group import expand, is_finished, members, split_seeds
 
 CONFIG = """\
 model: {name: bilinear_mlp, num_classes: 10, width: 8, patterns: 2}

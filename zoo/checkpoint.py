@@ -25,7 +25,7 @@ from zoo import config as configs
 from zoo import paths
 from zoo._version import __version__
 from zoo.config.plain_yaml import to_config_yaml
-from zoo.seed_group import members
+from zoo.config.seed_group import members
 from zoo.weights.integrity import check_hash, check_types, count_tensors, write_hash
 
 if TYPE_CHECKING:

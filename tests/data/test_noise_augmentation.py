@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from zoo import create_data
-from zoo.data.images._augment.noise import Noise
+from zoo.data.images._augment.gaussian_noise import Noise
 
 ARGS = {"size": 16, "batch_size": 32, "limit": 64, "augment": "none"}
 

@@ -8,8 +8,8 @@ import torch
 
 from zoo import create_model
 from zoo.data import create_data
-from zoo.evaluation import code_search
-from zoo.evaluation.code_search import Steered, likely, marked, measure, search, share, topic
+from zoo.evaluation.units import code_search
+from zoo.evaluation.units.code_search import Steered, likely, marked, measure, search, share, topic
 
 TEXT = "".join(f"the {'dog' if i % 3 else 'cat'} ran {'home' if i % 2 else 'away'}. " for i in range(300))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import plain_table, print_table, say
 from zoo.cli._shared_arguments import add_output
+from zoo.config.seed_group import expand
 from zoo.recipe_support import verb
-from zoo.seed_group import expand
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ from zoo import paths
 from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import print_scores, print_seeds, say
 from zoo.cli._shared_arguments import CHECKPOINT, add_output, add_overrides
+from zoo.config.seed_group import members
 from zoo.recipe_support import verb
-from zoo.seed_group import members
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from textwrap import shorten
 
 from zoo import paths
 from zoo.cli._output import say
-from zoo.seed_group import is_finished, members
+from zoo.config.seed_group import is_finished, members
 
 Entries = dict[str, str]  # description by name
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from zoo.cli._name_checks import check_config
 from zoo.cli._output import print_scores, print_seeds, say
 from zoo.cli._shared_arguments import add_output, add_overrides
+from zoo.config.seed_group import split_seeds
 from zoo.recipe_support import verb
-from zoo.seed_group import split_seeds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

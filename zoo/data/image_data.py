@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.concept_schema import ConceptSchema
 from zoo.data.base import Data, SplitName
-from zoo.data.images._augment.noise import Noise
+from zoo.data.images._augment.gaussian_noise import Noise
 from zoo.data.images._augment.policy import Augment, policy
 from zoo.data.split import ImageDataset
 from zoo.inputs.base import Inputs

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zoo.batch import Batch, content_hash
 from zoo.data.images._augment.draws import Draws
-from zoo.data.images._augment.noise import Noise
+from zoo.data.images._augment.gaussian_noise import Noise
 from zoo.data.images._augment.policy import Augmentation
 from zoo.data.images._augment.views import ViewDraws, draw_views, views_of
 from zoo.data.images._part_masks import PartMasks

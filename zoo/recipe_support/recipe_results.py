@@ -11,7 +11,7 @@ from zoo.display import Table
 
 if TYPE_CHECKING:
     from zoo.evaluation.audit import Drift, Group
-    from zoo.evaluation.code_search import Found as TopicUnit
+    from zoo.evaluation.units.code_search import Found as TopicUnit
     from zoo.explanation import Explanation
     from zoo.metrics.score_result import Result
     from zoo.model import SelfExplaining

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.config.seed_group import check_seeds, is_finished
 from zoo.metrics.score_result import Result
 from zoo.recipe_support.recipe_results import SeedsResult
 from zoo.reporting.context import ScoreRow
-from zoo.seed_group import check_seeds, is_finished
 from zoo.training.atomic_files import write_whole
 from zoo.training.run import load_checkpoint, load_config
 from zoo.training.run_folder import config_differences

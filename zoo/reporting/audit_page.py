@@ -8,11 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from zoo.reporting import shape_plot
+from zoo.reporting.figures import shape_plot
+from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.page import write_whole
 from zoo.reporting.panel import ASSETS, fill
 from zoo.reporting.panels.shape_functions import ShapeFunctions
-from zoo.reporting.shape_plot import ShapePlot
 
 STYLE = (
     ".audit { font-size: .8rem; overflow-wrap: normal; }"

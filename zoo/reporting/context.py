@@ -11,9 +11,9 @@ from torch import Tensor
 from zoo.capabilities import DecisionPath
 from zoo.explanation import Explanation, Units
 from zoo.reporting.chart import Chart
+from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun
 from zoo.reporting.numbers import percent
-from zoo.reporting.shape_plot import ShapePlot
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 

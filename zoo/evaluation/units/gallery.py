@@ -16,8 +16,8 @@ from zoo.data.base import Data
 from zoo.evaluation.units import notes
 from zoo.model import SelfExplaining
 from zoo.reporting.contact_sheet import read_contact_sheet
+from zoo.reporting.figures.shape_plot import ShapePlot, shape_plots
 from zoo.reporting.heatmap import box
-from zoo.reporting.shape_plot import ShapePlot, shape_plots
 from zoo.reporting.unit_picture import Source
 
 

@@ -74,6 +74,7 @@ class Leakage(Score):
     """
 
     title = "Leakage"
+    higher_is_better = None
     meaning = "accuracy minus that of the best head on the annotated concepts (ceiling); above 0 suggests leakage"
     unit_readouts = {"label auroc": "AUROC of its own label", "class auroc": "AUROC of the best class"}
     details = True

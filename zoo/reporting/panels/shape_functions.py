@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zoo.registry import register
-from zoo.reporting import shape_plot
 from zoo.reporting.context import PageContext
+from zoo.reporting.figures import shape_plot
 from zoo.reporting.panel import Panel
 
 UNFOLDED = 8  # drawings above the fold
