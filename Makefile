@@ -30,7 +30,7 @@ doctest: setup
 	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules zoo
 
 unit: setup
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -63,6 +63,8 @@ def desk(tmp_path_factory):
     (folder / "pictures").symlink_to("path/to/images")
     points = [f"{kind}/{i}.png,{part},{x},5" for kind in ("ant", "bee") for i in range(12) for part, x in PARTS]
     (folder / "points.csv").write_text("file,part,x,y\n" + "\n".join(points))
+    targets = [f"{kind}/{i}.png,{i / 2},{i % 2},{i // 2 % 2}" for kind in ("ant", "bee", "cow") for i in range(12)]
+    (folder / "labels.csv").write_text("file,weight,wings,sting\n" + "\n".join(targets))
     (folder / "my_texts").mkdir()
     (folder / "my_texts" / "one.txt").write_text("It was a dark and stormy night.\n" * 200)
     (folder / "my_sentences").mkdir()
@@ -95,7 +97,12 @@ def test_the_pages_have_commands_for_all_that_a_user_does():
     assert verbs >= {"predict", "export", "steer"}
 
 
-@pytest.mark.parametrize("page", BY_PAGE, ids=name_of)
+QUICK = ("README.md", "getting-started.md", "images.md", "tables.md", "train.md")  # the other pages are slow tests
+FAST_OR_SLOW = [page if page.name in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in BY_PAGE]
+
+
+@pytest.mark.skipif(not paths.data().is_dir(), reason="commands of public data need the data folder, ZOO_DATA")
+@pytest.mark.parametrize("page", FAST_OR_SLOW, ids=name_of)
 def test_every_command_works(page, desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
     for command in BY_PAGE[page]:

@@ -43,6 +43,7 @@ def run(walked, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_commands_run_and_all_four_parts_are_used(walked):
     assert [line.split()[1] for line in COMMANDS[1:]] == ["ls", "validate", "train", "explain"]
     printed = "".join(run(walked, "-m", "zoo", *shlex.split(line)[1:]) for line in COMMANDS[1:])
@@ -53,5 +54,6 @@ def test_the_commands_run_and_all_four_parts_are_used(walked):
     assert re.search(r"Accuracy +0\.9\d", printed), "two clouds at a distance of 3 are told apart"
 
 
+@pytest.mark.slow
 def test_the_parts_pass_the_public_checks(walked):
     assert "3 passed" in run(walked, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_zoo.py")

@@ -78,7 +78,7 @@ INPUTS = {
 }
 
 
-SLOW_KINDS = ("characters", "tagged")  # read as bytes and categories are
+SLOW_KINDS = ("bytes", "characters", "tagged")
 
 
 @pytest.fixture(

@@ -13,6 +13,7 @@ MAX_RATIO = 200  # of unpacked to packed bytes; text and pictures reach 20
 MIN_BOMB = 1 << 28  # unpacked bytes; smaller contents do no harm at any ratio
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading a damaged compressed file raises
 OPEN = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}  # by the first bytes
+OPEN_NAMED = {".gz": gzip.open, ".xz": lzma.open}  # by the end of the name
 
 
 class InflatedError(ValueError):
@@ -35,7 +36,7 @@ def check_inflation(name: object, packed: int, unpacked: int) -> None:
 
 
 def unpacked(file: BinaryIO, name: object) -> BinaryIO:
-    """Return a buffered file as it is, or, if it begins as a gzip or xz file, its content.
+    """Return a buffered file as it is, or, if it begins as a gzip or xz file or has the name of one, its content.
 
     Args:
         file: of bytes, at its beginning; closed with what is returned.
@@ -46,9 +47,10 @@ def unpacked(file: BinaryIO, name: object) -> BinaryIO:
         OSError, EOFError, zlib.error, lzma.LZMAError: (while reading) if it is damaged, see ``DAMAGED``.
     """
     start = file.peek(2)[:2]  # pyright: ignore[reportAttributeAccessIssue]
-    if start not in OPEN:
+    opened = OPEN.get(start) or OPEN_NAMED.get(os.path.splitext(str(name))[1])
+    if opened is None:
         return file
-    return io.BufferedReader(_Counted(file, OPEN[start](file), name))
+    return io.BufferedReader(_Counted(file, opened(file), name))
 
 
 class _Counted(io.RawIOBase):

@@ -1,6 +1,6 @@
 """Additive fit beside EBM, linear models, boosting and a forest, on scikit-learn's tables and those under ZOO_DATA.
 
-``pytest -m benchmark -s tests/benchmarks/test_additive.py``; EBM takes part where ``interpret-core`` is installed.
+``pytest -m benchmark -s tests/benchmarks/test_additive_ebm.py``; EBM takes part where ``interpret-core`` is installed.
 Every model sees the same splits with its default settings, and no penalty is chosen on test rows. ``SPLITS`` is the
 number of splits (5), ``FIRST`` the seed of the first one (10), ``MODELS`` a list of models (all). Each cell (table,
 model, split) is kept in the folder ``CELLS`` (cells) and computed once; cells of the additive model of other code are
