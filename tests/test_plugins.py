@@ -103,6 +103,7 @@ def test_plugins_are_listed_without_importing_them(installed, tmp_path):
     assert "models of other packages\n" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_file_of_a_plugin_is_copied(installed, tmp_path):
     done = python(installed, tmp_path, "from zoo.cli import main\nmain(['cp', 'extra_score', 'mine.py'])")
     assert done.returncode == 0, done.stderr

@@ -388,6 +388,7 @@ def test_pages_explain_each_kind_of_answer(runs, table):
             assert all(set(a.name.split("; ")) <= {"smokes", "fever", "none of the labels"} for a in answers)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_chooses_the_same(processes, table, tmp_path):
     """Killed in the second epoch and resumed: bit-identical weights, the same temperature, threshold and scores."""
     file = config_of(table, tmp_path, "bilinear_mlp", "ill", epochs=3)

@@ -99,6 +99,7 @@ def test_a_large_vocabulary_comes_back(tmp_path):
     torch.testing.assert_close(again(x), model(x), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_it_learns():
     config = load_config("dense_encoder/hist", [])
     model, data = build(config)

@@ -48,6 +48,7 @@ def test_the_seed_of_a_run_is_that_of_its_data_unless_said(tiny):
     assert (both.seed, both.data.seed) == (5, 7)
 
 
+@pytest.mark.slow
 def test_the_suite_may_change_when_a_run_is_resumed(tiny, finished, capsys):
     argv = ["train", str(tiny), "--out", str(finished), "--resume"]
     assert main([*argv, "suite=full", "reference=blackbox/digits"]) == 0

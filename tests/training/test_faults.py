@@ -193,6 +193,7 @@ def test_an_error_while_writing_keeps_the_former_file(tmp_path, monkeypatch):
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"old")]
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_one_line_and_the_run_is_resumed(processes, tiny, finished, tmp_path):
     """No file may grow beyond a limit, as on a full disk; then the limit is lifted."""
     argv = ["train", str(tiny), "--out", str(tmp_path / "run")]
