@@ -19,11 +19,11 @@ def status():
     lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
     for key in peak:
         peak[key] = max(peak[key], int(lines[key].split()[0]) // 1024)
-def watch():
+def sample_memory():
     while True:
         status()
         time.sleep(0.02)
-threading.Thread(target=watch, daemon=True).start()
+threading.Thread(target=sample_memory, daemon=True).start()
 start = time.time()
 data = create_data("text", file=sys.argv[1], context=128)
 status()

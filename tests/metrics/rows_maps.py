@@ -1,4 +1,4 @@
-"""One row for each sample of what the scores of input maps are told, for the tests that run over all scores."""
+"""One row for each sample of the arguments of the scores of input maps, for the tests that run over all scores."""
 
 import torch
 

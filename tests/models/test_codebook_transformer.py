@@ -107,7 +107,7 @@ def test_the_cache_is_no_cache(x):
 
 @torch.no_grad()
 def test_steering(x):
-    """Each token as from a whole pass whose books, from the prompt's last position on, are set by hand."""
+    """Each token as from a whole pass whose codes, from the prompt's last position on, are set by hand."""
     model = build(sites=["mix", "mlp"], k=2)
     overrides = {3: True, CODES + 1: False, 2 * CODES: True, 2 * CODES + 1: True, 2 * CODES + 5: False}
     places = {"mix": {0: ([3], []), 1: ([], [1])}, "mlp": {0: ([0, 1], [5])}}

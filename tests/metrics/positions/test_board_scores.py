@@ -251,7 +251,7 @@ def test_units_in_pieces_and_a_sure_score(monkeypatch):
 
 
 def test_units_that_are_the_board():
-    """One unit for each property: everything is told, and nothing else."""
+    """One unit for each property: every property is read, and nothing else."""
     evaluator, splits = evaluator_of(), {split: world(split)[0] for split in ("val", "test")}
     for split in splits:
         codes = splits[split].families[0].codes
