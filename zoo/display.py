@@ -5,6 +5,7 @@ HTML is self-contained and escaped: names come from data.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,12 +63,12 @@ class Explained(Protocol):
         ...
 
 
-class Table:
+class Table(ABC):
     """A result that is a table: a short text, a small HTML table, a frame. A subclass defines ``_table``."""
 
+    @abstractmethod
     def _table(self) -> tuple[str, Sequence[str], Sequence[Sequence[Any]]]:
         """Return the title, the names of the columns and the rows."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         """One line for the title, then one for each row."""

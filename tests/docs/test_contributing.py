@@ -51,7 +51,7 @@ def test_the_commands_run_and_all_four_parts_are_used(walked):
     assert "Certainty" in printed
     report = (walked[0] / "runs/clouds/report.html").read_text()
     assert "Strongest term" in report
-    assert re.search(r"Accuracy +0\.9\d", printed), "two clouds at a distance of 3 are told apart"
+    assert re.search(r"Accuracy +0\.9\d", printed), "two clouds at a distance of 3 are easy to separate"
 
 
 @pytest.mark.slow

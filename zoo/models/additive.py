@@ -70,7 +70,7 @@ class Additive(AdditiveModel):
         path_rows: int = 50_000,
         seed: int = 0,
     ) -> dict[str, float]:
-        """Fit all tables to the optimum of the convex problem; the same rows give the same bits.
+        """Fit all tables to the optimum of the convex problem; the same rows give bit-identical tables.
 
         Penalties and pairs are chosen by inner validation splits of the training rows, see ``fit_additive``. Weights of
         rows and classes count in the fit.
