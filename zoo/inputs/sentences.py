@@ -229,6 +229,14 @@ class SentenceInputs(Inputs):
         rows = x.detach().cpu().to(torch.int64).contiguous()
         return [self._shown(row) for row in rows]
 
+    def texts(self, x: Tensor) -> list[str]:
+        """Return inputs ``(b, length)`` as they were written, cut ones whole; unknown ones by their tokens."""
+        rows = x.detach().cpu().to(torch.int64).contiguous()
+        known = [self._kept.get(row.numpy().tobytes()) for row in rows]
+        return [
+            "".join(self._shown(row)).strip() if text is None else text for row, text in zip(rows, known, strict=True)
+        ]
+
     def _shown(self, row: Tensor) -> list[str]:
         codes = row[row != NOTHING].tolist()
         text = self._kept.get(row.numpy().tobytes())

@@ -83,8 +83,8 @@ class Sentences(LabeledSequenceData):
     Example:
         >>> import tempfile, zoo
         >>> path = Path(tempfile.mkdtemp()) / "reviews.csv"
-        >>> rows = "".join(f"{text} {i},{stars}" + chr(10) for i in range(9) for text, stars in (("fine", 5), ("dull", 1)))
-        >>> _ = path.write_text("review,stars" + chr(10) + rows)
+        >>> rows = [f"{word} {i},{stars}" for i in range(9) for word, stars in (("fine", 5), ("dull", 1))]
+        >>> _ = path.write_text(chr(10).join(["review,stars", *rows]))
         >>> data = zoo.create_data("sentences", file=str(path), label="stars", length=8)
         >>> data.class_names, data.sequence.tokens[:3], len(data.splits["test"])
         (('1', '5'), ('[UNK]', 'dull', 'fine'), 4)
@@ -384,7 +384,7 @@ class Sentences(LabeledSequenceData):
         return replace(plain, tokens=(*plain.tokens, *common[: self.words - len(plain.tokens)]))
 
     @cached_property
-    def encoder_spec(self) -> EncoderSpec | None:
+    def encoder_spec(self) -> EncoderSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The text encoder by id and hash; None for words."""
         if self._trained is not None:
             return self._trained.encoder
