@@ -220,26 +220,31 @@ class SentenceInputs(Inputs):
         """
         compare_names(self.class_names, list(other), "classes", partial=True)
 
-    def show(self, x: Tensor) -> list[list[str]]:
+    def show(self, x: Tensor, texts: Sequence[str] | None = None) -> list[list[str]]:
         """Return for each of the inputs the texts of its tokens; joined they are the text as it was written.
 
         A text that was not read by these inputs is shown by the names of its tokens. Tokens that are not in the text,
         such as ``[CLS]``, are shown by their name.
+
+        Args:
+            x: ``(b, length)``.
+            texts: b texts as they were written, if that is known.
         """
         rows = x.detach().cpu().to(torch.int64).contiguous()
-        return [self._shown(row) for row in rows]
+        known = [self._kept.get(row.numpy().tobytes()) for row in rows] if texts is None else texts
+        return [self._shown(row, text) for row, text in zip(rows, known, strict=True)]
 
     def texts(self, x: Tensor) -> list[str]:
         """Return inputs ``(b, length)`` as they were written, cut ones whole; unknown ones by their tokens."""
         rows = x.detach().cpu().to(torch.int64).contiguous()
         known = [self._kept.get(row.numpy().tobytes()) for row in rows]
         return [
-            "".join(self._shown(row)).strip() if text is None else text for row, text in zip(rows, known, strict=True)
+            "".join(self._shown(row, None)).strip() if text is None else text
+            for row, text in zip(rows, known, strict=True)
         ]
 
-    def _shown(self, row: Tensor) -> list[str]:
+    def _shown(self, row: Tensor, text: str | None) -> list[str]:
         codes = row[row != NOTHING].tolist()
-        text = self._kept.get(row.numpy().tobytes())
         if text is None:
             return [f"{self._name(code)} " for code in codes]
         tokens = self.tokens([text])[0]

@@ -31,8 +31,8 @@ NAME = 70  # characters of a sentence in the name of its unit
 DESCRIBE = (
     "This model compares a text with a few sentences of the training data. The strength of a sentence is its similarity"
     " with the text, the cosine of their vectors: 1 for the same meaning, about 0 for an unrelated text. A text that is"
-    " more similar to a sentence than the average text gets evidence for the class of that sentence. Colors show which"
-    " words carry the similarity: they are read off the computation and need not be its causes."
+    " more similar to a sentence than the average text gets evidence for the class of that sentence, and one that is"
+    " less similar gets evidence against it."
 )
 
 OF_UNITS = ("anchors", "owner", "mean", "std", "codes", "source_index", "source_hash", "text_ends", "text_bytes")
@@ -159,7 +159,8 @@ class TextPrototype(TextModel):
         ids = units.clamp_min(0)
         codes = self.codes[ids.flatten()]
         shares = token_shares(self.encoder.states(codes), codes, vectors.repeat_interleave(ids.shape[1], 0)[:, None])
-        pieces = self.pieces(codes)
+        texts = self.anchor_texts()
+        pieces = self.pieces(codes, [texts[i] for i in ids.flatten().tolist()])
         rows = [SourceText(p, s[0, : len(p)].float().cpu()) for p, s in zip(pieces, shares, strict=True)]
         k = ids.shape[1]
         return [rows[i * k : (i + 1) * k] for i in range(len(x))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -132,8 +132,8 @@ class TextModel(SelfExplaining):
             return self.inputs.texts(x)
         return [" ".join(str(code) for code in row if code >= 0) for row in x.tolist()]
 
-    def pieces(self, x: Tensor) -> list[list[str]]:
-        """Return the texts of the tokens of inputs ``(b, t)``, see ``SentenceInputs.show``."""
+    def pieces(self, x: Tensor, texts: Sequence[str]) -> list[list[str]]:
+        """Return the texts of the tokens of inputs ``(b, t)``, b texts, see ``SentenceInputs.show``."""
         if isinstance(self.inputs, SentenceInputs):
-            return self.inputs.show(x)
+            return self.inputs.show(x, texts)
         return [[f"{code} " for code in row if code >= 0] for row in x.tolist()]
