@@ -12,9 +12,9 @@ from torch import Tensor
 
 from zoo.layers.sparse_linear import fit_sparse_linear
 
-TOLERANCE = 1e-6  # of the optimality conditions of each step
+TOLERANCE = 1e-5  # of the optimality conditions of each step
 ROUNDS = 30  # of solving and adding violating candidates
-VIOLATION = 1e-5  # share of lambda by which a gradient may be too large
+VIOLATION = 1e-3  # share of lambda by which a gradient may be too large
 Matrix = Any  # a tensor (n, u) or a scipy sparse matrix
 
 
@@ -44,8 +44,8 @@ def sparse_path(
     classes: int,
     sign: Tensor | None = None,
     max_units: int,
-    ratio: float = 0.9,
-    l2: float = 1e-6,
+    ratio: float = 0.85,
+    l2: float = 1e-4,
     steps: int = 100,
     on_step: Callable[[PathStep], None] | None = None,
 ) -> list[PathStep]:
