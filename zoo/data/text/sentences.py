@@ -127,7 +127,8 @@ class Sentences(LabeledSequenceData):
         if (file is None) == (set is None):
             raise ValueError("data.file and data.set: give one of the two, a file of sentences or a public set")
         if set is not None and set not in SETS:
-            raise ValueError(f"data.set is {set!r}{did_you_mean(set, list(SETS))}; expected one of {', '.join(SETS)}")
+            near = did_you_mean(set, list(SETS)) or f"; expected one of {', '.join(SETS)}"
+            raise ValueError(f"data.set is {set!r}{near}")
         if not 0 < test < 1:
             raise ValueError(f"data.test is {test}; expected a share above 0 and below 1")
         for name, value, low in (("length", length, 4), ("words", words, 4), ("min_count", min_count, 1)):

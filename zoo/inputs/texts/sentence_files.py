@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import unicodedata
@@ -156,16 +157,14 @@ def _guarded(path: Path, argument: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_quoted(path: Path, argument: str) -> bool:
-    """Whether quotation marks of a TSV file enclose cells: each cell that begins with one is closed by one."""
-    for _, line in _guarded(path, argument):
-        for cell in line.split("\t") if '"' in line else ():
-            if cell.startswith('"') and not (
-                len(cell) > 1 and cell.endswith('"') and cell[1:-1].replace('""', "").count('"') == 0
-            ):
-                return False
-            if not cell.startswith('"') and '""' not in cell and '"' in cell:
-                return False
-    return True
+    """Whether quotation marks of a TSV file enclose cells: read so, every record has as many cells as the header."""
+    lines = (f"{line}\n" for _, line in _guarded(path, argument))
+    reader = csv.reader(lines, delimiter="\t", strict=True)
+    try:
+        width = len(next(reader, []))
+        return all(len(row) in (0, width) for row in reader)
+    except csv.Error:
+        return False
 
 
 def _plain_tsv(path: Path, argument: str, skip: bool, chunk: int) -> Iterator[Cells]:

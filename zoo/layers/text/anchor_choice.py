@@ -10,7 +10,8 @@ from torch import Tensor
 
 from zoo.layers.text.sparse_path import refit, smallest_within_one_error, sparse_path
 
-RIDGES = (1e-4, 1e-3, 1e-2)  # of the refit, the best on the validation split
+LARGEST = 4  # choices that are compared where the best and not the smallest is taken
+RIDGES = (1e-2, 1e-3, 1e-4, 1e-5)  # of the refit, the best on the validation split
 NEAR = 0.95  # cosine above which two anchors count as nearly equal
 
 
@@ -109,9 +110,15 @@ def choose_anchors(
     val_scores = ((val[0].double() @ z[drawn].double().T) - mean) / std
     supports = list({tuple(step.units.tolist()): step for step in path if len(step.units)}.values())
     heads, losses = [], []
+    if not smallest:
+        supports = supports[-LARGEST:]
     for step in supports:
         allowed = None if sign is None else sign[:, step.units]
-        fits = [refit(scores[:, step.units], y, classes=classes, l2=l2, sign=allowed) for l2 in RIDGES]
+        fits = []
+        first = (step.weight, step.bias)
+        for l2 in RIDGES:  # the strongest first, each from the one before
+            fits.append(refit(scores[:, step.units], y, classes=classes, l2=l2, sign=allowed, first=first))
+            first = fits[-1][:2]
         each = [F.cross_entropy(val_scores[:, step.units] @ w.T + b, val[1], reduction="none") for w, b, _ in fits]
         best = min(range(len(fits)), key=lambda i: float(each[i].mean()))
         heads.append(fits[best])

@@ -14,6 +14,8 @@ from zoo.layers.sparse_linear import fit_sparse_linear
 
 TOLERANCE = 1e-5  # of the optimality conditions of each step
 ROUNDS = 30  # of solving and adding violating candidates
+HALVINGS = 3  # of the steps of l1, where one has too many units
+GROWTH = 40  # candidates added to a working set at a time
 VIOLATION = 1e-3  # share of lambda by which a gradient may be too large
 Matrix = Any  # a tensor (n, u) or a scipy sparse matrix
 
@@ -59,7 +61,8 @@ def sparse_path(
         y: ``(n,)`` classes.
         classes: c.
         sign: ``(c, u)`` the sign that a weight may have: 1, -1, or 0 for either; None for either.
-        max_units: the path ends before a step with more units.
+        max_units: the path ends before a step with more units, after smaller steps have been tried; if its first step
+            has more, the one step is that with the largest weights, whose residual is infinite.
         ratio: between one l1 and the next.
         l2: small ridge, which makes the optimum unique.
         steps: largest number of steps.
@@ -80,10 +83,11 @@ def sparse_path(
     active = torch.zeros(0, dtype=torch.int64)
     weight = torch.zeros(classes, 0, dtype=torch.float64)
     path: list[PathStep] = []
+    halvings = 0
     for _ in range(steps):
-        before, l1 = l1, l1 * ratio
-        strong = (_pull(gradient, allowed).amax(0) >= 2 * l1 - before).nonzero()[:, 0]  # the sequential strong rule
-        working = torch.cat([active, strong]).unique()
+        before = (l1, active, weight, bias, gradient)
+        l1 *= ratio
+        working = _with_strongest(active, _pull(gradient, allowed).amax(0), l1)
         residual = 0.0
         for _ in range(ROUNDS):
             start = torch.zeros(classes, len(working) + 1, dtype=torch.float64)
@@ -113,18 +117,32 @@ def sparse_path(
             active, weight = working[kept], weight[:, kept]
             if residual <= VIOLATION * l1:
                 break
-            working = torch.cat([working, (pull > l1).nonzero()[:, 0]]).unique()
+            working = _with_strongest(working, pull, l1)
+        if len(active) > max_units and halvings < HALVINGS:
+            halvings += 1
+            ratio **= 0.5
+            l1, active, weight, bias, gradient = before
+            continue
         if len(active) > max_units:
             break
         step = PathStep(l1, active, weight, bias, residual)
         path.append(step)
         if on_step is not None:
             on_step(step)
+    if not any(len(step.units) for step in path):  # equal candidates enter together: the largest weights alone
+        kept = weight.abs().amax(0).topk(min(max_units, len(active))).indices.sort().values
+        path.append(PathStep(l1, active[kept], weight[:, kept], bias, torch.inf))
     return path
 
 
 def refit(
-    scores: Tensor, y: Tensor, *, classes: int, l2: float, sign: Tensor | None = None
+    scores: Tensor,
+    y: Tensor,
+    *,
+    classes: int,
+    l2: float,
+    sign: Tensor | None = None,
+    first: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, float]:
     """Return weights ``(c, k)``, bias ``(c,)`` and optimality residual of a head on chosen units, with a ridge alone.
 
@@ -134,13 +152,16 @@ def refit(
         classes: c.
         l2: strength of the ridge, in units of the mean loss.
         sign: ``(c, k)`` the sign that a weight may have, see ``sparse_path``.
+        first: weights ``(c, k)`` and bias ``(c,)`` to begin at.
     """
     n, k = scores.shape
     start = torch.zeros(classes, k + 1, dtype=torch.float64)
     columns = torch.cat([scores.double(), torch.ones(n, 1, dtype=torch.float64)], 1)
     allowed = None if sign is None else torch.cat([sign.double(), torch.zeros(classes, 1, dtype=torch.float64)], 1)
     penalized = torch.ones_like(start, dtype=torch.bool)
-    fitted, residual = fit_sparse_linear(columns, y, start, penalized, l1=0.0, l2=l2, bias=True, sign=allowed)
+    begin = None if first is None else torch.cat([first[0], first[1][:, None]], 1)
+    options = {"bias": True, "sign": allowed, "first": begin}
+    fitted, residual = fit_sparse_linear(columns, y, start, penalized, l1=0.0, l2=l2, **options)
     return fitted[:, :-1], fitted[:, -1], residual
 
 
@@ -161,6 +182,12 @@ def smallest_within_one_error(losses: Tensor, sizes: list[int]) -> int:
     limit = float(mean[best]) + error / losses.shape[1] ** 0.5
     within = [i for i in range(len(sizes)) if float(mean[i]) <= limit]
     return min(within, key=lambda i: (sizes[i], float(mean[i])))
+
+
+def _with_strongest(working: Tensor, pull: Tensor, l1: float) -> Tensor:
+    """Add to a working set the candidates that violate the optimality conditions most, ``GROWTH`` of them at most."""
+    strongest = pull.topk(min(GROWTH, len(pull)))
+    return torch.cat([working, strongest.indices[strongest.values > l1]]).unique()
 
 
 def _columns(scores: Matrix, ids: Tensor) -> Tensor:

@@ -69,6 +69,7 @@ class TextModel(SelfExplaining):
             raise ValueError("the data have neither words nor a text encoder; expected sentences: data.name=sentences")
         self.save_hyperparameters()
         self.num_classes = num_classes
+        self.pooled = True  # one answer for a text
         self.frame: Frame | None = None
         if encoder:
             spec = EncoderSpec.from_config(encoder)
