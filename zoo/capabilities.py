@@ -30,6 +30,18 @@ class Sources:
     content: Tensor
 
 
+class SourceText(NamedTuple):
+    """A training text that a unit was taken from, with what each of its tokens adds to the strength of the unit.
+
+    Attributes:
+        pieces: the texts of its t tokens; joined they are the text.
+        evidence: ``(t,)``.
+    """
+
+    pieces: Sequence[str]
+    evidence: Tensor
+
+
 class Directions(NamedTuple):
     """Units as directions of a feature space.
 
@@ -89,6 +101,16 @@ class HasSources(Capability, Protocol):
 
     def sources(self) -> Sources:
         """Return the training sample of each unit."""
+        ...
+
+
+class HasSourceTexts(Capability, Protocol):
+    """Units that are texts, which can be shown beside an input."""
+
+    capability: ClassVar[str] = "source_texts"
+
+    def source_texts(self, x: Tensor, units: Tensor) -> list[list[SourceText]]:
+        """Return for each of the inputs ``(b, ...)`` the texts of units ``(b, k)``; -1 is read as unit 0."""
         ...
 
 
