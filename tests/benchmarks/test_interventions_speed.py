@@ -11,7 +11,7 @@ import torch
 
 from zoo import create_model
 from zoo.concept_schema import ConceptSchema
-from zoo.layers.concept_embeddings import mix
+from zoo.layers.bottlenecks.concept_embeddings import mix
 from zoo.metrics.concepts.interventions import Interventions
 
 CLASSES, M, GROUPS, SAMPLES, SOME, BATCH, SEEDS = 200, 112, 28, 1000, 10, 100, 5

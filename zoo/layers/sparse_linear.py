@@ -99,7 +99,7 @@ def fit_sparse_linear(
     s = scores.detach().double().cpu()
     w0 = start.detach().double().cpu()
     y = y.cpu()
-    slope = _cross_entropy(y) if loss is None else _with_gradient(loss)
+    slope = slope_of(y, loss)
     mask = penalized.cpu().clone()
     pull = torch.full_like(w0, l2)
     if bias:
@@ -142,6 +142,11 @@ def fit_sparse_linear(
 
 
 Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # loss, and its gradient (c, u), of logits and scores (n, u)
+
+
+def slope_of(y: Tensor, loss: Loss | None) -> Slope:
+    """Return the loss with its gradient: the mean cross-entropy of classes ``(n,)``, or another mean loss of logits."""
+    return _cross_entropy(y) if loss is None else _with_gradient(loss)
 
 
 def _cross_entropy(y: Tensor) -> Slope:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation
-from zoo.layers.concept_embeddings import ConceptEmbeddings, mix
+from zoo.layers.bottlenecks.concept_embeddings import ConceptEmbeddings, mix
 from zoo.layers.concept_model import ConceptModel
 from zoo.registry import register
 

@@ -1,0 +1,1 @@
+"""Sparse linear heads: elastic-net paths and their solver."""
