@@ -57,11 +57,7 @@ class CEM(ConceptModel):
         if width < 1 or not 0 <= randint <= 1:
             raise ValueError(f"width is {width}, randint {randint}; expected at least 1, and 0 to 1")
         self.randint = randint
-        continuous = [concept.name for concept in self.schema.concepts if concept.kind == "continuous"]
-        if continuous:
-            raise ValueError(
-                f"concept {continuous[0]!r} is continuous; expected binary or categorical: leave it out, or use cbm"
-            )
+        self.schema.refuse_continuous()
         self.embeddings = ConceptEmbeddings(self.backbone.channels, len(self.schema), width)
         self.head = nn.Linear(len(self.schema) * width, self.num_classes)
 
