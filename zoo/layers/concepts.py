@@ -84,12 +84,9 @@ class ConceptSpace(nn.Module):
         return (losses * known).sum() / (known.to(losses) / self.size).sum().clamp_min(1)
 
     def losses(self, logits: Tensor, truth: Tensor, *, odds: Tensor | None = None) -> Tensor:
-        """Return the loss of each column ``(..., m)``; that of a categorical group is in the column of its value.
+        """Return the loss of each column ``(..., m)``; that of a group is in the column of its value.
 
-        Args:
-            logits: ``(..., m)``
-            truth: ``(..., m)``; NaN counts as 0 and is for the caller to leave out.
-            odds: ``(m,)`` weight of positive examples of binary concepts; None for 1.
+        Arguments as in ``loss``, ``(..., m)``; where the truth is unknown, the loss is that of 0.
         """
         logits = _wide(logits)
         filled = truth.nan_to_num().expand_as(logits)
@@ -104,19 +101,11 @@ class ConceptSpace(nn.Module):
         Continuous concepts are as ``values`` has them.
         """
         soft = self.values(logits)
-        uniform = torch.rand_like(soft).clamp(1e-6, 1 - 1e-6)
+        uniform = torch.rand(soft.shape, dtype=soft.dtype, device=soft.device).clamp(1e-6, 1 - 1e-6)
         gumbel = _wide(logits) - (-uniform.log()).log()
         is_max = gumbel == self._group_max(gumbel).index_select(-1, self.group)
         drawn = self._by_kind((uniform < soft).to(soft), is_max.to(soft), soft)
         return soft + (drawn - soft).detach()
-
-    def rest_of_group(self, logits: Tensor) -> Tensor:
-        """Return the log-sum-exp ``(..., m)`` of the other columns of a group; 0 where there are none.
-
-        It is what ``logit(values)`` lacks to be the logits again.
-        """
-        p = self.values(logits).clamp(1e-7, 1 - 1e-7)
-        return torch.where(self.kind == 1, logits - p.logit(), 0.0)
 
     def standard(self, values: Tensor) -> Tensor:
         """Return values ``(..., m)`` with continuous ones standardized."""

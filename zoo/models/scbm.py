@@ -106,8 +106,9 @@ class SCBM(ConceptModel):
 
     def _observed(self, mean: Tensor, damp: Tensor, own: Tensor, value: Tensor) -> Tensor:
         """The logits ``(..., b, u)`` that probabilities stand for; of the predicted probability, the mean."""
-        inside = value.clamp(1e-6, 1 - 1e-6)
-        logit = (inside.logit() + self.space.rest_of_group(damp * mean)) / damp
+        damped = damp * mean
+        others = torch.where(self.space.kind == 1, damped - own.clamp(1e-7, 1 - 1e-7).logit(), 0.0)  # of the group
+        logit = (value.clamp(1e-6, 1 - 1e-6).logit() + others) / damp
         lowest, highest = torch.minimum(self.low, mean), torch.maximum(self.high, mean)
         return torch.where(value == own, mean, torch.minimum(torch.maximum(logit, lowest), highest))
 
