@@ -27,6 +27,7 @@ GROUND = {
     "capabilities",
     "task",
     "runtime",
+    "solvers",
     "weights",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
@@ -38,6 +39,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "paths": set(),
     "_version": set(),
     "runtime": set(),
+    "solvers": set(),
     "weights": set(),
     "phase": set(),
     "task": set(),

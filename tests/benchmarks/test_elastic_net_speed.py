@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from zoo.layers.sparse.elastic_net import ElasticNet
+from zoo.solvers.elastic_net import ElasticNet
 
 N, U, C, POINTS, SMALLEST = 50_000, 500, 100, 6, 0.05
 TOLERANCE = 1e-5  # KKT residual

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.layers.sparse.elastic_net import ElasticNet
-from zoo.layers.sparse_linear import Loss
+from zoo.solvers.elastic_net import ElasticNet
+from zoo.solvers.slopes import Loss
 
 
 class StandardizedHead(nn.Module):
@@ -71,7 +71,7 @@ class StandardizedHead(nn.Module):
         alpha: float = 0.99,
         loss: Loss | None = None,
     ) -> dict[str, float]:
-        """Standardize and fit the head to the optimum of the elastic net, see ``zoo.layers.sparse.elastic_net``.
+        """Standardize and fit the head to the optimum of the elastic net, see ``zoo.solvers.elastic_net``.
 
         Args:
             strength: ``(n, u)``.

@@ -12,9 +12,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zoo.layers.sparse.orthant_lbfgs import minimize_with_l1
-from zoo.layers.sparse.path_point import PathPoint
-from zoo.layers.sparse_linear import Loss, slope_of
+from zoo.solvers.orthant_lbfgs import minimize_with_l1
+from zoo.solvers.path_point import PathPoint
+from zoo.solvers.slopes import Loss, slope_of
 
 INFINITE = 1e30  # a penalty under which all weights are 0
 SEARCHES = 14  # fits of ``fit_with_nonzeros``, at most

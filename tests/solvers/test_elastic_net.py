@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 
-from zoo.layers.sparse.elastic_net import ElasticNet
+from zoo.solvers.elastic_net import ElasticNet
 
 
 def problem(n=2000, u=20, c=5, seed=0):

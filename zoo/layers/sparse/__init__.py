@@ -1,1 +1,0 @@
-"""Sparse linear heads: elastic-net paths and their solver."""
