@@ -64,7 +64,7 @@ class CEM(ConceptModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"concepts", "features"})
+        return frozenset({"concepts", "concept_vectors", "features"})
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``embeddings``, ``head``."""
@@ -74,6 +74,11 @@ class CEM(ConceptModel):
         """Return probabilities ``(b, u)`` and contexts ``(b, u, 2 * width)``."""
         logits, context = self.embeddings(self.features(x))
         return self.space.values(logits).to(self.head.weight.dtype), context
+
+    def concept_vectors(self, x: Tensor) -> Tensor:
+        """Return the mixed embeddings ``(b, u, width)`` that the head reads."""
+        p, context = self.encode(x)
+        return mix(context, p)
 
     def decide(self, state: tuple[Tensor, Tensor], mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply the head to the mixed embeddings, some of the mixing weights set.
