@@ -36,6 +36,8 @@ VARIANTS = {
         {"backbone": "mlp"},
     ],
     "cem": [{}, {"backbone": "mlp"}],
+    "posthoc_cbm": [{}, {"residual": True}],
+    "scbm": [{"covariance": "global"}, {"backbone": "mlp"}],
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
     "dense_transformer": [*({"mlp": m} for m in ("relu", "gelu", "swiglu")), {"depth": 3, "dropout": 0.5}],
     "dense_encoder": [{"dropout": 0.5}, {"causal": True, "depth": 2}, {"pooled": True}],
@@ -61,7 +63,10 @@ COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program"
 SEQUENCE = {"tokens": list("abc"), "length": 5}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
-COMMON["cem"] = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}, "width": 4}
+DISCRETE = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}}
+COMMON["cem"] = {**DISCRETE, "width": 4}
+COMMON |= {"posthoc_cbm": DISCRETE, "scbm": DISCRETE}
+COMMON["labelfree_cbm"] = {"concept_names": ["round", "red", "small"]}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]
 
 

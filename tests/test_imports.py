@@ -28,6 +28,7 @@ GROUND = {
     "capabilities",
     "task",
     "runtime",
+    "solvers",
     "weights",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
@@ -40,6 +41,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "text_encoders": {"paths"},
     "_version": set(),
     "runtime": set(),
+    "solvers": set(),
     "weights": set(),
     "phase": set(),
     "task": set(),
