@@ -109,7 +109,7 @@ class Experts(BlockMlp):
         return y.view(x.shape)
 
     def _all_hidden(self, flat: Tensor, ids: Tensor, gate: Tensor) -> Tensor:
-        """Return all hidden units ``(n, e m)`` of all experts, also of those not selected; a graph cannot sort by expert."""
+        """Return all hidden units ``(n, e m)``, computed for every expert: a graph cannot sort by expert."""
         hidden = torch.einsum("nd,edm->nem", flat, self.inner)
         hidden = F.relu(hidden) if self.activation == "relu" else F.gelu(hidden)
         gates = gate.new_zeros(flat.shape[0], self.inner.shape[0]).scatter(1, ids, gate)
