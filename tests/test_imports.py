@@ -71,6 +71,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": {"display", "task"},
+    "serving": {"_version", "inputs", "model"},
     "recipe_support": {
         "display",
         "paths",

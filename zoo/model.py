@@ -41,6 +41,8 @@ class SelfExplaining(PhaseTraining):
         input_kind: ``numbers``, or ``tokens``: contexts ``(b, t)`` of integers, -1 after their end.
         table_encoding: how the columns of a table become inputs: ``dense``, or ``values`` as they are, see
             ``zoo.inputs.tables.encoding``.
+        weight_properties: names of properties that are computed from the weights alone, which a graph that is exported
+            holds as constants.
         inputs: preprocessing and class names, fitted on the training split; None for a model without them.
         config: the run config of the checkpoint; only of a loaded model.
 
@@ -57,6 +59,7 @@ class SelfExplaining(PhaseTraining):
     input_kind: ClassVar[Literal["numbers", "tokens"]] = "numbers"
     table_encoding: ClassVar[str] = "dense"
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    weight_properties: ClassVar[tuple[str, ...]] = ("units",)
     config: dict[str, Any]
     inputs: Inputs | None = None
     _task: Task | None = None

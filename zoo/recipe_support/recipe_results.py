@@ -246,13 +246,25 @@ class ExportResult:
 
     Attributes:
         file: the file.
-        lines: its length.
-        variables: number of variables of the program.
+        lines: of a program: its length.
+        variables: of a program: number of variables.
+        outputs: of a graph: names of its outputs.
+        samples: of a graph: on what it was run before it was kept, in words.
+        count: number of these samples.
+        differences: by output, the largest difference to the model in torch.
+        changed_answers: samples that the model answers in another way when its own reader reads them.
+        reader_difference: largest difference of the logits to those.
     """
 
     file: Path
-    lines: int
-    variables: int
+    lines: int = 0
+    variables: int = 0
+    outputs: Sequence[str] = ()
+    samples: str = ""
+    count: int = 0
+    differences: Mapping[str, float] = field(default_factory=dict)
+    changed_answers: int = 0
+    reader_difference: float = 0.0
 
 
 @dataclass(frozen=True)
