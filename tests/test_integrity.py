@@ -1,6 +1,5 @@
 """A checkpoint that was damaged or made to harm is refused in one line, without the network or a foreign file."""
 
-import json
 import random
 import resource
 import shutil
