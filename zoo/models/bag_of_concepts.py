@@ -210,7 +210,7 @@ class BagOfConcepts(SelfExplaining):
             values, val_values = csr_matrix(values @ members), csr_matrix(val_values @ members)
         fit = self._fit_sparse if max_units else self._fit_ridge
         kept, weight, bias, figures = fit(values, y, val_values, val_y, max_units)
-        number = torch.full((values.shape[1],), -1)
+        number = torch.full((int(unit_of.max()) + 1,), -1)
         number[kept] = torch.arange(len(kept))
         self.unit_of = number[unit_of]
         self._set_head(weight, bias)
@@ -236,7 +236,7 @@ class BagOfConcepts(SelfExplaining):
         weight, bias = (torch.from_numpy(np.asarray(part)) for part in (best.coef_, best.intercept_))
         if len(weight) == 1:
             weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
-        return torch.arange(values.shape[1]), weight, bias, {"C": float(best.C), "validation loss": min(losses)}
+        return torch.arange(weight.shape[1]), weight, bias, {"C": float(best.C), "validation loss": min(losses)}
 
     def _fit_sparse(
         self, values: csr_matrix, y: Tensor, val_values: csr_matrix, val_y: Tensor, max_units: int

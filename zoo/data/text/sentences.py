@@ -264,10 +264,11 @@ class Sentences(LabeledSequenceData):
         if self._trained is not None:
             return self._trained.class_names
         present = set(self._names_of_labels)
+        names: tuple[str, ...]
         if self.label_names:
             names = tuple(name for name in dict.fromkeys(self.label_names.values()) if name in present)
         else:
-            names, _ = class_names_of(list(dict.fromkeys(self._names_of_labels)))
+            names = class_names_of(list(dict.fromkeys(self._names_of_labels)))[0]
         if len(names) < 2:
             raise ValueError(
                 f"{self._cells.source}: the label is {names[0]!r} in every record; expected two classes or more"

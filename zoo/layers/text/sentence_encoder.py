@@ -101,6 +101,12 @@ class PretrainedEncoder(nn.Module):
             return torch.zeros(0, self.width, device=codes.device)
         return torch.stack([vector for vector in known if vector is not None]).to(codes.device)
 
+    def keep(self, codes: Tensor, states: Tensor) -> None:
+        """Keep the vectors of texts ``(b, t)`` whose states ``(b, t, d)`` were computed, where they are not known."""
+        new = [i for i, vector in enumerate(self.store.get(codes)) if vector is None]
+        if new:
+            self.store.put(codes[new], mean_state(states[new], codes[new]))
+
 
 class OwnEncoder(nn.Module):
     """A small transformer on words, trained from the sentences alone; nothing of others is in it.
