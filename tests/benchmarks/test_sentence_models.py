@@ -1,4 +1,6 @@
-"""Accuracy of models of sentences beside their baselines: pytest -m benchmark -s tests/benchmarks/test_sentence_models.py
+"""Accuracy of models of sentences beside their baselines.
+
+``pytest -m benchmark -s tests/benchmarks/test_sentence_models.py``
 
 Needs ZOO_DATA with text/ and text_encoders/minilm_l6, and the extra text. Sizes and penalties are chosen on validation
 texts. SENTENCE_SETS names the sets to be measured, all by default.
@@ -79,7 +81,7 @@ def test_accuracy(name):
 
 
 def few_labels(words, vectors):
-    """Few labels: a plain head and one mean vector for each class on the encoder, and TF-IDF; mean and spread of draws."""
+    """Few labels: a plain head and one mean vector for each class on the encoder, and TF-IDF; mean and spread."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     z, y = vectors["train"]

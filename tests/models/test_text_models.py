@@ -265,6 +265,38 @@ def test_unknown_aspects_are_left_out_of_the_fit(aspects):
     assert abs(float((own == y).mean()) - accuracy) < 0.05
 
 
+def test_phrases_are_concepts_and_random_ones_stand_beside_them(prototypes):
+    trained = zoo.load(str(prototypes.folder))
+    data = zoo.create_data(**{key: value for key, value in trained.config["data"].items()})
+    phrases = ["good / great", "fine and lovely", "dull / bad", "poor", "The book", "The soup was"]
+    options = {"sequence": data.sequence.to_config(), "num_classes": 2, "width": 16, "dropout": 0.0}
+    model = zoo.create_model("text_labelfree", phrases=phrases, **options).eval()
+    model.encoder.load_state_dict(trained.encoder.state_dict())
+    model.inputs = data.inputs
+    figures = model.fit_phrases(data.loader("train"), val=data.loader("val"), per_class=4)
+    assert 1 <= figures["phrases"] <= 6
+    assert figures["non-zeros per class"] <= 4
+    assert 0 <= figures["validation accuracy of random phrases"] <= 1
+    assert set(model.units.names) <= set(phrases)
+    first = model.units.names.index("good / great") if "good / great" in model.units.names else 0
+    wordings = model.inputs.encode(model.units.names[first].split(" / "))[0]
+    expected = torch.nn.functional.normalize(model.unit_vectors(wordings).sum(0), dim=0)
+    torch.testing.assert_close(model.anchors[first], expected.detach(), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="fit_phrases needs model.phrases"):
+        model.fit_phrases(data.loader("train"))
+
+
+def test_programs_and_dense_encoders_read_sentences(data):
+    options = {"sequence": {**data.sequence.to_config(), "classes": ["bad", "good"]}, "num_classes": 2, "pooled": True}
+    x = data.samples("test", [0, 1]).x
+    for name, more in (
+        ("dense_encoder", {"width": 8, "heads": 2}),
+        ("transformer_program", {"restarts": 1, "width": 8}),
+    ):
+        model = zoo.create_model(name, **options, **more).eval()
+        assert model(x).shape == (2, 2)
+
+
 def test_errors_of_text_models():
     with pytest.raises(ValueError, match="neither words nor a text encoder"):
         zoo.create_model("text_prototype", num_classes=2)

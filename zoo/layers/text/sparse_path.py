@@ -166,7 +166,12 @@ def refit(
 
 
 def best_ridge(
-    train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], *, classes: int, ridges: Sequence[float]
+    train: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor],
+    *,
+    classes: int,
+    ridges: Sequence[float],
+    allowed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
     """Return weights ``(c, k)`` and bias ``(c,)`` of the ridge with the lowest validation loss, and its figures.
 
@@ -175,8 +180,10 @@ def best_ridge(
         val: values ``(m, k)`` and classes ``(m,)``.
         classes: c.
         ridges: strengths, see ``refit``.
+        allowed: ``(c, k)`` bool, the weights that may differ from 0; None for all.
     """
-    fits = [refit(*train, classes=classes, l2=l2) for l2 in ridges]
+    sign = None if allowed is None else torch.where(allowed, 0.0, torch.nan).double()
+    fits = [refit(*train, classes=classes, l2=l2, sign=sign) for l2 in ridges]
     logits = [val[0].double() @ weight.T + bias for weight, bias, _ in fits]
     losses = [float(F.cross_entropy(one, val[1])) for one in logits]
     best = losses.index(min(losses))
