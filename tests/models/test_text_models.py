@@ -225,7 +225,7 @@ def aspects(folder):
 def test_aspects_are_predicted_and_decide(aspects):
     model, source, figures = aspects
     assert figures["kkt residual"] < 1e-4
-    assert figures["validation accuracy of the true concepts"] > 0.9
+    assert figures["validation accuracy of the true concepts"] > 0.8
     batch = source.samples("test", range(len(source.splits["test"])))
     predicted = model.space.hard(model.encode(batch.x))
     known = batch.concepts.isfinite()

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
-from zoo.explanation import Explanation, Units
+from zoo.explanation import Explanation, Units, gather
 from zoo.layers.concepts import ConceptSpace
-from zoo.layers.sparse_linear import fit_sparse_linear
+from zoo.layers.text.concept_layer import RIDGES, fit_concept_layer
 from zoo.layers.text.sentence_encoder import token_shares
 from zoo.layers.text.sparse_path import best_ridge
 from zoo.layers.text.text_model import TextModel
@@ -27,7 +27,6 @@ from zoo.registry import register
 from zoo.runtime.gathering import in_order
 
 log = logging.getLogger("zoo")
-RIDGES = (1e-3, 1e-4, 1e-5)  # of both layers, the best on the validation split
 LEAK = 0.01  # accuracy above that of the true concepts that marks a leaking bottleneck
 DESCRIBE = (
     "This model predicts by way of concepts: properties of a text that a person can check, such as whether a review"
@@ -150,7 +149,7 @@ class TextCBM(TextModel):
         target = self.resolve_target(logits, target)
         contribution = (strength - self.average) * self.head.weight[target]
         shown = self.resolve_shown(contribution, shown)
-        where = token_shares(states, x, self._directions()[shown.clamp_min(0)]) * (shown >= 0)[..., None]
+        where = gather(token_shares(states, x, self._directions()), shown)
         base = self.head.bias[target]
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where.to(strength))
 
@@ -178,20 +177,10 @@ class TextCBM(TextModel):
         """
         z, truth, _ = self._split(loader)
         val_z, val_truth, _ = self._split(val)
-        read, val_read = (torch.cat([v, torch.ones_like(v[:, :1])], 1).double() for v in (z, val_z))
-        start = torch.zeros(len(self.schema), read.shape[1], dtype=torch.float64)
-        penalized = torch.ones_like(start, dtype=torch.bool)
-        space, dummy = self.space.cpu(), torch.zeros(len(z), dtype=torch.int64)
-        fits, first = [], None
-        for l2 in RIDGES:
-            options: dict[str, Any] = {"l1": 0.0, "l2": l2, "bias": True, "first": first, "tolerance": 1e-5}
-            options["loss"] = lambda out: space.loss(out, truth)
-            first, residual = fit_sparse_linear(read, dummy, start, penalized, **options)
-            fits.append((float(space.loss(val_read @ first.T, val_truth)), first, residual))
-        loss, weight, residual = min(fits, key=lambda fit: fit[0])
+        weight, figures = fit_concept_layer(self.space.cpu(), (z, truth), (val_z, val_truth))
         self.concepts.weight.copy_(weight[:, :-1])
         self.concepts.bias.copy_(weight[:, -1])
-        return {"validation concept loss": loss, "kkt residual": residual}
+        return figures
 
     @torch.no_grad()
     def fit_head(self, loader: Iterable[Batch], *, val: Any = None) -> dict[str, float]:
