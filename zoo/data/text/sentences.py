@@ -276,7 +276,7 @@ class Sentences(LabeledSequenceData):
             names = class_names_of(list(dict.fromkeys(self._names_of_labels)))[0]
         if len(names) < 2:
             raise ValueError(
-                f"{self._cells.source}: the label is {names[0]!r} in every record; expected two classes or more"
+                f"{self._cells.source}: the label is {', '.join(names)!r} in every record; expected two classes or more"
             )
         return names
 
