@@ -108,6 +108,15 @@ class TextModel(SelfExplaining):
         """Type of the numbers of the head."""
         raise NotImplementedError
 
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the accuracy, of the probe while a phase trains it."""
+        if "probe" not in self.phase.lr:
+            super().validation_step(batch, batch_idx)
+            return
+        logits = self.probe(PROBE_SCALE * self.unit_vectors(batch.x))
+        accuracy = (logits.argmax(1) == batch.targets).float().mean()
+        self.log("val/accuracy of the probe", accuracy, batch_size=len(batch), sync_dist=True)
+
     def probe_loss(self, batch: Batch) -> Tensor:
         """Return the loss of the task of the probe, which trains the encoder.
 
