@@ -17,7 +17,9 @@ demo: setup
 	$(BIN)/zoo train blackbox/digits --out runs/demo-blackbox --overwrite
 	$(BIN)/zoo train protopnet/digits --out runs/demo --overwrite reference=runs/demo-blackbox
 
-test: lint types doctest unit
+test: setup
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint types doctest
+	$(MAKE) --no-print-directory unit
 
 lint: setup
 	$(BIN)/ruff check zoo recipes tests docs
@@ -27,7 +29,7 @@ types: setup
 	$(BIN)/pyright
 
 doctest: setup
-	$(BIN)/python -m pytest --numprocesses 2 --doctest-modules zoo
+	$(BIN)/python -m pytest --doctest-modules zoo
 
 unit: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

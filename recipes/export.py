@@ -1,65 +1,137 @@
-"""Export: write what a checkpoint computes in a form that needs no zoo: a transformer program as one Python file."""
+"""Export: write a checkpoint in a form that needs no zoo: a graph, or a transformer program as one Python file."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 
 from zoo import __version__, checkpoint
 from zoo.capabilities import HasProgram, capability
+from zoo.model import SelfExplaining
 from zoo.recipe_support.recipe_results import ExportResult
+from zoo.serving import files
+from zoo.serving.description import describe
+from zoo.serving.graph import Graph
+from zoo.serving.samples import BATCH, Samples, from_files, from_inputs, generated
+from zoo.serving.trial import LARGEST_DIFFERENCE, trial
 from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
+
+Form = Literal["onnx", "torch", "program"]
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "program": ".py"}
+WRITERS = {"onnx": (files.write_onnx, files.open_onnx), "torch": (files.write_torch, files.open_torch)}
+MAX_SAMPLES = 2000  # of the test split on which a file is run
 
 
 @prepared
 def export(
     name: str | Path,
     *,
-    to: Literal["program"] = "program",
+    to: Form | None = None,
     out: str | Path | None = None,
+    check: str | Path | None = None,
+    shown: int = 10,
     overrides: Sequence[str] = (),
     overwrite: bool = False,
 ) -> ExportResult:
     """Write a checkpoint as a stand-alone file.
 
-    The file says how often each branch is taken on the sequences of a public source, or on the data that the overrides
-    name; data of a user are not read unless they are named, and then the file has no counts.
+    A graph is run before it is kept: on ``check``, or on the test split of a public source, or on data that the
+    overrides name; data of a user are not read unless they are named, and then the samples are generated. The same
+    holds for a program, which says how often each branch is taken on the training sequences.
 
     Args:
         name: checkpoint or run folder.
-        to: ``program``, one Python file that needs nothing but Python.
+        to: ``onnx``; ``torch``, a program for ``torch.export.load``; or ``program``, one file of Python for a
+            transformer program. None for ``program`` of a transformer program and ``onnx`` of any other model.
         out: the file; by default the name of the checkpoint, in the current folder.
+        check: file or folder with inputs on which the file is run.
+        shown: number of units that the outputs ``shown`` and ``map`` have.
         overrides: ``data.key=value`` strings, as on the command line.
         overwrite: replace the file.
 
     Raises:
-        ValueError: no such checkpoint, a model that cannot be written in this form, or a file that exists.
+        ValueError: no such checkpoint, a model that cannot be written in this form, a file that exists, or one that
+            does not compute what the model computes; then nothing is written.
 
     Example:
         >>> import zoo
-        >>> zoo.export("transformer_program-hist", out="hist.py")  # doctest: +SKIP
+        >>> zoo.export("protopnet-digits", out="digits.onnx").changed_answers  # doctest: +SKIP
+        0
     """
     name = str(name)
-    if to != "program":
-        raise ValueError(f"to is {to!r}; expected 'program'")
+    if to is not None and to not in get_args(Form):
+        raise ValueError(f"to is {to!r}; expected one of {', '.join(get_args(Form))}")
     model, config = load_checkpoint(name, overrides)
-    if (programmed := capability(model, HasProgram)) is None:
-        raise ValueError(f"{name} is a {model.name}; --to program writes transformer programs")
+    programmed = capability(model, HasProgram)
+    to = to or ("onnx" if programmed is None else "program")
+    if to == "program" and programmed is None:
+        raise ValueError(f"{name} is a {model.name}; --to program writes transformer programs, --to onnx all models")
     title = checkpoint.title(name)
-    file = Path(out or f"{title.replace('-', '_')}.py")
+    stem = title.replace("-", "_") if to == "program" else title
+    file = Path(out or f"{stem}{SUFFIXES[to]}")
     if file.is_dir():
         raise ValueError(f"{file} is a folder; name a file with -o")
     if file.exists() and not overwrite:
         raise ValueError(f"{file} exists; add --overwrite to replace it, or choose another -o")
-    source = data_of(config, model)
-    counted = bool(overrides) or (source.is_available and not source.user_supplied)
-    x = torch.cat([batch.x for batch in source.loader("train")]) if counted else None
-    text = programmed.source(x, name=file.stem, about=_accuracy(name), by=f"zoo {__version__} from {title}")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    return ExportResult(file, len(text.splitlines()), len(programmed.program.nodes))
+    source = None if check is not None and to != "program" else data_of(config, model)
+    known = source is not None and (bool(overrides) or (source.is_available and not source.user_supplied))
+    if to == "program":
+        assert programmed is not None
+        assert source is not None
+        x = torch.cat([batch.x for batch in source.loader("train")]) if known else None
+        text = programmed.source(x, name=file.stem, about=_accuracy(name), by=f"zoo {__version__} from {title}")
+        file.write_text(text, encoding="utf-8")
+        return ExportResult(file, lines=len(text.splitlines()), variables=len(programmed.program.nodes))
+    if check is not None:
+        samples, where = from_files(model, Path(check).expanduser()), str(check)
+    elif known:
+        samples = from_inputs(model, (batch.x for batch in source.loader("test")), MAX_SAMPLES)  # pyright: ignore[reportOptionalMemberAccess]
+        where = f"the test split of {config.data.name}"
+    else:
+        samples, where = generated(model), "generated inputs"
+    return _write_graph(model, title, file, to, shown, samples, where)
+
+
+def _write_graph(
+    model: SelfExplaining, title: str, file: Path, to: Form, shown: int, samples: Iterator[Samples], where: str
+) -> ExportResult:
+    """Write a graph beside its place, run it, and move it there."""
+    if shown < 0:
+        raise ValueError(f"shown is {shown}; expected 0 or more")
+    graph = Graph(model, shown)
+    write, opened = WRITERS[to]
+    part = file.with_name(f".{file.name}.part{SUFFIXES[to]}")
+    with torch.no_grad():
+        names = list(graph(example := next(generated(model)).raw))
+    about = describe(model, title, names)
+    try:
+        write(graph, _first(example, BATCH // 2 - 1), about, part)
+        done = trial(graph, opened(graph, part), samples)
+        if not done.logit_difference <= LARGEST_DIFFERENCE:
+            raise ValueError(
+                f"the logits of the file differ by {done.logit_difference:.1e} on {where}; expected at most"
+                f" {LARGEST_DIFFERENCE:.0e}: nothing was written"
+            )
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+    return ExportResult(
+        file,
+        outputs=tuple(names),
+        samples=f"{done.samples} samples of {where}",
+        count=done.samples,
+        differences=done.differences,
+        changed_answers=done.other_answers,
+        reader_difference=done.reader_difference,
+    )
+
+
+def _first(raw: Any, count: int) -> Any:
+    return raw[:count] if isinstance(raw, torch.Tensor) else {name: cells[:count] for name, cells in raw.items()}
 
 
 def _accuracy(name: str) -> list[str]:

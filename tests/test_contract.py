@@ -36,6 +36,8 @@ VARIANTS = {
         {"backbone": "mlp"},
     ],
     "cem": [{}, {"backbone": "mlp"}],
+    "posthoc_cbm": [{}, {"residual": True}],
+    "scbm": [{"covariance": "global"}, {"backbone": "mlp"}],
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
     "dense_transformer": [*({"mlp": m} for m in ("relu", "gelu", "swiglu")), {"depth": 3, "dropout": 0.5}],
     "dense_encoder": [{"dropout": 0.5}, {"causal": True, "depth": 2}, {"pooled": True}],
@@ -65,7 +67,10 @@ COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program"
 SEQUENCE = {"tokens": list("abc"), "length": 5}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
-COMMON["cem"] = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}, "width": 4}
+DISCRETE = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}}
+COMMON["cem"] = {**DISCRETE, "width": 4}
+COMMON |= {"posthoc_cbm": DISCRETE, "scbm": DISCRETE}
+COMMON["labelfree_cbm"] = {"concept_names": ["round", "red", "small"]}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]
 
 
@@ -129,6 +134,7 @@ BREAKS = {
     "explains_the_forward_pass": ("explain", lambda e: replace(e, logits=e.logits + 1e-3)),
     "explains_the_target": ("explain", lambda e: replace(e, target=(e.target + 1) % CLASSES)),
     "contributions_add_up": ("explain", lambda e: replace(e, base=e.base + 0.1)),
+    "contrasts_classes": ("contrast", lambda c: replace(c, first=replace(c.first, base=c.first.base + 0.1))),
     "is_deterministic": ("explain", lambda e: replace(e, strength=e.strength + torch.rand(()))),
     "is_independent_of_the_batch": ("explain", lambda e: replace(e, base=e.base + len(e))),
     "shows_what_is_asked": ("explain", lambda e: replace(e, shown=e.shown.flip(0).clone().fill_(0))),

@@ -15,6 +15,7 @@ NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
 GROUND = {
     "display",
+    "contrast",
     "explanation",
     "batch",
     "concept_schema",
@@ -28,11 +29,13 @@ GROUND = {
     "capabilities",
     "task",
     "runtime",
+    "solvers",
     "weights",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "display": set(),
     "explanation": {"display"},
+    "contrast": {"explanation"},
     "batch": set(),
     "concept_schema": {"paths"},
     "sequence_spec": {"paths"},
@@ -40,6 +43,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "text_encoders": {"paths"},
     "_version": set(),
     "runtime": set(),
+    "solvers": set(),
     "weights": set(),
     "phase": set(),
     "task": set(),
@@ -50,6 +54,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "model": {
         "batch",
         "capabilities",
+        "contrast",
         "explanation",
         "phase",
         "phase_training",
@@ -69,6 +74,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "training": GROUND | {"registry", "models", "layers", "data", "inputs", "metrics", "checkpoint"},
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": {"display", "task"},
+    "serving": {"_version", "inputs", "model"},
     "recipe_support": {
         "display",
         "paths",

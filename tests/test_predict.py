@@ -177,6 +177,7 @@ def test_parquet(table, tmp_path, capsys):
     np.testing.assert_array_equal(frame.p_ill, whole.probabilities[:, 0])
 
 
+@pytest.mark.slow
 def test_a_new_process_gives_the_same(table, tmp_path):
     command("predict", table, CASES / "reordered.csv", "-o", tmp_path / "here.csv")
     out = tmp_path / "there.csv"

@@ -84,16 +84,27 @@ def test_trainer_predict(model, rows):
     assert parts[0].rows[0] == "sample 0"
 
 
-@pytest.mark.parametrize("how", ["devices", pytest.param("torchrun", marks=pytest.mark.slow)])
-def test_two_processes_give_the_same_rows(folder, how, capsys):
+@pytest.mark.parametrize("how", ["ranks", *(pytest.param(h, marks=pytest.mark.slow) for h in ("devices", "torchrun"))])
+def test_two_processes_give_the_same_rows(folder, processes, how, capsys):
+    """Started as a cluster starts its ranks, by the option alone, and by torchrun."""
     zoo.predict(str(folder / "c"), folder / "new.csv", out=folder / "one.csv", overwrite=True)
-    if how == "devices":
-        done = command(folder, "c", "new.csv", "trainer.devices=2", "-o", "two.csv", "--overwrite")
+    if how == "ranks":
+        argv = [
+            "predict",
+            str(folder / "c"),
+            str(folder / "new.csv"),
+            "-o",
+            str(folder / "two.csv"),
+            "--overwrite",
+            *TWO,
+        ]
+        assert processes.ranks("cli", argv, {}) == [0, 0]
     else:
-        run = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "zoo")
-        done = command(folder, "c", "new.csv", "-o", "two.csv", "--overwrite", launcher=run)
-    assert done.returncode == 0, done.stderr
-    assert f"({N} rows)" in done.stdout
+        torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "zoo")
+        launcher, more = (torchrun, ()) if how == "torchrun" else (("-m", "zoo"), ("trainer.devices=2",))
+        done = command(folder, "c", "new.csv", *more, "-o", "two.csv", "--overwrite", launcher=launcher)
+        assert done.returncode == 0, done.stderr
+        assert f"({N} rows)" in done.stdout
     shards = sorted((folder / "two.csv").iterdir())
     assert [shard.name for shard in shards] == ["part-00000.csv", "part-00001.csv"]
     one, two = read([folder / "one.csv"]), read(shards)

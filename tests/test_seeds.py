@@ -129,6 +129,7 @@ def test_a_group_is_continued_not_trained_again(small, tmp_path):
     assert weights.stat().st_mtime_ns != before
 
 
+@pytest.mark.slow
 def test_killed_within_a_run_and_resumed_is_bit_identical(processes, small, group, tmp_path):
     out = tmp_path / "group"
     argv = ["train", str(small), "seeds=[2,0]", "--out", str(out)]

@@ -73,6 +73,7 @@ def test_the_list_of_packages_is_complete():
     assert sorted(listed) == sorted({*folders, "zoo.recipes", "zoo.configs"})
 
 
+@pytest.mark.slow
 def test_it_works_from_anywhere(installed, tmp_path):
     out = ask(
         installed,

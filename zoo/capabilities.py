@@ -128,6 +128,16 @@ class HasConcepts(Capability, Protocol):
         ...
 
 
+class HasConceptVectors(Capability, Protocol):
+    """Concepts that are represented by vectors, of which their strength is only a part."""
+
+    capability: ClassVar[str] = "concept_vectors"
+
+    def concept_vectors(self, x: Tensor) -> Tensor:
+        """Return the vectors ``(b, u, w)`` of the concepts of inputs ``(b, ...)`` that the head reads."""
+        ...
+
+
 class HasFeatures(Capability, Protocol):
     """Units that are computed from one feature vector per input."""
 

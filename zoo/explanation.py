@@ -158,7 +158,7 @@ class Explanation:
 
     def __post_init__(self) -> None:
         _expect(self.logits.ndim == 2, "Explanation.logits", _shape(self.logits), "(b, c)")
-        b, u = len(self.logits), len(self.units)
+        b, u = self.logits.shape[0], len(self.units)  # len() would fix the size of a batch that is exported
         for name, shape in (("target", (b,)), ("strength", (b, u)), ("contribution", (b, u)), ("base", (b,))):
             actual = _shape(getattr(self, name))
             _expect(actual == shape, f"Explanation.{name}", actual, f"{shape} for {b} inputs and {u} units")
@@ -227,7 +227,7 @@ def gather(values: Tensor, shown: Tensor) -> Tensor:
     rest = values.shape[2:]
     if values.shape[1] == 0:
         return values.new_zeros(*shown.shape, *rest)
-    picked = values[torch.arange(len(values), device=values.device)[:, None], ids]
+    picked = values[torch.arange(values.shape[0], device=values.device)[:, None], ids]
     return picked * (shown >= 0).reshape(*shown.shape, *[1] * len(rest)).to(picked.dtype)
 
 

@@ -63,7 +63,12 @@ def test_every_source_is_listed():
     assert {*ARGS, *USER, "loaders"} == set(list_data())  # loaders are objects of a program, see test_own_parts
 
 
-@pytest.mark.parametrize("name", sorted({*ARGS, *USER}))
+SLOW = ("conll2003", "adult")  # 3 to 6 s; their readers have tests of their own
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in sorted({*ARGS, *USER})]
+)
 def test_source(name, tmp_path, monkeypatch, request):
     if name in FILES and not (paths.data() / FILES[name]).exists():
         pytest.skip(f"{paths.data() / FILES[name]} is missing; set ZOO_DATA")

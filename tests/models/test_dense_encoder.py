@@ -88,6 +88,7 @@ def test_words_begin_as_those_of_a_program():
     torch.testing.assert_close(fit, weight.detach(), rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_large_vocabulary_comes_back(tmp_path):
     """A vocabulary stands in the config of a run: more entries than OmegaConf reads unasked."""
     sequence = {"tokens": [f"word{i}" for i in range(12_000)], "length": 5, "classes": ["a", "b"]}

@@ -69,13 +69,13 @@ def test_every_change_makes_a_program(seed):
 
 
 @pytest.mark.parametrize("cost", [0.0, 0.05])
-def test_cost_is_a_bound(cost):
-    for seed in (0, 1, 2):
-        program = simplify(random_model(seed)[3])
-        train, choose = labeled_by(program, 100).split_every(4)
-        short = shrink(program, train, choose, cost=cost, l2=1e-3)
-        assert lines(short) <= lines(program)
-        assert choose.accuracy(short) >= 1 - cost - 1e-12
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_cost_is_a_bound(cost, seed):
+    program = simplify(random_model(seed)[3])
+    train, choose = labeled_by(program, 100).split_every(4)
+    short = shrink(program, train, choose, cost=cost, l2=1e-3)
+    assert lines(short) <= lines(program)
+    assert choose.accuracy(short) >= 1 - cost - 1e-12
 
 
 def test_units_without_weight_are_not_fitted():

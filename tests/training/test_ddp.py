@@ -79,6 +79,7 @@ def test_scores_cover_the_whole_test_split(run):
     assert metrics["scores"]["accuracy"]["support"] == 60
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_one_rank_stops_both_at_the_same_step(run, processes, tiny, tmp_path):
     argv = [
         "train",

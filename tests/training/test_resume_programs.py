@@ -20,6 +20,7 @@ RUN = [
 ]
 
 
+@pytest.mark.slow
 def test_what_follows_the_last_epoch_is_done_after_a_resume(tmp_path, monkeypatch):
     assert main([*RUN, "--out", str(tmp_path / "whole")]) in (0, None)
 

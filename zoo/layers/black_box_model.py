@@ -45,9 +45,9 @@ class BlackBoxModel(SelfExplaining):
         """Return an explanation without units, whose ``base`` is the logit."""
         logits = self(x)
         target = self.resolve_target(logits, target)
-        nothing = logits.new_zeros(len(x), 0)
+        nothing = logits.new_zeros(x.shape[0], 0)
         base = logits.gather(1, target[:, None])[:, 0]
-        ids = torch.zeros(len(x), 0, dtype=torch.int64, device=x.device)
+        ids = torch.zeros(x.shape[0], 0, dtype=torch.int64, device=x.device)
         return Explanation(self.units, logits, target, nothing, nothing, base, ids)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:

@@ -66,7 +66,7 @@ class DecisionTrees(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the sums ``(b, c)`` of rows ``(b, d)``; NaN is a missing value."""
         x = x.to(self.threshold.dtype)
-        node = self.root.expand(len(x), -1)
+        node = self.root.expand(x.shape[0], -1)
         while node.numel():
             value = x.gather(1, self.feature[node])
             left = torch.where(value.isnan(), self.missing_left[node], value <= self.threshold[node])
@@ -74,7 +74,7 @@ class DecisionTrees(nn.Module):
             if torch.equal(following, node):
                 break
             node = following
-        sums = self.base.expand(len(x), -1).clone()
+        sums = self.base.expand(x.shape[0], -1).clone()
         return sums.index_add_(1, self.output, self.value[node])
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
 
-Loss = Callable[[Tensor], Tensor]  # of logits (n, c), float64
+from zoo.solvers.slopes import Loss, slope_of
+
 ROUNDS = 5  # of search and rounding to exact zeros; the first is usually the last
 
 
@@ -106,7 +105,7 @@ def fit_sparse_linear(
     s = scores.detach().double().cpu()
     w0 = start.detach().double().cpu()
     y = y.cpu()
-    slope = _cross_entropy(y) if loss is None else _with_gradient(loss)
+    slope = slope_of(y, loss)
     mask = penalized.cpu().clone()
     pull = torch.full_like(w0, l2)
     if bias:
@@ -149,25 +148,3 @@ def fit_sparse_linear(
         if residual <= 2 * tolerance:
             break
     return weight.to(start), residual
-
-
-Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # loss, and its gradient (c, u), of logits and scores (n, u)
-
-
-def _cross_entropy(y: Tensor) -> Slope:
-    def slope(logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        p = logits.softmax(1)
-        p[torch.arange(len(y)), y] -= 1
-        return F.cross_entropy(logits, y), p.T @ scores / len(y)
-
-    return slope
-
-
-def _with_gradient(loss: Loss) -> Slope:
-    def slope(logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            value = loss(logits.requires_grad_(True))
-            (gradient,) = torch.autograd.grad(value, logits)
-        return value.detach(), gradient.T @ scores
-
-    return slope

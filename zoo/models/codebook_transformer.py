@@ -221,7 +221,7 @@ class CodebookTransformer(LanguageModelBase):
         stream = self.finish_at(state, self.codebooks.visit(last_position))
         logits = self.decoder.read(stream)[0]
         target = self.resolve_target(logits, target)
-        strength = logits.new_zeros(len(x), len(self.units)).scatter(1, last_position.ids()[0], 1)
+        strength = logits.new_zeros(x.shape[0], len(self.units)).scatter(1, last_position.ids()[0], 1)
         contribution = strength * self._effects(self.decoder.readout(stream[0], target))
         base = logits.gather(1, target[:, None])[:, 0] - contribution.sum(1)
         shown = self.resolve_shown(contribution, shown)

@@ -89,12 +89,14 @@ def read_rows(frame: Frame, x: Tensor, *, pooled: bool) -> tuple[Tensor, Tensor]
         raise ValueError(f"inputs are {tuple(x.shape)}; expected (b, {frame.length + (not pooled)}), {kind}")
     x = x.long()
     codes = x if pooled else x[:, 1:]
+    position = x.new_zeros(x.shape[0]) if pooled else x[:, 0]
+    if torch.compiler.is_exporting():  # a graph joins and refuses nothing
+        return codes, torch.stack([torch.arange(x.shape[0], device=x.device), position], 1)
     new = torch.ones(len(x), dtype=torch.bool, device=x.device)
     new[1:] = (codes[1:] != codes[:-1]).any(1)
     sequence = new.cumsum(0) - 1
     codes = codes[new]
     frame.check(codes)
-    position = torch.zeros_like(sequence) if pooled else x[:, 0]
     if len(x) and bool(((position < 0) | (position >= (codes != NOTHING).sum(1)[sequence])).any()):
         outside = f"{int(position.min())} to {int(position.max())}"
         raise ValueError(f"label positions are {outside}; expected positions inside their sequences")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.display import Table
 
 if TYPE_CHECKING:
+    from zoo.contrast import Contrast
     from zoo.evaluation.audit import Drift, Group
     from zoo.evaluation.units.code_search import Found as TopicUnit
     from zoo.explanation import Explanation
@@ -134,6 +135,9 @@ class ExplainResult:
         explanation: of the predicted classes; n rows where the input is a sequence with n answers, otherwise one.
         answers: name of the predicted class of each row.
         trace: intermediate values of the first row, if the model has a trace: names, and values at each position.
+        contrast: the predicted classes beside the runners-up or a class of choice; None where classes do not exclude
+            each other or the model has no units.
+        class_names: of all classes, for a terminal.
         page: the HTML page; None for a dry run.
     """
 
@@ -141,6 +145,8 @@ class ExplainResult:
     explanation: Explanation
     answers: Sequence[str]
     trace: Sequence[tuple[str, Sequence[str]]]
+    contrast: Contrast | None
+    class_names: Sequence[str]
     page: Path | None
 
 
@@ -246,13 +252,25 @@ class ExportResult:
 
     Attributes:
         file: the file.
-        lines: its length.
-        variables: number of variables of the program.
+        lines: of a program: its length.
+        variables: of a program: number of variables.
+        outputs: of a graph: names of its outputs.
+        samples: of a graph: on what it was run before it was kept, in words.
+        count: number of these samples.
+        differences: by output, the largest difference to the model in torch.
+        changed_answers: samples that the model answers in another way when its own reader reads them.
+        reader_difference: largest difference of the logits to those.
     """
 
     file: Path
-    lines: int
-    variables: int
+    lines: int = 0
+    variables: int = 0
+    outputs: Sequence[str] = ()
+    samples: str = ""
+    count: int = 0
+    differences: Mapping[str, float] = field(default_factory=dict)
+    changed_answers: int = 0
+    reader_difference: float = 0.0
 
 
 @dataclass(frozen=True)

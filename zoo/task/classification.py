@@ -14,7 +14,7 @@ from zoo.task.base import check_validation
 from zoo.task.discrete import DiscreteTask
 from zoo.task.task_options import TaskOptions
 from zoo.task.temperature import fit_temperature
-from zoo.task.threshold import cheapest_threshold, check_costs
+from zoo.task.threshold import cheapest_threshold, check_costs, reaches
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Classification(DiscreteTask):
 
     def decide(self, logits: Tensor, probabilities: Tensor) -> Tensor:
         """Return the class ``(n,)`` of the largest logit, or the one that the threshold gives."""
-        return logits.argmax(1) if self.threshold is None else (probabilities[:, 1] >= self.threshold).long()
+        return logits.argmax(1) if self.threshold is None else reaches(probabilities[:, 1], self.threshold).long()
 
     def errors(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return 1 for each wrong class ``(n,)``, else 0."""

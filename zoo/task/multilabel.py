@@ -15,7 +15,7 @@ from zoo.task.base import check_validation
 from zoo.task.discrete import DiscreteTask
 from zoo.task.task_options import TaskOptions
 from zoo.task.temperature import fit_temperature
-from zoo.task.threshold import cheapest_threshold, check_costs
+from zoo.task.threshold import cheapest_threshold, check_costs, reaches
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class MultiLabel(DiscreteTask):
         """Return the labels ``(n, l)`` whose logit is 0 or more, or whose probability reaches their threshold."""
         if self.thresholds is None:
             return logits >= 0
-        return probabilities >= torch.tensor(self.thresholds).to(probabilities)
+        return reaches(probabilities, torch.tensor(self.thresholds).to(probabilities))
 
     def errors(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the share ``(n,)`` of the known labels that are predicted wrongly."""

@@ -7,6 +7,20 @@ import math
 import torch
 from torch import Tensor
 
+EXPORTED_SLACK = 1e-9  # of a threshold in a graph, whose runtime may round the last digit of a probability otherwise
+
+
+def reaches(probabilities: Tensor, threshold: float | Tensor) -> Tensor:
+    """Return whether probabilities ``(n, ...)`` are at or above a threshold.
+
+    A probability can lie on the threshold, as that of a sum of integer points does. An exported graph takes the same
+    decision there, because its threshold is lower by ``EXPORTED_SLACK``.
+
+    >>> reaches(torch.tensor([0.25, 0.5]), 0.5).tolist()
+    [False, True]
+    """
+    return probabilities >= (threshold - EXPORTED_SLACK if torch.compiler.is_exporting() else threshold)
+
 
 def check_costs(false_positive: float, false_negative: float) -> None:
     """Refuse costs that are not above 0.

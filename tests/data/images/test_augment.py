@@ -101,7 +101,7 @@ def test_images_are_those_of_torchvisions_functions(name, channels):
     assert float((batched - images).abs().mean()) > 5
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", [p if p == "full" else pytest.param(p, marks=pytest.mark.slow) for p in POLICIES])
 def test_the_distribution_is_that_of_torchvisions_transforms(name):
     """Moved points and statistics of 1500 images: Kolmogorov-Smirnov at 1e-4 each, and means within 1 level."""
     n, size = 1500, 32

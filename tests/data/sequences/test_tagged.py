@@ -177,6 +177,7 @@ def test_a_kind_without_a_second_word_and_no_validation_file(folder):
     assert data.splits["test"].y.tolist() == [1, 2]
 
 
+@pytest.mark.slow
 def test_conll2003(monkeypatch):
     root = Path(os.environ.get("ZOO_DATA", ""))
     if not (root / "text" / "conll2003" / "train.bio.gz").is_file():

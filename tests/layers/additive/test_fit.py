@@ -194,6 +194,7 @@ def test_separated_classes_reach_the_certificate():
     assert np.abs(fit.scores({"x": x}).sum(1)).max() < 1e-8
 
 
+@pytest.mark.slow
 def test_wide_tables_reach_the_certificate():
     generator = np.random.default_rng(0)
     x = generator.normal(size=(500, 40))

@@ -66,7 +66,11 @@ class AdditiveTables(nn.Module):
     def bins(self, x: Tensor) -> Tensor:
         """Return the bin ``(a, b)`` of rows ``(b, d)`` on each axis: 0 missing, then the values, then unknown."""
         values = x.to(self.cuts.dtype)[:, self.axis_column].T.contiguous()
-        rank = torch.searchsorted(self.cuts, values.nan_to_num(), right=True)
+        known = values.nan_to_num()
+        if torch.compiler.is_exporting():  # ONNX has no binary search
+            rank = (self.cuts[:, None] <= known[:, :, None]).sum(-1)
+        else:
+            rank = torch.searchsorted(self.cuts, known, right=True)
         return self.bin_of_rank.gather(1, rank).masked_fill(values.isnan(), 0)
 
     def codes(self, x: Tensor) -> Tensor:

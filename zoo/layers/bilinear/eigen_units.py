@@ -49,6 +49,8 @@ def eigen_units(
         >>> eigen_units(nn.Linear(4, 3, bias=False), Bilinear(3, 5), nn.Linear(5, 2), per_class=2).patterns.shape
         torch.Size([4, 4])
     """
+    if cached is not None and torch.compiler.is_exporting():  # an exported graph holds the units as constants
+        return cached
     parameters = [embed.weight, *layer.parameters(), *head.parameters()]
     weights = torch.cat([p.detach().flatten() for p in parameters])
     if cached is not None and cached.is_current(weights):

@@ -31,7 +31,7 @@ def search(vectors: Tensor, codes: Tensor, k: int) -> Tensor:
     top = _top_by_piles if device == "cpu" else _top
     ids: list[Tensor] = []
     with torch.autocast(device, enabled=False):
-        for part in vectors.split(rows):
+        for part in [vectors] if torch.compiler.is_exporting() else vectors.split(rows):
             ids.append(top(torch.bmm(part.transpose(0, 1), codes.mT), k).transpose(0, 1))
     return torch.cat(ids)
 

@@ -87,6 +87,9 @@ class Experts(BlockMlp):
         inner = self.inner.to(dtype)
         out = self.out.to(dtype)
 
+        if torch.compiler.is_exporting():
+            wide = self._all_hidden(flat, ids, gate).unflatten(0, lead)
+            return visit(layer, "hidden", wide) @ self.out.flatten(0, 1)
         order = ids.flatten().argsort(stable=True)  # by expert
         of = ids.flatten()[order]
         ends = torch.searchsorted(of, torch.arange(experts, device=of.device), right=True)
@@ -104,6 +107,13 @@ class Experts(BlockMlp):
             if changed is not wide:
                 y = y + (changed - wide).to(dtype).flatten(0, -2) @ out.flatten(0, 1)
         return y.view(x.shape)
+
+    def _all_hidden(self, flat: Tensor, ids: Tensor, gate: Tensor) -> Tensor:
+        """Return all hidden units ``(n, e m)``, computed for every expert: a graph cannot sort by expert."""
+        hidden = torch.einsum("nd,edm->nem", flat, self.inner)
+        hidden = F.relu(hidden) if self.activation == "relu" else F.gelu(hidden)
+        gates = gate.new_zeros(flat.shape[0], self.inner.shape[0]).scatter(1, ids, gate)
+        return (hidden * gates[:, :, None]).flatten(1)
 
 
 def grouped(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:

@@ -141,7 +141,10 @@ def choose(score: Tensor, k: int, *, whole: bool = False) -> tuple[Tensor, Tenso
         >>> ids.tolist(), round(float(gates.sum()), 4)
         ([[1, 0]], 1.0)
     """
-    ranked, order = score.sort(dim=-1, descending=True, stable=True)
+    if torch.compiler.is_exporting():  # ONNX has no stable sort; its top-k keeps ties in order
+        ranked, order = score.sort(dim=-1, descending=True)
+    else:
+        ranked, order = score.sort(dim=-1, descending=True, stable=True)
     gate = ranked.softmax(-1)[..., :k] if whole else ranked[..., :k].softmax(-1)
     return order[..., :k], gate
 

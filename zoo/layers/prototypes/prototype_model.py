@@ -101,7 +101,7 @@ class PrototypeModel(BackboneModel):
             target: ``(b,)`` classes.
         """
         bias = self.class_bias()
-        base = logits.new_zeros(len(logits)) if bias is None else bias[target]
+        base = logits.new_zeros(logits.shape[0]) if bias is None else bias[target]
         return strength * self.class_weights()[target], base
 
     # Training.

@@ -29,12 +29,17 @@ def prompts(x: Tensor, decoder: Decoder) -> tuple[Tensor, Tensor]:
     """
     if x.ndim != 2 or x.is_floating_point() or x.dtype == torch.bool:
         raise ValueError(f"x is {tuple(x.shape)} {x.dtype}; expected (b, t) integer tokens")
-    real = x >= 0
-    length = real.sum(1)
+    length = (x >= 0).sum(1)
+    if not torch.compiler.is_exporting():  # a graph cannot refuse values
+        _check_values(x, length, decoder)
+    return x[:, : decoder.context].clamp_min(0).long(), length
+
+
+def _check_values(x: Tensor, length: Tensor, decoder: Decoder) -> None:
     if x.shape[1] > decoder.context and int(length.max()) > decoder.context:
         raise ValueError(f"a context has {int(length.max())} tokens; expected at most {decoder.context}")
     x = x[:, : decoder.context]
-    real = real[:, : decoder.context]
+    real = x >= 0
     outside = (x < -1) | (x >= decoder.vocabulary)
     if bool(outside.any()):
         row, position = outside.nonzero()[0].tolist()
@@ -47,4 +52,3 @@ def prompts(x: Tensor, decoder: Decoder) -> tuple[Tensor, Tensor]:
         row = int((gap.any(1) | (length == 0)).nonzero()[0])
         what = "is empty" if int(length[row]) == 0 else "has -1 before its end"
         raise ValueError(f"context {row} {what}; expected tokens, then -1 to the end")
-    return x.clamp_min(0).long(), length

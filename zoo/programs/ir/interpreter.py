@@ -101,7 +101,8 @@ def attended(program: Program, node: Select, variables: Mapping[str, Tensor], re
 
 
 def _look_up(table: tuple[int, ...], index: Tensor) -> Tensor:
-    return (_tensor(table) if len(table) <= MAX_CACHED_ENTRIES else torch.tensor(table)).to(index.device)[index]
+    cached = len(table) <= MAX_CACHED_ENTRIES and not torch.compiler.is_exporting()
+    return (_tensor(table) if cached else torch.tensor(table)).to(index.device)[index]
 
 
 @lru_cache(maxsize=4096)
@@ -126,7 +127,7 @@ def strengths(
     parts = [strength(program, name, variables[name], real, positions) for name in program.reads]
     if parts:
         return torch.cat(parts, -1)
-    rows = len(real) if positions is None or program.pooled else len(positions)
+    rows = (real if positions is None or program.pooled else positions).shape[0]
     return program.weight.new_zeros(rows, 0)
 
 

@@ -81,7 +81,7 @@ def trace(program: Program, words: Sequence[str]) -> Trace:
 def sources(program: Program, variables: Mapping[str, Tensor], real: Tensor) -> dict[str, Tensor]:
     """Return for each variable ``(b, i, j)`` bool: whether its value at position i was read at position j."""
     n = real.shape[1]
-    own = torch.eye(n, dtype=torch.bool, device=real.device).expand(len(real), n, n)
+    own = torch.eye(n, dtype=torch.bool, device=real.device).expand(real.shape[0], n, n)
     origins = {}
     for node in program.nodes:
         if isinstance(node, (Input, Table)):

@@ -44,6 +44,7 @@ class ProgramLearner(SelfExplaining):
     """
 
     input_kind = "tokens"
+    weight_properties = ("units", "program")
     accuracy: Tensor
     soft: Tensor
     restart_programs: Tensor
