@@ -43,7 +43,7 @@ def kkt_residual(
         (g,) = torch.autograd.grad(objective(weight, scores, y, start, l2=l2, loss=loss), weight)
     at_zero = penalized & (weight == 0)
     elsewhere = (g + l1 * weight.sign() * penalized).abs()
-    pull = g.abs() if sign is None else torch.where(sign == 0, g.abs(), -sign * g)
+    pull = g.abs() if sign is None else torch.where(sign == 0, g.abs(), (-sign * g).nan_to_num(0.0))
     return float(torch.where(at_zero, (pull - l1).clamp_min(0), elsewhere).detach().max())
 
 
@@ -77,7 +77,8 @@ def fit_sparse_linear(
         l2: strength of the L2 penalty.
         bias: the last column of ``scores`` is all ones, and its weights have no penalty.
         loss: convex mean loss of logits ``(n, c)`` float64, instead of the cross-entropy of ``y``.
-        sign: ``(c, u)`` the sign that penalized weights may have: 1, -1, or 0 for either; None for either.
+        sign: ``(c, u)`` the sign that penalized weights may have: 1, -1, or 0 for either; NaN for one that stays 0;
+            None for either.
         tolerance: on the KKT residual.
         iterations: largest number of iterations.
         first: ``(c, u)`` weights to begin at; None for ``start``.
@@ -132,7 +133,8 @@ def fit_sparse_linear(
     point = np.concatenate([begin[free], begin[split].clip(0), (-begin[split]).clip(0)])
     signs = np.zeros(int(split.sum())) if sign is None else sign.cpu().numpy().ravel()[split]
     bounds = [(None, None)] * int(free.sum())
-    bounds += [(0, 0 if excluded else None) for excluded in (*(signs < 0), *(signs > 0))]
+    fixed = np.isnan(signs)
+    bounds += [(0, 0 if excluded else None) for excluded in (*(fixed | (signs < 0)), *(fixed | (signs > 0)))]
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance}
     bounded = np.arange(len(point)) >= free.sum()
     weight = w0
