@@ -18,7 +18,7 @@ from zoo.capabilities import Directions
 from zoo.explanation import Explanation
 from zoo.layers.concept_model import ConceptModel
 from zoo.layers.feature_space import space_of
-from zoo.layers.sparse_linear import fit_sparse_linear
+from zoo.layers.sparse_linear import fit_linear_head
 from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register
 
@@ -223,12 +223,4 @@ class CBM(ConceptModel):
         strengths = self.strengths(logits)
         if self.mode == "independent":
             strengths = self.space.randint(strengths, self.encode_concepts(truth), 1.0)
-        read = self._head_input(strengths)
-        start = torch.zeros_like(torch.cat([self.head.weight, self.head.bias[:, None]], 1))
-        penalized = torch.ones_like(start, dtype=torch.bool)
-        read = torch.cat([read, torch.ones_like(read[:, :1])], 1)
-        loss = self.head_loss(y, share)
-        weight, residual = fit_sparse_linear(read, y, start, penalized, l1=l1, l2=l2, bias=True, loss=loss)
-        self.head.weight.copy_(weight[:, :-1])
-        self.head.bias.copy_(weight[:, -1])
-        return {"kkt residual": residual, "non-zeros per class": float((weight[:, :-1] != 0).sum(1).float().mean())}
+        return fit_linear_head(self.head, self._head_input(strengths), y, l1=l1, l2=l2, loss=self.head_loss(y, share))
