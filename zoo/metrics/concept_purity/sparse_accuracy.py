@@ -54,7 +54,7 @@ class SparseAccuracy(Score):
     title = "Accuracy at few non-zeros"
     meaning = "accuracy of a linear head on the units with five weights for each class that are not 0"
     details = True
-    requires = frozenset({"units", "answers"})
+    requires = frozenset({"units", "features"})
     inputs = {"strength": "finite", "y": "class", "index": "ids", "features": "finite"}
     protocol = "zoo-nec-v1"
     fit_splits = ("train",)
