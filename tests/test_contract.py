@@ -33,6 +33,8 @@ VARIANTS = {
     "cbm": [
         *({"bottleneck": b, "mode": m} for b in ("probability", "logit", "hard") for m in ("independent", "joint")),
         {"mode": "sequential", "head": "mlp"},
+        {"pooling": "max"},
+        {"pooling": "attention", "head": "mlp"},
         {"backbone": "mlp"},
     ],
     "cem": [{}, {"backbone": "mlp"}],

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.solvers.slopes import Loss, slope_of
 
@@ -148,3 +148,29 @@ def fit_sparse_linear(
         if residual <= 2 * tolerance:
             break
     return weight.to(start), residual
+
+
+@torch.no_grad()
+def fit_linear_head(
+    head: nn.Linear, inputs: Tensor, y: Tensor, *, l1: float, l2: float, loss: Loss | None = None
+) -> dict[str, float]:
+    """Set a linear head to its optimum for inputs ``(n, u)``; the bias is not penalized.
+
+    Args:
+        head: u to c, set in place.
+        inputs: ``(n, u)``.
+        y: ``(n,)`` classes, or targets of ``loss``.
+        l1: strength of the L1 penalty.
+        l2: strength of the L2 penalty.
+        loss: of outputs ``(n, c)``, instead of the cross-entropy.
+
+    Returns:
+        The KKT residual and the mean number of non-zeros of a class.
+    """
+    start = torch.zeros_like(torch.cat([head.weight, head.bias[:, None]], 1))
+    penalized = torch.ones_like(start, dtype=torch.bool)
+    inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
+    weight, residual = fit_sparse_linear(inputs, y, start, penalized, l1=l1, l2=l2, bias=True, loss=loss)
+    head.weight.copy_(weight[:, :-1])
+    head.bias.copy_(weight[:, -1])
+    return {"kkt residual": residual, "non-zeros per class": float((weight[:, :-1] != 0).sum(1).float().mean())}
