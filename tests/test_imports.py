@@ -68,6 +68,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": {"display", "task"},
     "serving": {"_version", "inputs", "model"},
+    "importers": {"checkpoint", "inputs", "model", "registry", "weights"},
     "hub": {"checkpoint", "paths", "weights"},
     "recipe_support": {
         "display",

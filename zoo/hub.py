@@ -212,7 +212,7 @@ def _errors_of_hub(repo: str) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", "")
+        status: int = getattr(error.response, "status_code", 0)
         cures = {401: "log in with `hf auth login`", 403: "the token may not write there", 404: "there is none"}
         cure = cures.get(status, "try again")
         reason = " ".join(str(error).split())[:200]

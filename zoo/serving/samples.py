@@ -120,7 +120,7 @@ def generated(model: SelfExplaining, count: int = GENERATED, seed: int = 0) -> I
         x = _tokens(inputs, count, random)
         yield Samples(x, x)
     else:
-        raise ValueError(f"inputs of kind {type(inputs).kind!r} have no graph")
+        raise ValueError(f"inputs of {type(inputs).__name__} have no graph; expected images, a table, texts or tokens")
 
 
 def _tokens(inputs: TokenInputs | TextInputs, count: int, random: np.random.Generator) -> Tensor:
