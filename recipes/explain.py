@@ -73,7 +73,7 @@ def explain(
     return ExplainResult(
         input=input_name,
         explanation=explanation,
-        answers=answers if context.tokens is None else [visible(answer) for answer in answers],
+        answers=answers if context.tokens is None or context.labeled_texts else [visible(answer) for answer in answers],
         trace=context.traces[0] if context.traces else (),
         page=None if dry_run else file,
     )

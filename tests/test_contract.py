@@ -36,12 +36,16 @@ VARIANTS = {
         {"backbone": "mlp"},
     ],
     "cem": [{}, {"backbone": "mlp"}],
+    "posthoc_cbm": [{}, {"residual": True}],
+    "scbm": [{"covariance": "global"}, {"backbone": "mlp"}],
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
     "dense_transformer": [*({"mlp": m} for m in ("relu", "gelu", "swiglu")), {"depth": 3, "dropout": 0.5}],
     "dense_encoder": [{"dropout": 0.5}, {"causal": True, "depth": 2}, {"pooled": True}],
     "codebook_transformer": [{}, {"sites": ["mix", "mlp"], "k": 3}, {"sites": ["attention", "mlp"], "dropout": 0.5}],
     "moex": [{}, {"experts": 4, "k": 1, "gate_form": "neg_phi", "hidden": 5}, {"depth": 3, "dropout": 0.5}],
     "switch_transformer": [{}, {"k": 1, "mlp": "relu"}],
+    "text_prototype": [{}, {"depth": 0}],
+    "bag_of_concepts": [{}, {"longest": 1}],
     "transformer_program": [{}, {"layers": 2, "causal": True, "chained": True}, {"pooled": True, "variables": 2}],
 }
 TOKENS = {"input_shape": [9], "width": 16, "heads": 2}
@@ -53,12 +57,16 @@ COMMON |= {name: {"features": 0, "backbone_level": 1} for name in ("pipnet", "cb
 COMMON["deformable_protopnet"] = {"per_class": 3, "backbone_level": 2}
 COMMON["protopool"] = {"pool": 9, "slots": 3, "dim": 16, "backbone_level": 2}
 COMMON["nam"] = {"hidden": [4], "members": 2}
+COMMON["text_prototype"] = {"width": 16}
 COMMON["dense_encoder"] = {"width": 16, "heads": 2}
 COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}
 SEQUENCE = {"tokens": list("abc"), "length": 5}
 KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short": "categorical", "size": "continuous"}
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
-COMMON["cem"] = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}, "width": 4}
+DISCRETE = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}}
+COMMON["cem"] = {**DISCRETE, "width": 4}
+COMMON |= {"posthoc_cbm": DISCRETE, "scbm": DISCRETE}
+COMMON["labelfree_cbm"] = {"concept_names": ["round", "red", "small"]}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]
 
 

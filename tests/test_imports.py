@@ -23,10 +23,12 @@ GROUND = {
     "paths",
     "phase",
     "phase_training",
+    "text_encoders",
     "model",
     "capabilities",
     "task",
     "runtime",
+    "solvers",
     "weights",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
@@ -36,8 +38,10 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "concept_schema": {"paths"},
     "sequence_spec": {"paths"},
     "paths": set(),
+    "text_encoders": {"paths"},
     "_version": set(),
     "runtime": set(),
+    "solvers": set(),
     "weights": set(),
     "phase": set(),
     "task": set(),

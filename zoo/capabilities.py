@@ -30,6 +30,18 @@ class Sources:
     content: Tensor
 
 
+class SourceText(NamedTuple):
+    """A training text that a unit was taken from, with what each of its tokens adds to the strength of the unit.
+
+    Attributes:
+        pieces: the texts of its t tokens; joined they are the text.
+        evidence: ``(t,)``.
+    """
+
+    pieces: Sequence[str]
+    evidence: Tensor
+
+
 class Directions(NamedTuple):
     """Units as directions of a feature space.
 
@@ -92,6 +104,16 @@ class HasSources(Capability, Protocol):
         ...
 
 
+class HasSourceTexts(Capability, Protocol):
+    """Units that are texts, which can be shown beside an input."""
+
+    capability: ClassVar[str] = "source_texts"
+
+    def source_texts(self, x: Tensor, units: Tensor) -> list[list[SourceText]]:
+        """Return for each of the inputs ``(b, ...)`` the texts of units ``(b, k)``; -1 is read as unit 0."""
+        ...
+
+
 class HasConcepts(Capability, Protocol):
     """Units that are the annotated concepts of the data."""
 
@@ -103,6 +125,16 @@ class HasConcepts(Capability, Protocol):
 
     def decode_concepts(self, strengths: Tensor) -> Tensor:
         """Return the concepts ``(b, m)`` of strengths ``(b, u)``: probabilities, or numbers in their own unit."""
+        ...
+
+
+class HasConceptVectors(Capability, Protocol):
+    """Concepts that are represented by vectors, of which their strength is only a part."""
+
+    capability: ClassVar[str] = "concept_vectors"
+
+    def concept_vectors(self, x: Tensor) -> Tensor:
+        """Return the vectors ``(b, u, w)`` of the concepts of inputs ``(b, ...)`` that the head reads."""
         ...
 
 

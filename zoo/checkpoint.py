@@ -91,8 +91,8 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     try:
         config: Any = configs.read_yaml(folder / "config.yaml")
-        metrics = json.loads((folder / "metrics.json").read_text())
-    except (OSError, ValueError, YAMLError) as error:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError, RecursionError) as error:
         raise ValueError(f"{folder} is no whole checkpoint: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict) or "name" not in config["model"]:
         raise ValueError(f"{folder} is no whole checkpoint: config.yaml does not name its model")

@@ -133,6 +133,18 @@ class ConceptSchema:
         decided = torch.where(categorical, column == first.gather(1, group), share >= 0.5).to(share)
         return torch.where(self.columns("continuous").to(share.device), share, decided)
 
+    def refuse_continuous(self) -> None:
+        """Check that all concepts are binary or categorical.
+
+        Raises:
+            ValueError: naming the first continuous concept.
+        """
+        continuous = [concept.name for concept in self.concepts if concept.kind == "continuous"]
+        if continuous:
+            raise ValueError(
+                f"concept {continuous[0]!r} is continuous; expected binary or categorical: leave it out, or use cbm"
+            )
+
     def read(self, stated: Mapping[str, str]) -> Tensor:
         """Convert concepts given by name: ``has_hole=1``, ``wing=striped``, ``size=3.5``.
 

@@ -21,6 +21,7 @@ from zoo.phase import Phase
 from zoo.task import Task
 
 DEFAULT_LR = 1e-3  # of every part where there is no phase
+STEP_METRIC = "train/"  # before the name of a loss term
 WARM_UP = 0.15  # share of the steps in which the learning rate rises, of the schedule one_cycle
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -34,6 +35,7 @@ class PhaseTraining(pl.LightningModule, ABC):
         default_loss: weights of loss terms where there is no phase, see ``configure_optimizers``.
         phase: the running phase.
         loss_terms: values of the last training step, by term; ``loss`` is their weighted sum.
+        logged_by_loop: whether the training loop logs them, see ``zoo.training.lean_loop``; otherwise each step does.
     """
 
     name: ClassVar[str]
@@ -44,6 +46,7 @@ class PhaseTraining(pl.LightningModule, ABC):
         super().__init__()
         self.phase = Phase()
         self.loss_terms: dict[str, Tensor] = {}
+        self.logged_by_loop = False
 
     def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
         """Save the arguments of ``__init__``; of a module of the user only its name, as ``own:MyNet``."""
@@ -130,13 +133,13 @@ class PhaseTraining(pl.LightningModule, ABC):
         total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
         self.loss_terms = {**{t: v.detach() for t, v in terms.items()}, "loss": total.detach()}
         trainer: Any = self.trainer
-        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0 and not self.logged_by_loop:
             self._log_step(batch)
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the last step of a training that is stopped early."""
-        if self.trainer.should_stop:
+        if self.trainer.should_stop and not self.logged_by_loop:
             self._log_step(batch)
 
     def on_train_end(self) -> None:
@@ -156,7 +159,7 @@ class PhaseTraining(pl.LightningModule, ABC):
     def _log_step(self, batch: Batch) -> None:
         for name, value in self.loss_terms.items():
             is_loss = name == "loss"
-            self.log(f"train/{name}", value, on_step=True, on_epoch=False, prog_bar=is_loss, batch_size=len(batch))
+            self.log(STEP_METRIC + name, value, on_step=True, on_epoch=False, prog_bar=is_loss, batch_size=len(batch))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the accuracy, or the mean loss of a task without classes."""

@@ -171,7 +171,17 @@ SCORES = Registry(
     [
         f"metrics/{d}"
         for d in (
-            *("attribution_maps", "concepts", "faithfulness", "parts", "positions", "regression", "sparsity", "task"),
+            *(
+                "attribution_maps",
+                "concept_purity",
+                "concepts",
+                "faithfulness",
+                "parts",
+                "positions",
+                "regression",
+                "sparsity",
+                "task",
+            ),
         )
     ],
 )

@@ -11,7 +11,8 @@ import torch
 
 from zoo import create_model
 from zoo.concept_schema import ConceptSchema
-from zoo.layers.concept_embeddings import mix
+from zoo.layers.bottlenecks.concept_embeddings import mix
+from zoo.metrics.concepts._policies import NAMES, STUDIED
 from zoo.metrics.concepts.interventions import Interventions
 
 CLASSES, M, GROUPS, SAMPLES, SOME, BATCH, SEEDS = 200, 112, 28, 1000, 10, 100, 5
@@ -115,3 +116,20 @@ def test_many_questions_about_the_same_embeddings(questions):
     fast, slow = (median(t) for t in took.values())
     print(f"\n{questions} questions: zoo {fast:.3f} s, mixed for each {slow:.3f} s: {slow / fast:.1f} x")
     assert fast < slow
+
+
+@pytest.mark.benchmark
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["cbm", "cem"])
+def test_ten_policies_of_1000_samples(name):
+    model, x, truth, y = world(name)
+    areas = {}
+    total = 0.0
+    for policy in (p for p in NAMES if p not in STUDIED):
+        start = time.perf_counter()
+        areas[policy] = float(score(model, x, truth, y, torch.arange(SAMPLES), [policy])[policy])
+        took = time.perf_counter() - start
+        total += took
+        print(f"{name} {policy}: area {areas[policy]:.3f}, {took:.1f} s")
+    assert areas["greedy"] == max(areas.values())
+    assert total < 90

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.concept_schema import Concept, ConceptSchema
-from zoo.layers.concept_embeddings import ConceptEmbeddings, mix
+from zoo.layers.bottlenecks.concept_embeddings import ConceptEmbeddings, mix
 from zoo.layers.concepts import ConceptSpace
 
 SCHEMA = ConceptSchema(

@@ -24,7 +24,8 @@ class TrainerArgs:
             disk, in the user's cache folder, for other runs with the same frozen layers, data and augmentation; 0 for
             none. The files that were not used for longest are removed first.
         loggers: trackers beside the CSV file that every run writes: tensorboard, wandb, mlflow.
-        save_every: steps between two resumable checkpoints inside an epoch; one is always written after each epoch.
+        save_every: steps between two resumable checkpoints inside an epoch; one is written after each epoch (of epochs
+            shorter than 5 s, every 5 s).
     """
 
     accelerator: str = "auto"

@@ -22,6 +22,7 @@ from zoo.data.split_checks import check_split
 from zoo.inputs.base import Inputs
 from zoo.sequence_spec import Frame, Properties
 from zoo.task import Classification, Task
+from zoo.text_encoders import EncoderSpec
 
 SplitName = Literal["train", "val", "test"]
 
@@ -50,6 +51,7 @@ class Data(pl.LightningDataModule):
         has_masks: whether evaluated batches have masks of the parts.
         concepts: meaning of each concept column; None if there are no concepts.
         sequence: format of token sequences; None if inputs are not sequences of words.
+        encoder_spec: the text encoder of others whose word pieces inputs are; None for other inputs.
         feature_names: name of each number of a row; empty if inputs are not rows of numbers.
         license: license of the samples, in a few words.
         user_supplied: whether the samples are the user's own; then label leakage by a concept is reported as a warning.
@@ -72,6 +74,7 @@ class Data(pl.LightningDataModule):
     has_masks: bool = False
     concepts: ConceptSchema | None = None
     sequence: Frame | None = None
+    encoder_spec: EncoderSpec | None = None
     feature_names: tuple[str, ...] = ()
     license: ClassVar[str] = ""
     user_supplied: ClassVar[bool] = False

@@ -114,7 +114,10 @@ def _content(source: Any) -> Mapping[str, Any]:
     if isinstance(source, Mapping):
         return source
     if isinstance(source, str | Path):
-        return json.loads(Path(source).read_text(encoding="utf-8"))
+        try:
+            return json.loads(Path(source).read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{source} is no JSON of an EBM: {' '.join(str(error).split())}") from error
     if hasattr(source, "to_jsonable"):
         return source.to_jsonable(detail=DETAIL)
     raise ValueError(

@@ -9,8 +9,18 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.capabilities import HasClassSums, HasDecisionPaths, HasPointsCard, HasTrace, capability
+from zoo.capabilities import (
+    HasClassSums,
+    HasDecisionPaths,
+    HasPointsCard,
+    HasSourceTexts,
+    HasTrace,
+    LanguageModel,
+    SourceText,
+    capability,
+)
 from zoo.data.base import Data
+from zoo.evaluation.occlusion import occlusion
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Explanation
 from zoo.model import SelfExplaining
@@ -103,13 +113,20 @@ def page_context(
     tree = capability(model, HasDecisionPaths)
     paths = tree.decision_paths(examples.x) if tree else []
     on_paths = {step.unit for path in paths for step in path.steps}
+    tokens = data.token_texts(examples.x)
+    labeled_texts = tokens is not None and capability(model, LanguageModel) is None
+    target = examples.explanations[0].target.tolist()
+    rows = zip(examples.x, tokens or [], target, strict=False)
     return PageContext(
         title=title,
         explanations=examples.explanations,
         class_names=data.output_names,
         task=model.task,
         pictures=data.to_image(examples.x),
-        tokens=data.token_texts(examples.x),
+        tokens=tokens,
+        labeled_texts=labeled_texts,
+        source_texts=_source_texts(model, examples),
+        occlusions=[occlusion(model, x, pieces, c) for x, pieces, c in rows] if labeled_texts else (),
         feature_values=data.feature_values(examples.x),
         truth=examples.truth,
         sources=gallery.sources(model, data, examples.shown | on_paths, stored=stored),
@@ -121,3 +138,13 @@ def page_context(
         class_sums=summed.class_sums(examples.x) if summed else (),
         decision_paths=paths,
     )
+
+
+def _source_texts(model: SelfExplaining, examples: Examples) -> list[dict[int, SourceText]]:
+    """For each input the training texts of its shown units, by unit id; empty for units that are no texts."""
+    written = capability(model, HasSourceTexts)
+    if written is None:
+        return []
+    shown = torch.cat([explanation.shown for explanation in examples.explanations], 1)
+    rows = written.source_texts(examples.x, shown)
+    return [dict(zip(ids, row, strict=True)) for ids, row in zip(shown.tolist(), rows, strict=True)]

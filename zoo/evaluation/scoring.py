@@ -82,11 +82,11 @@ def score(
 
 
 def scored_task(model: SelfExplaining, data: Data) -> Task | None:
-    """Return the task of a model with the class counts of its training split; None for a model of tokens.
+    """Return the task of a model with the class counts of its training split; None for tokens that are no sentences.
 
     A checkpoint of an earlier version has no counts: those of the training split of the data stand in.
     """
-    if model.input_kind == "tokens":
+    if model.input_kind == "tokens" and not (model.inputs is not None and model.inputs.kind == "sentences"):
         return None
     task = model.task
     if isinstance(task, Classification) and task.counts is None:

@@ -27,6 +27,7 @@ MODULES = {
     "table": "zoo.inputs.table",
     "image": "zoo.inputs.image",
     "text": "zoo.inputs.text",
+    "sentences": "zoo.inputs.sentences",
     "tokens": "zoo.inputs.tokens",
 }  # kinds that travel with zoo
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.explanation import Units
 from zoo.layers.backbone_model import BackboneModel
+from zoo.layers.bottlenecks.split_rows import split_rows
 from zoo.layers.concepts import ConceptSpace
 
 DESCRIBE = (
@@ -71,3 +73,17 @@ class ConceptModel(BackboneModel):
             actual = "none" if batch.concepts is None else str(batch.concepts.shape[1])
             raise ValueError(f"the data have {actual} concepts; expected the {len(self.schema)} of the model")
         return batch.concepts
+
+    def concept_rows(
+        self, loader: Iterable[Batch], encode: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return ``encode`` ``(n, ...)``, annotations ``(n, u)``, targets and weights ``(n,)`` of a whole split.
+
+        Raises:
+            ValueError: if a batch does not have the concepts of the schema.
+        """
+        return split_rows(self, (self._checked(batch) for batch in loader), encode)
+
+    def _checked(self, batch: Batch) -> Batch:
+        self.annotations(batch)
+        return batch

@@ -79,14 +79,33 @@ class ConceptSpace(nn.Module):
             Binary cross-entropy per binary column, cross-entropy per categorical group (spread over its columns, so
             that a group counts as one concept), squared error in units of std per continuous column.
         """
-        logits = _wide(logits)
         known = truth.isfinite()
-        filled = truth.nan_to_num()
+        losses = self.losses(logits, truth, odds=odds)
+        return (losses * known).sum() / (known.to(losses) / self.size).sum().clamp_min(1)
+
+    def losses(self, logits: Tensor, truth: Tensor, *, odds: Tensor | None = None) -> Tensor:
+        """Return the loss of each column ``(..., m)``; that of a group is in the column of its value.
+
+        Arguments as in ``loss``, ``(..., m)``; where the truth is unknown, the loss is that of 0.
+        """
+        logits = _wide(logits)
+        filled = truth.nan_to_num().expand_as(logits)
         binary = F.binary_cross_entropy_with_logits(logits, filled.clamp(0, 1), pos_weight=odds, reduction="none")
         categorical = -self._log_softmax(logits) * filled
         continuous = (logits - (filled - self.mean) / self.std).square()
-        losses = self._by_kind(binary, categorical, continuous)
-        return (losses * known).sum() / (known.to(logits) / self.size).sum().clamp_min(1)
+        return self._by_kind(binary, categorical, continuous)
+
+    def sample(self, logits: Tensor) -> Tensor:
+        """Return concepts ``(..., m)`` of 0 and 1 drawn from logits ``(..., m)``; gradients are those of ``values``.
+
+        Continuous concepts are as ``values`` has them.
+        """
+        soft = self.values(logits)
+        uniform = torch.rand(soft.shape, dtype=soft.dtype, device=soft.device).clamp(1e-6, 1 - 1e-6)
+        gumbel = _wide(logits) - (-uniform.log()).log()
+        is_max = gumbel == self._group_max(gumbel).index_select(-1, self.group)
+        drawn = self._by_kind((uniform < soft).to(soft), is_max.to(soft), soft)
+        return soft + (drawn - soft).detach()
 
     def standard(self, values: Tensor) -> Tensor:
         """Return values ``(..., m)`` with continuous ones standardized."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
 
-Loss = Callable[[Tensor], Tensor]  # of logits (n, c), float64
+from zoo.solvers.slopes import Loss, slope_of
+
 ROUNDS = 5  # of search and rounding to exact zeros; the first is usually the last
 
 
@@ -32,18 +31,20 @@ def kkt_residual(
     l1: float,
     l2: Tensor | float,
     loss: Loss | None = None,
+    sign: Tensor | None = None,
 ) -> float:
     """Return the largest violation of the optimality (KKT) conditions; it is 0 exactly at the optimum.
 
     With gradient g of the smooth part: |g| for weights without L1, |g + l1 sign(w)| for penalized w != 0, and
-    max(|g| - l1, 0) for penalized w = 0.
+    max(|g| - l1, 0) for penalized w = 0; max(-sign g - l1, 0) if such a weight may have one sign alone.
     """
     weight = weight.detach().requires_grad_(True)
     with torch.enable_grad():
         (g,) = torch.autograd.grad(objective(weight, scores, y, start, l2=l2, loss=loss), weight)
     at_zero = penalized & (weight == 0)
     elsewhere = (g + l1 * weight.sign() * penalized).abs()
-    return float(torch.where(at_zero, (g.abs() - l1).clamp_min(0), elsewhere).detach().max())
+    pull = g.abs() if sign is None else torch.where(sign == 0, g.abs(), -sign * g)
+    return float(torch.where(at_zero, (pull - l1).clamp_min(0), elsewhere).detach().max())
 
 
 def fit_sparse_linear(
@@ -56,8 +57,10 @@ def fit_sparse_linear(
     l2: float,
     bias: bool = False,
     loss: Loss | None = None,
+    sign: Tensor | None = None,
     tolerance: float = 1e-6,
     iterations: int = 5000,
+    first: Tensor | None = None,
 ) -> tuple[Tensor, float]:
     """Minimize cross-entropy(scores @ W.T, y) + l1 * sum |W[penalized]| + l2 / 2 * ||W - start||^2 over W.
 
@@ -74,8 +77,10 @@ def fit_sparse_linear(
         l2: strength of the L2 penalty.
         bias: the last column of ``scores`` is all ones, and its weights have no penalty.
         loss: convex mean loss of logits ``(n, c)`` float64, instead of the cross-entropy of ``y``.
+        sign: ``(c, u)`` the sign that penalized weights may have: 1, -1, or 0 for either; None for either.
         tolerance: on the KKT residual.
         iterations: largest number of iterations.
+        first: ``(c, u)`` weights to begin at; None for ``start``.
 
     Returns:
         The weights ``(c, u)`` in the dtype of ``start``, and their KKT residual in float64.
@@ -99,7 +104,7 @@ def fit_sparse_linear(
     s = scores.detach().double().cpu()
     w0 = start.detach().double().cpu()
     y = y.cpu()
-    slope = _cross_entropy(y) if loss is None else _with_gradient(loss)
+    slope = slope_of(y, loss)
     mask = penalized.cpu().clone()
     pull = torch.full_like(w0, l2)
     if bias:
@@ -108,7 +113,7 @@ def fit_sparse_linear(
         pull[:, -1] = 0.0
     free = (~mask).numpy().ravel()
     split = mask.numpy().ravel()
-    begin = w0.numpy().ravel()
+    begin = (w0 if first is None else first.detach().double().cpu()).numpy().ravel()
 
     def unpack(v: np.ndarray) -> np.ndarray:
         w = np.empty_like(begin)
@@ -124,40 +129,20 @@ def fit_sparse_linear(
         penalty = l1 * float(v[free.sum() :].sum())  # the sum of both parts
         return float(smooth) + penalty, np.concatenate([g[free], g[split] + l1, -g[split] + l1])
 
-    first = np.concatenate([begin[free], begin[split].clip(0), (-begin[split]).clip(0)])
-    bounds = [(None, None)] * int(free.sum()) + [(0, None)] * (2 * int(split.sum()))
+    point = np.concatenate([begin[free], begin[split].clip(0), (-begin[split]).clip(0)])
+    signs = np.zeros(int(split.sum())) if sign is None else sign.cpu().numpy().ravel()[split]
+    bounds = [(None, None)] * int(free.sum())
+    bounds += [(0, 0 if excluded else None) for excluded in (*(signs < 0), *(signs > 0))]
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance}
-    bounded = np.arange(len(first)) >= free.sum()
+    bounded = np.arange(len(point)) >= free.sum()
     weight = w0
     residual = float("inf")
     for _ in range(ROUNDS):
-        solution = minimize(value, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        solution = minimize(value, point, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         # The search stops just off the bound; entries smaller than their gradient belong on it.
-        first = np.where(bounded & (solution.x < value(solution.x)[1]), 0.0, solution.x)
-        weight = torch.from_numpy(unpack(first)).view_as(w0)
-        residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=pull, loss=loss)
+        point = np.where(bounded & (solution.x < value(solution.x)[1]), 0.0, solution.x)
+        weight = torch.from_numpy(unpack(point)).view_as(w0)
+        residual = kkt_residual(weight, s, y, w0, mask, l1=l1, l2=pull, loss=loss, sign=sign)
         if residual <= 2 * tolerance:
             break
     return weight.to(start), residual
-
-
-Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # loss, and its gradient (c, u), of logits and scores (n, u)
-
-
-def _cross_entropy(y: Tensor) -> Slope:
-    def slope(logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        p = logits.softmax(1)
-        p[torch.arange(len(y)), y] -= 1
-        return F.cross_entropy(logits, y), p.T @ scores / len(y)
-
-    return slope
-
-
-def _with_gradient(loss: Loss) -> Slope:
-    def slope(logits: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            value = loss(logits.requires_grad_(True))
-            (gradient,) = torch.autograd.grad(value, logits)
-        return value.detach(), gradient.T @ scores
-
-    return slope

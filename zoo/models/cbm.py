@@ -21,7 +21,6 @@ from zoo.layers.feature_space import space_of
 from zoo.layers.sparse_linear import fit_sparse_linear
 from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register
-from zoo.runtime.gathering import in_order
 
 Mode = Literal["independent", "sequential", "joint"]
 Bottleneck = Literal["probability", "logit", "hard"]
@@ -200,7 +199,7 @@ class CBM(ConceptModel):
     @torch.no_grad()
     def calibrate(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Measure on the training split: mean strengths, logit percentiles, odds of each concept."""
-        logits, truth, _, _ = self._split(loader)
+        logits, truth, _, _ = self.concept_rows(loader, self.encode)
         levels = torch.tensor([0.05, 0.95], device=logits.device, dtype=logits.dtype)
         self.low.copy_(logits.quantile(levels[0], dim=0))
         self.high.copy_(logits.quantile(levels[1], dim=0))
@@ -220,7 +219,7 @@ class CBM(ConceptModel):
         """
         if not isinstance(self.head, nn.Linear):
             raise ValueError("the head is an MLP; expected a linear head: train an MLP with lr: {head: ...}")
-        logits, truth, y, share = self._split(loader)
+        logits, truth, y, share = self.concept_rows(loader, self.encode)
         strengths = self.strengths(logits)
         if self.mode == "independent":
             strengths = self.space.randint(strengths, self.encode_concepts(truth), 1.0)
@@ -233,11 +232,3 @@ class CBM(ConceptModel):
         self.head.weight.copy_(weight[:, :-1])
         self.head.bias.copy_(weight[:, -1])
         return {"kkt residual": residual, "non-zeros per class": float((weight[:, :-1] != 0).sum(1).float().mean())}
-
-    def _split(self, loader: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Concept logits ``(n, u)``, annotations ``(n, u)``, targets and weights ``(n,)`` of a whole split."""
-        self.eval()
-        moved = (b.to(self.concepts.weight.device) for b in loader)
-        rows = ((self.encode(b.x), self.annotations(b), b.targets, b.weights, b.index) for b in moved)
-        logits, truth, y, weight = in_order(rows)
-        return logits, truth, y, weight

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation
-from zoo.layers.concept_embeddings import ConceptEmbeddings, mix
+from zoo.layers.bottlenecks.concept_embeddings import ConceptEmbeddings, mix
 from zoo.layers.concept_model import ConceptModel
 from zoo.registry import register
 
@@ -57,18 +57,14 @@ class CEM(ConceptModel):
         if width < 1 or not 0 <= randint <= 1:
             raise ValueError(f"width is {width}, randint {randint}; expected at least 1, and 0 to 1")
         self.randint = randint
-        continuous = [concept.name for concept in self.schema.concepts if concept.kind == "continuous"]
-        if continuous:
-            raise ValueError(
-                f"concept {continuous[0]!r} is continuous; expected binary or categorical: leave it out, or use cbm"
-            )
+        self.schema.refuse_continuous()
         self.embeddings = ConceptEmbeddings(self.backbone.channels, len(self.schema), width)
         self.head = nn.Linear(len(self.schema) * width, self.num_classes)
 
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"concepts", "features"})
+        return frozenset({"concepts", "concept_vectors", "features"})
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``embeddings``, ``head``."""
@@ -78,6 +74,11 @@ class CEM(ConceptModel):
         """Return probabilities ``(b, u)`` and contexts ``(b, u, 2 * width)``."""
         logits, context = self.embeddings(self.features(x))
         return self.space.values(logits).to(self.head.weight.dtype), context
+
+    def concept_vectors(self, x: Tensor) -> Tensor:
+        """Return the mixed embeddings ``(b, u, width)`` that the head reads."""
+        p, context = self.encode(x)
+        return mix(context, p)
 
     def decide(self, state: tuple[Tensor, Tensor], mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply the head to the mixed embeddings, some of the mixing weights set.

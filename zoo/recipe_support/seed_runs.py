@@ -170,7 +170,7 @@ def read_scores(file: Path) -> Scores:
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))["scores"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is damaged; remove its run and train it again") from error
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from zoo.capabilities import DecisionPath
+from zoo.capabilities import DecisionPath, SourceText
 from zoo.explanation import Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
@@ -17,7 +17,9 @@ from zoo.reporting.numbers import percent
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
-OF_INPUTS = ("notes", "feature_values", "traces", "class_sums", "decision_paths")  # one entry for each input, or none
+OF_INPUTS = (  # one entry for each input, or none
+    *("notes", "feature_values", "traces", "class_sums", "decision_paths", "source_texts", "occlusions"),
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,9 @@ class PageContext:
         lead: one sentence under the title.
         pictures: ``(b, 3, s, s)`` in 0..1, the inputs before normalization; None where inputs are no pictures.
         tokens: for each input the texts of its t tokens; None where inputs are no texts.
+        labeled_texts: whether texts have classes of their own; otherwise the class of a text is its next token.
+        source_texts: for each input the training texts that shown units were taken from, by unit id.
+        occlusions: for each text by how much the logit of the explained class falls without each token ``(t,)``.
         feature_values: for each input that is a row of a table, names and values.
         truth: ``(b,)`` true classes, ``(b,)`` true numbers or ``(b, l)`` true labels, if known.
         task: what the model answers; None for an uncalibrated classification.
@@ -160,6 +165,9 @@ class PageContext:
     lead: str = ""
     pictures: Tensor | None = None
     tokens: Sequence[Sequence[str]] | None = None
+    labeled_texts: bool = False
+    source_texts: Sequence[Mapping[int, SourceText]] = ()
+    occlusions: Sequence[Tensor] = ()
     feature_values: Sequence[Sequence[tuple[str, str]]] = ()
     truth: Tensor | None = None
     task: Task | None = None

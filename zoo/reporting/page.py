@@ -30,7 +30,7 @@ def page(path: str | Path, context: PageContext) -> Path:
         ValueError: if a picture is not in 0..1 or an explanation is not finite.
     """
     context = replace(context, explanations=[e.detach().to("cpu") for e in context.explanations])
-    if context.tokens is not None:
+    if context.tokens is not None and not context.labeled_texts:
         context = replace(context, class_names=[visible(name) for name in context.class_names])
     styles = "\n".join(style for panel in panels() if (style := panel.style()))
     html = fill(

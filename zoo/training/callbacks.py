@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zoo.model import SelfExplaining
 from zoo.runtime.signals import Terminated
 
 LOG_EVERY = 10  # steps between two logged steps
+SAVE_SECONDS = 5.0  # epochs shorter than this are not saved one by one
 
 
 class FiniteLoss(Callback):
@@ -83,7 +85,9 @@ class Resumable(Callback):
 
     Args:
         file: the checkpoint.
-        every: steps between two checkpoints within an epoch; None for epoch ends only.
+        every: steps between two checkpoints within an epoch; None for epoch ends only. Then the end of an epoch is
+            saved 5 seconds or more after the last save, so that short epochs do not spend their time on saving; in
+            a run of several processes each is.
     """
 
     def __init__(self, file: Path, every: int | None = None) -> None:
@@ -91,6 +95,7 @@ class Resumable(Callback):
         self.every = every
         self.received: type[KeyboardInterrupt] | None = None
         self._handlers: dict[signal.Signals, Any] = {}
+        self._saved = 0.0  # when, by the monotonic clock
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Install the handlers of Ctrl-C and SIGTERM."""
@@ -104,6 +109,7 @@ class Resumable(Callback):
         if threading.current_thread() is threading.main_thread():  # only the main thread can set a handler
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, interrupt)
+        self._saved = time.monotonic()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Restore the previous handlers."""
@@ -130,9 +136,13 @@ class Resumable(Callback):
             self._stop_if(trainer, interrupted)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save after each epoch."""
-        self._save(trainer)
-        self._stop_if(trainer, self._any_interrupted(trainer))
+        """Save the last epoch, and every other that ends long enough after the last save."""
+        interrupted = self._any_interrupted(trainer)
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        each = self.every is not None or trainer.world_size > 1  # the clocks of two processes differ
+        if each or last or interrupted or time.monotonic() - self._saved >= SAVE_SECONDS:
+            self._save(trainer)
+        self._stop_if(trainer, interrupted)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the random state of this process, for layers such as dropout."""
@@ -149,6 +159,7 @@ class Resumable(Callback):
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.file)
+        self._saved = time.monotonic()
 
     def _any_interrupted(self, trainer: pl.Trainer) -> bool:
         """Whether any process was interrupted: all must stop at the same step."""

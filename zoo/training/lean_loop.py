@@ -16,6 +16,9 @@ from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.trainer import call
+from torch import Tensor
+
+from zoo.phase_training import STEP_METRIC, PhaseTraining
 
 OF_A_STEP = (  # hooks that are not called
     "on_train_batch_start",
@@ -50,9 +53,17 @@ class LeanLoop(_TrainingEpochLoop):
 
     def advance(self, data_fetcher: Any) -> None:
         """Train on one batch."""
+        module: Any = self.trainer.lightning_module
         if self.restarting or not self._lean:
             super().advance(data_fetcher)
             return
+        module.logged_by_loop = isinstance(module, PhaseTraining)
+        try:
+            self._advance(data_fetcher)
+        finally:
+            module.logged_by_loop = False
+
+    def _advance(self, data_fetcher: Any) -> None:
         trainer: Any = self.trainer
         module = trainer.lightning_module
         logs = trainer._logger_connector
@@ -90,7 +101,17 @@ class LeanLoop(_TrainingEpochLoop):
         if logs.should_update_logs:
             logs.on_batch_end()
         self.batch_progress.increment_completed()
+        if module.logged_by_loop and (trainer.should_stop or trainer.global_step % trainer.log_every_n_steps == 0):
+            self._log(module.loss_terms)
         logs.update_train_step_metrics()
+
+    def _log(self, terms: dict[str, Tensor]) -> None:
+        """Write the terms of a step to the loggers, which ``LightningModule.log`` does at the cost of a step."""
+        logs: Any = self.trainer._logger_connector
+        values = {STEP_METRIC + name: value for name, value in terms.items()}
+        logs._callback_metrics.update(values)
+        logs._progress_bar_metrics[f"{STEP_METRIC}loss"] = float(terms["loss"])
+        logs.log_metrics(values)
 
 
 def is_plain(trainer: Any) -> bool:

@@ -47,9 +47,10 @@ def validate(name: str, overrides: Sequence[str] = ()) -> None:
     check_run(*build(config, dry=True), config)
 
 
-FROM_DATA = ("concepts", "input_shape", "num_classes", "sequence")
+FROM_DATA = ("concepts", "encoder", "input_shape", "num_classes", "sequence")
 PLACEHOLDERS = {
     "concepts": {"columns": {"this": None, "that": None}},
+    "encoder": None,
     "input_shape": [4],
     "num_classes": 4,
     "sequence": {"tokens": ["this", "that"], "length": 4},
@@ -138,6 +139,8 @@ def _from_data(data: Data, key: str) -> Any:
         return data.model_task.outputs
     if key == "input_shape":
         return list(data.input_shape)
+    if key == "encoder":
+        return None if data.encoder_spec is None else data.encoder_spec.to_config()
     if key == "sequence":
         return None if data.sequence is None else {**data.sequence.to_config(), "classes": list(data.class_names)}
     return None if data.concepts is None else data.concepts.to_config()

@@ -165,6 +165,25 @@ def test_unknown_test_concepts_do_not_lower_the_ceiling(missing):
     assert values["known samples"] == pytest.approx(1000 * 0.7**4 if missing else 1000, rel=0.2)
 
 
+def test_wrong_annotations_are_named_as_another_cause():
+    """A model that knows the concepts better than the file, of which 15 % of one column are wrong."""
+
+    def split(n, seed):
+        truth, _, _ = world(n, secret=False, seed=seed)
+        y = truth[:, 0].long()
+        strength = truth.clone()
+        g = torch.Generator().manual_seed(seed)
+        wrong = torch.rand(n, generator=g) < 0.15
+        truth[wrong, 0] = 1 - truth[wrong, 0]
+        return strength, truth, y, torch.stack([1 - strength[:, 0], strength[:, 0]], 1)
+
+    values, remark = scored(split(400, 1), split(1000, 2))
+    assert values["oracle gap"] == pytest.approx(0.15, abs=0.03)
+    assert values["ceiling"] == pytest.approx(0.85, abs=0.03)
+    assert remark.startswith("LEAKING: ")
+    assert "(or annotations are wrong)" in remark
+
+
 def test_without_known_rows_there_is_no_ceiling():
     truth, strength, y = world(200, secret=False)
     train = (strength, truth.clone(), y, strength[:, :2])

@@ -44,8 +44,9 @@ def division(
     trained: bool = False,
     group: Tensor | None = None,
     time: Tensor | None = None,
+    share: float = 0.2,
 ) -> dict[str, Tensor]:
-    """Return the rows of each split: by the column, or with a fifth as test split, the same for every seed.
+    """Return the rows of each split: by the column, or with a share as test split, the same for every seed.
 
     Args:
         file: the table.
@@ -55,7 +56,8 @@ def division(
         class_names: name of each class.
         trained: whether a trained model reads the rows, which then need not suffice for training.
         group: ``(n,)`` number of the group, whose rows stay together; None for none.
-        time: ``(n,)`` by which the latest fifth is the test split; None for a random one.
+        time: ``(n,)`` by which the latest share is the test split; None for a random one.
+        share: of the rows that is the test split without a column, by default a fifth.
 
     Raises:
         ValueError: if a cell is not a split, a split is missing, train lacks a class, or there are too few rows.
@@ -68,10 +70,11 @@ def division(
             where, name = file.at(i, target), class_names[int(y[i])]
             raise ValueError(f"{where}: the only row of class {name!r}; add rows of the class or remove this one")
         samples = Split(range(len(y)), strata_of(y), group=group, time=time)  # pyright: ignore[reportArgumentType]
-        test = holdout(samples, 0.2, seed=0)  # fixed: another seed must not train on it
+        test = holdout(samples, share, seed=0)  # fixed: another seed must not train on it
         if not test.any() and not trained:
+            part = "a fifth" if share == 0.2 else f"{share:.0%}"
             raise ValueError(
-                f"{file.source}: {len(y)} rows are too few for a test split of a fifth; set data.split instead"
+                f"{file.source}: {len(y)} rows are too few for a test split of {part}; set data.split instead"
             )
         return {"train": (~test).nonzero()[:, 0], "test": test.nonzero()[:, 0]}
     cells = file.text(column)

@@ -117,7 +117,8 @@ class Text(TokenWindowData):
         if path.name.lower().removesuffix(".gz").endswith(TABLES):
             raise ValueError(
                 f"{path} is a table; data.name=text reads running text (.txt) and its classes are the next tokens, not"
-                " labels: write the texts alone to a .txt file, or name a source with labels"
+                " labels: for texts with labels use data.name=sentences data.text=COLUMN data.label=COLUMN; otherwise"
+                " write the texts alone to a .txt file"
             )
         return [path]
 

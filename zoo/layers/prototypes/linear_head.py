@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.layers.prototypes.owned_prototypes import OwnedPrototypes
-from zoo.layers.sparse_linear import Loss, fit_sparse_linear
+from zoo.layers.sparse_linear import fit_sparse_linear
+from zoo.solvers.slopes import Loss
 
 
 class LinearHead(OwnedPrototypes):

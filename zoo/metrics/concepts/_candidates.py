@@ -19,6 +19,7 @@ class Candidates:
     Attributes:
         columns: ``(k, m)`` bool, the columns that a candidate sets.
         ones: ``(k, m)`` bool, which of them it sets to 1.
+        of_group: ``(g, q)`` ids of the candidates of each group; short rows repeat their first, -1 for no candidates.
     """
 
     def __init__(self, schema: ConceptSchema) -> None:
@@ -34,6 +35,10 @@ class Candidates:
         columns, self._concept = first.unique(return_inverse=True)
         self._concept_group = self.group[columns]
         self._value = value
+        owner = self._concept_group[self._concept]  # group of each candidate
+        own = [(owner == g).nonzero()[:, 0].tolist() or [-1] for g in range(self.groups)]
+        most = max(map(len, own))
+        self.of_group = torch.tensor([ids + [ids[0]] * (most - len(ids)) for ids in own])
 
     def chances(self, predicted: Tensor) -> Tensor:
         """Return the probability ``(k, b)`` of each candidate, from concepts as predicted ``(b, m)``."""

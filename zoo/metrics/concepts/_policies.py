@@ -51,12 +51,15 @@ class Step:
         """Class probabilities ``(b, c)`` with what has been set."""
         return self.decide(self.chosen & self.known, self.value).softmax(-1)
 
-    def supposing(self) -> tuple[Tensor, Tensor]:
-        """Class probabilities ``(k, b, c)`` if each candidate were set as well, and their chances ``(k, b)``."""
-        columns, ones = (t.to(self.strength.device)[:, None] for t in (self.candidates.columns, self.candidates.ones))
+    def supposing(self, ids: Tensor) -> Tensor:
+        """Class probabilities ``(n, b, c)`` if the candidates ``(n, b)``, one for each sample, were set as well."""
+        columns, ones = (t.to(ids.device)[ids] for t in (self.candidates.columns, self.candidates.ones))
         value = torch.where(columns, torch.where(ones, self.high, self.low), self.value)
-        p = self.decide(columns | (self.chosen & self.known), value).softmax(-1)
-        return p, self.candidates.chances(self.predicted)
+        return self.decide(columns | (self.chosen & self.known), value).softmax(-1)
+
+    def chances(self) -> Tensor:
+        """Probability ``(k, b)`` of each candidate, as the concepts are predicted."""
+        return self.candidates.chances(self.predicted)
 
 
 def uncertainty(s: Step) -> Tensor:
@@ -69,26 +72,32 @@ def error(s: Step) -> Tensor:
     return s.candidates.mean_of_columns((s.predicted - s.truth).abs().nan_to_num())
 
 
-def coop(s: Step) -> Tensor:
-    """Entropy in bits plus how far the expected chance of the answer moves (CooP, both weights 1, no costs)."""
-    now, (p, chance) = s.now(), s.supposing()
+def moved(now: Tensor, p: Tensor) -> Tensor:
+    """Change ``(n, b)`` of the probability of the answer, from ``(b, c)`` to ``(n, b, c)``."""
     top = now.argmax(1)
-    moved = p.gather(2, top.expand(len(p), -1)[..., None])[..., 0] - now.gather(1, top[:, None])[:, 0]
+    return p.gather(2, top.expand(len(p), -1)[..., None])[..., 0] - now.gather(1, top[:, None])[:, 0]
+
+
+def fall(now: Tensor, p: Tensor) -> Tensor:
+    """Fall ``(n, b)`` of the entropy of the answer, from ``(b, c)`` to ``(n, b, c)``."""
+    return _entropy(now) - _entropy(p)
+
+
+def divergence(now: Tensor, p: Tensor) -> Tensor:
+    """Kullback-Leibler divergence ``(n, b)`` of answers ``(n, b, c)`` from the present one ``(b, c)``."""
+    return (p * (p.clamp_min(1e-12).log() - now.clamp_min(1e-12).log())).sum(-1)
+
+
+def coop(s: Step, effect: Tensor) -> Tensor:
+    """Entropy in bits plus how far the expected chance of the answer moves (CooP, both weights 1, no costs)."""
+    chance = s.chances()
     entropy = s.candidates.sum(-chance * chance.clamp_min(1e-12).log() / math.log(2))
-    return s.candidates.mean(entropy + s.candidates.sum(chance * moved).abs())
+    return s.candidates.mean(entropy + s.candidates.sum(chance * effect).abs())
 
 
-def eudtp(s: Step) -> Tensor:
-    """Expected fall of the answer's entropy (EUDTP)."""
-    now, (p, chance) = s.now(), s.supposing()
-    return s.candidates.mean(s.candidates.sum(chance * (_entropy(now) - _entropy(p))))
-
-
-def ectp(s: Step) -> Tensor:
-    """Expected change of the answer, as a Kullback-Leibler divergence from the present one (ECTP)."""
-    now, (p, chance) = s.now(), s.supposing()
-    gap = (p * (p.clamp_min(1e-12).log() - now.clamp_min(1e-12).log())).sum(-1)
-    return s.candidates.mean(s.candidates.sum(chance * gap))
+def expected(s: Step, effect: Tensor) -> Tensor:
+    """Expected effect: of the entropy its fall (EUDTP), of the answer its divergence (ECTP)."""
+    return s.candidates.mean(s.candidates.sum(s.chances() * effect))
 
 
 def cctp(s: Step) -> Tensor:
@@ -132,9 +141,6 @@ def _entropy(p: Tensor) -> Tensor:
 POLICIES: dict[str, tuple[Callable[[Step], Tensor], bool]] = {
     "random": (lambda s: torch.zeros_like(s.study[0].expand(len(s.y), -1)), False),
     "uncertainty": (uncertainty, False),
-    "coop": (coop, True),
-    "eudtp": (eudtp, True),
-    "ectp": (ectp, True),
     "cctp": (cctp, True),
     "error": (error, False),
     "greedy": (greedy, True),
@@ -142,3 +148,11 @@ POLICIES: dict[str, tuple[Callable[[Step], Tensor], bool]] = {
     "global_gain": (global_gain, False),
 }
 STUDIED = ("global_error", "global_gain")  # need the validation split first
+# name -> (effect of a candidate on the answer, score of the groups from the effects (k, b) of all candidates)
+LOOK_AHEAD: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Step, Tensor], Tensor]]] = {
+    "coop": (moved, coop),
+    "eudtp": (fall, expected),
+    "ectp": (divergence, expected),
+}
+NAMES = (*list(POLICIES)[:2], *LOOK_AHEAD, *list(POLICIES)[2:])
+REPEATED = frozenset(LOOK_AHEAD) | {name for name, (_, repeated) in POLICIES.items() if repeated}

@@ -16,7 +16,7 @@ from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.concepts._candidates import Candidates
 from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.metrics.concepts._intervention_order import correct_after, rank_groups, uniform, wrong_values
-from zoo.metrics.concepts._policies import POLICIES, STUDIED, Decide, Step, gains
+from zoo.metrics.concepts._policies import NAMES, REPEATED, STUDIED, Decide, Step, gains
 from zoo.registry import register
 
 RESOLUTION = 2**40  # gains are summed as integer multiples of 1 / RESOLUTION: bit-identical in any order
@@ -39,10 +39,12 @@ class Interventions(Score):
 
     Args:
         concepts: the schema, g groups.
-        policies: names of ``POLICIES``.
+        policies: names, see ``zoo.metrics.concepts._policies``.
         seeds: orders drawn.
         competence: probability that the person sets a concept correctly, drawn per sample, seed and concept; 0 is
             adversarial.
+        look_ahead: candidate values of concepts whose effect the policies ``coop``, ``eudtp`` and ``ectp`` compute
+            again after each step, for the groups with the highest scores; the other groups keep theirs.
 
     Raises:
         ValueError: if an argument is out of range or a policy is not known.
@@ -91,18 +93,20 @@ class Interventions(Score):
         policies: Sequence[str] = ("random", "uncertainty"),
         seeds: int = 5,
         competence: float = 1.0,
+        look_ahead: int = 32,
     ) -> None:
         super().__init__()
-        if unknown := [p for p in policies if p not in POLICIES] or ([] if policies else ["none"]):
-            raise ValueError(f"policy {unknown[0]!r} is not known; expected names among {', '.join(POLICIES)}")
+        if unknown := [p for p in policies if p not in NAMES] or ([] if policies else ["none"]):
+            raise ValueError(f"policy {unknown[0]!r} is not known; expected names among {', '.join(NAMES)}")
         self.schema = concepts
         self.policies = tuple(policies)
         self.seeds = count("seeds", seeds)
         self.competence = fraction("competence", competence)
+        self.look_ahead = count("look_ahead", look_ahead)
         self.candidates = Candidates(concepts)
         self.group = concepts.group_ids
         self.groups = len(concepts.group_names)
-        self.protocol = self._variant(type(self).protocol, seeds=seeds, competence=competence)
+        self.protocol = self._variant(type(self).protocol, seeds=seeds, competence=competence, look_ahead=look_ahead)
         self.fit_splits = ("val",) if set(policies) & set(STUDIED) else ()
         self.studied = torch.zeros(2, self.groups, dtype=torch.int64)
         self._sum("right", len(self.policies), self.seeds, self.groups + 1)
@@ -174,10 +178,13 @@ class Interventions(Score):
             step = self._step(strength, predicted, truth, stated, y, low, high, decide)
             noise = uniform(index, 2 * n, self.groups)
             for i, policy in enumerate(self.policies):
-                once = n > 0 and POLICIES[policy][1] and self.competence == 1
-                right[:, i, n] = right[:, i, 0] if once else correct_after(step, rank_groups(policy, step, noise))
+                once = n > 0 and policy in REPEATED and self.competence == 1
+                right[:, i, n] = right[:, i, 0] if once else correct_after(step, self._rank(policy, step, noise))
         self._add("right", right)
         self._add("samples", torch.ones_like(index))
+
+    def _rank(self, policy: str, step: Step, noise: Tensor) -> Tensor:
+        return rank_groups(policy, step, noise, look_ahead=self.look_ahead)
 
     def _step(
         self,

@@ -15,6 +15,7 @@ def figure_of(context: PageContext, i: int = 0) -> Image.Image | None:
         return None
     if context.tokens is not None:
         notes = context.notes[i] if context.notes else None
-        return text_figure(context.explanation, i, context.tokens[i], class_names=context.class_names, notes=notes)
+        options = {"class_names": context.class_names, "notes": notes, "labeled": context.labeled_texts}
+        return text_figure(context.explanation, i, context.tokens[i], **options)
     picture = None if context.pictures is None else context.pictures[i]
     return figure(context.explanation, i, picture, class_names=context.class_names, sources=context.sources)

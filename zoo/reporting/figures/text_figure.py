@@ -27,6 +27,7 @@ def text_figure(
     class_names: Sequence[str],
     notes: Mapping[int, str] | None = None,
     count: int = 3,
+    labeled: bool = False,
 ) -> Image.Image:
     """Return a picture of input ``i`` of an explanation.
 
@@ -37,15 +38,19 @@ def text_figure(
         class_names: c names.
         notes: a few words on units, by id.
         count: how many units to draw.
+        labeled: whether the class is one of the text, and not its next token.
 
     Returns:
-        The predicted token; for each unit its contribution, its note and where in the text it is active; then the sum.
+        The predicted class or token; for each unit its contribution, its note and where in the text it is active;
+        then the sum.
     """
     explanation = explanation.detach().to("cpu")
     target, logit = int(explanation.target[i]), float(explanation.logits[i, explanation.target[i]])
     shown = [(slot, u) for slot, u in enumerate(explanation.shown[i].tolist()) if u >= 0][:count]
     pieces = [piece.replace("\n", " ") for piece in pieces]
-    lines: list[list[Span] | str] = [_end(spans(pieces)), f"Predicted next token: “{visible(class_names[target])}”"]
+    answer = f"Predicted class: “{class_names[target]}”" if labeled else ""
+    answer = answer or f"Predicted next token: “{visible(class_names[target])}”"
+    lines: list[list[Span] | str] = [_end(spans(pieces)), answer]
     for slot, u in shown:
         note = f", {notes[u]}" if notes and u in notes else ""
         lines += ["", f"{float(explanation.contribution[i, u]):+.2f}  {explanation.units.names[u]}{note}"]

@@ -27,5 +27,6 @@ class Answer(Panel):
             several=context.count > 1,
             picture=picture,
             text=spans(context.tokens[i]) if context.tokens is not None else None,
+            labeled_texts=context.labeled_texts,
             answer=context.answers[i],
         )

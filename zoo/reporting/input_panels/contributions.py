@@ -35,6 +35,7 @@ class Row:
     template: bool
     note: str | None
     text: list[Span] | None
+    source_text: list[Span] | None
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def _row(context: PageContext, explanation: Explanation, slot: int, unit: int, a
     owner = -1 if units.owner is None else int(units.owner[unit])
     patch = source.cutout() if source else None
     evidence = text = None
+    written = context.source_texts[i].get(unit) if context.source_texts else None
     if where is not None and context.pictures is not None:
         evidence = evidence_picture(where[i, slot], context.pictures[i], signed=units.signed)
     if where is not None and where.ndim == 3 and context.tokens is not None:
@@ -150,6 +152,7 @@ def _row(context: PageContext, explanation: Explanation, slot: int, unit: int, a
         template=source is not None and source.is_template,
         note=context.notes[i].get(unit) if context.notes else None,
         text=text,
+        source_text=None if written is None else spans(written.pieces, written.evidence),
     )
 
 

@@ -22,6 +22,7 @@ class HowToRead(Panel):
             noun=context.noun,
             pictures=located and context.pictures is not None,
             texts=located and context.tokens is not None,
+            labeled_texts=context.labeled_texts,
             signed=units.signed,
             binary=units.binary,
             quantity=context.quantity,

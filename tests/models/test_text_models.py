@@ -1,0 +1,207 @@
+"""Models of sentences: training through a recipe, checkpoints that answer alone, exact shares, oracles."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+import zoo
+from zoo.capabilities import HasSourceTexts, capability
+from zoo.evaluation.occlusion import occlusion
+from zoo.inputs.texts.word_spans import word_spans
+
+PRAISE = ("good", "great", "fine", "lovely")
+BLAME = ("dull", "bad", "poor", "awful")
+THINGS = ("film", "plot", "cast", "song", "book", "soup", "room", "game")
+
+
+def rows():
+    """Sentences whose class is decided by one word."""
+    out = []
+    for i, thing in enumerate(THINGS):
+        for j in range(4):
+            out.append((f"The {thing} was {PRAISE[j]} , number {i + j} !", "good"))
+            out.append((f"The {thing} was {BLAME[j]} , number {i + j} !", "bad"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sentences")
+    lines = "".join(f'"{text}",{label}\n' for text, label in rows())
+    (folder / "reviews.csv").write_text(f"text,label\n{lines}")
+    return folder
+
+
+def config(folder, name, phases, **model):
+    file = folder / f"{name}.yaml"
+    data = {"name": "sentences", "file": str(folder / "reviews.csv"), "length": 10, "batch_size": 16, "val": 0.2}
+    content = {"model": {"name": name, **model}, "data": data, "phases": phases, "seed": 0}
+    file.write_text(repr(content))
+    return file
+
+
+@pytest.fixture(scope="module")
+def prototypes(folder):
+    phases = {
+        "encode": {"epochs": 20, "lr": {"encoder": 1e-2, "probe": 3e-2}},
+        "choose": {"then": {"choose_anchors": {"val": True, "max_units": 8, "candidates": 30}}},
+    }
+    file = config(folder, "text_prototype", phases, width=16, dropout=0.0)
+    return zoo.train(file, out=folder / "prototypes", overrides=["suite=evaluate/quick"])
+
+
+def test_prototypes_are_training_sentences_and_answer(prototypes):
+    model = zoo.load(str(prototypes.folder))
+    assert prototypes.scores["accuracy"].value > 0.9
+    texts = model.unit_texts()
+    known = dict(rows())
+    assert 1 <= len(texts) <= 8
+    assert [known[text] for text in texts] == [model.class_names[c] for c in model.owner.tolist()]
+    assert all(text[:20] in name for text, name in zip(texts, model.units.names, strict=True))
+
+
+def test_a_loaded_model_predicts_new_sentences_and_its_anchors_encode_to_themselves(prototypes, tmp_path):
+    model = zoo.load(str(prototypes.folder))
+    vectors = model.unit_vectors(model.inputs.read(model.unit_texts()).x)
+    torch.testing.assert_close(vectors, model.anchors, rtol=0, atol=1e-5)
+    new = tmp_path / "new.csv"
+    new.write_text("text,other\nThe town was lovely !,1\nThe town was awful !,2\n")
+    prediction = model.predict(new)
+    assert prediction.labels == ["good", "bad"]
+    assert prediction.columns()["unit_1"][0].startswith(("good #", "bad #"))
+    assert model.predict("The town was lovely !").labels == ["good"]
+
+
+def test_shares_sum_to_the_similarity_and_the_source_is_shown_beside_it(prototypes):
+    model = zoo.load(str(prototypes.folder))
+    x = model.inputs.read(["The plot was good , number 3 !", "dull"]).x
+    ids = torch.tensor([[1, 0, -1]]).repeat(2, 1)
+    explanation = model.explain(x, shown=ids)
+    torch.testing.assert_close(explanation.where.sum(2)[:, :2], explanation.strength[:, [1, 0]], rtol=0, atol=1e-5)
+    assert bool((explanation.where[:, 2] == 0).all())
+    assert bool((explanation.where[1, :, 1:] == 0).all())
+    sources = capability(model, HasSourceTexts).source_texts(x, ids[:, :2])
+    assert "".join(sources[0][0].pieces) == model.unit_texts()[1]
+    torch.testing.assert_close(sources[0][0].evidence.sum(), explanation.strength[0, 1].detach(), rtol=0, atol=1e-5)
+
+
+def test_padding_and_batch_mates_change_nothing(prototypes):
+    model = zoo.load(str(prototypes.folder)).double()
+    x = model.inputs.read(["good", "The plot was good , number 3 !"]).x
+    alone = torch.cat([model(x[:1]), model(x[1:])])
+    torch.testing.assert_close(model(x), alone, rtol=0, atol=1e-12)
+
+
+def test_sentences_can_be_replaced_and_the_head_fitted_again(prototypes):
+    model = zoo.load(str(prototypes.folder))
+    data = zoo.create_data(**{key: value for key, value in model.config["data"].items()})
+    x = model.inputs.read(["The soup was great !", "The soup was poor !"]).x
+    model.set_sentences(x, torch.tensor([1, 0]))
+    figures = model.refit_head(data.loader("train"), l2=1e-3)
+    assert figures["kkt residual"] < 1e-4
+    assert model.units.names[0] == "good #0: “The soup was great !”"
+    answers = torch.cat([model(b.x).argmax(1) == b.y for b in data.loader("test")])
+    assert float(answers.float().mean()) > 0.8
+
+
+def test_page_shows_training_sentences_and_words_left_out(prototypes, tmp_path):
+    result = zoo.explain(str(prototypes.folder), "The plot was <b>good</b> !", out=tmp_path)
+    html = result.page.read_text()
+    assert "Which words change the answer?" in html
+    assert "Training sentence, colored" in html
+    assert "<b>good</b>" not in html
+    assert "next token" not in html
+    assert result.answers == ["good"]
+
+
+def test_occlusion_is_the_change_of_the_logit_without_the_word(prototypes):
+    model = zoo.load(str(prototypes.folder))
+    text = "The plot was good !"
+    x = model.inputs.read(text).x
+    change = occlusion(model, x[0], model.inputs.show(x)[0], 1)
+    for i, word in enumerate(text.split()):
+        rest = " ".join(w for w in text.split() if w != word)
+        with torch.no_grad():
+            expected = float(model(x)[0, 1] - model(model.inputs.read(rest).x)[0, 1])
+        assert math.isclose(float(change[i]), expected, abs_tol=1e-5)
+
+
+# The lexical member is TF-IDF with logistic regression.
+
+
+def split_words(text):
+    return [text[start:end].lower() for start, end in word_spans(text)]
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    return zoo.create_data("sentences", file=str(folder / "reviews.csv"), length=10, val=0.2)
+
+
+def bag(data, **options):
+    model = zoo.create_model("bag_of_concepts", num_classes=2, sequence=data.sequence.to_config()).eval()
+    model.fit_words(data.loader("train"), val=data.loader("val"), min_count=1, **options)
+    return model
+
+
+def test_the_lexical_member_is_scikit_learns(data):
+    model = bag(data)
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, tokenizer=split_words, token_pattern=None)
+    train = vectorizer.fit_transform(data.texts("train"))
+    assert len(model.units) == train.shape[1]
+    batch = data.samples("test", range(len(data.splits["test"])))
+    values = vectorizer.transform(data.texts("test")).toarray()
+    names = [name.replace(" ", "\0") for name in model.units.names]
+    order = [names.index(name.replace(" ", "\0")) for name in vectorizer.get_feature_names_out()]
+    np.testing.assert_allclose(model.encode(batch.x)[:, order].numpy(), values, atol=1e-6)
+    y = data.splits["train"].y.numpy()
+    losses = {}
+    for c in (1.0, 3.0, 10.0, 30.0):
+        fitted = LogisticRegression(C=c, max_iter=5000, tol=1e-8).fit(train, y)
+        p = fitted.predict_proba(vectorizer.transform(data.texts("val")))
+        losses[c] = (-np.log(p[np.arange(len(p)), data.splits["val"].y.numpy()]).mean(), fitted)
+    best = min(losses.values(), key=lambda pair: pair[0])[1]
+    expected = best.predict_proba(vectorizer.transform(data.texts("test")))
+    np.testing.assert_allclose(model(batch.x).softmax(1).detach().numpy(), expected, atol=1e-4)
+
+
+def test_places_of_words_and_pairs_sum_to_the_strength(data):
+    model = bag(data)
+    x = data.inputs.read("good film good film zzz").x
+    names = model.units.names
+    ids = [names.index(name) for name in ("good", "film", "!")]
+    explanation = model.explain(x, shown=torch.tensor([[*ids, -1]]))
+    where = explanation.where[0].detach()
+    torch.testing.assert_close(where.sum(1)[:3], explanation.strength[0, ids].detach())
+    assert float(where[0, 0]) == float(where[0, 2]) > 0
+    assert where[0, [1, 3, 4]].tolist() == [0, 0, 0]
+    assert where[2].tolist() == [0] * 10
+
+
+def test_few_units_and_groups(data):
+    few = bag(data, max_units=40)
+    assert 1 <= len(few.units) <= 40
+    x = data.samples("test", range(len(data.splits["test"])))
+    assert float((few(x.x).argmax(1) == x.y).float().mean()) > 0.9
+    assert len(bag(data, max_units=1).units) == 1
+    groups = bag(data, clusters=12)
+    assert len(groups.units) == 12
+    x = data.inputs.read("The film was good !").x
+    torch.testing.assert_close(groups.encode(x).sum(), bag(data).encode(x).sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_errors_of_text_models():
+    with pytest.raises(ValueError, match="neither words nor a text encoder"):
+        zoo.create_model("text_prototype", num_classes=2)
+    with pytest.raises(ValueError, match="the data have no words"):
+        zoo.create_model("bag_of_concepts", num_classes=2)
+    spec = {"id": "no_such_encoder", "sha256": "0" * 64, "width": 8, "length": 16}
+    model = zoo.create_model("text_prototype", num_classes=2, encoder=spec, input_shape=[4]).eval()
+    with pytest.raises(ValueError, match="'no_such_encoder' is not on this machine.*hf download"):
+        model(torch.tensor([[1, 2, -1, -1]]))
+    with pytest.raises(ValueError, match="frozen; expected no phase with epochs"):
+        model.probe_loss(None)

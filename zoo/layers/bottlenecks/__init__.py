@@ -1,0 +1,1 @@
+"""Layers of concept bottlenecks: embeddings, distributions and pooling of concepts."""

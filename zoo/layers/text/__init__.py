@@ -1,0 +1,1 @@
+"""Sentence encoders, sparse heads and n-grams of the models of texts."""

@@ -1,0 +1,1 @@
+"""Scores of what the representation of each concept holds beside the concept, and of how few concepts suffice."""

@@ -1,0 +1,275 @@
+"""Bag of concepts: a linear model of the words and word pairs of a text, each alone or in groups of like meaning.
+
+Source: defined here for groups; without groups it is the standard definition of TF-IDF (Salton, Buckley, Term-weighting
+approaches in automatic text retrieval, 1988) with logistic regression, the exact lexical baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.explanation import Explanation, Units
+from zoo.layers.text.ngram_clusters import clusters as k_means
+from zoo.layers.text.ngram_clusters import encoder_vectors, text_vectors
+from zoo.layers.text.ngrams import NGrams
+from zoo.layers.text.sparse_path import refit, sparse_path
+from zoo.model import SelfExplaining
+from zoo.registry import register
+from zoo.runtime.gathering import in_order
+from zoo.sequence_spec import Frame
+
+RIDGES = (1.0, 3.0, 10.0, 30.0)  # inverse strengths C of the ridge of all n-grams, in scikit-learn's unit
+L2 = (1e-5, 1e-4, 1e-3)  # strengths of the ridge of chosen units, in units of the mean loss
+NAMED = 3  # n-grams in the name of a group
+DESCRIBE = (
+    "This model adds up the words and pairs of neighboring words of a text, without their order. The strength of a word"
+    " or group of words is 0 where it is absent, and grows with how often and how rare it is (TF-IDF). Each adds to the"
+    " score of a class or subtracts from it; what is absent adds nothing."
+)
+
+
+@register
+class BagOfConcepts(SelfExplaining):
+    """TF-IDF of words and word pairs, summed over the members of each unit, and a linear head.
+
+    ``fit_words`` takes the vocabulary from the training texts and fits the head; a unit is an n-gram, or with
+    ``clusters`` a group of n-grams of like meaning. An unknown word is in no unit, but counts in no norm either.
+
+    Args:
+        num_classes: c; filled in from the data.
+        sequence: vocabulary of words; filled in from the data.
+        longest: 1 for words alone, 2 for word pairs too.
+
+    Attributes:
+        ngrams: the f n-grams.
+        unit_of: ``(f,)`` the unit of each n-gram; -1 for one without a weight.
+        frequency: ``(f,)`` number of training texts with each n-gram.
+
+    Example:
+        >>> import zoo
+        >>> words = {"tokens": ["[UNK]", "good", "bad", "film"], "length": 4, "unknown": "[UNK]"}
+        >>> model = zoo.create_model("bag_of_concepts", num_classes=2, sequence=words).eval()
+        >>> x = torch.tensor([[1, 3, -1, -1], [2, 3, -1, -1]])
+        >>> batch = Batch(x, torch.tensor([1, 0]), torch.arange(2))
+        >>> _ = model.fit_words([batch], val=[batch], min_count=1)
+        >>> model.units.names
+        ['good', 'good film', 'bad', 'bad film', 'film']
+    """
+
+    input_kind = "tokens"
+    unit_of: Tensor
+    frequency: Tensor
+
+    def __init__(
+        self, *, num_classes: int | None = None, sequence: dict[str, Any] | None = None, longest: int = 2
+    ) -> None:
+        super().__init__()
+        if num_classes is None or num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes}; expected at least 1")
+        if not sequence:
+            raise ValueError("the data have no words; expected sentences without data.encoder: data.name=sentences")
+        if longest not in (1, 2):
+            raise ValueError(f"longest is {longest}; expected 1 for words alone, or 2 for word pairs too")
+        self.save_hyperparameters()
+        self.frame = Frame.from_config({key: value for key, value in sequence.items() if key != "classes"})
+        self.hparams["input_shape"] = [self.frame.length]
+        self.longest = longest
+        self.pooled = True  # one answer for a text
+        self.ngrams = NGrams(len(self.frame.tokens))
+        self.register_buffer("unit_of", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("frequency", torch.zeros(0, dtype=torch.int64))
+        self.head = nn.Linear(len(self.frame.tokens), num_classes)
+        self._set_vocabulary(torch.arange(len(self.frame.tokens)) * (len(self.frame.tokens) + 1))
+        self.register_load_state_dict_pre_hook(_resize)
+
+    def _set_vocabulary(self, keys: Tensor) -> None:
+        """Begin with every word as a unit."""
+        self.ngrams.keys, self.ngrams.idf = keys, torch.ones(len(keys))
+        self.unit_of, self.frequency = torch.arange(len(keys)), torch.ones(len(keys), dtype=torch.int64)
+
+    @property
+    def units(self) -> Units:
+        """The n-grams or groups, named by their most frequent members."""
+        names: list[list[str]] = [[] for _ in range(self.head.in_features)]
+        order = self.frequency.argsort(descending=True, stable=True)
+        unit_of, codes = self.unit_of.tolist(), self.ngrams.codes().tolist()
+        for f in order.tolist():
+            if unit_of[f] >= 0 and len(names[unit_of[f]]) < NAMED:
+                names[unit_of[f]].append(" ".join(self.frame.tokens[code] for code in codes[f] if code >= 0))
+        return Units("term", [", ".join(members) for members in names], describe=DESCRIBE)
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """``head``."""
+        return {"head": self.head}
+
+    def part_of(self, key: str) -> str:
+        """Return ``head``: everything is fitted together."""
+        return "head"
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the strengths ``(b, u)`` of texts ``(b, t)``."""
+        return self._strengths(x, self.ngrams.places(x))
+
+    def _strengths(self, x: Tensor, places: Tensor) -> Tensor:
+        text, ngram, value = self.ngrams.values(x, places)
+        unit = self.unit_of[ngram]
+        own = unit >= 0
+        out = value.new_zeros(len(x), self.head.in_features)
+        return out.index_put((text[own], unit[own]), value[own], accumulate=True).to(self.head.weight.dtype)
+
+    def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """Apply the head to the strengths, some of them set."""
+        if mask is not None and value is not None:
+            state = torch.where(mask, value.to(state), state)
+        return self.head(state)
+
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Explain by weight times strength, exact; ``where`` spreads a strength over the places of its n-grams."""
+        places = self.ngrams.places(x)
+        strength = self._strengths(x, places)
+        logits = self.decide(strength)
+        target = self.resolve_target(logits, target)
+        contribution = strength * self.head.weight[target]
+        shown = self.resolve_shown(contribution, shown)
+        where = self._where(x, places, shown).to(strength)
+        base = self.head.bias[target]
+        return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
+
+    def _where(self, x: Tensor, places: Tensor, shown: Tensor) -> Tensor:
+        """Share ``(b, k, t)`` of each word in the strength of the shown units."""
+        text, ngram, value = self.ngrams.values(x, places)
+        f = max(1, len(self.ngrams))
+        flat = places.flatten(1)
+        row = torch.arange(len(x), device=x.device)[:, None]
+        found = torch.searchsorted(text * f + ngram, row * f + flat.clamp_min(0)).clamp_max(max(0, len(text) - 1))
+        times = (flat[:, :, None] == flat[:, None]).sum(2)
+        share = torch.where(flat >= 0, value[found] / times, 0.0) if len(text) else value.new_zeros(flat.shape)
+        share = share.unflatten(1, (2, -1))
+        unit = torch.where(places >= 0, self.unit_of[places.clamp_min(0)], -1)
+        hits = (unit[:, None] == shown[:, :, None, None]) & (shown >= 0)[:, :, None, None]
+        word, pair = (share[:, None] * hits).unbind(2)
+        return word + pair / 2 + F.pad(pair[..., :-1] / 2, (1, 0))
+
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """``task``: the loss of the task."""
+        return {"task": self.task_loss(self(batch.x), batch)}
+
+    @torch.no_grad()
+    def fit_words(
+        self,
+        loader: Iterable[Batch],
+        *,
+        val: Any = None,
+        min_count: int = 2,
+        max_features: int = 20_000,
+        max_units: int = 0,
+        clusters: int = 0,
+        encoder: str = "",
+    ) -> dict[str, float]:
+        """Take the n-grams of the training texts and fit the head; its penalty is chosen on the validation texts.
+
+        Args:
+            loader: all training texts.
+            val: true in a config: the validation texts.
+            min_count: number of texts that an n-gram must be in.
+            max_features: n-grams at most, the most frequent ones.
+            max_units: units with a weight at most, chosen on an L1 path; 0 for all, with a ridge.
+            clusters: number of groups of n-grams; 0 for each n-gram alone.
+            encoder: text encoder whose vectors of n-grams are grouped, used here alone; empty to group n-grams by the
+                texts that they occur in.
+
+        Raises:
+            ValueError: if there are no validation texts, or no n-gram is left.
+        """
+        if not val:
+            raise ValueError("fit_words chooses its penalty on validation texts; expected val: true, and data.val > 0")
+        self.eval()
+        x, y = (t.cpu() for t in in_order((b.x, b.targets, b.index) for b in loader))
+        val_x, val_y = (t.cpu() for t in in_order((b.x, b.targets, b.index) for b in val))
+        marks = {self.frame.unknown, *self.frame.before, *self.frame.after}
+        left_out = tuple(self.frame.codes[token] for token in marks if token is not None)
+        self.to("cpu")
+        self.ngrams.fit(x, min_count=min_count, max_features=max_features, longest=self.longest, left_out=left_out)
+        if not len(self.ngrams):
+            raise ValueError(f"no word is in {min_count} training texts; expected a smaller min_count")
+        values, val_values = self._matrix(x), self._matrix(val_x)
+        self.frequency = torch.from_numpy(values.getnnz(0).astype(np.int64))
+        unit_of = torch.arange(len(self.ngrams))
+        if clusters:
+            texts = [" ".join(self.frame.tokens[c] for c in row if c >= 0) for row in self.ngrams.codes().tolist()]
+            unit_of = k_means(encoder_vectors(texts, encoder) if encoder else text_vectors(values), clusters)
+            members = csr_matrix((np.ones(len(unit_of)), (np.arange(len(unit_of)), unit_of.numpy())))
+            values, val_values = csr_matrix(values @ members), csr_matrix(val_values @ members)
+        fit = self._fit_sparse if max_units else self._fit_ridge
+        kept, weight, bias, figures = fit(values, y, val_values, val_y, max_units)
+        number = torch.full((values.shape[1],), -1)
+        number[kept] = torch.arange(len(kept))
+        self.unit_of = number[unit_of]
+        self._set_head(weight, bias)
+        return {"n-grams": float(len(self.ngrams)), "units": float(len(kept)), **figures}
+
+    def _matrix(self, x: Tensor) -> csr_matrix:
+        text, ngram, value = self.ngrams.double().values(x)
+        self.ngrams.float()
+        return csr_matrix((value.numpy(), (text.numpy(), ngram.numpy())), shape=(len(x), len(self.ngrams)))
+
+    def _fit_ridge(
+        self, values: csr_matrix, y: Tensor, val_values: csr_matrix, val_y: Tensor, _: int
+    ) -> tuple[Tensor, Tensor, Tensor, dict[str, float]]:
+        """All units, by scikit-learn's logistic regression; of two classes the score is split in halves."""
+        from sklearn.linear_model import LogisticRegression
+
+        fits = [LogisticRegression(C=c, max_iter=2000, tol=1e-6).fit(values, y.numpy()) for c in RIDGES]
+        losses = [
+            float(-np.log(m.predict_proba(val_values)[np.arange(len(val_y)), val_y.numpy()] + 1e-300).mean())
+            for m in fits
+        ]
+        best = fits[int(np.argmin(losses))]
+        weight, bias = (torch.from_numpy(np.asarray(part)) for part in (best.coef_, best.intercept_))
+        if len(weight) == 1:
+            weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
+        return torch.arange(values.shape[1]), weight, bias, {"C": float(best.C), "validation loss": min(losses)}
+
+    def _fit_sparse(
+        self, values: csr_matrix, y: Tensor, val_values: csr_matrix, val_y: Tensor, max_units: int
+    ) -> tuple[Tensor, Tensor, Tensor, dict[str, float]]:
+        """A few units, chosen on an L1 path and fitted again with a ridge."""
+        classes = int(self.hparams["num_classes"])
+        path = sparse_path(values, y, classes=classes, max_units=max_units)
+        results = []
+        for step in list({tuple(step.units.tolist()): step for step in path if len(step.units)}.values())[-8:]:
+            dense, val_dense = (torch.from_numpy(v[:, step.units.numpy()].toarray()) for v in (values, val_values))
+            for l2 in L2:
+                weight, bias, residual = refit(dense, y, classes=classes, l2=l2)
+                loss = float(F.cross_entropy(val_dense @ weight.T + bias, val_y))
+                results.append((loss, step.units, weight, bias, residual))
+        loss, units, weight, bias, residual = min(results, key=lambda result: result[0])
+        return units, weight, bias, {"validation loss": loss, "kkt residual": residual}
+
+    def _set_head(self, weight: Tensor, bias: Tensor) -> None:
+        like = self.head.bias
+        self.head.in_features = weight.shape[1]
+        self.head.weight = nn.Parameter(weight.to(like).clone())
+        self.head.bias.copy_(bias.to(like))
+
+    def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
+        """Take the number of n-grams and units from a state about to be loaded."""
+        if f"{prefix}head.weight" not in state:
+            return
+        f, u = len(state[f"{prefix}unit_of"]), state[f"{prefix}head.weight"].shape[1]
+        self.ngrams.keys, self.ngrams.idf = torch.zeros(f, dtype=torch.int64), torch.zeros(f)
+        self.unit_of, self.frequency = torch.zeros(f, dtype=torch.int64), torch.zeros(f, dtype=torch.int64)
+        self.head.in_features = u
+        self.head.weight = nn.Parameter(torch.zeros(len(self.head.bias), u))
+
+
+def _resize(module: BagOfConcepts, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    module.resize_for(state, prefix)

@@ -1,0 +1,164 @@
+"""Stochastic concept bottleneck: a correction of one concept moves the others that depend on it.
+
+Source: Vandenhirtz et al., Stochastic Concept Bottleneck Models, NeurIPS 2024.
+
+Concept logits have a Gaussian distribution with a learned covariance; what is corrected conditions the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.batch import Batch
+from zoo.explanation import Explanation
+from zoo.layers.bottlenecks.gaussian_concepts import CholeskyFactor, Covariance, conditional_mean, damping
+from zoo.layers.concept_model import ConceptModel
+from zoo.registry import register
+
+State = tuple[Tensor, Tensor]
+
+
+@register
+class SCBM(ConceptModel):
+    """Backbone, average pooling, mean and covariance of the concept logits, a linear head on probabilities.
+
+    In training, concepts of 0 and 1 are drawn from the distribution, and the head learns from them alone. A prediction
+    draws nothing: the head reads the expected probabilities, so that contributions are exact (the published code
+    averages the class probabilities of samples instead). A concept that is set is an observed logit, and the means of
+    the others become those of the Gaussian conditional on it. The observed logit is the 5th or 95th percentile of the
+    training split (``calibrate``), or the prediction itself where that is more extreme. Concepts must be binary or
+    categorical.
+
+    Args:
+        covariance: ``amortized``, computed for each input, or ``global``, one for all.
+        samples: drawn for each input of a training step.
+        common: the arguments of ``zoo.layers.concept_model.ConceptModel``.
+
+    Raises:
+        ValueError: if ``samples`` is below 1 or a concept is continuous.
+
+    Example:
+        >>> import torch, zoo
+        >>> concepts = {"columns": {"round": {"kind": "binary"}, "red": {"kind": "binary"}}}
+        >>> model = zoo.create_model("scbm", num_classes=3, concepts=concepts, backbone="mlp", input_shape=[4]).eval()
+        >>> model.intervene(torch.zeros(5, 4), {0: 1.0}).shape
+        torch.Size([5, 3])
+    """
+
+    terms = ("task", "concept", "precision")
+    default_loss = {"concept": 1.0, "precision": 1.0}
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, *, covariance: Covariance = "amortized", samples: int = 100, **common: Any) -> None:
+        super().__init__(**common)
+        self.schema.refuse_continuous()
+        if samples < 1:
+            raise ValueError(f"samples is {samples}; expected at least 1")
+        self.samples = samples
+        u, d = len(self.schema), self.backbone.channels
+        self.concepts = nn.Linear(d, u)
+        self.covariance = CholeskyFactor(d, u, covariance)
+        self.head = nn.Linear(u, self.num_classes)
+        self.register_buffer("low", torch.full((u,), -3.0))  # 5th and 95th percentiles of training logits
+        self.register_buffer("high", torch.full((u,), 3.0))
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"concepts", "features"})
+
+    def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """``backbone``, ``concepts`` (means), ``covariance``, ``head``."""
+        parts = {"concepts": self.concepts, "covariance": self.covariance, "head": self.head}
+        return {**self.backbone_parts(), **parts}
+
+    def part_of(self, key: str) -> str:
+        """Return ``concepts`` for what ``calibrate`` measures."""
+        return "concepts" if key in ("low", "high") else super().part_of(key)
+
+    def encode(self, x: Tensor) -> State:
+        """Return means ``(b, u)`` and covariances ``(b, u, u)`` of the concept logits."""
+        features = self.features(x)
+        factor = self.covariance(features)
+        return self.concepts(features), factor @ factor.mT
+
+    def strengths(self, state: State, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """Return the probabilities ``(..., b, u)`` of the concepts, given those that are set.
+
+        Args:
+            state: of b inputs.
+            mask: ``(..., b, u)`` bool, concepts that are set; None for none.
+            value: ``(..., b, u)`` their probabilities.
+        """
+        mean, covariance = state
+        damp = damping(covariance)
+        own = self.space.values(damp * mean).to(mean)
+        if mask is None or value is None:
+            return own
+        moved = conditional_mean(mean, covariance, mask, self._observed(mean, damp, own, value))
+        return torch.where(mask, value, self.space.values(damp * moved).to(mean))
+
+    def _observed(self, mean: Tensor, damp: Tensor, own: Tensor, value: Tensor) -> Tensor:
+        """The logits ``(..., b, u)`` that probabilities stand for; of the predicted probability, the mean."""
+        damped = damp * mean
+        others = torch.where(self.space.kind == 1, damped - own.clamp(1e-7, 1 - 1e-7).logit(), 0.0)  # of the group
+        logit = (value.clamp(1e-6, 1 - 1e-6).logit() + others) / damp
+        lowest, highest = torch.minimum(self.low, mean), torch.maximum(self.high, mean)
+        return torch.where(value == own, mean, torch.minimum(torch.maximum(logit, lowest), highest))
+
+    def decide(self, state: State, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """Apply the head to the probabilities, given the concepts that are set."""
+        return self.head(self.strengths(state, mask, value))
+
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Explain by weight times probability, exact."""
+        strength = self.strengths(self.encode(x))
+        logits = self.head(strength)
+        target = self.resolve_target(logits, target)
+        contribution = strength * self.head.weight[target]
+        shown = self.resolve_shown(contribution, shown)
+        return Explanation(self.units, logits, target, strength, contribution, self.head.bias[target], shown)
+
+    def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Return the loss terms of a batch.
+
+        ``task``: cross-entropy of the mean class probability of the samples. ``concept``: negative logarithm of the
+        mean likelihood of the annotations under the samples, per known concept. ``precision``: mean absolute entry of
+        the inverse covariance outside its diagonal.
+        """
+        truth = self.annotations(batch)
+        features = self.features(batch.x)
+        factor = self.covariance(features)
+        noise = torch.randn(self.samples, *truth.shape, device=factor.device, dtype=factor.dtype)
+        logits = self.concepts(features) + torch.einsum("bij,sbj->sbi", factor, noise)
+        terms: dict[str, Tensor] = {}
+        if weights.get("task", 1.0):
+            each = self.head(self.space.sample(logits).to(factor)).log_softmax(-1)
+            terms["task"] = self.task_loss(each.logsumexp(0) - math.log(self.samples), batch)
+        if weights.get("concept"):
+            known = truth.isfinite()
+            likelihood = -(self.space.losses(logits, truth) * known).sum(-1)
+            per_input = math.log(self.samples) - likelihood.logsumexp(0)
+            terms["concept"] = per_input.sum() / (known.to(logits) / self.space.size).sum().clamp_min(1)
+        if weights.get("precision"):
+            inverse = torch.cholesky_inverse(factor)
+            u = inverse.shape[-1]
+            outside = inverse.abs().sum((1, 2)) - inverse.diagonal(dim1=1, dim2=2).abs().sum(1)
+            terms["precision"] = outside.mean() / max(1, u * (u - 1))
+        return terms
+
+    @torch.no_grad()
+    def calibrate(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Measure the percentiles of the mean logits on the training split, and the training concept accuracy."""
+        logits, truth, _, _ = self.concept_rows(loader, lambda x: self.encode(x)[0])
+        levels = torch.tensor([0.05, 0.95], device=logits.device, dtype=logits.dtype)
+        self.low.copy_(logits.quantile(levels[0], dim=0))
+        self.high.copy_(logits.quantile(levels[1], dim=0))
+        known = truth.isfinite()
+        return {"training concept accuracy": float((self.space.hard(logits) == truth)[known].float().mean())}

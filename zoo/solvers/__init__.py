@@ -1,0 +1,1 @@
+"""Exact fits of convex problems: elastic-net paths of linear heads."""
