@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from zoo import checkpoint
 from zoo.config import keyword_overrides
 from zoo.evaluation import examples
 from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.score_table import stored_rows
 from zoo.evaluation.single_input import file_name, read_input
+from zoo.paths import did_you_mean
 from zoo.recipe_support.recipe_results import ExplainResult
 from zoo.reporting.glossary import visible
 from zoo.reporting.page import page
@@ -27,6 +30,7 @@ def explain(
     data: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     shown: int = 10,
+    against: str | None = None,
     out: str | Path | None = None,
     dry_run: bool = False,
 ) -> ExplainResult:
@@ -38,11 +42,12 @@ def explain(
         data: arguments of the data source to override.
         overrides: ``data.key=value`` strings, as on the command line.
         shown: number of units to show.
+        against: name of the class that the answer is compared with; by default the runner-up.
         out: folder of the page; by default ``runs/explain``.
         dry_run: write nothing.
 
     Raises:
-        ValueError: no such checkpoint, input or argument.
+        ValueError: no such checkpoint, input, class or argument.
 
     Example:
         >>> import zoo
@@ -55,7 +60,8 @@ def explain(
     model, config = load_checkpoint(name, [*keyword_overrides({"data": data or {}}), *overrides])
     source = data_of(config, model)
     x, sample, input_name = read_input(str(input), source, model.inputs)
-    explained = examples.explain(model, x, sample, shown=shown)
+    other = None if against is None else torch.full((len(x),), _class_named(against, source.output_names))
+    explained = examples.explain(model, x, sample, shown=shown, against=other)
     explanation = explained.explanations[0]
     title = checkpoint.title(name)
     folder_of_model = checkpoint.find(name)
@@ -70,10 +76,24 @@ def explain(
         folder = Path(scratch) if dry_run else Path(out or "runs/explain")
         file = page(folder / f"{title}-{file_name(input_name)}.html", context)
     answers = model.task.texts(model.task.answer(explanation.logits).prediction, source.output_names)
+    as_written = context.tokens is None or context.labeled_texts
     return ExplainResult(
         input=input_name,
         explanation=explanation,
-        answers=answers if context.tokens is None or context.labeled_texts else [visible(answer) for answer in answers],
+        answers=answers if as_written else [visible(answer) for answer in answers],
         trace=context.traces[0] if context.traces else (),
+        contrast=explained.contrast,
+        class_names=source.output_names if as_written else [visible(name) for name in source.output_names],
         page=None if dry_run else file,
     )
+
+
+def _class_named(name: str, names: Sequence[str]) -> int:
+    """Return the class of a name.
+
+    Raises:
+        ValueError: if there is none; the message names the nearest.
+    """
+    if name not in names:
+        raise ValueError(f"--against is {name!r}{did_you_mean(name, names)}; expected one of {', '.join(names[:20])}")
+    return list(names).index(name)

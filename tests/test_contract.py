@@ -130,6 +130,7 @@ BREAKS = {
     "explains_the_forward_pass": ("explain", lambda e: replace(e, logits=e.logits + 1e-3)),
     "explains_the_target": ("explain", lambda e: replace(e, target=(e.target + 1) % CLASSES)),
     "contributions_add_up": ("explain", lambda e: replace(e, base=e.base + 0.1)),
+    "contrasts_classes": ("contrast", lambda c: replace(c, first=replace(c.first, base=c.first.base + 0.1))),
     "is_deterministic": ("explain", lambda e: replace(e, strength=e.strength + torch.rand(()))),
     "is_independent_of_the_batch": ("explain", lambda e: replace(e, base=e.base + len(e))),
     "shows_what_is_asked": ("explain", lambda e: replace(e, shown=e.shown.flip(0).clone().fill_(0))),

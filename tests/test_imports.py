@@ -15,6 +15,7 @@ NAMES = {f: "zoo." + str(f.relative_to(paths.PACKAGE).with_suffix("")).replace("
 MODULES = {n.removesuffix(".__init__") for n in NAMES.values()} | {"zoo"}
 GROUND = {
     "display",
+    "contrast",
     "explanation",
     "batch",
     "concept_schema",
@@ -34,6 +35,7 @@ GROUND = {
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "display": set(),
     "explanation": {"display"},
+    "contrast": {"explanation"},
     "batch": set(),
     "concept_schema": {"paths"},
     "sequence_spec": {"paths"},
@@ -52,6 +54,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "model": {
         "batch",
         "capabilities",
+        "contrast",
         "explanation",
         "phase",
         "phase_training",

@@ -16,6 +16,7 @@ _MODULES = {
     "AdditiveClassifier": "zoo.estimators",
     "AdditiveRegressor": "zoo.estimators",
     "Batch": "zoo.batch",
+    "Contrast": "zoo.contrast",
     "Explanation": "zoo.explanation",
     "Phase": "zoo.phase",
     "SelfExplaining": "zoo.model",
@@ -49,6 +50,7 @@ __all__ = [
     "AdditiveClassifier",
     "AdditiveRegressor",
     "Batch",
+    "Contrast",
     "Explanation",
     "Phase",
     "SelfExplaining",
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     from recipes.train import train
     from zoo.batch import Batch
     from zoo.checkpoint import list_checkpoints, load
+    from zoo.contrast import Contrast
     from zoo.data import create_data, list_data
     from zoo.estimators import AdditiveClassifier, AdditiveRegressor
     from zoo.explanation import Explanation, Units

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.contrast import Contrast
 from zoo.explanation import Explanation, Units
 from zoo.phase_training import PhaseTraining
 from zoo.prediction import Prediction, join, predict_batch, stream
@@ -138,6 +139,40 @@ class SelfExplaining(PhaseTraining):
             target: ``(b,)`` classes or labels to explain; None for the predicted class or the most probable label.
             shown: how many units to show, or their ``(b, k)`` ids (-1 pads).
         """
+
+    def contrast(
+        self, x: Tensor, target: Tensor | None = None, against: Tensor | None = None, shown: int = 10
+    ) -> Contrast:
+        """Explain why one class rather than another: the exact difference of their contributions.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            target: ``(b,)`` classes in question; None for the predicted ones.
+            against: ``(b,)`` classes to compare with; None for those of the second largest logit, or of the largest
+                where ``target`` is given and is not the prediction.
+            shown: how many units to show, those with the largest differences.
+
+        Raises:
+            ValueError: if the classes do not exclude each other, or a class is compared with itself.
+
+        Example:
+            >>> import zoo
+            >>> model = zoo.create_model("bilinear_mlp", num_classes=3, input_shape=[4], width=8).eval()
+            >>> contrast = model.contrast(torch.ones(1, 4))
+            >>> bool(torch.isclose(contrast.contribution.sum(1) + contrast.base, contrast.difference, atol=1e-5))
+            True
+        """
+        if (kind := self.task.kind) != "classification":
+            raise ValueError(
+                f"the task of the model is {kind}; expected a classification, whose classes exclude each other"
+            )
+        first = self.explain(x, target=target, shown=shown)
+        if first.logits.shape[1] < 2:
+            raise ValueError("the model has one class; expected two or more to compare")
+        if against is None:
+            against = first.logits.scatter(1, first.target[:, None], -torch.inf).argmax(1)
+        second = self.explain(x, target=self.resolve_target(first.logits, against), shown=shown)
+        return Contrast.of(first, second, shown)
 
     def part_of(self, key: str) -> str:
         """Return the name of the trainable part that a tensor of the state dict belongs to."""

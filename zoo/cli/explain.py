@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import plain_table, print_table, say
 from zoo.cli._shared_arguments import CHECKPOINT, INPUT, add_output, add_overrides
 from zoo.recipe_support import verb
+
+if TYPE_CHECKING:
+    from zoo.contrast import Contrast
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser, "data.key=value", "override a key of the data")
     add_output(parser, overwrite=False)
     parser.add_argument("--shown", type=int, default=10, help="number of units to show")
+    parser.add_argument("--against", metavar="CLASS", help="compare the answer with this class, not with the runner-up")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
         args.input,
         overrides=args.overrides,
         shown=args.shown,
+        against=args.against,
         out=args.out,
         dry_run=args.dry_run,
     )
@@ -38,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
     for i, (answer, target) in enumerate(zip(result.answers, explanation.target.tolist(), strict=True)):
         name = result.input if len(result.answers) == 1 else f"{result.input}, answer {i + 1}"
         say(f"{name}: {answer}, logit {float(explanation.logits[i, target]):.4g}")
+    if result.contrast is not None and len(result.contrast) == 1:
+        say(_contrast_line(result.contrast, result.class_names))
     if result.trace:
         table = plain_table()
         table.show_header = False
@@ -46,3 +55,12 @@ def run(args: argparse.Namespace) -> None:
         print_table(table)
     if result.page is not None:
         say(f"page  {result.page}")
+
+
+def _contrast_line(contrast: Contrast, class_names: Sequence[str]) -> str:
+    """Return the difference to the other class, its three largest parts and that of the base."""
+    contribution, names = contrast.contribution[0], contrast.units.names
+    parts = [f"{names[u]} {float(contribution[u]):+.3g}" for u in contrast.shown[0].tolist()[:3]]
+    against = class_names[int(contrast.against[0])]
+    parts.append(f"base {float(contrast.base[0]):+.3g}")
+    return f"rather than {against}: {float(contrast.difference[0]):+.4g} ({', '.join(parts)})"

@@ -19,6 +19,7 @@ from zoo.capabilities import (
     SourceText,
     capability,
 )
+from zoo.contrast import Contrast
 from zoo.data.base import Data
 from zoo.evaluation.occlusion import occlusion
 from zoo.evaluation.units import gallery, notes
@@ -38,12 +39,15 @@ class Examples:
         explanations: of the predicted class; then, where it is known, of the true class.
         truth: ``(b,)`` true classes or numbers, ``(b, l)`` true labels; None if unknown.
         concepts: ``(b, m)`` true concepts, NaN where unknown; None if there are none.
+        contrast: the predicted class beside the runner-up, or a class of choice; None where classes do not exclude each
+            other or the model has no units.
     """
 
     x: Tensor
     explanations: tuple[Explanation, ...]
     truth: Tensor | None = None
     concepts: Tensor | None = None
+    contrast: Contrast | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,7 +59,9 @@ class Examples:
 
 
 @torch.no_grad()
-def explain(model: SelfExplaining, x: Tensor, batch: Batch | None = None, *, shown: int = 6) -> Examples:
+def explain(
+    model: SelfExplaining, x: Tensor, batch: Batch | None = None, *, shown: int = 6, against: Tensor | None = None
+) -> Examples:
     """Explain inputs: the predicted class and, where it is known, the true class; of other tasks the predictions.
 
     Args:
@@ -63,17 +69,26 @@ def explain(model: SelfExplaining, x: Tensor, batch: Batch | None = None, *, sho
         x: ``(b, ...)`` the inputs.
         batch: the inputs with their annotations, if they are samples of the data.
         shown: number of units to show.
+        against: ``(b,)`` classes that the predicted ones are compared with; None for the runners-up.
+
+    Raises:
+        ValueError: if ``against`` is the predicted class, or classes do not exclude each other.
     """
-    first = model.explain(x, shown=shown)
+    if against is not None or (model.task.kind == "classification" and model.task.outputs > 1 and len(model.units)):
+        compared = model.contrast(x, against=against, shown=shown)
+        first = compared.first
+    else:
+        compared, first = None, model.explain(x, shown=shown)
     if model.task.kind == "multilabel":  # the most probable labels, one after another
         order = first.logits.argsort(1, descending=True)[:, :LABELS].T
         others = tuple(model.explain(x, target=target, shown=shown) for target in order[1:])
         return Examples(x, (first, *others), *((batch.y, batch.concepts) if batch is not None else ()))
     if batch is None:
-        return Examples(x, (first,))
+        return Examples(x, (first,), contrast=compared)
     if model.task.kind == "regression":
         return Examples(x, (first,), batch.y, batch.concepts)
-    return Examples(x, (first, model.explain(x, target=batch.targets, shown=shown)), batch.y, batch.concepts)
+    of_truth = model.explain(x, target=batch.targets, shown=shown)
+    return Examples(x, (first, of_truth), batch.y, batch.concepts, compared)
 
 
 def first_of_each_class(model: SelfExplaining, data: Data, *, count: int = 8, shown: int = 6) -> Examples:
@@ -126,6 +141,7 @@ def page_context(
         tokens=tokens,
         labeled_texts=labeled_texts,
         source_texts=_source_texts(model, examples),
+        contrast=examples.contrast,
         occlusions=[occlusion(model, x, pieces, c) for x, pieces, c in rows] if labeled_texts else (),
         feature_values=data.feature_values(examples.x),
         truth=examples.truth,

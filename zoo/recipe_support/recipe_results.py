@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.display import Table
 
 if TYPE_CHECKING:
+    from zoo.contrast import Contrast
     from zoo.evaluation.audit import Drift, Group
     from zoo.evaluation.units.code_search import Found as TopicUnit
     from zoo.explanation import Explanation
@@ -134,6 +135,9 @@ class ExplainResult:
         explanation: of the predicted classes; n rows where the input is a sequence with n answers, otherwise one.
         answers: name of the predicted class of each row.
         trace: intermediate values of the first row, if the model has a trace: names, and values at each position.
+        contrast: the predicted classes beside the runners-up or a class of choice; None where classes do not exclude
+            each other or the model has no units.
+        class_names: of all classes, for a terminal.
         page: the HTML page; None for a dry run.
     """
 
@@ -141,6 +145,8 @@ class ExplainResult:
     explanation: Explanation
     answers: Sequence[str]
     trace: Sequence[tuple[str, Sequence[str]]]
+    contrast: Contrast | None
+    class_names: Sequence[str]
     page: Path | None
 
 

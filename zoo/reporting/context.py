@@ -9,6 +9,7 @@ from functools import cached_property
 from torch import Tensor
 
 from zoo.capabilities import DecisionPath, SourceText
+from zoo.contrast import Contrast
 from zoo.explanation import Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
@@ -123,6 +124,8 @@ class PageContext:
         tokens: for each input the texts of its t tokens; None where inputs are no texts.
         labeled_texts: whether texts have classes of their own; otherwise the class of a text is its next token.
         source_texts: for each input the training texts that shown units were taken from, by unit id.
+        contrast: of the same b inputs, the explained class beside the runner-up or a class of choice; None where
+            classes do not exclude each other.
         occlusions: for each text by how much the logit of the explained class falls without each token ``(t,)``.
         feature_values: for each input that is a row of a table, names and values.
         truth: ``(b,)`` true classes, ``(b,)`` true numbers or ``(b, l)`` true labels, if known.
@@ -167,6 +170,7 @@ class PageContext:
     tokens: Sequence[Sequence[str]] | None = None
     labeled_texts: bool = False
     source_texts: Sequence[Mapping[int, SourceText]] = ()
+    contrast: Contrast | None = None
     occlusions: Sequence[Tensor] = ()
     feature_values: Sequence[Sequence[tuple[str, str]]] = ()
     truth: Tensor | None = None
@@ -197,6 +201,7 @@ class PageContext:
             *(("explanations", len(explanation), b) for explanation in self.explanations),
             ("pictures", b if self.pictures is None else len(self.pictures), b),
             ("truth", b if self.truth is None else len(self.truth), b),
+            ("contrast", b if self.contrast is None else len(self.contrast), b),
             ("class_names", len(self.class_names), c),
             ("tokens", b if self.tokens is None else len(self.tokens), b),
             *((name, len(getattr(self, name)) or b, b) for name in OF_INPUTS),

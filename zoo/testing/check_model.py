@@ -70,6 +70,18 @@ def contributions_add_up(model: SelfExplaining, x: Tensor, target: Tensor) -> No
 
 
 @torch.no_grad()
+def contrasts_classes(model: SelfExplaining, x: Tensor, target: Tensor) -> None:
+    """Check that exact contrasts of two classes sum to the difference of their logits, in float64."""
+    wide = copy.deepcopy(model).double()
+    x = _as_float64(x)
+    for contrast in (wide.contrast(x), wide.contrast(x, (target + 1) % wide.task.outputs, target)):
+        assert not bool((contrast.target == contrast.against).any()), "a class is compared with itself"
+        if contrast.is_exact:
+            total = contrast.contribution.sum(1) + contrast.base
+            torch.testing.assert_close(total, contrast.difference, rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
 def is_deterministic(model: SelfExplaining, x: Tensor, target: Tensor) -> None:
     """Check that evaluation gives the same twice and changes no state."""
     state = {key: value.clone() for key, value in model.state_dict().items()}
@@ -165,6 +177,7 @@ CHECKS: tuple[Callable[[SelfExplaining, Tensor, Tensor], None], ...] = (
     explains_the_forward_pass,
     explains_the_target,
     contributions_add_up,
+    contrasts_classes,
     is_deterministic,
     is_independent_of_the_batch,
     shows_what_is_asked,

@@ -82,6 +82,8 @@ class Contributions(Panel):
 def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
     """Return the shown units of one explanation of the current input, and their sum.
 
+    Units whose printed contribution is 0 are not listed, but counted among the others.
+
     Args:
         context: of one input.
         explanation: one of ``context.explanations``.
@@ -92,8 +94,11 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
     """
     i = context.input_index
     noun, target = context.noun, int(explanation.target[i])
-    slots: list[tuple[int, int]] = [(slot, u) for slot, u in enumerate(explanation.shown[i].tolist()) if u >= 0]
     contribution = explanation.contribution[i].double()
+    if not bool(contribution.isfinite().all()):
+        raise ValueError(f"Explanation of input {i} is not finite; a page needs finite logits, contributions and base")
+    ids = [(slot, u) for slot, u in enumerate(explanation.shown[i].tolist()) if u >= 0]
+    slots = [(slot, u) for slot, u in ids if whole(contribution[u].item(), digits)]
     shown = [contribution[u].item() for _, u in slots]
     others = contribution.sum().item() - sum(shown)
     base, logit = explanation.base[i].item(), explanation.logits[i, target].item()

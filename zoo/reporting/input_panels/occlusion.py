@@ -12,7 +12,7 @@ from zoo.reporting.token_spans import spans
 class Occlusion(Panel):
     """The words of a text, colored by how much the logit of the answer falls without them."""
 
-    order = 15
+    order = 17
     region = "input"
 
     def applies(self, context: PageContext) -> bool:
