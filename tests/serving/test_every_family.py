@@ -22,6 +22,10 @@ def test_every_family_is_a_graph(name, extra, tmp_path):
     graph = Graph(model)
     graph.raw = torch.nn.Identity()  # the inputs of the model as they are
     x = draw(model, 7, torch.Generator().manual_seed(0))
+    if name == "bag_of_concepts":  # counts n-grams in sparse tensors, whose sizes depend on the texts
+        with pytest.raises(ValueError, match="this bag_of_concepts cannot be written as a graph"):
+            traced(graph, x[:3])
+        return
     samples = [Samples(part, part) for part in (x, x[:1], x[1:4])]
     program = traced(graph, x[:3]).module()
     done = trial(graph, program, samples)
