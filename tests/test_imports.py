@@ -75,6 +75,8 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "evaluation": GROUND | {"registry", "models", "data", "inputs", "metrics", "reporting", "checkpoint", "training"},
     "prediction": {"display", "task"},
     "serving": {"_version", "inputs", "model"},
+    "importers": {"checkpoint", "inputs", "model", "registry", "weights"},
+    "hub": {"checkpoint", "paths", "weights"},
     "recipe_support": {
         "display",
         "paths",
@@ -86,7 +88,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
         "evaluation",
     },
     "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
-    "cli": GROUND | {"registry", "checkpoint", "recipe_support", "inputs", "training", "evaluation"},
+    "cli": GROUND | {"registry", "checkpoint", "hub", "recipe_support", "inputs", "training", "evaluation"},
     "__init__": {"_version"},
     "__main__": {"cli"},
 }

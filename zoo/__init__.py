@@ -1,8 +1,8 @@
 """Inherently interpretable models on one set of scores. Names are imported when first used.
 
 The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``report``,
-``steer`` and ``export`` are those of the command line: functions that return objects and print nothing; the classes of
-these objects are in ``zoo.recipe_support.recipe_results``.
+``steer``, ``export``, ``push`` and ``pull`` are those of the command line: functions that return objects and print
+nothing; the classes of these objects are in ``zoo.recipe_support.recipe_results``.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _VERBS = (
     "intervene",
     "migrate",
     "predict",
+    "pull",
+    "push",
     "report",
     "steer",
     "train",
@@ -69,6 +71,8 @@ __all__ = [
     "migrate",
     "plot",
     "predict",
+    "pull",
+    "push",
     "register",
     "report",
     "steer",
@@ -84,6 +88,8 @@ if TYPE_CHECKING:
     from recipes.intervene import intervene
     from recipes.migrate import migrate
     from recipes.predict import predict
+    from recipes.pull import pull
+    from recipes.push import push
     from recipes.report import report
     from recipes.steer import steer
     from recipes.train import train

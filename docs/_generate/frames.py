@@ -115,14 +115,15 @@ def config_table(name: str) -> str:
 
 
 def checkpoint_table(name: str) -> str:
-    """Return the shipped checkpoints of a model with their test accuracy; empty if there are none."""
+    """Return the shipped checkpoints of a model with their test accuracy, or R2 of a regression."""
     import json
 
     rows = []
     for folder in sorted((ROOT / "checkpoints").glob(f"{name}-*")):
         scores = json.loads((folder / "metrics.json").read_text())["scores"]
-        accuracy = scores["accuracy"]["value"]
-        rows.append(f"| [{folder.name}](../checkpoints/{folder.name}/README.md) | {accuracy:.3f} |")
+        score = next(name for name in ("accuracy", "r2") if scores.get(name, {}).get("value") is not None)
+        value = f"{scores[score]['value']:.3f}{' (R2)' * (score == 'r2')}"
+        rows.append(f"| [{folder.name}](../checkpoints/{folder.name}/README.md) | {value} |")
     if not rows:
         return "No checkpoint of this model is shipped."
     return "| checkpoint | test accuracy (`metrics.json`) |\n| --- | --- |\n" + "\n".join(rows)

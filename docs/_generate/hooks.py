@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import frames
+import notebooks
 import results_page
 from execute import execute
 from latex2mathml.converter import convert
@@ -64,6 +65,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             name = path.relative_to(ROOT).as_posix()
             if name not in LEFT_OUT and files.get_file_from_path(name) is None:
                 files.append(File.generated(config, name, abs_src_path=str(path)))
+    for path in sorted((ROOT / "docs/tutorials").glob("*.ipynb")):
+        page = f"tutorials/{path.stem}.md"
+        files.append(File.generated(config, page, content=notebooks.as_markdown(path)))
     table = results_page.page(results_page.rows())
     files.append(File.generated(config, "all-checkpoints.html", content=table))
     return files

@@ -31,6 +31,8 @@ VERBS = {
     "intervene": "set concepts of one input by name and see the answer change",
     "steer": "continue a prompt while codes or neurons are set",
     "export": "write a checkpoint in a form that needs no zoo",
+    "push": "put a checkpoint on a model hub",
+    "pull": "fetch a checkpoint from a model hub",
     "migrate": "complete a checkpoint of an earlier version with the inputs it was trained on",
 }
 

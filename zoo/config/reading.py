@@ -18,6 +18,7 @@ from zoo.config.overrides import Classes, apply_override, delete_key, first_line
 from zoo.config.plain_yaml import from_config_yaml, to_config_yaml
 from zoo.config.settings import MISSING, Settings, hide, plain, show
 
+QUOTES = "\"'"  # around a name that a mapping of Python gives
 REMOVED_PHASE = re.compile(r"(phases\.[^.=]+)=\s*(null|~)?\s*")  # an override that removes a phase
 
 
@@ -83,7 +84,7 @@ def check(
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     for section in ("model", "data"):
-        chosen = [o.split("=", 1)[1] for o in overrides if o.startswith(f"{section}.name=")]
+        chosen = [o.split("=", 1)[1].strip(QUOTES) for o in overrides if o.startswith(f"{section}.name=")]
         name = chosen[-1] if chosen else config[section].get("name")
         if not name:
             raise ValueError(f"{where}: {section}.name is missing")

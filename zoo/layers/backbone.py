@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from zoo import paths
 from zoo.layers.backbone_steps import BackboneSteps
 from zoo.layers.gaussian_blur import GaussianBlur
+from zoo.weights.state_files import read_state
 
 OWN = "own:"  # prefix of the name of a module of the user, in hyperparameters and configs
 PLACES = ("checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")  # of timm
@@ -37,7 +36,8 @@ class Backbone(nn.Module):
             features of the level; None for no cut.
         blur: standard deviation, in pixels, of a Gaussian filter of the images; 0 for none.
         pretrained: load timm's weights from the hub (needs the network).
-        weights: load a local safetensors file of the full timm model instead, a path from the current folder or from
+        weights: load a local file of the full timm model instead (safetensors, or a state dict that ``torch.save``
+            wrote, read without running code), a path from the current folder or from
             ``ZOO_DATA``. Strict: every tensor of the feature extractor must be in the file with its shape, and every
             tensor of the file in the full architecture.
         args: further arguments of ``timm.create_model``, such as ``{"pad_type": "same"}``.
@@ -213,13 +213,13 @@ class Backbone(nn.Module):
     def _load(self, file: Path, name: str, args: dict[str, Any]) -> None:
         import timm
 
-        try:
-            loaded = load_file(file)
-        except FileNotFoundError as error:
+        if not file.exists():
             remedy = "put it there, set ZOO_DATA, or pass model.backbone_weights=null for random weights"
-            raise ValueError(f"backbone_weights {file} is missing; {remedy}") from error
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"backbone_weights {file}: {error}") from error
+            raise ValueError(f"backbone_weights {file} is missing; {remedy}")
+        try:
+            loaded = read_state(file)
+        except ValueError as error:
+            raise ValueError(f"backbone_weights {error}") from error
         with torch.device("meta"):
             full = set(timm.create_model(name, **args).state_dict())
         own = self.net.state_dict()

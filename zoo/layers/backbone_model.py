@@ -20,7 +20,7 @@ class BackboneModel(SelfExplaining):
         backbone: timm architecture with ``features_only``, CNN or ViT; ``mlp``; or a module of your own.
         backbone_level: index of the feature level, -1 for the deepest.
         pretrained: backbone weights from timm's hub.
-        backbone_weights: backbone weights from a local safetensors file.
+        backbone_weights: backbone weights from a local file, ``.safetensors`` or a state dict of ``torch.save``.
         backbone_args: further arguments of ``timm.create_model``, or of the MLP.
         input_shape: of one input, for ``backbone=mlp``; filled in from the data.
         backbone_cut: index of a feature level that cuts the backbone in two trainable parts: ``stem``, the layers up to

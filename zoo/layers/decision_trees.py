@@ -63,17 +63,32 @@ class DecisionTrees(nn.Module):
             if f"{prefix}{name}" in state:
                 setattr(self, name, torch.zeros_like(state[f"{prefix}{name}"]))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the sums ``(b, c)`` of rows ``(b, d)``; NaN is a missing value."""
+    def depth(self) -> int:
+        """Return the number of decisions from a root to the deepest leaf."""
+        steps = 0
+        nodes = self.root
+        while len(nodes := nodes[self.below[nodes, 0] != nodes]):
+            nodes = self.below[nodes].flatten()
+            steps += 1
+        return steps
+
+    def forward(self, x: Tensor, steps: int | None = None) -> Tensor:
+        """Return the sums ``(b, c)`` of rows ``(b, d)``; NaN is a missing value.
+
+        Args:
+            x: the rows.
+            steps: number of decisions, at least ``depth()``; None to stop where every row is at a leaf.
+        """
         x = x.to(self.threshold.dtype)
         node = self.root.expand(x.shape[0], -1)
-        while node.numel():
+        while len(self.root) and steps != 0:
             value = x.gather(1, self.feature[node])
             left = torch.where(value.isnan(), self.missing_left[node], value <= self.threshold[node])
             following = self.below[node, torch.where(left, 0, 1)]
-            if torch.equal(following, node):
+            if steps is None and torch.equal(following, node):
                 break
             node = following
+            steps = None if steps is None else steps - 1
         sums = self.base.expand(x.shape[0], -1).clone()
         return sums.index_add_(1, self.output, self.value[node])
 

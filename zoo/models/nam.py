@@ -57,6 +57,7 @@ class NAM(AdditiveModel):
 
     terms = ("task", "output")
     scale: Tensor
+    weight_properties = ("units", "is_tabulated")
     free: Tensor
     tabulated: Tensor
 
@@ -100,7 +101,12 @@ class NAM(AdditiveModel):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return what each column adds to the scores, ``(b, d, scores)``, the mean over the members."""
-        return super().encode(x) if bool(self.tabulated) else self._members(x).mean(0)
+        return super().encode(x) if self.is_tabulated else self._members(x).mean(0)
+
+    @property
+    def is_tabulated(self) -> bool:
+        """Whether the networks were replaced by tables of their values."""
+        return bool(self.tabulated)
 
     def _members(self, x: Tensor) -> Tensor:
         """Return what each column adds in each member, ``(m, b, d, scores)``."""

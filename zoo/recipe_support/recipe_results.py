@@ -274,6 +274,32 @@ class ExportResult:
 
 
 @dataclass(frozen=True)
+class PushResult:
+    """A checkpoint that is on a model hub.
+
+    Attributes:
+        repo: ``organization/name``.
+        address: of the commit.
+    """
+
+    repo: str
+    address: str
+
+
+@dataclass(frozen=True)
+class PullResult:
+    """A checkpoint that came from a model hub.
+
+    Attributes:
+        name: under which ``zoo.load`` finds it.
+        folder: where it is.
+    """
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True)
 class PredictResult:
     """Predictions for new inputs.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -48,8 +50,10 @@ class Pixels(nn.Module):
         return (x - self.mean) / self.std
 
 
-def resampled(x: Tensor, size: int, n: int) -> Tensor:
+def resampled(x: Tensor, size: int, n: Any) -> Tensor:
     """Return the n values in the middle of ``(..., m)`` int32, from 0 to 255, resampled to ``(..., size)``.
+
+    In a graph n is symbolic.
 
     Example:
         >>> resampled(torch.tensor([[0, 100, 200, 250]], dtype=torch.int32), 2, 4).tolist()

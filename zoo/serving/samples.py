@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.images.class_folders import list_pictures
 from zoo.inputs.images.picture import read_picture
+from zoo.inputs.sentences import SentenceInputs
 from zoo.inputs.table import TableInputs
 from zoo.inputs.text import TextInputs
 from zoo.inputs.tokens import TokenInputs
@@ -116,20 +117,24 @@ def generated(model: SelfExplaining, count: int = GENERATED, seed: int = 0) -> I
         ]
         values = np.stack(drawn, 1).astype(np.float64)
         yield Samples(columns_of(inputs, values), inputs.encoding.encode(values))
-    elif isinstance(inputs, TokenInputs | TextInputs):
+    elif isinstance(inputs, TokenInputs | TextInputs) or (isinstance(inputs, SentenceInputs) and inputs.sequence):
         x = _tokens(inputs, count, random)
         yield Samples(x, x)
     else:
-        raise ValueError(f"inputs of kind {type(inputs).kind!r} have no graph")
+        raise ValueError(
+            f"inputs of {type(inputs).__name__} have no graph; expected images, a table, or tokens of the model's own"
+        )
 
 
-def _tokens(inputs: TokenInputs | TextInputs, count: int, random: np.random.Generator) -> Tensor:
+def _tokens(inputs: TokenInputs | TextInputs | SentenceInputs, count: int, random: np.random.Generator) -> Tensor:
     """Return random sequences ``(count, ...)`` of different lengths, between the tokens that stand around every one."""
     if isinstance(inputs, TextInputs):
         names, length, before, after, whole = inputs.tokenizer.names, inputs.length, inputs.before, (), True
     else:
         frame = inputs.sequence
-        names, length, before, after, whole = frame.tokens, frame.length, frame.before, frame.after, inputs.whole
+        assert frame is not None
+        whole = isinstance(inputs, SentenceInputs) or inputs.whole
+        names, length, before, after = frame.tokens, frame.length, frame.before, frame.after
     around = {*before, *after}
     words = np.array([code for code, name in enumerate(names) if name not in around])
     start, end = ([names.index(name) for name in part] for part in (before, after))

@@ -48,11 +48,11 @@ class CholeskyFactor(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the factors ``(b, u, u)`` of features ``(b, d)``."""
-        entries = self.entries.expand(len(features), -1)
+        entries = self.entries.expand(features.shape[0], -1)
         if self.from_features is not None:
             entries = entries + self.from_features(features)
         positive = F.softplus(entries) + SMALLEST
-        factor = entries.new_zeros(len(features), self.concepts, self.concepts)
+        factor = entries.new_zeros(features.shape[0], self.concepts, self.concepts)
         factor[:, self.rows, self.columns] = torch.where(self.rows == self.columns, positive, entries)
         return factor
 

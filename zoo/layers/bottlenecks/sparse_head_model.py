@@ -35,7 +35,7 @@ class SparseHeadModel(BackboneModel):
 
     def rest(self, features: Tensor) -> Tensor:
         """Return what is added to the output of the head, ``(b, c)``, from features ``(b, d)``: 0 by default."""
-        return features.new_zeros(len(features), self.num_classes)
+        return features.new_zeros(features.shape[0], self.num_classes)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return strengths ``(b, u)`` and what is added to the output of the head ``(b, c)``."""

@@ -131,6 +131,8 @@ class OwnEncoder(nn.Module):
 
     def states(self, codes: Tensor) -> Tensor:
         """Return the states ``(b, t, d)`` of texts ``(b, t)``; 0 at padding."""
+        if torch.compiler.is_exporting():  # a graph does not trim padding
+            return self.net(codes) * (codes != NOTHING)[..., None]
         longest = max(1, int((codes != NOTHING).sum(1).max())) if len(codes) else 1
         out = self.net(codes[:, :longest]) * (codes[:, :longest] != NOTHING)[..., None]
         return nn.functional.pad(out, (0, 0, 0, codes.shape[1] - longest))

@@ -44,6 +44,7 @@ class Boosting(BlackBoxModel):
 
     tasks = ("classification", "regression")
     table_encoding = "values"
+    weight_properties = ("units", "depth")
 
     def __init__(self, *, num_classes: int | None = None, input_shape: list[int] | None = None) -> None:
         super().__init__()
@@ -65,7 +66,12 @@ class Boosting(BlackBoxModel):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the sums of the trees ``(b, scores)`` of rows ``(b, d)``."""
-        return self.trees(x.flatten(1))
+        return self.trees(x.flatten(1), self.depth if torch.compiler.is_exporting() else None)
+
+    @property
+    def depth(self) -> int:
+        """Number of decisions to the deepest leaf."""
+        return self.trees.depth()
 
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Return the logits of sums; there are no units to set."""

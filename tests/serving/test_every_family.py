@@ -1,0 +1,49 @@
+"""Every registered family and every shipped checkpoint becomes a graph that computes the same, in torch and as ONNX."""
+
+import pytest
+import torch
+from test_contract import CASES, SIZE, build, draw
+
+import zoo
+from zoo.inputs.image import ImageInputs
+from zoo.serving.files import open_onnx, write_onnx
+from zoo.serving.graph import Graph, traced
+from zoo.serving.samples import Samples
+from zoo.serving.trial import trial
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(("name", "extra"), CASES, ids=str)
+def test_every_family_is_a_graph(name, extra, tmp_path):
+    pytest.importorskip("onnxruntime")
+    model = build(name, extra)
+    model.inputs = ImageInputs(size=SIZE, class_names=list("abcd"))
+    graph = Graph(model)
+    graph.raw = torch.nn.Identity()  # the inputs of the model as they are
+    x = draw(model, 7, torch.Generator().manual_seed(0))
+    if name == "bag_of_concepts":  # counts n-grams in sparse tensors, whose sizes depend on the texts
+        with pytest.raises(ValueError, match="this bag_of_concepts cannot be written as a graph"):
+            traced(graph, x[:3])
+        return
+    samples = [Samples(part, part) for part in (x, x[:1], x[1:4])]
+    program = traced(graph, x[:3]).module()
+    done = trial(graph, program, samples)
+    assert done.logit_difference < 1e-5
+    assert done.other_answers == 0
+    file = tmp_path / "model.onnx"
+    about = {"outputs": list(graph(x)), "checkpoint": "", "model": name, "zoo": ""}
+    write_onnx(graph, x[:3], about, file)
+    done = trial(graph, open_onnx(graph, file), samples)
+    assert done.logit_difference < 1e-4
+    assert max(done.differences.values()) < 1e-3
+
+
+@pytest.mark.parametrize("form", ["torch", "onnx"])
+@pytest.mark.parametrize("name", zoo.list_checkpoints())
+def test_every_checkpoint_is_exported(name, form, tmp_path):
+    pytest.importorskip("onnxruntime")
+    result = zoo.export(name, to=form, out=tmp_path / "file")
+    assert result.count >= 100
+    assert result.changed_answers == 0
+    assert result.reader_difference < 1e-3
