@@ -183,8 +183,8 @@ def frozen_network(spec: EncoderSpec) -> nn.Module:
     """
     folder = spec.folder()
     try:
-        from transformers import AutoModel
-        from transformers.utils import logging
+        from transformers import AutoModel  # pyright: ignore[reportMissingImports]
+        from transformers.utils import logging  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
             "a text encoder of others needs the package transformers: pip install 'zoo-interpretable[text]'"
