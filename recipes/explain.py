@@ -95,5 +95,7 @@ def _class_named(name: str, names: Sequence[str]) -> int:
         ValueError: if there is none; the message names the nearest.
     """
     if name not in names:
-        raise ValueError(f"--against is {name!r}{did_you_mean(name, names)}; expected one of {', '.join(names[:20])}")
+        raise ValueError(
+            f"--against is {name!r}{did_you_mean(name, list(names))}; expected one of {', '.join(names[:20])}"
+        )
     return list(names).index(name)

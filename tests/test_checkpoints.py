@@ -48,7 +48,10 @@ def whole(folder):
         result = model.hparams.get("input_shape") or model.config["model"].get("input_shape")
         shape = result or [data.get("channels", 3), data["size"], data["size"]]
         x = torch.randn(1, *shape) if model.input_kind == "numbers" else torch.zeros(1, *shape, dtype=torch.int64)
-        assert model(x).isfinite().all()
+        if model.config["model"].get("encoder"):  # a text encoder of others, which need not be on this machine
+            assert set(model.config["model"]["encoder"]) == {"id", "sha256", "width", "length"}
+        else:
+            assert model(x).isfinite().all()
     check(OmegaConf.create(model.config), where=str(folder), classes=classes)
     _, front, text = (folder / "README.md").read_text().split("---\n", 2)
     front = OmegaConf.to_container(OmegaConf.create(front))
@@ -63,8 +66,11 @@ def whole(folder):
         assert len(read_units(folder)) == len(model.units)
         assert {p.name for p in folder.iterdir()} >= FILES
         pictured = capability(model, HasSources) or capability(model, HasUnitTemplates)
-        sheet = folder / "units.png"
-        assert sheet.is_file() == bool(pictured)
+        pictures = {p.name for p in folder.glob("*.png")}
+        if "No picture of the data is stored here" in text:  # the license of the data does not allow it
+            assert not pictures
+        else:
+            assert ("units.png" in pictures) == bool(pictured)
         assert not (folder / "units").exists()
 
 

@@ -33,6 +33,8 @@ VARIANTS = {
     "cbm": [
         *({"bottleneck": b, "mode": m} for b in ("probability", "logit", "hard") for m in ("independent", "joint")),
         {"mode": "sequential", "head": "mlp"},
+        {"pooling": "max"},
+        {"pooling": "attention", "head": "mlp"},
         {"backbone": "mlp"},
     ],
     "cem": [{}, {"backbone": "mlp"}],
@@ -45,6 +47,8 @@ VARIANTS = {
     "moex": [{}, {"experts": 4, "k": 1, "gate_form": "neg_phi", "hidden": 5}, {"depth": 3, "dropout": 0.5}],
     "switch_transformer": [{}, {"k": 1, "mlp": "relu"}],
     "text_prototype": [{}, {"depth": 0}],
+    "text_labelfree": [{}],
+    "text_cbm": [{}, {"bottleneck": "hard"}],
     "bag_of_concepts": [{}, {"longest": 1}],
     "transformer_program": [{}, {"layers": 2, "causal": True, "chained": True}, {"pooled": True, "variables": 2}],
 }
@@ -57,6 +61,8 @@ COMMON |= {name: {"features": 0, "backbone_level": 1} for name in ("pipnet", "cb
 COMMON["deformable_protopnet"] = {"per_class": 3, "backbone_level": 2}
 COMMON["protopool"] = {"pool": 9, "slots": 3, "dim": 16, "backbone_level": 2}
 COMMON["nam"] = {"hidden": [4], "members": 2}
+COMMON["text_labelfree"] = {"width": 16}
+COMMON["text_cbm"] = {"width": 16}
 COMMON["text_prototype"] = {"width": 16}
 COMMON["dense_encoder"] = {"width": 16, "heads": 2}
 COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}

@@ -118,8 +118,9 @@ def find_encoder(name: str) -> Path:
 
 def cure(name: str) -> str:
     """Return the command that brings an encoder here."""
-    repository = name if "/" in name else f"<owner>/{name}"
-    return f"`hf download {repository} --local-dir {paths.data() / FOLDER / name.rpartition('/')[2]}`, or set ZOO_DATA"
+    repository = name if "/" in name else "<repository>"
+    folder = paths.data() / FOLDER / name.rpartition("/")[2]
+    return f"put it there, such as by `hf download {repository} --local-dir {folder}`, or set ZOO_DATA"
 
 
 def _in_hub_cache(name: str) -> Path | None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from zoo import create_model
 from zoo.batch import Batch
-from zoo.layers.bottlenecks.gaussian_concepts import CholeskyFactor, conditional_mean, damping
+from zoo.layers.bottlenecks.gaussian_concepts import CholeskyFactor, conditional_mean, damping, posterior_mean
 
 KINDS = {"a": "binary", "w: x": "categorical", "b": "binary", "w: y": "categorical", "w: z": "categorical"}
 COLUMNS = {k: {"kind": v, "group": k.split(":")[0]} for k, v in KINDS.items()}
@@ -117,21 +117,31 @@ def test_a_correction_moves_the_others_and_an_agreement_does_not():
     torch.testing.assert_close(model.strengths(state, group, own), own, rtol=1e-5, atol=1e-5)
 
 
+def test_the_logit_of_a_value_is_its_expectation_given_the_concept():
+    """Against draws: the mean logit among those whose concept turned out true, or false."""
+    generator = torch.Generator().manual_seed(0)
+    for mean, variance in ((0.0, 1.0), (-2.0, 4.0), (1.5, 0.5)):
+        draws = mean + variance**0.5 * torch.randn(400_000, generator=generator, dtype=torch.float64)
+        true = torch.rand(400_000, generator=generator, dtype=torch.float64) < draws.sigmoid()
+        p = true.double().mean()[None, None]
+        args = torch.tensor([[mean]]).double(), torch.tensor([[[variance]]]).double(), p
+        for value, rows in ((1.0, true), (0.0, ~true)):
+            result = posterior_mean(*args, torch.full((1, 1), value).double())
+            assert float(result) == pytest.approx(float(draws[rows].mean()), abs=0.12 * variance**0.5)
+        assert float(posterior_mean(*args, p)) == mean
+
+
 @torch.no_grad()
-def test_the_observed_logit_is_a_percentile_or_the_prediction():
-    model, batch = build(), world(40)
-    measured = model.calibrate([batch])
-    mean, covariance = model.encode(batch.x)
-    torch.testing.assert_close(model.low, mean.quantile(0.05, dim=0))
-    torch.testing.assert_close(model.high, mean.quantile(0.95, dim=0))
-    damp = damping(covariance)
-    own = model.space.values(damp * mean)
-    at_one = model._observed(mean, damp, own, torch.ones_like(own))
-    torch.testing.assert_close(at_one, torch.maximum(model.high, mean).expand_as(mean))
-    at_zero = model._observed(mean, damp, own, torch.zeros_like(own))
-    torch.testing.assert_close(at_zero, torch.minimum(model.low, mean).expand_as(mean))
-    hard = model.space.hard(mean)
-    assert measured["training concept accuracy"] == pytest.approx(float((hard == batch.concepts).float().mean()))
+def test_the_head_is_fitted_on_the_annotations():
+    model, batch = build(), world(60, unknown=0.2)
+    measured = model.fit_head([batch], l2=1e-2)
+    assert measured["kkt residual"] < 1e-5
+    own = model.strengths(model.encode(batch.x))
+    inputs = torch.where(batch.concepts.isfinite(), batch.concepts.nan_to_num(), own)
+    weight = model.head.weight.clone().requires_grad_(True)
+    with torch.enable_grad():
+        F.cross_entropy(inputs @ weight.T + model.head.bias, batch.y).backward()
+    torch.testing.assert_close(weight.grad, -1e-2 * model.head.weight, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()

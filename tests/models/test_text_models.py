@@ -194,6 +194,108 @@ def test_few_units_and_groups(data):
     torch.testing.assert_close(groups.encode(x).sum(), bag(data).encode(x).sum(), rtol=1e-5, atol=1e-6)
 
 
+def reviews(folder):
+    """Reviews of food and noise, each said or not; the class is the number of good things."""
+    lines = ["text,stars,food,noise"]
+    foods = {"Positive": "tasty soup", "Negative": "cold soup", "unknown": "we sat down"}
+    noises = {"Positive": "so quiet", "Negative": "so loud", "unknown": "on Monday"}
+    for i in range(10):
+        for food, said in foods.items():
+            for noise, heard in noises.items():
+                stars = (food == "Positive") + (noise == "Positive")
+                lines.append(f"{said} {heard} {i},{stars},{food},{noise if i % 3 else ''}")
+    file = folder / "aspects.csv"
+    file.write_text("\n".join(lines))
+    return file
+
+
+@pytest.fixture(scope="module")
+def aspects(folder):
+    data = {"file": str(reviews(folder)), "length": 8, "label": "stars", "concept_columns": ["food", "noise"]}
+    source = zoo.create_data("sentences", batch_size=16, val=0.2, **data)
+    torch.manual_seed(0)
+    options = {"sequence": source.sequence.to_config(), "concepts": source.concepts.to_config(), "num_classes": 3}
+    model = zoo.create_model("text_cbm", width=48, depth=0, dropout=0.0, **options).eval()
+    figures = model.fit_concepts(source.loader("train"), val=source.loader("val"))
+    figures |= model.fit_head(source.loader("train"), val=source.loader("val"))
+    model.inputs = source.inputs
+    return model, source, figures
+
+
+def test_aspects_are_predicted_and_decide(aspects):
+    model, source, figures = aspects
+    assert figures["kkt residual"] < 1e-4
+    assert figures["validation accuracy of the true concepts"] > 0.8
+    batch = source.samples("test", range(len(source.splits["test"])))
+    predicted = model.space.hard(model.encode(batch.x))
+    known = batch.concepts.isfinite()
+    assert float((predicted == batch.concepts)[known].float().mean()) > 0.8  # two thirds would be the majority value
+    metrics = model.extra_metrics(source.loader("test"))
+    assert metrics["accuracy of the true concepts"] > 0.8
+    assert metrics["leaks"] == float(
+        (model(batch.x).argmax(1) == batch.y).double().mean() > metrics["accuracy of the true concepts"] + 0.01
+    )
+
+
+def test_shares_of_an_aspect_sum_to_its_logit_beside_the_others_and_an_average_text_adds_nothing(aspects):
+    model, source, _ = aspects
+    x = model.inputs.read("tasty soup so loud").x
+    explanation = model.explain(x, shown=torch.tensor([[0, 1, 2, 3]]))
+    logits = model.encode(x)[0] - model.concepts.bias
+    expected = logits[:3] - logits[:3].mean()
+    torch.testing.assert_close(explanation.where.sum(2)[0, :3], expected.detach(), rtol=0, atol=1e-5)
+    values = {i: float(v) for i, v in enumerate(model.average)}
+    torch.testing.assert_close(model.intervene(x, values)[0], model.head.bias, rtol=0, atol=1e-5)
+    z = torch.cat([model.strengths(model.encode(b.x)) for b in source.loader("train")])
+    torch.testing.assert_close(z.mean(0), model.average, rtol=0, atol=1e-5)
+
+
+def test_unknown_aspects_are_left_out_of_the_fit(aspects):
+    model, source, _ = aspects
+    train = source.splits["train"]
+    known = train.concepts[:, 3].isfinite()
+    assert 0 < int(known.sum()) < len(known)
+    from sklearn.linear_model import LogisticRegression
+
+    z = model.unit_vectors(train.x)[known].detach().numpy()
+    y = train.concepts[known][:, 3:].argmax(1).numpy()
+    accuracy = LogisticRegression(C=2000, max_iter=9000).fit(z, y).score(z, y)
+    own = model.space.hard(model.encode(train.x[known]))[:, 3:].argmax(1).numpy()
+    assert abs(float((own == y).mean()) - accuracy) < 0.05
+
+
+def test_phrases_are_concepts_and_random_ones_stand_beside_them(prototypes):
+    trained = zoo.load(str(prototypes.folder))
+    data = zoo.create_data(**{key: value for key, value in trained.config["data"].items()})
+    phrases = ["good / great", "fine and lovely", "dull / bad", "poor", "The book", "The soup was"]
+    options = {"sequence": data.sequence.to_config(), "num_classes": 2, "width": 16, "dropout": 0.0}
+    model = zoo.create_model("text_labelfree", phrases=phrases, **options).eval()
+    model.encoder.load_state_dict(trained.encoder.state_dict())
+    model.inputs = data.inputs
+    figures = model.fit_phrases(data.loader("train"), val=data.loader("val"), per_class=4)
+    assert 1 <= figures["phrases"] <= 6
+    assert figures["non-zeros per class"] <= 4
+    assert 0 <= figures["validation accuracy of random phrases"] <= 1
+    assert set(model.units.names) <= set(phrases)
+    first = model.units.names.index("good / great") if "good / great" in model.units.names else 0
+    wordings = model.inputs.encode(model.units.names[first].split(" / "))[0]
+    expected = torch.nn.functional.normalize(model.unit_vectors(wordings).sum(0), dim=0)
+    torch.testing.assert_close(model.anchors[first], expected.detach(), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="fit_phrases needs model.phrases"):
+        model.fit_phrases(data.loader("train"))
+
+
+def test_programs_and_dense_encoders_read_sentences(data):
+    options = {"sequence": {**data.sequence.to_config(), "classes": ["bad", "good"]}, "num_classes": 2, "pooled": True}
+    x = data.samples("test", [0, 1]).x
+    for name, more in (
+        ("dense_encoder", {"width": 8, "heads": 2}),
+        ("transformer_program", {"restarts": 1, "width": 40}),
+    ):
+        model = zoo.create_model(name, **options, **more).eval()
+        assert model(x).shape == (2, 2)
+
+
 def test_errors_of_text_models():
     with pytest.raises(ValueError, match="neither words nor a text encoder"):
         zoo.create_model("text_prototype", num_classes=2)

@@ -82,7 +82,8 @@ def explain(
     if model.task.kind == "multilabel":  # the most probable labels, one after another
         order = first.logits.argsort(1, descending=True)[:, :LABELS].T
         others = tuple(model.explain(x, target=target, shown=shown) for target in order[1:])
-        return Examples(x, (first, *others), *((batch.y, batch.concepts) if batch is not None else ()))
+        truth, concepts = (None, None) if batch is None else (batch.y, batch.concepts)
+        return Examples(x, (first, *others), truth, concepts)
     if batch is None:
         return Examples(x, (first,), contrast=compared)
     if model.task.kind == "regression":

@@ -34,11 +34,18 @@ def card(
     if (config.get("finetune") or {}).get("source"):
         new = ", ".join(config["finetune"]["replace"])
         start = f"fine-tuned from `{config['finetune']['source']}`" + (f", new {new}" if new else "")
+    if model.get("encoder"):
+        encoder = model["encoder"]
+        start = (
+            f"on the frozen text encoder `{encoder['id']}` (sha256 `{encoder['sha256'][:12]}`), which is not part of"
+            " this checkpoint and must be on the machine"
+        )
     scores = "\n".join(f"| {r.name} | {r.value} | {r.protocol} | {r.note} |" for r in rows)
     facts_list = "\n".join(f"- {k}: {v}" for k, v in facts.items())
     example = (
         "\n![an input, the units with the largest contributions, and their sum](explanation.png)\n" if n_units else ""
     )
+    trained_on = config["data"].get("set") or config["data"]["name"]
     on = f" on `{model['backbone']}`" if model.get("backbone") else ""
     concepts = f" Concepts: {data.concepts.provenance}." if model.get("concepts") and data.concepts else ""
     return f"""---
@@ -49,7 +56,7 @@ license: mit
 # {name}
 
 {model["name"]} with {n_units} units{on}, {start},
-trained on {config["data"]["name"]} ({data.num_classes} classes, inputs of {" x ".join(map(str, data.input_shape))}).
+trained on {trained_on} ({data.num_classes} classes, inputs of {" x ".join(map(str, data.input_shape))}).
 License of the data: {data.license}.{concepts}
 
 ```python

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.solvers.slopes import Loss, slope_of
 
@@ -43,7 +43,7 @@ def kkt_residual(
         (g,) = torch.autograd.grad(objective(weight, scores, y, start, l2=l2, loss=loss), weight)
     at_zero = penalized & (weight == 0)
     elsewhere = (g + l1 * weight.sign() * penalized).abs()
-    pull = g.abs() if sign is None else torch.where(sign == 0, g.abs(), -sign * g)
+    pull = g.abs() if sign is None else torch.where(sign == 0, g.abs(), (-sign * g).nan_to_num(0.0))
     return float(torch.where(at_zero, (pull - l1).clamp_min(0), elsewhere).detach().max())
 
 
@@ -77,7 +77,8 @@ def fit_sparse_linear(
         l2: strength of the L2 penalty.
         bias: the last column of ``scores`` is all ones, and its weights have no penalty.
         loss: convex mean loss of logits ``(n, c)`` float64, instead of the cross-entropy of ``y``.
-        sign: ``(c, u)`` the sign that penalized weights may have: 1, -1, or 0 for either; None for either.
+        sign: ``(c, u)`` the sign that penalized weights may have: 1, -1, or 0 for either; NaN for one that stays 0;
+            None for either.
         tolerance: on the KKT residual.
         iterations: largest number of iterations.
         first: ``(c, u)`` weights to begin at; None for ``start``.
@@ -132,7 +133,8 @@ def fit_sparse_linear(
     point = np.concatenate([begin[free], begin[split].clip(0), (-begin[split]).clip(0)])
     signs = np.zeros(int(split.sum())) if sign is None else sign.cpu().numpy().ravel()[split]
     bounds = [(None, None)] * int(free.sum())
-    bounds += [(0, 0 if excluded else None) for excluded in (*(signs < 0), *(signs > 0))]
+    fixed = np.isnan(signs)
+    bounds += [(0, 0 if excluded else None) for excluded in (*(fixed | (signs < 0)), *(fixed | (signs > 0)))]
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance}
     bounded = np.arange(len(point)) >= free.sum()
     weight = w0
@@ -146,3 +148,29 @@ def fit_sparse_linear(
         if residual <= 2 * tolerance:
             break
     return weight.to(start), residual
+
+
+@torch.no_grad()
+def fit_linear_head(
+    head: nn.Linear, inputs: Tensor, y: Tensor, *, l1: float, l2: float, loss: Loss | None = None
+) -> dict[str, float]:
+    """Set a linear head to its optimum for inputs ``(n, u)``; the bias is not penalized.
+
+    Args:
+        head: u to c, set in place.
+        inputs: ``(n, u)``.
+        y: ``(n,)`` classes, or targets of ``loss``.
+        l1: strength of the L1 penalty.
+        l2: strength of the L2 penalty.
+        loss: of outputs ``(n, c)``, instead of the cross-entropy.
+
+    Returns:
+        The KKT residual and the mean number of non-zeros of a class.
+    """
+    start = torch.zeros_like(torch.cat([head.weight, head.bias[:, None]], 1))
+    penalized = torch.ones_like(start, dtype=torch.bool)
+    inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
+    weight, residual = fit_sparse_linear(inputs, y, start, penalized, l1=l1, l2=l2, bias=True, loss=loss)
+    head.weight.copy_(weight[:, :-1])
+    head.bias.copy_(weight[:, -1])
+    return {"kkt residual": residual, "non-zeros per class": float((weight[:, :-1] != 0).sum(1).float().mean())}

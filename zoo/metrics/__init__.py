@@ -31,6 +31,10 @@ if TYPE_CHECKING:
         SensitivityN,
     )
     from zoo.metrics.base import Record, Score
+    from zoo.metrics.concept_purity.concept_alignment import ConceptAlignment
+    from zoo.metrics.concept_purity.niche_impurity import NicheImpurity
+    from zoo.metrics.concept_purity.oracle_impurity import OracleImpurity
+    from zoo.metrics.concept_purity.sparse_accuracy import SparseAccuracy
     from zoo.metrics.concepts.concept_accuracy import ConceptAccuracy
     from zoo.metrics.concepts.interventions import Interventions
     from zoo.metrics.concepts.leakage import Leakage
@@ -91,6 +95,7 @@ __all__ = [
     "ChanceAdjusted",
     "Completeness",
     "ConceptAccuracy",
+    "ConceptAlignment",
     "ConfusionMatrix",
     "Consistency",
     "DeadUnits",
@@ -114,7 +119,9 @@ __all__ = [
     "MapSensitivity",
     "Misalignment",
     "Mprt",
+    "NicheImpurity",
     "Noise",
+    "OracleImpurity",
     "PartInterventions",
     "PartVariety",
     "Purity",
@@ -127,6 +134,7 @@ __all__ = [
     "Road",
     "Score",
     "SensitivityN",
+    "SparseAccuracy",
     "Stability",
     "Sufficiency",
     "Suite",
@@ -154,6 +162,10 @@ _NAMES = {
         "Record",
         "Score",
     ),
+    "concept_purity.concept_alignment": ("ConceptAlignment",),
+    "concept_purity.niche_impurity": ("NicheImpurity",),
+    "concept_purity.oracle_impurity": ("OracleImpurity",),
+    "concept_purity.sparse_accuracy": ("SparseAccuracy",),
     "concepts.concept_accuracy": ("ConceptAccuracy",),
     "concepts.interventions": ("Interventions",),
     "concepts.leakage": ("Leakage",),

@@ -25,6 +25,7 @@ NO_KEYPOINTS = "the data have masks of parts, but no keypoints"
 NO_CAPABILITY = {
     "decide": "the model does not offer encode and decide",
     "activity": "the model gives no activity of its units at each position",
+    "features": "the units are not computed from one vector of features",
     "hidden_neurons": "the model gives no activity of its hidden neurons",
 }
 

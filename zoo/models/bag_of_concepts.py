@@ -19,15 +19,13 @@ from zoo.batch import Batch
 from zoo.explanation import Explanation, Units
 from zoo.layers.text.ngram_clusters import clusters as k_means
 from zoo.layers.text.ngram_clusters import encoder_vectors, text_vectors
+from zoo.layers.text.ngram_heads import ridge_head, sparse_head
 from zoo.layers.text.ngrams import NGrams
-from zoo.layers.text.sparse_path import refit, sparse_path
 from zoo.model import SelfExplaining
 from zoo.registry import register
 from zoo.runtime.gathering import in_order
 from zoo.sequence_spec import Frame
 
-RIDGES = (1.0, 3.0, 10.0, 30.0)  # inverse strengths C of the ridge of all n-grams, in scikit-learn's unit
-L2 = (1e-5, 1e-4, 1e-3)  # strengths of the ridge of chosen units, in units of the mean loss
 NAMED = 3  # n-grams in the name of a group
 DESCRIBE = (
     "This model adds up the words and pairs of neighboring words of a text, without their order. The strength of a word"
@@ -208,9 +206,10 @@ class BagOfConcepts(SelfExplaining):
             unit_of = k_means(encoder_vectors(texts, encoder) if encoder else text_vectors(values), clusters)
             members = csr_matrix((np.ones(len(unit_of)), (np.arange(len(unit_of)), unit_of.numpy())))
             values, val_values = csr_matrix(values @ members), csr_matrix(val_values @ members)
-        fit = self._fit_sparse if max_units else self._fit_ridge
-        kept, weight, bias, figures = fit(values, y, val_values, val_y, max_units)
-        number = torch.full((values.shape[1],), -1)
+        sets, classes = ((values, y), (val_values, val_y)), int(self.hparams["num_classes"])
+        fitted = sparse_head(*sets, classes=classes, max_units=max_units) if max_units else ridge_head(*sets)
+        kept, weight, bias, figures = fitted
+        number = torch.full((int(unit_of.max()) + 1,), -1)
         number[kept] = torch.arange(len(kept))
         self.unit_of = number[unit_of]
         self._set_head(weight, bias)
@@ -220,39 +219,6 @@ class BagOfConcepts(SelfExplaining):
         text, ngram, value = self.ngrams.double().values(x)
         self.ngrams.float()
         return csr_matrix((value.numpy(), (text.numpy(), ngram.numpy())), shape=(len(x), len(self.ngrams)))
-
-    def _fit_ridge(
-        self, values: csr_matrix, y: Tensor, val_values: csr_matrix, val_y: Tensor, _: int
-    ) -> tuple[Tensor, Tensor, Tensor, dict[str, float]]:
-        """All units, by scikit-learn's logistic regression; of two classes the score is split in halves."""
-        from sklearn.linear_model import LogisticRegression
-
-        fits = [LogisticRegression(C=c, max_iter=2000, tol=1e-6).fit(values, y.numpy()) for c in RIDGES]
-        losses = [
-            float(-np.log(m.predict_proba(val_values)[np.arange(len(val_y)), val_y.numpy()] + 1e-300).mean())
-            for m in fits
-        ]
-        best = fits[int(np.argmin(losses))]
-        weight, bias = (torch.from_numpy(np.asarray(part)) for part in (best.coef_, best.intercept_))
-        if len(weight) == 1:
-            weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
-        return torch.arange(values.shape[1]), weight, bias, {"C": float(best.C), "validation loss": min(losses)}
-
-    def _fit_sparse(
-        self, values: csr_matrix, y: Tensor, val_values: csr_matrix, val_y: Tensor, max_units: int
-    ) -> tuple[Tensor, Tensor, Tensor, dict[str, float]]:
-        """A few units, chosen on an L1 path and fitted again with a ridge."""
-        classes = int(self.hparams["num_classes"])
-        path = sparse_path(values, y, classes=classes, max_units=max_units)
-        results = []
-        for step in list({tuple(step.units.tolist()): step for step in path if len(step.units)}.values())[-8:]:
-            dense, val_dense = (torch.from_numpy(v[:, step.units.numpy()].toarray()) for v in (values, val_values))
-            for l2 in L2:
-                weight, bias, residual = refit(dense, y, classes=classes, l2=l2)
-                loss = float(F.cross_entropy(val_dense @ weight.T + bias, val_y))
-                results.append((loss, step.units, weight, bias, residual))
-        loss, units, weight, bias, residual = min(results, key=lambda result: result[0])
-        return units, weight, bias, {"validation loss": loss, "kkt residual": residual}
 
     def _set_head(self, weight: Tensor, bias: Tensor) -> None:
         like = self.head.bias

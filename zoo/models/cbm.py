@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.capabilities import Directions
-from zoo.explanation import Explanation
+from zoo.explanation import Explanation, gather
+from zoo.layers.bottlenecks.concept_pooling import Pooling, concept_maps, pooled
 from zoo.layers.concept_model import ConceptModel
 from zoo.layers.feature_space import space_of
-from zoo.layers.sparse_linear import fit_sparse_linear
+from zoo.layers.sparse_linear import fit_linear_head
 from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register
 
@@ -28,7 +29,7 @@ Bottleneck = Literal["probability", "logit", "hard"]
 
 @register
 class CBM(ConceptModel):
-    """Backbone, average pooling, one linear concept layer, a head that reads only the concepts.
+    """Backbone, pooling, one linear concept layer, a head that reads only the concepts.
 
     Args:
         mode: input of the head in training: true concepts (independent; predictions replace unknown ones), predictions
@@ -37,6 +38,8 @@ class CBM(ConceptModel):
         head: linear, with exact contributions, or an MLP, with contributions by ablation.
         hidden: width of the MLP head.
         randint: fraction of concepts replaced by the truth while the head is trained on predictions, drawn per sample.
+        pooling: of the places of the feature map: ``mean``, in which small parts are lost, ``max``, the strongest
+            place, or ``attention``; with the latter two an explanation has ``where``, the map of each concept's logit.
         balance: weight positive examples of each binary concept by their odds; needs ``then: calibrate`` before.
         common: the arguments of ``zoo.layers.concept_model.ConceptModel``.
 
@@ -63,6 +66,7 @@ class CBM(ConceptModel):
         head: Literal["linear", "mlp"] = "linear",
         hidden: int = 64,
         randint: float = 0.0,
+        pooling: Pooling = "mean",
         balance: bool = False,
         **common: Any,
     ) -> None:
@@ -72,6 +76,7 @@ class CBM(ConceptModel):
         self.mode = mode
         self.bottleneck = bottleneck
         self.randint = randint
+        self.pooling: Pooling = pooling
         m = len(self.schema)
         self.concepts = nn.Linear(self.backbone.channels, m)
         if head == "linear":
@@ -106,7 +111,13 @@ class CBM(ConceptModel):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return concept logits ``(b, u)``."""
-        return self.concepts(self.features(x))
+        if self.pooling == "mean":
+            return self.concepts(self.features(x))
+        return pooled(concept_maps(self.backbone(x), self.concepts), self.pooling)
+
+    def _where(self, x: Tensor, shown: Tensor) -> Tensor | None:
+        """Maps ``(b, k, h, w)`` of the logits of the concepts shown; None for mean pooling."""
+        return None if self.pooling == "mean" else gather(concept_maps(self.backbone(x), self.concepts), shown)
 
     def strengths(self, logits: Tensor) -> Tensor:
         """Convert concept logits ``(b, u)`` to what the head reads, see ``bottleneck``."""
@@ -153,7 +164,8 @@ class CBM(ConceptModel):
             contribution = self._head_input(strength) * self.head.weight[target]
             base = self.head.bias[target]
             shown = self.resolve_shown(contribution, shown)
-            explanation = Explanation(self.units, output, target, strength, contribution, base, shown)
+            where = self._where(x, shown)
+            explanation = Explanation(self.units, output, target, strength, contribution, base, shown, where)
             return self.explained_in_units_of_y(explanation)
         u = strength.shape[1]
         at_target = output.gather(1, target[:, None])[:, 0]
@@ -162,7 +174,8 @@ class CBM(ConceptModel):
         contribution = at_target[:, None] - without.T
         shown = self.resolve_shown(contribution, shown)
         base = at_target - contribution.sum(1)
-        ablation = Explanation(self.units, output, target, strength, contribution, base, shown, method="ablation")
+        where = self._where(x, shown)
+        ablation = Explanation(self.units, output, target, strength, contribution, base, shown, where, "ablation")
         return self.explained_in_units_of_y(ablation)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
@@ -223,12 +236,4 @@ class CBM(ConceptModel):
         strengths = self.strengths(logits)
         if self.mode == "independent":
             strengths = self.space.randint(strengths, self.encode_concepts(truth), 1.0)
-        read = self._head_input(strengths)
-        start = torch.zeros_like(torch.cat([self.head.weight, self.head.bias[:, None]], 1))
-        penalized = torch.ones_like(start, dtype=torch.bool)
-        read = torch.cat([read, torch.ones_like(read[:, :1])], 1)
-        loss = self.head_loss(y, share)
-        weight, residual = fit_sparse_linear(read, y, start, penalized, l1=l1, l2=l2, bias=True, loss=loss)
-        self.head.weight.copy_(weight[:, :-1])
-        self.head.bias.copy_(weight[:, -1])
-        return {"kkt residual": residual, "non-zeros per class": float((weight[:, :-1] != 0).sum(1).float().mean())}
+        return fit_linear_head(self.head, self._head_input(strengths), y, l1=l1, l2=l2, loss=self.head_loss(y, share))

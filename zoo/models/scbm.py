@@ -16,8 +16,15 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.explanation import Explanation
-from zoo.layers.bottlenecks.gaussian_concepts import CholeskyFactor, Covariance, conditional_mean, damping
+from zoo.layers.bottlenecks.gaussian_concepts import (
+    CholeskyFactor,
+    Covariance,
+    conditional_mean,
+    damping,
+    posterior_mean,
+)
 from zoo.layers.concept_model import ConceptModel
+from zoo.layers.sparse_linear import fit_linear_head
 from zoo.registry import register
 
 State = tuple[Tensor, Tensor]
@@ -29,10 +36,10 @@ class SCBM(ConceptModel):
 
     In training, concepts of 0 and 1 are drawn from the distribution, and the head learns from them alone. A prediction
     draws nothing: the head reads the expected probabilities, so that contributions are exact (the published code
-    averages the class probabilities of samples instead). A concept that is set is an observed logit, and the means of
-    the others become those of the Gaussian conditional on it. The observed logit is the 5th or 95th percentile of the
-    training split (``calibrate``), or the prediction itself where that is more extreme. Concepts must be binary or
-    categorical.
+    averages the class probabilities of samples instead). When concepts are set, the means of the other logits become
+    those of the Gaussian, conditional on the logits of the concepts that are set, for which their expectation given the
+    value is used (the published code uses a percentile of training logits, or a confidence region). So a value equal to
+    the prediction changes nothing. Concepts must be binary or categorical.
 
     Args:
         covariance: ``amortized``, computed for each input, or ``global``, one for all.
@@ -52,8 +59,6 @@ class SCBM(ConceptModel):
 
     terms = ("task", "concept", "precision")
     default_loss = {"concept": 1.0, "precision": 1.0}
-    low: Tensor
-    high: Tensor
 
     def __init__(self, *, covariance: Covariance = "amortized", samples: int = 100, **common: Any) -> None:
         super().__init__(**common)
@@ -65,8 +70,6 @@ class SCBM(ConceptModel):
         self.concepts = nn.Linear(d, u)
         self.covariance = CholeskyFactor(d, u, covariance)
         self.head = nn.Linear(u, self.num_classes)
-        self.register_buffer("low", torch.full((u,), -3.0))  # 5th and 95th percentiles of training logits
-        self.register_buffer("high", torch.full((u,), 3.0))
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -77,10 +80,6 @@ class SCBM(ConceptModel):
         """``backbone``, ``concepts`` (means), ``covariance``, ``head``."""
         parts = {"concepts": self.concepts, "covariance": self.covariance, "head": self.head}
         return {**self.backbone_parts(), **parts}
-
-    def part_of(self, key: str) -> str:
-        """Return ``concepts`` for what ``calibrate`` measures."""
-        return "concepts" if key in ("low", "high") else super().part_of(key)
 
     def encode(self, x: Tensor) -> State:
         """Return means ``(b, u)`` and covariances ``(b, u, u)`` of the concept logits."""
@@ -101,16 +100,8 @@ class SCBM(ConceptModel):
         own = self.space.values(damp * mean).to(mean)
         if mask is None or value is None:
             return own
-        moved = conditional_mean(mean, covariance, mask, self._observed(mean, damp, own, value))
+        moved = conditional_mean(mean, covariance, mask, posterior_mean(mean, covariance, own, value))
         return torch.where(mask, value, self.space.values(damp * moved).to(mean))
-
-    def _observed(self, mean: Tensor, damp: Tensor, own: Tensor, value: Tensor) -> Tensor:
-        """The logits ``(..., b, u)`` that probabilities stand for; of the predicted probability, the mean."""
-        damped = damp * mean
-        others = torch.where(self.space.kind == 1, damped - own.clamp(1e-7, 1 - 1e-7).logit(), 0.0)  # of the group
-        logit = (value.clamp(1e-6, 1 - 1e-6).logit() + others) / damp
-        lowest, highest = torch.minimum(self.low, mean), torch.maximum(self.high, mean)
-        return torch.where(value == own, mean, torch.minimum(torch.maximum(logit, lowest), highest))
 
     def decide(self, state: State, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply the head to the probabilities, given the concepts that are set."""
@@ -154,11 +145,8 @@ class SCBM(ConceptModel):
         return terms
 
     @torch.no_grad()
-    def calibrate(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """Measure the percentiles of the mean logits on the training split, and the training concept accuracy."""
-        logits, truth, _, _ = self.concept_rows(loader, lambda x: self.encode(x)[0])
-        levels = torch.tensor([0.05, 0.95], device=logits.device, dtype=logits.dtype)
-        self.low.copy_(logits.quantile(levels[0], dim=0))
-        self.high.copy_(logits.quantile(levels[1], dim=0))
-        known = truth.isfinite()
-        return {"training concept accuracy": float((self.space.hard(logits) == truth)[known].float().mean())}
+    def fit_head(self, loader: Iterable[Batch], *, l1: float = 0.0, l2: float = 1e-3) -> dict[str, float]:
+        """Fit the head exactly on the annotated concepts, and on predicted ones where they are unknown."""
+        strengths, truth, y, share = self.concept_rows(loader, lambda x: self.strengths(self.encode(x)))
+        inputs = self.space.randint(strengths, truth, 1.0)
+        return fit_linear_head(self.head, inputs, y, l1=l1, l2=l2, loss=self.head_loss(y, share))

@@ -59,6 +59,7 @@ class Shapes(ImageData):
     Args:
         classes: number of classes, 2 to 27.
         background: ``random`` or ``spurious``.
+        damage: standard deviation of Gaussian noise on the pixels of all splits, as a share of white; 0 for none.
         n_train: number of training scenes.
         n_val: number of validation scenes.
         n_test: number of test scenes.
@@ -95,6 +96,7 @@ class Shapes(ImageData):
         *,
         classes: int = 8,
         background: Background = "random",
+        damage: float = 0.0,
         n_train: int = 2000,
         n_val: int = 400,
         n_test: int = 800,
@@ -124,7 +126,10 @@ class Shapes(ImageData):
             raise ValueError(f"data.classes is {classes}; expected 2 to 27")
         if background not in get_args(Background):
             raise ValueError(f"data.background is {background!r}; expected one of {', '.join(get_args(Background))}")
+        if not 0 <= damage < 1:
+            raise ValueError(f"data.damage is {damage}; expected at least 0 and below 1")
         self.background = background
+        self.damage = damage
         self.counts = {"train": n_train, "val": n_val, "test": n_test}
         for name, n in self.counts.items():
             if n < classes:
@@ -161,6 +166,9 @@ class Shapes(ImageData):
         if self.background == "spurious":
             scene = replace(scene, ground=hue(self.hinted_class(split, index), len(self.designs), rng))
         image, points, upper = draw(scene, variants, self.size)
+        if self.damage:
+            noise = np.random.default_rng([self.seed, SPLITS.index(split), index, 2]).normal(size=image.shape)
+            image = (image + 255 * self.damage * noise).round().clip(0, 255).astype(np.uint8)
         at = np.floor(points * FINE).astype(int)
         inside = ((at >= 0) & (at < len(upper))).all(1)
         x, y = at.clip(0, len(upper) - 1).T

@@ -46,4 +46,13 @@ SETS: dict[str, dict[str, Any]] = {
         "license": "CEBaB v1.1 (Abraham et al., NeurIPS 2022), CC BY 4.0",
     },
 }
+SETS["generated_reviews"] = {  # needs no files
+    "folder": "",
+    "files": ("", "", ""),
+    "label": "label",
+    "text": ["text"],
+    "label_names": {"bad": "bad", "mixed": "mixed", "good": "good"},
+    "concept_columns": ["food", "service", "noise"],
+    "license": "generated, no restrictions",
+}
 SETS["cebab_inclusive"] = {**SETS["cebab"], "files": ("train_inclusive.tsv.gz", "dev.tsv.gz", "test.tsv.gz")}

@@ -22,11 +22,13 @@ from zoo.data.labeled_sequences import LabeledSequenceData
 from zoo.data.split import Split
 from zoo.data.tables._annotations import read_groups
 from zoo.data.tables._column_roles import division, sample_names
+from zoo.data.text._generated_reviews import generated_reviews
 from zoo.data.text._sentence_sets import SETS
 from zoo.inputs.base import Inputs
 from zoo.inputs.labels import class_names_of, compare_names, label_key
 from zoo.inputs.sentences import SentenceInputs
 from zoo.inputs.tables.cells import Cells, as_text, concatenate_cells
+from zoo.inputs.tables.table_reader import read_table
 from zoo.inputs.texts.sentence_files import joined_texts, read_sentences, text_columns
 from zoo.inputs.texts.word_spans import SEPARATOR, word_spans
 from zoo.paths import did_you_mean
@@ -36,6 +38,7 @@ from zoo.text_encoders import EncoderSpec, encoder_spec
 
 log = logging.getLogger("zoo")
 UNKNOWN, BEGIN, END = "[UNK]", "[BEGIN]", "[END]"
+GENERATED = "generated_reviews"  # the set that needs no files
 LABEL_COLUMNS = ("label", "class", "target", "category", "stars", "sentiment")  # names that need not be given
 
 
@@ -50,7 +53,7 @@ class Sentences(LabeledSequenceData):
     Args:
         file: CSV, TSV, JSON Lines, Parquet, or a folder with one folder of ``.txt`` files for each class.
         set: a public set below ``ZOO_DATA/text`` instead of a file: sst2, sst5, trec6, ag_news, cebab or
-            cebab_inclusive.
+            cebab_inclusive; or generated_reviews, which needs no files.
         text: column of the text; several are joined with `` [SEP] `` between them; None for a usual name.
         label: column of the class; None for a usual name.
         val_file: file of the validation split.
@@ -173,7 +176,7 @@ class Sentences(LabeledSequenceData):
     @property
     def is_available(self) -> bool:
         """Whether the file exists; a trained model answers for sentences without it."""
-        return Path(self.files["train"] or "").expanduser().exists()
+        return self.set == GENERATED or Path(self.files["train"] or "").expanduser().exists()
 
     def use_inputs(self, inputs: Inputs, concepts: ConceptSchema | None = None) -> None:
         """Read the file with the tokens and the classes of a trained model.
@@ -194,6 +197,8 @@ class Sentences(LabeledSequenceData):
     def _cells(self) -> Cells:
         """The records of all files, with the column ``_part`` where there are several."""
         parts = []
+        if self.set == GENERATED:
+            parts.append(read_table(generated_reviews()))
         for name, file in self.files.items():
             if file is None:
                 continue
@@ -264,13 +269,14 @@ class Sentences(LabeledSequenceData):
         if self._trained is not None:
             return self._trained.class_names
         present = set(self._names_of_labels)
+        names: tuple[str, ...]
         if self.label_names:
             names = tuple(name for name in dict.fromkeys(self.label_names.values()) if name in present)
         else:
-            names, _ = class_names_of(list(dict.fromkeys(self._names_of_labels)))
+            names = class_names_of(list(dict.fromkeys(self._names_of_labels)))[0]
         if len(names) < 2:
             raise ValueError(
-                f"{self._cells.source}: the label is {names[0]!r} in every record; expected two classes or more"
+                f"{self._cells.source}: the label is {', '.join(names)!r} in every record; expected two classes or more"
             )
         return names
 
@@ -314,7 +320,7 @@ class Sentences(LabeledSequenceData):
         same = self._same_texts()
         has_group = self.group is not None and (self._trained is None or self.group in cells.columns)
         group = read_groups(cells, self.group or "", frozenset({""})) if has_group else None
-        drawn = self.split is None and self.files["test"] is None
+        drawn = self.split is None and self.files["test"] is None and self.set != GENERATED
         joined = _merged(same, group) if drawn else group
         samples = Split(
             sample_names(cells, self.id) if self.id else [cells.name_of(i) for i in range(len(cells))],
@@ -329,7 +335,7 @@ class Sentences(LabeledSequenceData):
 
     def _division(self, samples: Split, group: Tensor | None) -> dict[str, Tensor]:
         cells = self._cells
-        if self.files["test"] is not None:
+        if self.files["test"] is not None or self.set == GENERATED:
             part = cells.columns["_part"]
             return {
                 name: torch.from_numpy(np.flatnonzero(part == name))

@@ -100,3 +100,30 @@ def damping(covariance: Tensor) -> Tensor:
         1.0
     """
     return (1 + math.pi / 8 * covariance.diagonal(dim1=-2, dim2=-1)).rsqrt()
+
+
+def posterior_mean(mean: Tensor, covariance: Tensor, probability: Tensor, value: Tensor) -> Tensor:
+    """Return the expectation of each logit given the value of its own concept.
+
+    Of a value between 0 and 1 it is the mixture of those given 0 and 1; of the predicted probability it is the mean.
+    The sigmoid is replaced by the probit with the same slope, so that the expectations have a closed form.
+
+    Args:
+        mean: ``(b, u)``.
+        covariance: ``(b, u, u)``.
+        probability: ``(b, u)`` predicted.
+        value: ``(..., b, u)``, 0 to 1.
+
+    Returns:
+        ``(..., b, u)``
+
+    Example:
+        >>> mean, covariance = torch.zeros(1, 1), torch.ones(1, 1, 1)
+        >>> [round(float(posterior_mean(mean, covariance, mean + 0.5, mean + v)), 2) for v in (0.0, 0.5, 1.0)]
+        [-0.42, 0.0, 0.42]
+    """
+    p = probability.clamp(1e-6, 1 - 1e-6)
+    density = torch.exp(-torch.special.ndtri(p).square() / 2) / math.sqrt(2 * math.pi)
+    variance = covariance.diagonal(dim1=-2, dim2=-1)
+    between = variance * damping(covariance) * math.sqrt(math.pi / 8) * density / (p * (1 - p))
+    return mean + (value - probability) * between

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,8 @@ def text_vectors(values: csr_matrix, *, seed: int = 0) -> Tensor:
     """
     from sklearn.decomposition import TruncatedSVD
 
-    size = min(DIMENSIONS, min(values.shape) - 1)
+    rows: Any = values.shape
+    size = min(DIMENSIONS, rows[0] - 1, rows[1] - 1)
     parts = TruncatedSVD(max(1, size), random_state=seed).fit(values)
     vectors = torch.from_numpy((parts.components_ * parts.singular_values_[:, None]).T.copy()).float()
     return torch.nn.functional.normalize(vectors, dim=1)
@@ -44,7 +46,7 @@ def clusters(vectors: Tensor, count: int, *, seed: int = 0) -> Tensor:
     """Return the cluster ``(f,)`` of each of f vectors ``(f, d)``, numbered without gaps by their first member."""
     from sklearn.cluster import KMeans
 
-    labels = KMeans(min(count, len(vectors)), n_init=1, random_state=seed).fit_predict(vectors.double().numpy())
+    labels = KMeans(min(count, len(vectors)), random_state=seed).fit_predict(vectors.double().numpy())
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty_like(first)
     rank[first.argsort(kind="stable")] = np.arange(len(first))

@@ -101,6 +101,12 @@ class PretrainedEncoder(nn.Module):
             return torch.zeros(0, self.width, device=codes.device)
         return torch.stack([vector for vector in known if vector is not None]).to(codes.device)
 
+    def keep(self, codes: Tensor, states: Tensor) -> None:
+        """Keep the vectors of texts ``(b, t)`` whose states ``(b, t, d)`` were computed, where they are not known."""
+        new = [i for i, vector in enumerate(self.store.get(codes)) if vector is None]
+        if new:
+            self.store.put(codes[new], mean_state(states[new], codes[new]))
+
 
 class OwnEncoder(nn.Module):
     """A small transformer on words, trained from the sentences alone; nothing of others is in it.
@@ -151,7 +157,7 @@ def token_shares(states: Tensor, codes: Tensor, directions: Tensor) -> Tensor:
     Args:
         states: ``(b, t, d)``, 0 at padding.
         codes: ``(b, t)``, -1 at padding.
-        directions: ``(b, k, d)`` of norm 1.
+        directions: ``(b, k, d)``, or ``(k, d)`` for the same of all texts; of norm 1 for cosines.
 
     Returns:
         ``(b, k, t)``, 0 at padding; the sum over t is the cosine.
@@ -163,7 +169,9 @@ def token_shares(states: Tensor, codes: Tensor, directions: Tensor) -> Tensor:
     """
     norm = mean_state(states, codes).norm(dim=1).clamp_min(1e-12)
     count = (codes != NOTHING).sum(1).clamp_min(1).to(states)
-    return torch.einsum("btd,bkd->bkt", states, directions.to(states)) / (count * norm)[:, None, None]
+    directions = directions.to(states)
+    products = states @ (directions.T if directions.ndim == 2 else directions.transpose(1, 2))
+    return products.transpose(1, 2) / (count * norm)[:, None, None]
 
 
 @lru_cache(maxsize=2)
@@ -175,8 +183,8 @@ def frozen_network(spec: EncoderSpec) -> nn.Module:
     """
     folder = spec.folder()
     try:
-        from transformers import AutoModel
-        from transformers.utils import logging
+        from transformers import AutoModel  # pyright: ignore[reportMissingImports]
+        from transformers.utils import logging  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
             "a text encoder of others needs the package transformers: pip install 'zoo-interpretable[text]'"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.capabilities import SourceText
-from zoo.explanation import Explanation
+from zoo.explanation import Explanation, gather
 from zoo.layers.text.sentence_encoder import token_shares
 from zoo.layers.text.stored_texts import pack_texts, unpack_texts
 from zoo.layers.text.text_model import TextModel
@@ -96,7 +96,7 @@ class SimilarityModel(TextModel):
         target = self.resolve_target(logits, target)
         contribution = (strength - self.mean) / self.std * self.head.weight[target]
         shown = self.resolve_shown(contribution, shown)
-        where = token_shares(states, x, self.anchors[shown.clamp_min(0)]) * (shown >= 0)[..., None]
+        where = gather(token_shares(states, x, self.anchors), shown)
         base = self.head.bias[target]
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where.to(strength))
 

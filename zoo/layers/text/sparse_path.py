@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +163,33 @@ def refit(
     options = {"bias": True, "sign": allowed, "first": begin}
     fitted, residual = fit_sparse_linear(columns, y, start, penalized, l1=0.0, l2=l2, **options)
     return fitted[:, :-1], fitted[:, -1], residual
+
+
+def best_ridge(
+    train: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor],
+    *,
+    classes: int,
+    ridges: Sequence[float],
+    allowed: Tensor | None = None,
+) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """Return weights ``(c, k)`` and bias ``(c,)`` of the ridge with the lowest validation loss, and its figures.
+
+    Args:
+        train: values ``(n, k)`` and classes ``(n,)``.
+        val: values ``(m, k)`` and classes ``(m,)``.
+        classes: c.
+        ridges: strengths, see ``refit``.
+        allowed: ``(c, k)`` bool, the weights that may differ from 0; None for all.
+    """
+    sign = None if allowed is None else torch.where(allowed, 0.0, torch.nan).double()
+    fits = [refit(*train, classes=classes, l2=l2, sign=sign) for l2 in ridges]
+    logits = [val[0].double() @ weight.T + bias for weight, bias, _ in fits]
+    losses = [float(F.cross_entropy(one, val[1])) for one in logits]
+    best = losses.index(min(losses))
+    weight, bias, residual = fits[best]
+    accuracy = float((logits[best].argmax(1) == val[1]).double().mean())
+    return weight, bias, {"validation loss": losses[best], "validation accuracy": accuracy, "kkt residual": residual}
 
 
 def smallest_within_one_error(losses: Tensor, sizes: list[int]) -> int:

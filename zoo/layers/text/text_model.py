@@ -98,7 +98,8 @@ class TextModel(SelfExplaining):
     def unit_vectors_and_states(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the vectors ``(b, d)`` of norm 1 and the token states ``(b, t, d)`` of texts ``(b, t)``."""
         states = self.encoder.states(x)
-        if self.is_pretrained:  # the vectors as they are stored, so that an explanation is of the same pass
+        if isinstance(self.encoder, PretrainedEncoder):  # the vectors as stored: an explanation is of the same pass
+            self.encoder.keep(x, states)
             return self.unit_vectors(x), states.to(self.head_dtype)
         return F.normalize(mean_state(states, x).to(self.head_dtype), dim=1, eps=1e-12), states
 
@@ -106,6 +107,15 @@ class TextModel(SelfExplaining):
     def head_dtype(self) -> torch.dtype:
         """Type of the numbers of the head."""
         raise NotImplementedError
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the accuracy, of the probe while a phase trains it."""
+        if "probe" not in self.phase.lr:
+            super().validation_step(batch, batch_idx)
+            return
+        logits = self.probe(PROBE_SCALE * self.unit_vectors(batch.x))
+        accuracy = (logits.argmax(1) == batch.targets).float().mean()
+        self.log("val/accuracy of the probe", accuracy, batch_size=len(batch), sync_dist=True)
 
     def probe_loss(self, batch: Batch) -> Tensor:
         """Return the loss of the task of the probe, which trains the encoder.

@@ -43,7 +43,7 @@ class RepresentationScore(Score):
 
     requires = frozenset({"units", "concepts"})
     tasks = ANY_TASK
-    inputs = {"representation": "finite", "truth": "finite or nan", "index": "ids"}
+    inputs = {"representation": "finite", "truth": "share or nan", "index": "ids"}  # continuous: any
     no_interval = "it is measured by models fitted on these samples"
     representation: list[Tensor]
     truth: list[Tensor]
@@ -71,7 +71,7 @@ class RepresentationScore(Score):
         expect("representation", representation, None, len(self.schema), None)
         expect("truth", truth, len(representation), len(self.schema))
         expect("index", index, len(representation))
-        self._check(representation=representation, truth=truth, index=index)
+        self._check(representation=representation, index=index)
         check_range(self._field("truth"), truth[:, self.columns.to(truth.device)], 0, 1, unknown=True)
         self.representation.append(representation.detach().cpu().double())
         self.truth.append(truth.detach().cpu().double())

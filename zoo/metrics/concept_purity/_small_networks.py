@@ -8,14 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STEPS = 150
 RATE = 0.02
 DECAY = 1e-3
 
 
 @torch.enable_grad()
 def fit_networks(
-    x: Tensor, y: Tensor, hidden: Sequence[int], *, shared: bool = False, seed: int = 0
+    x: Tensor, y: Tensor, hidden: Sequence[int], *, steps: int = 150, shared: bool = False, seed: int = 0
 ) -> Callable[[Tensor], Tensor]:
     """Fit binary classifiers by full-batch Adam and return the function that gives their logits.
 
@@ -23,6 +22,7 @@ def fit_networks(
         x: ``(n, d)`` float64 inputs.
         y: ``(n, q)`` labels.
         hidden: widths of the hidden layers, with ReLU.
+        steps: of the optimizer.
         shared: one network with q outputs, instead of q networks with one.
         seed: of the initial weights.
 
@@ -51,7 +51,7 @@ def fit_networks(
         return h if shared else h[..., 0].T
 
     optimizer = torch.optim.Adam([p for layer in layers for p in layer], lr=RATE, weight_decay=DECAY)
-    for _ in range(STEPS):
+    for _ in range(steps):
         loss = F.binary_cross_entropy_with_logits(logits(x), y, reduction="none").mean(0).sum()
         optimizer.zero_grad()
         loss.backward()

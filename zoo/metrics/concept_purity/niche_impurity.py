@@ -36,6 +36,7 @@ class NicheImpurity(RepresentationScore):
     Args:
         concepts: the schema, m binary and categorical columns.
         splits: random divisions.
+        steps: of the optimizer of the networks.
         limit: largest number of samples used.
 
     Example:
@@ -53,17 +54,18 @@ class NicheImpurity(RepresentationScore):
     higher_is_better = False
     protocol = "zoo-nis-v1"
 
-    def __init__(self, concepts: ConceptSchema, *, splits: int = 5, limit: int = 1000) -> None:
+    def __init__(self, concepts: ConceptSchema, *, splits: int = 5, steps: int = 150, limit: int = 1000) -> None:
         super().__init__(concepts, limit=limit)
         self.splits = count("splits", splits)
-        self.protocol = self._variant(type(self).protocol, splits=splits, limit=limit)
+        self.steps = count("steps", steps)
+        self.protocol = self._variant(type(self).protocol, splits=splits, steps=steps, limit=limit)
 
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
         data = self.collected()
         if data is None:
             return self.nothing("niche impurity")
-        curves, whole = zip(*(_split(data, split) for split in range(self.splits)), strict=True)
+        curves, whole = zip(*(_split(data, split, self.steps) for split in range(self.splits)), strict=True)
         areas = np.trapezoid(np.stack(curves), THRESHOLDS, axis=1)
         number = lambda value: torch.tensor(float(value), dtype=torch.float64)  # noqa: E731
         return {
@@ -75,12 +77,12 @@ class NicheImpurity(RepresentationScore):
         }
 
 
-def _split(data: Representations, split: int) -> tuple[np.ndarray, float]:
+def _split(data: Representations, split: int, steps: int) -> tuple[np.ndarray, float]:
     """AUROC ``(21,)`` by threshold of one division, and that with all inputs."""
     n, m, width = data.vectors.shape
     labels = torch.from_numpy(data.truth)
     train, test = train_and_test(n, split)
-    network = fit_networks(data.vectors[train].flatten(1), labels[train], HIDDEN, shared=True, seed=split)
+    network = fit_networks(data.vectors[train].flatten(1), labels[train], HIDDEN, steps=steps, shared=True, seed=split)
     correlation = niche_correlation(data.vectors[train], labels[train])
     inputs, known = data.vectors[test], np.ones((len(test), m), bool)
 

@@ -33,6 +33,7 @@ class OracleImpurity(RepresentationScore):
     Args:
         concepts: the schema, m binary and categorical columns.
         splits: random divisions.
+        steps: of the optimizer of the networks.
         limit: largest number of samples used.
 
     Example:
@@ -49,10 +50,11 @@ class OracleImpurity(RepresentationScore):
     higher_is_better = False
     protocol = "zoo-ois-v1"
 
-    def __init__(self, concepts: ConceptSchema, *, splits: int = 5, limit: int = 1000) -> None:
+    def __init__(self, concepts: ConceptSchema, *, splits: int = 5, steps: int = 150, limit: int = 1000) -> None:
         super().__init__(concepts, limit=limit)
         self.splits = count("splits", splits)
-        self.protocol = self._variant(type(self).protocol, splits=splits, limit=limit)
+        self.steps = count("steps", steps)
+        self.protocol = self._variant(type(self).protocol, splits=splits, steps=steps, limit=limit)
 
     def compute(self) -> dict[str, Tensor]:
         """The score and its read-outs; see the class."""
@@ -68,7 +70,7 @@ class OracleImpurity(RepresentationScore):
             train, test = train_and_test(n, split)
             from_vectors, from_labels = np.full((m, m), np.nan), np.full((m, m), np.nan)
             for i in range(m):
-                network = fit_networks(data.vectors[train, i], labels[train], HIDDEN, seed=split)
+                network = fit_networks(data.vectors[train, i], labels[train], HIDDEN, steps=self.steps, seed=split)
                 from_vectors[i] = _aurocs(network(data.vectors[test, i]), labels[test])
                 from_labels[i] = _aurocs(_from_label(labels[train], labels[test], i), labels[test])
             defined = np.isfinite(from_vectors)

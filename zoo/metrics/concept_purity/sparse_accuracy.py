@@ -20,6 +20,7 @@ from zoo.registry import register
 from zoo.solvers.elastic_net import ElasticNet
 
 PARTS = ("index", "y", "strength", "features")
+TOLERANCE = 1e-4  # of the optimality conditions
 
 
 @register
@@ -53,7 +54,7 @@ class SparseAccuracy(Score):
     title = "Accuracy at few non-zeros"
     meaning = "accuracy of a linear head on the units with five weights for each class that are not 0"
     details = True
-    requires = frozenset({"units", "answers"})
+    requires = frozenset({"units", "features"})
     inputs = {"strength": "finite", "y": "class", "index": "ids", "features": "finite"}
     protocol = "zoo-nec-v1"
     fit_splits = ("train",)
@@ -149,7 +150,7 @@ class SparseAccuracy(Score):
         mean, spread = train.mean(0), train.std(0, correction=0)
         spread = torch.where(spread > 0, spread, 1.0)
         outputs = int(torch.cat([y, truth]).max()) + 1
-        problem = ElasticNet((train - mean) / spread, y, outputs=outputs)
+        problem = ElasticNet((train - mean) / spread, y, outputs=outputs, tolerance=TOLERANCE)
         points = [problem.fit_with_nonzeros(k) for k in self.nonzeros]
         scores = (test - mean) / spread
         return [float((point.logits(scores).argmax(1) == truth).double().mean()) for point in points]
