@@ -30,6 +30,8 @@ def test_every_recipe_is_a_verb():
         "intervene",
         "migrate",
         "predict",
+        "pull",
+        "push",
         "report",
         "steer",
         "train",
