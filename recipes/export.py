@@ -1,27 +1,21 @@
 """Export: write a checkpoint in a form that needs no zoo: a graph, or a transformer program as one Python file."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 
 from zoo import __version__, checkpoint
 from zoo.capabilities import HasProgram, capability
-from zoo.model import SelfExplaining
 from zoo.recipe_support.recipe_results import ExportResult
-from zoo.serving import files
-from zoo.serving.description import describe
-from zoo.serving.graph import Graph
-from zoo.serving.samples import BATCH, Samples, from_files, from_inputs, generated
-from zoo.serving.trial import LARGEST_DIFFERENCE, trial
+from zoo.serving.checked_file import write_checked
+from zoo.serving.samples import from_files, from_inputs, generated
 from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
 
 Form = Literal["onnx", "torch", "program"]
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "program": ".py"}
-WRITERS = {"onnx": (files.write_onnx, files.open_onnx), "torch": (files.write_torch, files.open_torch)}
 MAX_SAMPLES = 2000  # of the test split on which a file is run
 
 
@@ -93,45 +87,16 @@ def export(
         where = f"the test split of {config.data.name}"
     else:
         samples, where = generated(model), "generated inputs"
-    return _write_graph(model, title, file, to, shown, samples, where)
-
-
-def _write_graph(
-    model: SelfExplaining, title: str, file: Path, to: Form, shown: int, samples: Iterator[Samples], where: str
-) -> ExportResult:
-    """Write a graph beside its place, run it, and move it there."""
-    if shown < 0:
-        raise ValueError(f"shown is {shown}; expected 0 or more")
-    graph = Graph(model, shown)
-    write, opened = WRITERS[to]
-    part = file.with_name(f".{file.name}.part{SUFFIXES[to]}")
-    with torch.no_grad():
-        names = list(graph(example := next(generated(model)).raw))
-    about = describe(model, title, names)
-    try:
-        write(graph, _first(example, BATCH // 2 - 1), about, part)
-        done = trial(graph, opened(graph, part), samples)
-        if not done.logit_difference <= LARGEST_DIFFERENCE:
-            raise ValueError(
-                f"the logits of the file differ by {done.logit_difference:.1e} on {where}; expected at most"
-                f" {LARGEST_DIFFERENCE:.0e}: nothing was written"
-            )
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+    names, done = write_checked(model, title, file, form=to, shown=shown, samples=samples, where=where)
     return ExportResult(
         file,
-        outputs=tuple(names),
+        outputs=names,
         samples=f"{done.samples} samples of {where}",
         count=done.samples,
         differences=done.differences,
         changed_answers=done.other_answers,
         reader_difference=done.reader_difference,
     )
-
-
-def _first(raw: Any, count: int) -> Any:
-    return raw[:count] if isinstance(raw, torch.Tensor) else {name: cells[:count] for name, cells in raw.items()}
 
 
 def _accuracy(name: str) -> list[str]:

@@ -47,6 +47,11 @@ def report(
     model, config = load_checkpoint(name, overrides)
     inputs = audit.table_inputs(model, name)
     data = data_of(config, model)
+    if data.user_supplied and not data.is_available:
+        raise ValueError(
+            f"the rows that {name} was trained on are not on this machine; name rows with their target, such as"
+            " data.file=labeled.csv"
+        )
     title = checkpoint.title(name)
     logits, y, _ = split_logits(model, data.loader("test"))
     x = torch.cat([batch.x for batch in data.loader("test")])

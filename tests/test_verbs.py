@@ -30,6 +30,8 @@ def test_every_recipe_is_a_verb():
         "intervene",
         "migrate",
         "predict",
+        "pull",
+        "push",
         "report",
         "steer",
         "train",
@@ -120,6 +122,7 @@ def test_keywords_are_overrides(tiny, tmp_path):
     assert config.phases.last.then == {"prune": {"k": 2}}
     assert list(config.trainer.loggers) == ["tensorboard"]
     assert keyword_overrides({"data": {"root": tmp_path}}) == [f'data.root="{tmp_path}"']
+    assert load_config("blackbox/digits", keyword_overrides({"data": {"name": "digits"}})).data.name == "digits"
 
 
 def test_a_recipe_without_its_function(tmp_path):

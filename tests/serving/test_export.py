@@ -11,6 +11,7 @@ from zoo import checkpoint
 from zoo.cli import main
 from zoo.inputs.table import TableInputs
 from zoo.serving import files
+from zoo.serving.checked_file import WRITERS
 from zoo.serving.graph import Graph, constant_properties
 from zoo.serving.samples import generated
 from zoo.serving.trial import trial
@@ -90,8 +91,7 @@ def test_a_file_that_computes_something_else_is_not_kept(saved, tmp_path, monkey
         run = honest(graph, file)
         return lambda raw: {name: value + 1e-3 * (name == "logits") for name, value in run(raw).items()}
 
-    export = zoo.export
-    monkeypatch.setitem(export.__wrapped__.__globals__["WRITERS"], "torch", (files.write_torch, wrong))
+    monkeypatch.setitem(WRITERS, "torch", (files.write_torch, wrong))
     assert main(["export", str(saved), "--to", "torch", "-o", str(tmp_path / "patients.pt2")]) == 2
     error = capsys.readouterr().err
     assert "the logits of the file differ by 1.0e-03 on generated inputs; expected at most 1e-04" in error
