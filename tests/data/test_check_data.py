@@ -41,7 +41,7 @@ FILES = {
     "trec6": "text/trec6",
     "wine_quality": "tables/wine_quality_red.csv",
 }
-USER = ("categories", "folder", "table", "tagged", "text")
+USER = ("categories", "folder", "sentences", "table", "tagged", "text")
 
 
 def user_args(name, tmp_path):
@@ -50,6 +50,10 @@ def user_args(name, tmp_path):
     if name in ("table", "categories"):
         (tmp_path / "t.csv").write_text("\n".join(["u,v,y", *lines]) + "\n")
         return {"file": str(tmp_path / "t.csv"), "target": "y", "batch_size": 8}
+    if name == "sentences":
+        rows = [f"sentence {i} is {('good', 'bad')[i % 3 % 2]},{'ab'[i % 3 % 2]}" for i in range(60)]
+        (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+        return {"file": str(tmp_path / "t.csv"), "text": "text", "label": "label", "batch_size": 8}
     if name == "tagged":
         for split in ("train", "test"):
             rows = [f"w{i % 9} {'B-X' if i % 4 == 0 else 'O'}" + "\n" * (i % 5 == 0) for i in range(120)]
