@@ -277,7 +277,7 @@ def test_mistakes_are_named(table, tmp_path, override, words, capsys):
 
 
 ABLE = {
-    "regression": "additive, bilinear_mlp, blackbox, boosting, cbm, cem, nam",
+    "regression": "additive, bilinear_mlp, blackbox, boosting, cbm, cem, labelfree_cbm, nam, posthoc_cbm",
     "multilabel": "bilinear_mlp, blackbox, cbm, cem, labelfree_cbm, posthoc_cbm",
 }
 
