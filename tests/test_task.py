@@ -52,6 +52,13 @@ def test_temperature_has_the_least_log_loss():
     assert again.temperature == fitted.temperature
 
 
+@pytest.mark.parametrize("factor", [0.01, 1.0])
+def test_temperature_follows_the_scale_of_the_logits(factor):
+    """Also of logits that are probabilities, which differ by less than 1."""
+    fitted = Classification(3).calibrate(LOGITS * factor, Y).temperature
+    assert fitted == pytest.approx(Classification(3).calibrate(LOGITS, Y).temperature * factor, rel=1e-4)
+
+
 def test_temperature_stops_at_its_ends():
     right = torch.eye(3)[Y] * 5
     assert Classification(3).calibrate(right, Y).temperature == 0.05

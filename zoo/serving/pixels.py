@@ -57,7 +57,7 @@ def resampled(x: Tensor, size: int, n: Any) -> Tensor:
 
     Example:
         >>> resampled(torch.tensor([[0, 100, 200, 250]], dtype=torch.int32), 2, 4).tolist()
-        [[64, 209]]
+        [[71, 207]]
     """
     start = (x.shape[-1] - n) // 2
     taps = 2 * ((n + size - 1) // size) + 1
