@@ -1,7 +1,7 @@
 """Pull: fetch a checkpoint from a model hub into the folder of checkpoints."""
 
-from zoo import hub
 from zoo.recipe_support.recipe_results import PullResult
+from zoo.serving import hub
 from zoo.training.process_settings import prepared
 
 

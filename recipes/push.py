@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from zoo import hub
 from zoo.recipe_support.recipe_results import PushResult
+from zoo.serving import hub
 from zoo.training.process_settings import prepared
 
 

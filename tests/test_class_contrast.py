@@ -8,7 +8,7 @@ import torch
 
 import zoo
 from zoo.cli import main
-from zoo.contrast import Contrast
+from zoo.explanation import Contrast
 
 MODELS = {
     "bilinear_mlp": ({"num_classes": 4, "input_shape": [5], "width": 8}, (5,)),

@@ -16,7 +16,7 @@ _MODULES = {
     "AdditiveClassifier": "zoo.estimators",
     "AdditiveRegressor": "zoo.estimators",
     "Batch": "zoo.batch",
-    "Contrast": "zoo.contrast",
+    "Contrast": "zoo.explanation",
     "Explanation": "zoo.explanation",
     "Phase": "zoo.phase",
     "SelfExplaining": "zoo.model",
@@ -95,10 +95,9 @@ if TYPE_CHECKING:
     from recipes.train import train
     from zoo.batch import Batch
     from zoo.checkpoint import list_checkpoints, load
-    from zoo.contrast import Contrast
     from zoo.data import create_data, list_data
     from zoo.estimators import AdditiveClassifier, AdditiveRegressor
-    from zoo.explanation import Explanation, Units
+    from zoo.explanation import Contrast, Explanation, Units
     from zoo.model import SelfExplaining
     from zoo.phase import Phase
     from zoo.registry import create_model, list_models, list_scores, register

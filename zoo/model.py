@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.contrast import Contrast
-from zoo.explanation import Explanation, Units
+from zoo.explanation import Contrast, Explanation, Units
 from zoo.phase_training import PhaseTraining
 from zoo.prediction import Prediction, join, predict_batch, stream
 from zoo.runtime.denormals import denormals_as_zero

@@ -12,7 +12,7 @@ from zoo.cli._shared_arguments import CHECKPOINT, INPUT, add_output, add_overrid
 from zoo.recipe_support import verb
 
 if TYPE_CHECKING:
-    from zoo.contrast import Contrast
+    from zoo.explanation import Contrast
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from zoo.cli._output import say
-from zoo.hub import check_repository
 from zoo.recipe_support import verb
+from zoo.serving.hub import check_repository
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ import argparse
 from zoo.cli._name_checks import check_checkpoint
 from zoo.cli._output import say
 from zoo.cli._shared_arguments import CHECKPOINT
-from zoo.hub import check_repository
 from zoo.recipe_support import verb
+from zoo.serving.hub import check_repository
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,9 +20,9 @@ from zoo.data.sampler import EpochSampler
 from zoo.data.split import BatchDataset, BatchLoader, Split, drawn_by_hash
 from zoo.data.split_checks import check_split
 from zoo.inputs.base import Inputs
+from zoo.inputs.texts.text_encoders import EncoderSpec
 from zoo.sequence_spec import Frame, Properties
 from zoo.task import Classification, Task
-from zoo.text_encoders import EncoderSpec
 
 SplitName = Literal["train", "val", "test"]
 

@@ -19,11 +19,10 @@ from zoo.capabilities import (
     SourceText,
     capability,
 )
-from zoo.contrast import Contrast
 from zoo.data.base import Data
 from zoo.evaluation.occlusion import occlusion
 from zoo.evaluation.units import gallery, notes
-from zoo.explanation import Explanation
+from zoo.explanation import Contrast, Explanation
 from zoo.model import SelfExplaining
 from zoo.reporting.context import PageContext
 

@@ -14,9 +14,9 @@ from zoo.inputs.base import Flag, Inputs, Reading
 from zoo.inputs.labels import compare_names, label_key
 from zoo.inputs.tables.cells import Cells, as_text
 from zoo.inputs.texts.sentence_files import joined_texts, read_sentences, text_columns
+from zoo.inputs.texts.text_encoders import EncoderSpec
 from zoo.inputs.texts.word_spans import word_spans
 from zoo.sequence_spec import NOTHING, Frame
-from zoo.text_encoders import EncoderSpec
 
 MAX_KEPT = 1 << 17  # texts that are shown as they were written; earlier ones are shown by their tokens
 NO_SPAN = (0, 0)  # of a token that is not in the text

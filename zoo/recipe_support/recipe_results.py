@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from zoo.display import Table
 
 if TYPE_CHECKING:
-    from zoo.contrast import Contrast
     from zoo.evaluation.audit import Drift, Group
     from zoo.evaluation.units.code_search import Found as TopicUnit
-    from zoo.explanation import Explanation
+    from zoo.explanation import Contrast, Explanation
     from zoo.metrics.score_result import Result
     from zoo.model import SelfExplaining
     from zoo.prediction import Prediction

@@ -9,8 +9,7 @@ from functools import cached_property
 from torch import Tensor
 
 from zoo.capabilities import DecisionPath, SourceText
-from zoo.contrast import Contrast
-from zoo.explanation import Explanation, Units
+from zoo.explanation import Contrast, Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import zoo
+from zoo.inputs.texts.text_encoders import EncoderSpec, encoder_hash, encoder_spec, find_encoder
 from zoo.layers.text.sentence_encoder import PretrainedEncoder, token_shares
 from zoo.layers.text.state_store import StateStore, keys_of
-from zoo.text_encoders import EncoderSpec, encoder_hash, encoder_spec, find_encoder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "dull", "film", "a", "##s", "!"]
 

@@ -30,11 +30,11 @@ from zoo.inputs.sentences import SentenceInputs
 from zoo.inputs.tables.cells import Cells, as_text, concatenate_cells
 from zoo.inputs.tables.table_reader import read_table
 from zoo.inputs.texts.sentence_files import joined_texts, read_sentences, text_columns
+from zoo.inputs.texts.text_encoders import EncoderSpec, encoder_spec
 from zoo.inputs.texts.word_spans import SEPARATOR, word_spans
 from zoo.paths import did_you_mean
 from zoo.registry import register
 from zoo.sequence_spec import Frame
-from zoo.text_encoders import EncoderSpec, encoder_spec
 
 log = logging.getLogger("zoo")
 UNKNOWN, BEGIN, END = "[UNK]", "[BEGIN]", "[END]"

@@ -11,8 +11,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from zoo.inputs.sentences import SentenceInputs
+from zoo.inputs.texts.text_encoders import encoder_spec
 from zoo.layers.text.sentence_encoder import PretrainedEncoder
-from zoo.text_encoders import encoder_spec
 
 PIECES = 32  # word pieces of an n-gram at most
 DIMENSIONS = 100  # of vectors from the texts alone

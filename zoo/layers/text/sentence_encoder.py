@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo import paths
+from zoo.inputs.texts.text_encoders import EncoderSpec
 from zoo.layers.text.state_store import StateStore
 from zoo.layers.transformer.encoder import Encoder
 from zoo.sequence_spec import NOTHING, Frame
-from zoo.text_encoders import EncoderSpec
 
 BATCH_TOKENS = 4096  # word pieces of a forward pass of a frozen encoder
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.inputs.sentences import SentenceInputs
+from zoo.inputs.texts.text_encoders import EncoderSpec
 from zoo.layers.text.sentence_encoder import OwnEncoder, PretrainedEncoder, mean_state
 from zoo.model import SelfExplaining
 from zoo.runtime.gathering import in_order
 from zoo.sequence_spec import Frame
-from zoo.text_encoders import EncoderSpec
 
 PROBE_SCALE = 8.0  # of the unit vectors that the probe reads
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import yaml
-from stand_in import TOKEN, Hub
+from hub_stand_in import TOKEN, Hub
 
 import zoo
 from zoo import checkpoint, paths
