@@ -22,6 +22,7 @@ from zoo.data.labeled_sequences import LabeledSequenceData
 from zoo.data.split import Split
 from zoo.data.tables._annotations import read_groups
 from zoo.data.tables._column_roles import division, sample_names
+from zoo.data.text._equal_texts import join_groups, number_texts, report_equal_texts
 from zoo.data.text._generated_reviews import generated_reviews
 from zoo.data.text._sentence_sets import SETS
 from zoo.inputs.base import Inputs
@@ -305,11 +306,6 @@ class Sentences(LabeledSequenceData):
 
     # Splits and tokens.
 
-    def _same_texts(self) -> Tensor:
-        """Number ``(n,)`` of the texts that are equal but for case and spaces."""
-        first: dict[str, int] = {}
-        return torch.tensor([first.setdefault(" ".join(t.casefold().split()), len(first)) for t in self._texts])
-
     def _read(self) -> dict[str, Split]:
         cells = self._cells
         texts = self._texts
@@ -317,11 +313,11 @@ class Sentences(LabeledSequenceData):
             compare_names(self.class_names, sorted(set(self._names_of_labels)), "classes", partial=True)
         place = {label_key(name): i for i, name in enumerate(self.class_names)}
         y = torch.tensor([place[label_key(name)] for name in self._names_of_labels])
-        same = self._same_texts()
+        same = number_texts(texts)
         has_group = self.group is not None and (self._trained is None or self.group in cells.columns)
         group = read_groups(cells, self.group or "", frozenset({""})) if has_group else None
         drawn = self.split is None and self.files["test"] is None and self.set != GENERATED
-        joined = _merged(same, group) if drawn else group
+        joined = join_groups(same, group) if drawn else group
         samples = Split(
             sample_names(cells, self.id) if self.id else [cells.name_of(i) for i in range(len(cells))],
             y,
@@ -330,7 +326,7 @@ class Sentences(LabeledSequenceData):
             group=joined if joined is not None and len(joined.unique()) < len(y) else None,
         )
         parts = self._division(samples, group)
-        self._report(texts, y, same, parts)
+        report_equal_texts(same, y, parts)
         return {name: samples.take(ids) for name, ids in parts.items()}
 
     def _division(self, samples: Split, group: Tensor | None) -> dict[str, Tensor]:
@@ -347,23 +343,6 @@ class Sentences(LabeledSequenceData):
         if self.split is not None:
             return division(cells, samples.y, column=self.split, target=target, group=group, **options)
         return division(cells, samples.y, column=None, target=target, group=samples.group, share=self.test, **options)
-
-    def _report(self, texts: list[str], y: Tensor, same: Tensor, parts: dict[str, Tensor]) -> None:
-        """Log equal texts, and those of them with different labels or in several splits."""
-        count = torch.bincount(same)
-        if int(count.max()) > 1:
-            differing = sum(len(y[same == i].unique()) > 1 for i in (count > 1).nonzero()[:, 0])
-            split_of = torch.full((len(y),), -1)
-            for k, ids in enumerate(parts.values()):
-                split_of[ids] = k
-            straddling = sum(len(split_of[same == i].unique()) > 1 for i in (count > 1).nonzero()[:, 0])
-            log.info(
-                "%d texts are equal to another but for case and spaces; %d of them have different labels, %d are in"
-                " several of the given splits",
-                int(count[count > 1].sum()),
-                differing,
-                straddling,
-            )
 
     @cached_property
     def _places(self) -> dict[str, Split]:
@@ -462,17 +441,3 @@ class Sentences(LabeledSequenceData):
     def feature_values(self, x: Tensor) -> list[list[tuple[str, str]]]:
         """Return an empty list: the page shows the text itself."""
         return []
-
-
-def _merged(same: Tensor, group: Tensor | None) -> Tensor:
-    """Number ``(n,)`` of the connected components of two partitions ``(n,)``."""
-    if group is None:
-        return same
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    n, a = len(same), int(same.max()) + 1
-    rows, columns = same.numpy(), group.numpy() + a
-    size = a + int(group.max()) + 1
-    graph = coo_matrix((np.ones(n), (rows, columns)), shape=(size, size))
-    return torch.from_numpy(connected_components(graph, directed=False)[1][rows].astype(np.int64))
