@@ -39,7 +39,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+        content: Any = torch.load(file, weights_only=True, map_location="cpu")
     except FileNotFoundError as error:
         raise ValueError(f"{file} is missing") from error
     except pickle.UnpicklingError as error:
