@@ -326,7 +326,7 @@ def test_deletion_on_the_command_line(tiny, capsys):
     assert "a trained model is fixed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("depth", [60, 500, 5000])
+@pytest.mark.parametrize("depth", [60, 500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_yaml_that_is_nested_too_deeply(tiny, tmp_path, depth):
     """Early: OmegaConf takes seconds for 60 levels."""
     deep = "[" * depth + "]" * depth

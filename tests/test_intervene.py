@@ -20,7 +20,7 @@ trainer: {accelerator: cpu}
 """
 
 
-@pytest.fixture(scope="module", params=["probability", "logit"])
+@pytest.fixture(scope="module", params=["probability", pytest.param("logit", marks=pytest.mark.slow)])
 def bottleneck(request, tmp_path_factory):
     """A run folder of a concept bottleneck, trained for four steps."""
     folder = tmp_path_factory.mktemp(request.param)

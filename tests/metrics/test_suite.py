@@ -287,7 +287,9 @@ def test_shipped_suites_are_right(name):
     assert read_suite(name)[0]["score"] == "accuracy"
 
 
-@pytest.mark.parametrize(("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "concepts, full, parts, quick, units;")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "concepts, full, parts, quick, units;")]
+)
 def test_unknown_suites_are_named(name, words):
     with pytest.raises(ValueError, match=words):
         check(name)

@@ -240,7 +240,7 @@ def test_tables_of_plain_numbers_follow_the_edges():
     assert tables(x)[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 0]
 
 
-@pytest.mark.parametrize("target", list(TASKS))
+@pytest.mark.parametrize("target", [t if t == "ill" else pytest.param(t, marks=pytest.mark.slow) for t in TASKS])
 def test_command_line_on_a_mixed_file(target, tmp_path, monkeypatch, capsys):
     """zoo train, resume, predict, explain and show on a CSV of numbers, dates, words and missing cells."""
     monkeypatch.chdir(tmp_path)

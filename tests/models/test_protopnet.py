@@ -166,6 +166,7 @@ def test_pruning_all_of_a_class_warns(monkeypatch):
     torch.testing.assert_close(e.contribution.sum(1), e.logits.gather(1, batch.y[:, None])[:, 0])
 
 
+@pytest.mark.slow
 def test_pruned_model_is_reloaded_in_a_fresh_process(finished, processes, tmp_path):
     import zoo
 

@@ -30,6 +30,7 @@ def weights(run):
     return load_file(run / "phases" / "1-joint.safetensors")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(processes, config, tmp_path):
     """Saved behind step 6, at which codes were revived, and killed at step 7."""
     argv = ["train", str(config), "--out"]

@@ -98,6 +98,7 @@ def test_nothing_half_written_is_left(lives):
     assert hidden == []
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(processes, tiny, finished, tmp_path):
     before = tensors(finished)
     argv = ["train", str(tiny), "--out", str(finished), "--resume"]

@@ -67,6 +67,7 @@ def hold(folder):
     return process
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_before_data_are_read(table, capsys):
     (table / "run").mkdir()
     owner = hold(table / "run")

@@ -200,7 +200,9 @@ def test_weighted_areas_are_those_of_repeated_samples():
             assert value == pytest.approx(oracle(truth[again], scores[again]), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["auroc", "average_precision", "balanced_accuracy"])
+@pytest.mark.parametrize(
+    "name", ["auroc", "balanced_accuracy", pytest.param("average_precision", marks=pytest.mark.slow)]
+)
 def test_intervals_cover(name):
     """Of 30 draws of 150 samples, the interval holds the value of the population about 95 times in 100."""
     logits, y = classes(3, n=40_000)
