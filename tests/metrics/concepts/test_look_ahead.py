@@ -42,6 +42,8 @@ def test_an_estimate_is_close_and_asks_less(policy, monkeypatch):
 
 def test_the_protocol_names_the_estimate():
     assert Interventions(SCHEMA).protocol == "zoo-interventions-v1"
-    assert Interventions(SCHEMA, look_ahead=8).protocol == "zoo-interventions-v1/look_ahead8"
+    assert Interventions(SCHEMA, look_ahead=8, policies=["coop"]).protocol == "zoo-interventions-v1/ahead8"
+    for exact in ({"look_ahead": 8}, {"look_ahead": 2 * M, "policies": ["coop"]}):
+        assert Interventions(SCHEMA, **exact).protocol == "zoo-interventions-v1"
     with pytest.raises(ValueError, match="look_ahead is 0"):
         Interventions(SCHEMA, look_ahead=0)

@@ -16,7 +16,7 @@ from zoo.metrics.base import Record, Score, count, expect, fraction
 from zoo.metrics.concepts._candidates import Candidates
 from zoo.metrics.concepts._concept_values import check_concepts
 from zoo.metrics.concepts._intervention_order import correct_after, rank_groups, uniform, wrong_values
-from zoo.metrics.concepts._policies import NAMES, REPEATED, STUDIED, Decide, Step, gains
+from zoo.metrics.concepts._policies import LOOK_AHEAD, NAMES, REPEATED, STUDIED, Decide, Step, gains
 from zoo.registry import register
 
 RESOLUTION = 2**40  # gains are summed as integer multiples of 1 / RESOLUTION: bit-identical in any order
@@ -44,7 +44,8 @@ class Interventions(Score):
         competence: probability that the person sets a concept correctly, drawn per sample, seed and concept; 0 is
             adversarial.
         look_ahead: candidate values of concepts whose effect the policies ``coop``, ``eudtp`` and ``ectp`` compute
-            again after each step, for the groups with the highest scores; the other groups keep theirs.
+            again after each step, for the groups with the highest scores; the other groups keep theirs. With more
+            groups than that the order is an estimate, and the protocol names it.
 
     Raises:
         ValueError: if an argument is out of range or a policy is not known.
@@ -106,7 +107,10 @@ class Interventions(Score):
         self.candidates = Candidates(concepts)
         self.group = concepts.group_ids
         self.groups = len(concepts.group_names)
-        self.protocol = self._variant(type(self).protocol, seeds=seeds, competence=competence, look_ahead=look_ahead)
+        self.protocol = self._variant(type(self).protocol, seeds=seeds, competence=competence)
+        at_once = max(1, self.look_ahead // max(1, self.candidates.of_group.shape[1]))
+        if self.groups > at_once and set(policies) & set(LOOK_AHEAD):  # their effects are estimated
+            self.protocol += f"/ahead{self.look_ahead}"
         self.fit_splits = ("val",) if set(policies) & set(STUDIED) else ()
         self.studied = torch.zeros(2, self.groups, dtype=torch.int64)
         self._sum("right", len(self.policies), self.seeds, self.groups + 1)
