@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 
 import torch
@@ -29,9 +30,9 @@ class SparseHeadModel(BackboneModel):
         """Return pooled features ``(b, d)``."""
         return self.backbone(x).mean((2, 3))
 
+    @abstractmethod
     def concept_strengths(self, features: Tensor) -> Tensor:
         """Return the strengths ``(b, u)`` of features ``(b, d)``."""
-        raise NotImplementedError
 
     def rest(self, features: Tensor) -> Tensor:
         """Return what is added to the output of the head, ``(b, c)``, from features ``(b, d)``: 0 by default."""

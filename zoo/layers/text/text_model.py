@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -104,9 +105,9 @@ class TextModel(SelfExplaining):
         return F.normalize(mean_state(states, x).to(self.head_dtype), dim=1, eps=1e-12), states
 
     @property
+    @abstractmethod
     def head_dtype(self) -> torch.dtype:
         """Type of the numbers of the head."""
-        raise NotImplementedError
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the accuracy, of the probe while a phase trains it."""
