@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from zoo.inputs.table import TableInputs
-from zoo.serving.columns import TypedColumns, columns_of
+from zoo.serving.column_graph import TypedColumns, columns_of
 
 TABLE = {
     "age": [30, None, 52, 41, 38, 60],

@@ -9,7 +9,7 @@ from zoo._version import __version__
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.table import TableInputs
 from zoo.model import SelfExplaining
-from zoo.serving.columns import MISSING_CODE
+from zoo.serving.column_graph import MISSING_CODE
 from zoo.serving.graph import OUTPUTS
 
 RESERVED = frozenset(OUTPUTS)

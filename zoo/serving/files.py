@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo.inputs.table import TableInputs
-from zoo.serving.columns import MISSING_CODE
+from zoo.serving.column_graph import MISSING_CODE
 from zoo.serving.description import input_names
 from zoo.serving.graph import Graph, Raw, traced
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.inputs.image import ImageInputs
 from zoo.inputs.table import TableInputs
 from zoo.model import SelfExplaining
-from zoo.serving.columns import TypedColumns
+from zoo.serving.column_graph import TypedColumns
 from zoo.serving.pixels import Pixels
 
 Raw = Tensor | Mapping[str, Tensor]

@@ -18,7 +18,7 @@ from zoo.inputs.table import TableInputs
 from zoo.inputs.text import TextInputs
 from zoo.inputs.tokens import TokenInputs
 from zoo.model import SelfExplaining
-from zoo.serving.columns import columns_of
+from zoo.serving.column_graph import columns_of
 from zoo.serving.graph import Raw
 
 BATCH = 64

@@ -18,6 +18,7 @@ from zoo.inputs.packed_files import DAMAGED, unpacked
 from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells, as_text
 from zoo.inputs.tables.table_reader import CHUNK, read_cells
+from zoo.inputs.texts.text_files import json_object
 from zoo.inputs.texts.word_spans import SEPARATOR
 
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "document", "question")  # names that need not be given
@@ -210,10 +211,8 @@ def _json_lines(path: Path, argument: str, skip: bool, chunk: int) -> Iterator[C
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError(f"{type(record).__name__}; expected an object such as {{'text': ..., 'label': ...}}")
-        except (ValueError, RecursionError) as error:
+            record = json_object(line)
+        except ValueError as error:
             message = " ".join(str(error).split())
             if not skip:
                 raise ValueError(f"{path}, line {number}: {message}") from error

@@ -118,6 +118,21 @@ def _from_table(raw: Any, text: str | None, label: str | None, skip: bool, chunk
         yield Texts(tuple(map(str, texts)), rows, labels, cells.source, cells.skipped)
 
 
+def json_object(line: str) -> dict[str, Any]:
+    """Return the object of one line of a file of JSON Lines.
+
+    Raises:
+        ValueError: if it is no JSON, no object, or nested too deeply.
+    """
+    try:
+        record = json.loads(line)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{type(record).__name__}; expected an object such as {{'text': ..., 'label': ...}}")
+    return record
+
+
 def _from_json_lines(path: Path, text: str | None, label: str | None, skip: bool, chunk: int) -> Iterator[Texts]:
     texts: list[str] = []
     labels: list[str | None] = []
@@ -127,14 +142,12 @@ def _from_json_lines(path: Path, text: str | None, label: str | None, skip: bool
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError(f"{type(record).__name__}; expected an object such as {{'text': ..., 'label': ...}}")
+            record = json_object(line)
             of_text = _column(list(record), text, TEXT_COLUMNS, "text", str(path))
             of_label = _column(list(record), label, LABEL_COLUMNS, "label", str(path))
             if of_text is None or not isinstance(record[of_text], str):
                 raise ValueError(f"no text; expected one of {', '.join(TEXT_COLUMNS)}, or name it in data.text")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             message = " ".join(str(error).split())
             if not skip:
                 raise ValueError(f"{path}, line {number}: {message}") from error
