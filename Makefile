@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
+# pip compiles nothing (--no-compile): the first import does, and writes it down for all later processes
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint types doctest unit slow benchmark campaign docs results release setup clean
 

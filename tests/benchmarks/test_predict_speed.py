@@ -4,7 +4,8 @@
 same reader and computes the logits; ``zoo predict`` adds the explanation of each row, its probabilities and the file of
 answers. Times are CPU time of one thread for the rows beyond the first 1000, so that loading the model does not count.
 Columns: family; rows a second of ``zoo predict``, of the bare pass and of reading alone; time of ``zoo predict`` over
-that of the bare pass; peak memory in MB after 1000 and after 10 000 rows.
+that of the bare pass, and the same of ``zoo predict --shown 0``, which computes no explanation; peak memory in MB after
+1000 and after 10 000 rows.
 """
 
 import csv
@@ -37,6 +38,13 @@ model: {name: NAME, width: 16, depth: 1, heads: 2MORE}
 data: {name: text, file: gone/texts.txt, context: 16, batch_size: 16, limit: 48}
 phases: {joint: {epochs: 1, lr: {embed: 1e-2, blocks: 1e-2, norm: 1e-2, head: 1e-2PARTS}}}
 """
+SENTENCES = """\
+model: {name: NAME, num_classes: 2MORE}
+data: {name: sentences, file: gone/table.csv, text: review, label: stateASPECTS, length: 16, batch_size: 32}
+phases: {PHASES}
+"""
+SMALL = ", width: 16, depth: 0, dropout: 0.0"
+ENCODE = "encode: {epochs: 2, lr: {encoder: 1e-2, probe: 1e-2}}, "
 EXPERTS = ", experts: 2, k: 1, hidden: 16"
 PROJECTED = ", project: {then: project}"
 
@@ -58,6 +66,17 @@ def text(name, more="", parts=""):
     return TEXT.replace("NAME", name).replace("MORE", more).replace("PARTS", parts)
 
 
+def fitted(name, phases, more="", concepts=CONCEPTS):
+    """A model of three numbers whose phases fit it at once."""
+    table = TABLE.replace("64CONCEPTS", f"64{concepts}, val: 0.2")
+    return f"model: {{name: {name}{more}}}\n{table}phases: {{{phases}}}\n"
+
+
+def sentences(name, phases, more="", aspects=""):
+    config = SENTENCES.replace("NAME", name).replace("MORE", more).replace("ASPECTS", aspects)
+    return config.replace("PHASES", phases)
+
+
 FAMILIES = {
     "bilinear_mlp": numbers("name: bilinear_mlp, width: 8, patterns: 3", "embed layers head"),
     "blackbox": numbers("name: blackbox, backbone: mlp", "backbone head"),
@@ -66,6 +85,44 @@ FAMILIES = {
     "additive": "model: {name: additive}\n"
     + TABLE.replace("64CONCEPTS", "64, val: 0")
     + "phases: {convex: {then: {fit_tables: {max_pairs: 1}}}}\n",
+    "nam": fitted(
+        "nam",
+        "bins: {then: set_bins}, nets: {epochs: 1, lr: {nets: 1e-3, tables: 1e-2, intercept: 1e-3}}, "
+        "tables: {then: tabulate}",
+        ", hidden: [8], members: 2",
+        "",
+    ),
+    "boosting": fitted("boosting", "trees: {then: {fit_trees: {max_iter: 10}}}", concepts=""),
+    "scoring_card": fitted("scoring_card", "card: {then: {fit_card: {rules: 3, nodes: 50}}}", concepts=""),
+    "posthoc_cbm": fitted(
+        "posthoc_cbm",
+        "concepts: {then: fit_concepts}, head: {then: {fit_head: {penalty: 0.01}}}",
+        ", num_classes: 2, backbone: mlp",
+    ),
+    "labelfree_cbm": fitted(
+        "labelfree_cbm",
+        "concepts: {then: {project: {scores: annotations}}}, head: {then: {fit_head: {penalty: 0.01}}}",
+        ", num_classes: 2, backbone: mlp, concept_names: [fever, cough]",
+    ),
+    "scbm": fitted(
+        "scbm",
+        "joint: {epochs: 1, lr: {backbone: 1e-3, concepts: 1e-2, covariance: 1e-2}, loss: {task: 0, concept: 1, "
+        "precision: 0.02}}, head: {then: fit_head}",
+        ", num_classes: 2, backbone: mlp, covariance: global",
+    ),
+    "text_prototype": sentences("text_prototype", ENCODE + "choose: {then: {choose_anchors: {val: true}}}", SMALL),
+    "bag_of_concepts": sentences("bag_of_concepts", "fit: {then: {fit_words: {val: true}}}"),
+    "text_cbm": sentences(
+        "text_cbm",
+        ENCODE + "concepts: {then: {fit_concepts: {val: true}}}, head: {then: {fit_head: {val: true}}}",
+        SMALL,
+        ", concept_columns: [food, staff]",
+    ),
+    "text_labelfree": sentences(
+        "text_labelfree",
+        ENCODE + "fit: {then: {fit_phrases: {val: true}}}",
+        SMALL + ", phrases: [good food, bad staff, a long walk]",
+    ),
     "transformer_program": """\
 model: {name: transformer_program, num_classes: 2, pooled: true, layers: 1, heads: 1, counters: 0, tables: 1,
         number_tables: 0, restarts: 1, anneal: 2}
@@ -94,17 +151,19 @@ import json, resource, sys, time, zoo
 few, many, out = json.load(sys.stdin)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-def seconds(inputs):
+def seconds(inputs, **keys):
     times = []
     while len(times) < 5 and sum(times) < 2:
         start = time.process_time()
-        zoo.predict("run", inputs, out=out, overwrite=True)
+        zoo.predict("run", inputs, out=out, overwrite=True, **keys)
         times.append(time.process_time() - start)
     return min(times)
 zoo.predict("run", few, out=out, overwrite=True)  # imports what the next calls use
 short = seconds(few), peak()
 long = seconds(many), peak()
-print(json.dumps({"seconds": long[0] - short[0], "few": short[1], "many": long[1]}))
+alone = seconds(many, shown=0) - seconds(few, shown=0)
+zoo.predict("run", many, out=out, overwrite=True)  # the file that is compared
+print(json.dumps({"seconds": long[0] - short[0], "few": short[1], "many": long[1], "alone": alone}))
 """
 BARE = """
 import json, sys, time, torch, zoo
@@ -133,6 +192,14 @@ def rows_of(n, draw):
         yield [f"{a:.3f}", f"{b:.3f}", f"{draw.random():.3f}", int(a > 0), int(b > 0), "ill" if a + b > 0 else "well"]
 
 
+def opinion(draw):
+    """Return a review of two marked aspects, and whether it praises the food."""
+    food, staff = draw.choice(["good", "bad", "warm", "cold"]), draw.choice(["kind", "rude"])
+    texts = f"on day {draw.randrange(1000)} the food was {food} and the staff was {staff}"
+    good = food in ("good", "warm")
+    return [texts, int(good), int(staff == "kind"), "well" if good else "ill"]
+
+
 def write(file, header, rows):
     with file.open("w", newline="") as out:
         csv.writer(out).writerows([header, *rows])
@@ -144,7 +211,7 @@ def prepare(name, folder):
     gone = folder / "gone"
     gone.mkdir()
     config = FAMILIES[name]
-    if "name: text" in config:
+    if "name: text, file" in config:
         (gone / "texts.txt").write_text("it rained, said the dog to the cat.\n" * 300)
         for n in ROWS:
             (folder / f"{n}.txt").write_text("".join(f"said the {draw.choice(['dog', 'cat'])}\n" for _ in range(n)))
@@ -159,6 +226,13 @@ def prepare(name, folder):
         for i in range(100):
             Image.new("RGB", (16, 16), (draw.randrange(256), 99, i)).save(folder / "new" / f"{i}.png")
         return {n: [f"new/{i % 100}.png" for i in range(n)] for n in ROWS}, "new/0.png"
+    if "name: sentences" in config:
+        header = ["review", "food", "staff", "state"]
+        rows = [opinion(draw) for _ in range(300)]
+        write(gone / "table.csv", header, rows)
+        for n in ROWS:
+            write(folder / f"{n}.csv", header[:1], (opinion(draw)[:1] for _ in range(n)))
+        return {n: f"{n}.csv" for n in ROWS}, "the food was good and the staff was rude today"
     if "name: categories" in config:
         header = ["shape", "color", "state"]
         rows = [[draw.choice("ab"), draw.choice("xyz")] for _ in range(300)]
@@ -206,5 +280,10 @@ def test_without_its_training_data(name, tmp_path, monkeypatch, capsys):
     assert result["many"] - result["few"] < 8  # MB
     with capsys.disabled():
         rate, pure, read = ((ROWS[1] - ROWS[0]) / s for s in (result["seconds"], bare["bare"], bare["read"]))
-        cells = [f"{rate:.0f}", f"{pure:.0f}", f"{read:.0f}", f"{result['seconds'] / bare['bare']:.2f}"]
+        cells = [
+            f"{rate:.0f}",
+            f"{pure:.0f}",
+            f"{read:.0f}",
+            *(f"{s / bare['bare']:.2f}" for s in (result["seconds"], result["alone"])),
+        ]
         print("\n|", " | ".join([name, *cells, f"{result['few']:.0f}", f"{result['many']:.0f}"]), "|")

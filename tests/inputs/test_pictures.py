@@ -189,6 +189,18 @@ def test_bombs_are_refused(tmp_path, size):
         read_picture(path)
 
 
+def test_a_tile_larger_than_any_picture_is_refused(tmp_path):
+    """A TIFF file of 16 x 16 pixels in one tile of 32768 x 32768, 1 GiB when it is unpacked."""
+    packed = zlib.compress(b"\0" * (1 << 20))
+    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: 1 << 15, 323: 1 << 15, 325: len(packed)}
+    start = 8 + 2 + 12 * (len(tags) + 1) + 4
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted((tags | {324: start}).items())]
+    header = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + struct.pack("<I", 0)
+    (tmp_path / "tile.tif").write_bytes(header + packed)
+    with pytest.raises(ValueError, match="tile.tif has tiles of 32768 x 32768 pixels; expected at most 89478485"):
+        read_picture(tmp_path / "tile.tif")
+
+
 def test_several_pages_are_refused(tmp_path):
     frames = [Image.fromarray(COLOR), Image.fromarray(COLOR[::-1].copy())]
     for name in ("a.gif", "a.tif", "a.webp", "a.png"):

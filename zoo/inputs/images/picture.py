@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
 import zlib
@@ -27,6 +28,7 @@ REFUSED = {
     "HDF5",
     "BUFR",
 }  # formats that run another program, or no picture
+TIFF_TILE = (322, 323)  # the tags TileWidth and TileLength
 DRAFT = 2  # pixels to which a JPEG file is decoded, for each pixel that is needed
 WHITE = (255, 255, 255)
 TWELVE_BITS = 4095
@@ -197,6 +199,10 @@ def _opened(file: Any, where: str) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"{where} is {width} x {height} pixels; expected at most {MAX_PIXELS}, make it smaller")
+    tags: Any = getattr(image, "tag_v2", {})  # of a TIFF file, whose tiles are unpacked whole even where they jut out
+    tile = [tags.get(tag, 0) for tag in TIFF_TILE]
+    if all(isinstance(side, int) for side in tile) and math.prod(tile) > MAX_PIXELS:
+        raise ValueError(f"{where} has tiles of {tile[0]} x {tile[1]} pixels; expected at most {MAX_PIXELS}")
     return image
 
 
