@@ -48,6 +48,16 @@ class Phase:
     cache: int = 0
     then: Any = None
 
+    @property
+    def ramps(self) -> bool:
+        """Whether the weight of a loss term changes over the phase.
+
+        Example:
+            >>> Phase(loss={"align": {"from": 0, "to": 5}}).ramps, Phase(loss={"align": 5}).ramps
+            (True, False)
+        """
+        return any(isinstance(weight, Mapping) for weight in self.loss.values())
+
     def loss_weights(self, progress: float) -> dict[str, float]:
         """Return the weights of the loss terms that the phase names.
 

@@ -127,13 +127,15 @@ class PhaseTraining(pl.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
         batch = Batch.of(batch)
-        chosen = self.phase.loss_weights(self.phase_progress) if self.phase.lr else self.default_loss
+        progress = self.phase_progress if self.phase.ramps else 0.0
+        chosen = self.phase.loss_weights(progress) if self.phase.lr else self.default_loss
         weights = {t: float(t == "task") for t in self.terms} | dict(chosen)
         terms = self.loss(batch, weights)
-        total = torch.stack([weights[t] * v for t, v in terms.items() if weights[t] != 0]).sum()
+        weighted = [weights[t] * v for t, v in terms.items() if weights[t] != 0]
+        total = weighted[0] if len(weighted) == 1 else torch.stack(weighted).sum()
         self.loss_terms = {**{t: v.detach() for t, v in terms.items()}, "loss": total.detach()}
         trainer: Any = self.trainer
-        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0 and not self.logged_by_loop:
+        if not self.logged_by_loop and (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
             self._log_step(batch)
         return total
 
@@ -161,15 +163,18 @@ class PhaseTraining(pl.LightningModule, ABC):
             is_loss = name == "loss"
             self.log(STEP_METRIC + name, value, on_step=True, on_epoch=False, prog_bar=is_loss, batch_size=len(batch))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the accuracy, or the mean loss of a task without classes."""
-        batch = Batch.of(batch)
-        name, logits = "val/loss", self(batch.x)
+    def validation_values(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the accuracy on a batch, or the mean loss of a task without classes, by name."""
+        logits = self(batch.x)
         if self.task.kind == "classification":
-            name, value = "val/accuracy", (logits.argmax(1) == batch.targets).float().mean()
-        else:
-            value = self.task.loss(logits, batch.targets)
-        self.log(name, value, prog_bar=True, batch_size=len(batch), sync_dist=True)
+            return {"val/accuracy": (logits.argmax(1) == batch.targets).float().mean()}
+        return {"val/loss": self.task.loss(logits, batch.targets)}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``validation_values``; the training loop of a plain run takes the mean without this method."""
+        batch = Batch.of(batch)
+        for name, value in self.validation_values(batch).items():
+            self.log(name, value, prog_bar=True, batch_size=len(batch), sync_dist=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log what ``validation_step`` logs; scores with intervals are those of ``zoo.evaluate``."""

@@ -16,6 +16,7 @@ from zoo.phase import Phase
 from zoo.runtime.denormals import denormals_as_zero
 from zoo.training.lightning_messages import quiet
 from zoo.training.phases import run_phases
+from zoo.training.process_settings import ask_the_driver_once
 from zoo.training.run import build, load_config
 
 EPOCHS, ROUNDS, MOST = 40, 3, 2.0
@@ -65,6 +66,7 @@ def by_hand(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_run_beside_a_plain_loop(name, tmp_path):
     quiet()
+    ask_the_driver_once()
     seconds = {"zoo": [], "plain": []}
     for i in range(ROUNDS):
         one, model = by_zoo(name, tmp_path / str(i))

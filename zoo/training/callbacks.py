@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -40,7 +41,7 @@ class FiniteLoss(Callback):
         """Check the loss of a step."""
         loss = outputs["loss"]
         on_cpu = loss.device.type == "cpu"
-        if not on_cpu or not bool(torch.isfinite(loss)):
+        if not on_cpu or not math.isfinite(loss.item()):
             terms = pl_module.loss_terms if isinstance(pl_module, SelfExplaining) else {}
             self._note(trainer, {**terms, "loss": loss})
         if on_cpu or trainer.global_step % LOG_EVERY == 0:

@@ -7,6 +7,7 @@ and checkpoints are the same.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,9 +17,11 @@ from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.trainer import call
+from pytorch_lightning.trainer.states import RunningStage, TrainerFn
 from torch import Tensor
 
 from zoo.phase_training import STEP_METRIC, PhaseTraining
+from zoo.training.lean_validation import LeanValidation, inherits
 
 OF_A_STEP = (  # hooks that are not called
     "on_train_batch_start",
@@ -32,6 +35,7 @@ OF_A_MODEL = (
     "optimizer_step",
     "optimizer_zero_grad",
     "configure_gradient_clipping",
+    "lr_scheduler_step",
 )
 OF_A_BATCH = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
@@ -44,45 +48,67 @@ class LeanLoop(_TrainingEpochLoop):
         >>> trainer.fit_loop.epoch_loop = LeanLoop(trainer)
     """
 
+    def __init__(self, trainer: pl.Trainer) -> None:
+        super().__init__(trainer)
+        self.val_loop = LeanValidation(
+            trainer, TrainerFn.FITTING, RunningStage.VALIDATING, verbose=False, inference_mode=False
+        )
+
     _lean = False
+    _hooks: tuple[Any, ...] = ()  # what follows a batch: methods of the callbacks and of the model
+    _logs_itself = True
+    _to_the_end = False
 
     def on_run_start(self, data_fetcher: Any) -> None:
         """Decide how the batches of an epoch are run."""
         super().on_run_start(data_fetcher)
-        self._lean = is_plain(self.trainer)
+        trainer: Any = self.trainer
+        self._lean = is_plain(trainer)
+        self.val_loop.is_plain = self._lean
+        module = trainer.lightning_module
+        hooks = [c.on_train_batch_end for c in trainer.callbacks if not inherits(c, Callback, ("on_train_batch_end",))]
+        self._hooks = tuple(partial(hook, trainer, module) for hook in hooks)
+        self._logs_itself = not isinstance(module, PhaseTraining)
+        if not isinstance(module, PhaseTraining) or not inherits(module, PhaseTraining, ("on_train_batch_end",)):
+            self._hooks += (partial(call._call_lightning_module_hook, trainer, "on_train_batch_end"),)
+        batches = trainer.fit_loop.max_batches
+        self._to_the_end = trainer.max_steps == -1 and trainer.val_check_batch in (batches, float("inf"))
 
     def advance(self, data_fetcher: Any) -> None:
-        """Train on one batch."""
+        """Train on one batch, and on those that follow it until Lightning has something to do between two of them."""
         module: Any = self.trainer.lightning_module
         if self.restarting or not self._lean:
             super().advance(data_fetcher)
             return
-        module.logged_by_loop = isinstance(module, PhaseTraining)
+        self.val_loop.restarting = False
+        if not self._logs_itself:
+            module.logged_by_loop = True
         try:
-            self._advance(data_fetcher)
+            while self._step(module, data_fetcher) and self._to_the_end:
+                self._batches_that_stepped += 1
         finally:
-            module.logged_by_loop = False
+            if not self._logs_itself:
+                module.logged_by_loop = False
 
-    def _advance(self, data_fetcher: Any) -> None:
+    def _step(self, module: Any, data_fetcher: Any) -> bool:
+        """Train on one batch; returns whether nothing but the next batch follows."""
         trainer: Any = self.trainer
-        module = trainer.lightning_module
         logs = trainer._logger_connector
         progress = self.automatic_optimization.optim_progress.optimizer
         optimizer = trainer.optimizers[0]
 
-        self.val_loop.restarting = False
         batch, _, _ = next(data_fetcher)
         index = self.batch_idx + 1
-        self.batch_progress.is_last_batch = data_fetcher.done
+        last = self.batch_progress.is_last_batch = data_fetcher.done
         batch = batch.to(trainer.strategy.root_device)
         self.batch_progress.increment_ready()
         logs.on_batch_start(batch)
         self.batch_progress.increment_started()
 
         progress.step.increment_ready()
-        module._current_fx_name = "training_step"
+        module.__dict__["_current_fx_name"] = "training_step"  # as Module.__setattr__ does, which costs 10 us
         loss = module.training_step(batch, index)
-        module._current_fx_name = None
+        module.__dict__["_current_fx_name"] = None
         progress.zero_grad.increment_ready()
         progress.zero_grad.increment_started()
         optimizer.zero_grad()
@@ -92,18 +118,32 @@ class LeanLoop(_TrainingEpochLoop):
         progress.step.increment_completed()
         self.batch_progress.increment_processed()
 
+        self._update_schedules()
+        outputs = {"loss": loss.detach()}
+        for hook in self._hooks:
+            hook(outputs, batch, index)
+        due = logs.should_update_logs
+        if due:
+            logs.on_batch_end()
+        self.batch_progress.increment_completed()
+        if due:
+            if not self._logs_itself:
+                self._log(module.loss_terms)
+            logs.update_train_step_metrics()
+        return not (last or due or trainer.received_sigterm)
+
+    def _update_schedules(self) -> None:
+        """Do what Lightning's ``update_lr_schedulers`` does, for schedules that take each step."""
+        configs: Any = self.trainer.lr_scheduler_configs
+        if all(c.interval == "step" and c.frequency == 1 and not c.reduce_on_plateau for c in configs):
+            for config in configs:
+                self.scheduler_progress.increment_ready()
+                config.scheduler.step()
+                self.scheduler_progress.increment_completed()
+            return
         self.update_lr_schedulers("step", update_plateau_schedulers=False)
         if self._num_ready_batches_reached():
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
-        outputs = {"loss": loss.detach()}
-        call._call_callback_hooks(trainer, "on_train_batch_end", outputs, batch, index)
-        call._call_lightning_module_hook(trainer, "on_train_batch_end", outputs, batch, index)
-        if logs.should_update_logs:
-            logs.on_batch_end()
-        self.batch_progress.increment_completed()
-        if module.logged_by_loop and (trainer.should_stop or trainer.global_step % trainer.log_every_n_steps == 0):
-            self._log(module.loss_terms)
-        logs.update_train_step_metrics()
 
     def _log(self, terms: dict[str, Tensor]) -> None:
         """Write the terms of a step to the loggers, which ``LightningModule.log`` does at the cost of a step."""
@@ -125,12 +165,7 @@ def is_plain(trainer: Any) -> bool:
         and trainer.gradient_clip_val is None
         and len(trainer.optimizers) == 1
         and module.automatic_optimization
-        and _inherits(module, pl.LightningModule, (*OF_A_STEP, *OF_A_MODEL, *OF_A_BATCH))
-        and (trainer.datamodule is None or _inherits(trainer.datamodule, pl.LightningDataModule, OF_A_BATCH))
-        and all(_inherits(callback, Callback, OF_A_STEP) for callback in trainer.callbacks)
+        and inherits(module, pl.LightningModule, (*OF_A_STEP, *OF_A_MODEL, *OF_A_BATCH))
+        and (trainer.datamodule is None or inherits(trainer.datamodule, pl.LightningDataModule, OF_A_BATCH))
+        and all(inherits(callback, Callback, OF_A_STEP) for callback in trainer.callbacks)
     )
-
-
-def _inherits(one: Any, base: type, hooks: tuple[str, ...]) -> bool:
-    """Return whether an object has the hooks of a base class as they are."""
-    return all(getattr(type(one), hook) is getattr(base, hook) and hook not in vars(one) for hook in hooks)

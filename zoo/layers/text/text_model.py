@@ -109,14 +109,12 @@ class TextModel(SelfExplaining):
     def head_dtype(self) -> torch.dtype:
         """Type of the numbers of the head."""
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the accuracy, of the probe while a phase trains it."""
+    def validation_values(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the accuracy on a batch, of the probe while a phase trains it."""
         if "probe" not in self.phase.lr:
-            super().validation_step(batch, batch_idx)
-            return
+            return super().validation_values(batch)
         logits = self.probe(PROBE_SCALE * self.unit_vectors(batch.x))
-        accuracy = (logits.argmax(1) == batch.targets).float().mean()
-        self.log("val/accuracy of the probe", accuracy, batch_size=len(batch), sync_dist=True)
+        return {"val/accuracy of the probe": (logits.argmax(1) == batch.targets).float().mean()}
 
     def probe_loss(self, batch: Batch) -> Tensor:
         """Return the loss of the task of the probe, which trains the encoder.
