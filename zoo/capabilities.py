@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.what_if import AffineHead, FeatureTables
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,26 @@ class HasDirections(Capability, Protocol):
 
     def directions(self) -> Directions:
         """Return the directions of all units."""
+        ...
+
+
+class HasAffineHead(Capability, Protocol):
+    """A head whose logits are an affine function of the strengths."""
+
+    capability: ClassVar[str] = "affine_head"
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the head as numbers, for inputs ``(b, ...)``."""
+        ...
+
+
+class HasFeatureTables(Capability, Protocol):
+    """A model of tables whose score is a sum of table look-ups."""
+
+    capability: ClassVar[str] = "feature_tables"
+
+    def feature_tables(self) -> FeatureTables:
+        """Return columns, bins and tables as numbers."""
         ...
 
 
