@@ -62,13 +62,14 @@ def explain(
     x, sample, input_name = read_input(str(input), source, model.inputs)
     other = None if against is None else torch.full((len(x),), _class_named(against, source.output_names))
     explained = examples.explain(model, x, sample, shown=shown, against=other)
+    explained = replace(explained, inputs=(str(input),) * len(x))
     explanation = explained.explanations[0]
     title = checkpoint.title(name)
     folder_of_model = checkpoint.find(name)
     _, metrics = checkpoint.read(folder_of_model)
     stored = folder_of_model if sample is None else None
     context = replace(
-        examples.page_context(model, source, explained, title=f"{title} on {input_name}", stored=stored),
+        examples.page_context(model, source, explained, title=f"{title} on {input_name}", stored=stored, checkpoint=name),
         scores=stored_rows(metrics),
         facts=run_facts(config, source, f"zoo explain {name} {input}", read=sample is not None),
     )

@@ -13,6 +13,7 @@ from zoo.explanation import Contrast, Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun
+from zoo.reporting.interactive.recomputation import Recomputation
 from zoo.reporting.numbers import percent
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
@@ -141,6 +142,7 @@ class PageContext:
         risks: probability of the second class by total of its points.
         units: the units with the lowest per-unit scores, lowest first.
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
+        recomputation: what the page needs to answer to changes of the inputs itself; None for no such panel.
         steps: interventions one after another, and the answer after each; of the only input.
         warnings: lines that a reader must not miss, such as a class of which no input is found.
         confusion: how often each class is predicted for each class, a row for each true one; empty for none.
@@ -186,6 +188,7 @@ class PageContext:
     risks: Mapping[int, float] = field(default_factory=dict)
     units: Sequence[UnitRow] = ()
     unit_scores: Sequence[str] = ()
+    recomputation: Recomputation | None = None
     steps: Sequence[StepRow] = ()
     warnings: Sequence[str] = ()
     confusion: Sequence[Sequence[float]] = ()
