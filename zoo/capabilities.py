@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from torch import Tensor
 
 from zoo.batch import Batch
-from zoo.what_if import AffineHead, FeatureTables
+
+if TYPE_CHECKING:
+    from zoo.what_if import AffineHead, FeatureTables
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class Browser:
         found = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)}); if (!e) return null;"
             f"e.focus(); e.value = {json.dumps(str(value))};"
-            "e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new Event('change', {bubbles: true}));"
+            "for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind, {bubbles: true}));"
             "return e.value; })()"
         )
         assert found is not None, f"there is no {selector}"
@@ -124,7 +124,7 @@ class Browser:
         """Click on the middle of an element with the mouse."""
         place = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            "for (let p = e; p; p = p.parentElement) if (p.tagName === 'DETAILS' && p !== e.parentElement) p.open = true;"
+            "for (let p = e.parentElement; p; p = p.parentElement) if (p.tagName === 'DETAILS') p.open = true;"
             "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
             "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )

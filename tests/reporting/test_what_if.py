@@ -1,4 +1,4 @@
-"""The answer that a page computes to a changed input is the model's: through its real controls, in headless Chromium."""
+"""The answer that a page computes to a changed input is the model's: through its controls, in headless Chromium."""
 
 import json
 import math

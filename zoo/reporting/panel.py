@@ -26,8 +26,8 @@ class Panel(ABC):
 
     A panel is one file with one class decorated with ``@register``. Other packages add theirs with an entry point of
     the group ``zoo.panels``. Its template, style and script, ``<file>.html``, ``<file>.css`` and ``<file>.js``, may lie
-    beside the file (of another package as its package data). ``zoo ls`` lists the panels; bars are drawn by ``zoo.reporting.bars``. A panel
-    of another package that fails is left out with a warning.
+    beside the file (of another package as its package data). ``zoo ls`` lists the panels; bars are drawn by
+    ``zoo.reporting.bars``. A panel of another package that fails is left out with a warning.
 
     Attributes:
         order: panels of one region are drawn by rising order; those of zoo are at 5 to 90.

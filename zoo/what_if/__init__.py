@@ -1,4 +1,4 @@
-"""What a head hands over so that its answer can be computed outside the model: for what-if pages and counterfactuals."""
+"""Heads as numbers, so that an answer can be computed outside the model, and the smallest change that flips it."""
 
 from zoo.what_if.affine_head import AffineHead
 from zoo.what_if.feature_tables import FeatureTables, TableAxis, TableTerm

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +59,7 @@ class FeatureTables:
         terms: mains and pairs.
         intercept: ``(s,)``
         halved: whether one score is the difference of two logits, ``(-score / 2, score / 2)``.
+        dates: columns whose numbers are days from 1970-01-01.
 
     Example:
         >>> axis = TableAxis(0, np.array([0.5]), np.array([1, 2]), 4)
@@ -71,6 +74,7 @@ class FeatureTables:
     terms: tuple[TableTerm, ...]
     intercept: np.ndarray
     halved: bool
+    dates: frozenset[int] = frozenset()
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """Return the scores ``(n, s)`` of rows ``(n, d)``."""
@@ -92,3 +96,28 @@ class FeatureTables:
         """Return the cuts of all axes of a column, ascending: between them nothing changes."""
         own: Sequence[np.ndarray] = [axis.cuts for axis in self.axes if axis.column == column]
         return np.unique(np.concatenate([np.zeros(0), *own]))
+
+    def rows_of(self, column: int) -> tuple[TableAxis, np.ndarray]:
+        """Return the axis of a column and the weight ``(bins,)`` of the training rows in each of its bins.
+
+        Of several axes it is that of the column's own term, or else the first.
+
+        Raises:
+            ValueError: if no term reads the column.
+        """
+        own = [t for t in self.terms if any(self.axes[a].column == column for a in t.axes)]
+        if not own:
+            raise ValueError(f"no term reads column {column}; expected one of the columns of the axes")
+        term = min(own, key=lambda t: len(t.axes))
+        n = next(n for n, a in enumerate(term.axes) if self.axes[a].column == column)
+        return self.axes[term.axes[n]], term.counts.sum(tuple(m for m in range(len(term.axes)) if m != n))
+
+    def text(self, column: int, value: float) -> str:
+        """Return a value of a column in words."""
+        if math.isnan(value):
+            return "missing"
+        if self.levels[column]:
+            return self.levels[column][int(value)]
+        if column in self.dates:
+            return (date(1970, 1, 1) + timedelta(days=math.floor(value))).isoformat()
+        return f"{value:.10g}".replace("-", "\u2212", 1)

@@ -64,7 +64,8 @@ def feature_tables_of(state: Mapping[str, np.ndarray], columns: Columns, *, halv
         name = " x ".join(columns.names[axes[a].column] for a in own)
         table = state["tables"][part].reshape(*shape, -1)
         terms.append(TableTerm(name, own, table, state["counts"][part].reshape(shape)))
-    return FeatureTables(columns.names, columns.levels, tuple(axes), tuple(terms), state["intercept"], halved)
+    dates = frozenset(j for j, column in enumerate(columns.source) if column.kind == "date")
+    return FeatureTables(columns.names, columns.levels, tuple(axes), tuple(terms), state["intercept"], halved, dates)
 
 
 def _bins(state: Mapping[str, np.ndarray], axis: int, columns: Columns, counts: np.ndarray) -> ColumnBins:
