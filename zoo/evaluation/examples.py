@@ -21,7 +21,7 @@ from zoo.capabilities import (
 )
 from zoo.data.base import Data
 from zoo.evaluation.occlusion import occlusion
-from zoo.evaluation.page_controls import recomputation
+from zoo.evaluation.page_controls import counterfactual_sentences, recomputation
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Contrast, Explanation
 from zoo.model import SelfExplaining
@@ -164,6 +164,7 @@ def page_context(
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
         decision_paths=paths,
+        counterfactuals=counterfactual_sentences(model, examples.x, data.output_names),
         recomputation=recomputation(
             model,
             examples.x,

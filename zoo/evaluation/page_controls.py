@@ -20,11 +20,32 @@ from zoo.what_if import AffineHead, FeatureTables
 
 MAX_NUMBERS = 20_000  # weights of an input above which only the units that are shown have controls
 MAX_UNITS = 200  # controls of units of an input
+MAX_CLASSES = 20  # classes above which a page has no counterfactuals of its own accord
+MAX_INPUTS = 24  # the same for inputs
+MAX_CHANGES = 3  # changes of a counterfactual
 NO_HEAD = (
     "The answer of this model does not follow from the strengths of its {many} by one sum: what is set changes the"
     " computation after it, so that the model itself must be asked."
 )
 NO_UNITS = "This model has no units that could be set; change the input itself and ask the model."
+
+
+@torch.no_grad()
+def counterfactual_sentences(model: SelfExplaining, x: Tensor, class_names: Sequence[str]) -> list[list[str]]:
+    """Return for each input the smallest change that gives another answer, in words; empty where it would take long.
+
+    Args:
+        model: in eval mode.
+        x: ``(b, ...)`` the inputs.
+        class_names: of the c classes.
+    """
+    units = capability(model, HasAffineHead) is not None and 0 < len(model.units) <= MAX_UNITS
+    possible = capability(model, HasFeatureTables) is not None or units
+    task = model.task
+    small = task.kind == "classification" and 2 <= task.outputs <= MAX_CLASSES and len(x) <= MAX_INPUTS
+    if not possible or not small:
+        return []
+    return [found.sentences(class_names) for found in model.counterfactual(x, max_changes=MAX_CHANGES)]
 
 
 @torch.no_grad()

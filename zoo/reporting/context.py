@@ -19,7 +19,7 @@ from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
 OF_INPUTS = (  # one entry for each input, or none
-    *("notes", "feature_values", "traces", "class_sums", "decision_paths", "source_texts", "occlusions"),
+    *("notes", "feature_values", "traces", "class_sums", "decision_paths", "source_texts", "occlusions", "counterfactuals"),
 )
 
 
@@ -142,6 +142,7 @@ class PageContext:
         risks: probability of the second class by total of its points.
         units: the units with the lowest per-unit scores, lowest first.
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
+        counterfactuals: for each input sentences on the smallest change that gives another answer.
         recomputation: what the page needs to answer to changes of the inputs itself; None for no such panel.
         steps: interventions one after another, and the answer after each; of the only input.
         warnings: lines that a reader must not miss, such as a class of which no input is found.
@@ -188,6 +189,7 @@ class PageContext:
     risks: Mapping[int, float] = field(default_factory=dict)
     units: Sequence[UnitRow] = ()
     unit_scores: Sequence[str] = ()
+    counterfactuals: Sequence[Sequence[str]] = ()
     recomputation: Recomputation | None = None
     steps: Sequence[StepRow] = ()
     warnings: Sequence[str] = ()
