@@ -13,7 +13,7 @@ from browser import Browser, find
 from zoo import create_model, list_models
 from zoo.batch import Batch
 from zoo.capabilities import HasAffineHead, HasConcepts, capability
-from zoo.evaluation.page_controls import recomputation
+from zoo.evaluation.page.controls import recomputation
 from zoo.inputs.table import TableInputs
 from zoo.layers.bottlenecks.standardized_head import StandardizedHead
 from zoo.reporting.context import PageContext

@@ -20,8 +20,8 @@ from zoo.capabilities import (
     capability,
 )
 from zoo.data.base import Data
-from zoo.evaluation.occlusion import occlusion
-from zoo.evaluation.page_controls import counterfactual_sentences, recomputation
+from zoo.evaluation.page.controls import counterfactual_sentences, recomputation
+from zoo.evaluation.page.occlusion import occlusion
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Contrast, Explanation
 from zoo.model import SelfExplaining

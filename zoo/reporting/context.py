@@ -14,12 +14,22 @@ from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun
 from zoo.reporting.interactive.recomputation import Recomputation
+from zoo.reporting.interactive.vocabulary import Vocabulary
 from zoo.reporting.numbers import percent
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
 OF_INPUTS = (  # one entry for each input, or none
-    *("notes", "feature_values", "traces", "class_sums", "decision_paths", "source_texts", "occlusions", "counterfactuals"),
+    *(
+        "notes",
+        "feature_values",
+        "traces",
+        "class_sums",
+        "decision_paths",
+        "source_texts",
+        "occlusions",
+        "counterfactuals",
+    ),
 )
 
 
@@ -144,6 +154,7 @@ class PageContext:
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
         counterfactuals: for each input sentences on the smallest change that gives another answer.
         recomputation: what the page needs to answer to changes of the inputs itself; None for no such panel.
+        unit_list: the units of the model with their scores, to browse and to edit; None for no such panel.
         steps: interventions one after another, and the answer after each; of the only input.
         warnings: lines that a reader must not miss, such as a class of which no input is found.
         confusion: how often each class is predicted for each class, a row for each true one; empty for none.
@@ -191,6 +202,7 @@ class PageContext:
     unit_scores: Sequence[str] = ()
     counterfactuals: Sequence[Sequence[str]] = ()
     recomputation: Recomputation | None = None
+    unit_list: Vocabulary | None = None
     steps: Sequence[StepRow] = ()
     warnings: Sequence[str] = ()
     confusion: Sequence[Sequence[float]] = ()

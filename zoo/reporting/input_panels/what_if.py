@@ -8,7 +8,7 @@ from zoo.reporting.interactive.recomputation import as_json
 from zoo.reporting.panel import Panel
 from zoo.task import Classification
 
-UNFOLDED = 12  # controls that are shown unfolded
+UNFOLDED = 16  # controls that are shown unfolded
 
 
 @register
