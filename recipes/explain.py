@@ -11,6 +11,7 @@ import torch
 from zoo import checkpoint
 from zoo.config import keyword_overrides
 from zoo.evaluation import examples
+from zoo.evaluation.page.nearest import nearest_cases
 from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.score_table import stored_rows
 from zoo.evaluation.single_input import file_name, read_input
@@ -34,6 +35,7 @@ def explain(
     against: str | None = None,
     counterfactual: bool | str = False,
     allowed: Sequence[str] | None = None,
+    neighbors: int = 0,
     out: str | Path | None = None,
     dry_run: bool = False,
 ) -> ExplainResult:
@@ -48,6 +50,7 @@ def explain(
         against: name of the class that the answer is compared with; by default the runner-up.
         counterfactual: True for the smallest change that gives another answer; or the class that is wanted.
         allowed: names of the columns, concepts or units that this change may touch; None for all.
+        neighbors: number of nearest training cases on the page; the training data are read for them.
         out: folder of the page; by default ``runs/explain``.
         dry_run: write nothing.
 
@@ -79,6 +82,7 @@ def explain(
     shown_page = examples.page_context(model, source, explained, title=heading, stored=stored, checkpoint=name)
     context = replace(
         shown_page,
+        neighbors=nearest_cases(model, source, x, k=neighbors) if neighbors else (),
         counterfactuals=sentences or shown_page.counterfactuals,
         scores=stored_rows(metrics),
         facts=run_facts(config, source, f"zoo explain {name} {input}", read=sample is not None),

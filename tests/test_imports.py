@@ -45,7 +45,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
-    "what_if": {"capabilities", "concept_schema", "paths", "task"},
+    "what_if": {"batch", "capabilities", "concept_schema", "paths", "task"},
     "config": {"paths", "phase"},
     "registry": {"paths", "config", "task"},
     "phase_training": {"batch", "paths", "phase", "task"},

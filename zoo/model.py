@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,6 +20,7 @@ from zoo.task import Classification, Task
 if TYPE_CHECKING:
     from zoo.inputs.base import Inputs
     from zoo.what_if.counterfactual import Counterfactual
+    from zoo.what_if.neighbors import CaseIndex, Neighbors
 
 
 class SelfExplaining(PhaseTraining):
@@ -205,6 +206,21 @@ class SelfExplaining(PhaseTraining):
         from zoo.what_if.counterfactual import counterfactuals
 
         return counterfactuals(self, x, allowed=allowed, target=target, max_changes=max_changes)
+
+    def neighbors(self, x: Tensor, cases: CaseIndex | Iterable[Batch], *, k: int = 5) -> Neighbors:
+        """Return the nearest cases that the model answers alike for like reasons, see ``zoo.what_if.neighbors``.
+
+        The distance is the sum of the absolute differences of the contributions to the answer.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            cases: an index of cases, or the batches of a loader, such as ``data.loader("train")``, to build it from.
+            k: number of cases.
+        """
+        from zoo.what_if.neighbors import CaseIndex
+
+        index = cases if isinstance(cases, CaseIndex) else CaseIndex.build(self, cases)
+        return index.nearest(self, x, k=k)
 
     def part_of(self, key: str) -> str:
         """Return the name of the trainable part that a tensor of the state dict belongs to."""

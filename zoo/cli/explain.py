@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the smallest change that gives another answer, or this class",
     )
     parser.add_argument("--allowed", metavar="NAME,...", help="columns or concepts that this change may touch")
+    parser.add_argument("--neighbors", type=int, default=0, metavar="K", help="show the K nearest training cases")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         shown=args.shown,
         against=args.against,
         counterfactual=args.counterfactual,
+        neighbors=args.neighbors,
         allowed=None if args.allowed is None else next(csv.reader([args.allowed]), []),
         out=args.out,
         dry_run=args.dry_run,

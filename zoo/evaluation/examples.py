@@ -20,7 +20,7 @@ from zoo.capabilities import (
     capability,
 )
 from zoo.data.base import Data
-from zoo.evaluation.page.controls import counterfactual_sentences, recomputation
+from zoo.evaluation.page.controls import counterfactual_sentences, recomputation, strength_words
 from zoo.evaluation.page.occlusion import occlusion
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Contrast, Explanation
@@ -158,6 +158,7 @@ def page_context(
         truth=examples.truth,
         sources=gallery.sources(model, data, examples.shown | on_paths, stored=stored),
         notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, x=examples.x, stored=stored),
+        strength_words=strength_words(model, examples.explanations[0]),
         shapes=gallery.shapes(model),
         card=card.card() if card else (),
         risks=card.risks() if card else {},

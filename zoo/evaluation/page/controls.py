@@ -16,6 +16,7 @@ from zoo.inputs.table import TableInputs
 from zoo.inputs.tables.columns import Column
 from zoo.model import SelfExplaining
 from zoo.reporting.interactive.recomputation import Control, Recomputation, UnitNumbers
+from zoo.reporting.numbers import percent
 from zoo.what_if import AffineHead, FeatureTables
 
 MAX_NUMBERS = 20_000  # weights of an input above which only the units that are shown have controls
@@ -28,6 +29,18 @@ NO_HEAD = (
     " computation after it, so that the model itself must be asked."
 )
 NO_UNITS = "This model has no units that could be set; change the input itself and ask the model."
+
+
+@torch.no_grad()
+def strength_words(model: SelfExplaining, explanation: Explanation) -> list[dict[int, str]]:
+    """Return for each input its concepts as yes or no with their probability, by unit id; empty for other units."""
+    concept_model, columns = capability(model, HasConcepts), model.hparams.get("concepts")
+    if concept_model is None or not isinstance(columns, Mapping):
+        return []
+    schema = ConceptSchema.from_config(columns)
+    discrete = [u for u, concept in enumerate(schema.concepts) if concept.kind != "continuous"]
+    rows: list[list[float]] = concept_model.decode_concepts(explanation.strength).tolist()
+    return [{u: f"= {'yes' if row[u] >= 0.5 else 'no'} ({percent(row[u])})" for u in discrete} for row in rows]
 
 
 @torch.no_grad()
