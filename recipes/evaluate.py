@@ -80,6 +80,7 @@ def evaluate(
         suite,
         title=title,
         facts=facts,
+        checkpoint=name,
         accelerator=accelerator,
         progress=progress,
     )

@@ -11,9 +11,11 @@ import torch
 from zoo import checkpoint
 from zoo.config import keyword_overrides
 from zoo.evaluation import examples
+from zoo.evaluation.page.nearest import nearest_cases
 from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.score_table import stored_rows
 from zoo.evaluation.single_input import file_name, read_input
+from zoo.model import SelfExplaining
 from zoo.paths import did_you_mean
 from zoo.recipe_support.recipe_results import ExplainResult
 from zoo.reporting.glossary import visible
@@ -31,6 +33,9 @@ def explain(
     overrides: Sequence[str] = (),
     shown: int = 10,
     against: str | None = None,
+    counterfactual: bool | str = False,
+    allowed: Sequence[str] | None = None,
+    neighbors: int = 0,
     out: str | Path | None = None,
     dry_run: bool = False,
 ) -> ExplainResult:
@@ -43,6 +48,9 @@ def explain(
         overrides: ``data.key=value`` strings, as on the command line.
         shown: number of units to show.
         against: name of the class that the answer is compared with; by default the runner-up.
+        counterfactual: True for the smallest change that gives another answer; or the class that is wanted.
+        allowed: names of the columns, concepts or units that this change may touch; None for all.
+        neighbors: number of nearest training cases on the page; the training data are read for them.
         out: folder of the page; by default ``runs/explain``.
         dry_run: write nothing.
 
@@ -62,13 +70,20 @@ def explain(
     x, sample, input_name = read_input(str(input), source, model.inputs)
     other = None if against is None else torch.full((len(x),), _class_named(against, source.output_names))
     explained = examples.explain(model, x, sample, shown=shown, against=other)
+    explained = replace(explained, inputs=(str(input),) * len(x))
     explanation = explained.explanations[0]
+    names = source.output_names
+    sentences = _counterfactual(model, x, names, counterfactual, allowed)
     title = checkpoint.title(name)
     folder_of_model = checkpoint.find(name)
     _, metrics = checkpoint.read(folder_of_model)
     stored = folder_of_model if sample is None else None
+    heading = f"{title} on {input_name}"
+    shown_page = examples.page_context(model, source, explained, title=heading, stored=stored, checkpoint=name)
     context = replace(
-        examples.page_context(model, source, explained, title=f"{title} on {input_name}", stored=stored),
+        shown_page,
+        neighbors=nearest_cases(model, source, x, k=neighbors) if neighbors else (),
+        counterfactuals=sentences or shown_page.counterfactuals,
         scores=stored_rows(metrics),
         facts=run_facts(config, source, f"zoo explain {name} {input}", read=sample is not None),
     )
@@ -83,12 +98,26 @@ def explain(
         answers=answers if as_written else [visible(answer) for answer in answers],
         trace=context.traces[0] if context.traces else (),
         contrast=explained.contrast,
+        counterfactual=sentences[0] if sentences else (),
         class_names=source.output_names if as_written else [visible(name) for name in source.output_names],
         page=None if dry_run else file,
     )
 
 
-def _class_named(name: str, names: Sequence[str]) -> int:
+def _counterfactual(
+    model: SelfExplaining, x: torch.Tensor, names: Sequence[str], wanted: bool | str, allowed: Sequence[str] | None
+) -> list[list[str]]:
+    """Return the sentences of each input; empty if they are not asked for."""
+    if wanted is False:
+        if allowed is not None:
+            raise ValueError("--allowed is given without --counterfactual; expected both")
+        return []
+    target = None if wanted is True else _class_named(wanted, names, "--counterfactual")
+    found = model.counterfactual(x, allowed=allowed, target=target)
+    return [one.sentences(names, asked=target) for one in found]
+
+
+def _class_named(name: str, names: Sequence[str], option: str = "--against") -> int:
     """Return the class of a name.
 
     Raises:
@@ -96,6 +125,6 @@ def _class_named(name: str, names: Sequence[str]) -> int:
     """
     if name not in names:
         raise ValueError(
-            f"--against is {name!r}{did_you_mean(name, list(names))}; expected one of {', '.join(names[:20])}"
+            f"{option} is {name!r}{did_you_mean(name, list(names))}; expected one of {', '.join(names[:20])}"
         )
     return list(names).index(name)

@@ -141,6 +141,7 @@ BREAKS = {
     "is_independent_of_the_batch": ("explain", lambda e: replace(e, base=e.base + len(e))),
     "shows_what_is_asked": ("explain", lambda e: replace(e, shown=e.shown.flip(0).clone().fill_(0))),
     "can_be_intervened_on": ("intervene", lambda logits: logits + 1e-2),
+    "hands_over_its_head": ("affine_head", lambda head: replace(head, offset=head.offset + 1e-3)),
     "parts_own_all_parameters": ("trainable_parts", lambda parts: dict(list(parts.items())[1:])),
 }
 

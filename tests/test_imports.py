@@ -29,6 +29,7 @@ GROUND = {
     "runtime",
     "solvers",
     "weights",
+    "what_if",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "display": set(),
@@ -44,6 +45,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
+    "what_if": {"batch", "capabilities", "concept_schema", "paths", "task"},
     "config": {"paths", "phase"},
     "registry": {"paths", "config", "task"},
     "phase_training": {"batch", "paths", "phase", "task"},
@@ -57,6 +59,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
         "prediction",
         "runtime",
         "task",
+        "what_if",
     },
     "inputs": GROUND,
     "data": GROUND | {"registry", "inputs"},
@@ -81,7 +84,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
         "training",
         "evaluation",
     },
-    "testing": {"explanation", "model", "batch", "registry", "data", "metrics"},
+    "testing": {"explanation", "capabilities", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "serving", "recipe_support", "inputs", "training", "evaluation"},
     "__init__": {"_version"},
     "__main__": {"cli"},

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from torch import Tensor
 
 from zoo.batch import Batch
+
+if TYPE_CHECKING:
+    from zoo.what_if import AffineHead, FeatureTables
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,26 @@ class HasDirections(Capability, Protocol):
 
     def directions(self) -> Directions:
         """Return the directions of all units."""
+        ...
+
+
+class HasAffineHead(Capability, Protocol):
+    """A head whose logits are an affine function of the strengths."""
+
+    capability: ClassVar[str] = "affine_head"
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the head as numbers, for inputs ``(b, ...)``."""
+        ...
+
+
+class HasFeatureTables(Capability, Protocol):
+    """A model of tables whose score is a sum of table look-ups."""
+
+    capability: ClassVar[str] = "feature_tables"
+
+    def feature_tables(self) -> FeatureTables:
+        """Return columns, bins and tables as numbers."""
         ...
 
 
@@ -320,6 +343,16 @@ class HasProgram(Capability, Protocol):
 
     def source(self, x: Tensor | None, *, name: str, about: Iterable[str] = (), by: str = "zoo") -> str:
         """Return the program as Python source, with its coverage of inputs ``(b, ...)`` if there are any."""
+        ...
+
+
+class Editable(Capability, Protocol):
+    """A model that can be edited by operations on its units, see ``zoo.editing``."""
+
+    capability: ClassVar[str] = "editable"
+
+    def edit_operations(self) -> Mapping[str, Any]:
+        """Return the operations (``zoo.editing.operation.Operation``) by name."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,6 +19,8 @@ from zoo.task import Classification, Task
 
 if TYPE_CHECKING:
     from zoo.inputs.base import Inputs
+    from zoo.what_if.counterfactual import Counterfactual
+    from zoo.what_if.neighbors import CaseIndex, Neighbors
 
 
 class SelfExplaining(PhaseTraining):
@@ -172,6 +174,53 @@ class SelfExplaining(PhaseTraining):
             against = first.logits.scatter(1, first.target[:, None], -torch.inf).argmax(1)
         second = self.explain(x, target=self.resolve_target(first.logits, against), shown=shown)
         return Contrast.of(first, second, shown)
+
+    def counterfactual(
+        self, x: Tensor, *, allowed: Sequence[str] | None = None, target: int | None = None, max_changes: int = 4
+    ) -> list[Counterfactual]:
+        """Return the smallest change of each input, or of its concepts or units, that gives another answer.
+
+        Exact for models that hand over their head (capabilities ``feature_tables`` and ``affine_head``): no change of
+        fewer columns or concepts gives the answer, and of the same number none is smaller, see
+        ``zoo.what_if.choices`` for the size of a change. Continuous concepts are left as they are.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            allowed: names of the columns, concepts or units that may change; None for all.
+            target: class that is wanted; None for any other than the answer.
+            max_changes: largest number of changes.
+
+        Raises:
+            ValueError: if the head is not one sum, the task is no classification, or a name is not known.
+
+        Example:
+            >>> import zoo
+            >>> concepts = {"columns": {"round": {"kind": "binary"}, "red": {"kind": "binary"}}}
+            >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
+            <torch...
+            >>> model = zoo.create_model("cbm", num_classes=2, concepts=concepts, backbone="mlp", input_shape=[4])
+            >>> found = model.eval().counterfactual(torch.zeros(1, 4))[0]
+            >>> [(change.name, change.to) for change in found.changes]
+            [('red', 'yes')]
+        """
+        from zoo.what_if.counterfactual import counterfactuals
+
+        return counterfactuals(self, x, allowed=allowed, target=target, max_changes=max_changes)
+
+    def neighbors(self, x: Tensor, cases: CaseIndex | Iterable[Batch], *, k: int = 5) -> Neighbors:
+        """Return the nearest cases that the model answers alike for like reasons, see ``zoo.what_if.neighbors``.
+
+        The distance is the sum of the absolute differences of the contributions to the answer.
+
+        Args:
+            x: ``(b, ...)`` inputs.
+            cases: an index of cases, or the batches of a loader, such as ``data.loader("train")``, to build it from.
+            k: number of cases.
+        """
+        from zoo.what_if.neighbors import CaseIndex
+
+        index = cases if isinstance(cases, CaseIndex) else CaseIndex.build(self, cases)
+        return index.nearest(self, x, k=k)
 
     def part_of(self, key: str) -> str:
         """Return the name of the trainable part that a tensor of the state dict belongs to."""

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 import zoo
 from zoo.capabilities import HasSourceTexts, capability
-from zoo.evaluation.occlusion import occlusion
+from zoo.evaluation.page.occlusion import occlusion
 from zoo.inputs.texts.word_spans import word_spans
 
 PRAISE = ("good", "great", "fine", "lovely")

@@ -127,7 +127,10 @@ def _look(chromium, file, server):
 
 
 class Elements(HTMLParser):
-    """The title of a page, and what no page of zoo has: scripts, frames, forms, links to elsewhere, handlers."""
+    """The title of a page, and what no page of zoo has: frames, forms, links to elsewhere, handlers, other scripts.
+
+    A page has one script, its own, and data beside it; its fields and buttons have a ``data-`` attribute.
+    """
 
     FOREIGN = ("script", "iframe", "form", "base", "object", "embed", "link", "button", "input")
 
@@ -136,6 +139,7 @@ class Elements(HTMLParser):
         self.title = ""
         self.foreign = []
         self._in_title = False
+        self._scripts = 0
 
     def handle_starttag(self, tag, attributes):
         self._in_title = tag == "title"
@@ -144,7 +148,12 @@ class Elements(HTMLParser):
         source = values.get("src", values.get("href", ""))
         refresh = values.get("http-equiv", "").lower() == "refresh"
         elsewhere = source and not source.startswith(("data:", "#"))
-        if tag in self.FOREIGN or handlers or refresh or elsewhere:
+        own = tag in ("button", "input") and any(key.startswith("data-") for key in values)
+        if tag == "script":
+            self._scripts += not values
+            own = values == {"type": "application/json"} | {k: v for k, v in values.items() if k == "id"}
+            own = own or (not values and self._scripts == 1)
+        if (tag in self.FOREIGN and not own) or handlers or refresh or elsewhere:
             self.foreign.append(f"<{tag} {' '.join(values)}>")
 
     def handle_data(self, data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, overwrite=False)
     parser.add_argument("--shown", type=int, default=10, help="number of units to show")
     parser.add_argument("--against", metavar="CLASS", help="compare the answer with this class, not with the runner-up")
+    parser.add_argument(
+        "--counterfactual",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="CLASS",
+        help="the smallest change that gives another answer, or this class",
+    )
+    parser.add_argument("--allowed", metavar="NAME,...", help="columns or concepts that this change may touch")
+    parser.add_argument("--neighbors", type=int, default=0, metavar="K", help="show the K nearest training cases")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,6 +49,9 @@ def run(args: argparse.Namespace) -> None:
         overrides=args.overrides,
         shown=args.shown,
         against=args.against,
+        counterfactual=args.counterfactual,
+        neighbors=args.neighbors,
+        allowed=None if args.allowed is None else next(csv.reader([args.allowed]), []),
         out=args.out,
         dry_run=args.dry_run,
     )
@@ -47,6 +61,8 @@ def run(args: argparse.Namespace) -> None:
         say(f"{name}: {answer}, logit {float(explanation.logits[i, target]):.4g}")
     if result.contrast is not None and len(result.contrast) == 1:
         say(_contrast_line(result.contrast, result.class_names))
+    if result.counterfactual:
+        say(" ".join(result.counterfactual))
     if result.trace:
         table = plain_table()
         table.show_header = False

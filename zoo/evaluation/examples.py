@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,11 +20,13 @@ from zoo.capabilities import (
     capability,
 )
 from zoo.data.base import Data
-from zoo.evaluation.occlusion import occlusion
+from zoo.evaluation.page.controls import counterfactual_sentences, recomputation, strength_words
+from zoo.evaluation.page.occlusion import occlusion
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Contrast, Explanation
 from zoo.model import SelfExplaining
 from zoo.reporting.context import PageContext
+from zoo.reporting.glossary import noun
 
 LABELS = 3  # labels of an input that are explained
 
@@ -38,6 +40,7 @@ class Examples:
         explanations: of the predicted class; then, where it is known, of the true class.
         truth: ``(b,)`` true classes or numbers, ``(b, l)`` true labels; None if unknown.
         concepts: ``(b, m)`` true concepts, NaN where unknown; None if there are none.
+        inputs: b names of the inputs as on the command line, such as the index of a test sample; empty if unknown.
         contrast: the predicted class beside the runner-up, or a class of choice; None where classes do not exclude each
             other or the model has no units.
     """
@@ -47,6 +50,7 @@ class Examples:
     truth: Tensor | None = None
     concepts: Tensor | None = None
     contrast: Contrast | None = None
+    inputs: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -103,12 +107,18 @@ def first_of_each_class(model: SelfExplaining, data: Data, *, count: int = 8, sh
         present = [int((column == 1).nonzero()[0, 0]) for column in y.T if bool((column == 1).any())]
         first = list(dict.fromkeys(present or [0]))[:count]
     batch = data.samples("test", first)
-    return explain(model, batch.x, batch, shown=shown)
+    return replace(explain(model, batch.x, batch, shown=shown), inputs=tuple(map(str, first)))
 
 
 @torch.no_grad()
 def page_context(
-    model: SelfExplaining, data: Data, examples: Examples, *, title: str, stored: Path | None = None
+    model: SelfExplaining,
+    data: Data,
+    examples: Examples,
+    *,
+    title: str,
+    stored: Path | None = None,
+    checkpoint: str = "",
 ) -> PageContext:
     """Return all that a page shows of explained inputs; every page of inputs begins with this.
 
@@ -119,6 +129,7 @@ def page_context(
         title: heading of the page.
         stored: folder of the checkpoint whose pictures of units are shown, so that no data are read; None to read the
             samples that units were taken from.
+        checkpoint: as on the command line, for the commands of the page; empty if the model is not stored.
 
     Returns:
         A context without scores, facts and interventions; add them with ``dataclasses.replace``.
@@ -147,12 +158,22 @@ def page_context(
         truth=examples.truth,
         sources=gallery.sources(model, data, examples.shown | on_paths, stored=stored),
         notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, x=examples.x, stored=stored),
+        strength_words=strength_words(model, examples.explanations[0]),
         shapes=gallery.shapes(model),
         card=card.card() if card else (),
         risks=card.risks() if card else {},
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
         decision_paths=paths,
+        counterfactuals=counterfactual_sentences(model, examples.x, data.output_names),
+        recomputation=recomputation(
+            model,
+            examples.x,
+            examples.explanations,
+            checkpoint=checkpoint,
+            inputs=examples.inputs,
+            many=noun(model.units.kind).many,
+        ),
     )
 
 

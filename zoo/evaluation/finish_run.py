@@ -29,7 +29,16 @@ def finish_run(
     facts = run_facts(config, data, command, log=folder / "log.csv", chosen=chosen)
     options = {"accelerator": config.trainer.accelerator, "progress": progress}
     reference = reference_rows(config, folder)
-    evaluation = evaluate(model, data, config.suite, title=folder.name, facts=facts, more_rows=reference, **options)
+    evaluation = evaluate(
+        model,
+        data,
+        config.suite,
+        title=folder.name,
+        facts=facts,
+        more_rows=reference,
+        checkpoint=str(folder),
+        **options,
+    )
     origins = gallery.sources(model, data, range(len(model.units)))
     scores = {name: result.to_json() for name, result in evaluation.results.items()}
     checkpoint.save(

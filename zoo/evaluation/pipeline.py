@@ -9,7 +9,7 @@ from zoo.data.base import Data
 from zoo.evaluation.examples import Examples, first_of_each_class, page_context
 from zoo.evaluation.score_table import charts, table, warnings_of
 from zoo.evaluation.scoring import score
-from zoo.evaluation.units.ranking import lowest_units
+from zoo.evaluation.units.ranking import lowest_units, vocabulary
 from zoo.metrics.score_result import Result
 from zoo.model import SelfExplaining
 from zoo.reporting.context import PageContext, ScoreRow
@@ -40,6 +40,7 @@ def evaluate(
     title: str,
     facts: Mapping[str, str],
     more_rows: Sequence[ScoreRow] = (),
+    checkpoint: str = "",
     accelerator: str = "auto",
     progress: bool = True,
 ) -> Evaluation:
@@ -52,6 +53,7 @@ def evaluate(
         title: heading of the page.
         facts: of the run, see ``run_facts``.
         more_rows: further rows of the score table, such as that of the reference model.
+        checkpoint: name or folder of the model as on the command line, for the commands of the page.
         accelerator: ``auto`` takes a GPU where there is one.
         progress: show a progress bar on a terminal.
     """
@@ -68,7 +70,7 @@ def evaluate(
     )
     matrices = [result.tables["confusion matrix"] for result in results.values() if "confusion matrix" in result.tables]
     page = replace(
-        page_context(model, data, examples, title=title),
+        page_context(model, data, examples, title=title, checkpoint=checkpoint),
         lead=lead,
         scores=rows,
         charts=charts(results),
@@ -76,6 +78,7 @@ def evaluate(
         warnings=warnings_of(rows),
         confusion=matrices[0] if matrices else (),
         unit_scores=ranking.scores,
+        unit_list=vocabulary(model, data, results, name=title, checkpoint=checkpoint) if ranking.rows else None,
         facts=facts,
     )
     return Evaluation(results, rows, examples, page)

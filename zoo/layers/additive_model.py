@@ -17,6 +17,7 @@ from zoo.layers.additive import AdditiveTables, ColumnBins, Columns, Term
 from zoo.layers.additive.terms import effective_terms, purify_terms
 from zoo.model import SelfExplaining
 from zoo.task import Classification, Regression
+from zoo.what_if import FeatureTables
 
 DESCRIBE = (
     "This model adds up one number for each term: a term is a column of the table, or a pair of columns, and its number"
@@ -111,7 +112,11 @@ class AdditiveModel(SelfExplaining):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"extra_metrics", "shape_functions", "unit_values"})
+        return frozenset({"extra_metrics", "feature_tables", "shape_functions", "unit_values"})
+
+    def feature_tables(self) -> FeatureTables:
+        """Return columns, bins and tables as numbers."""
+        return self.core.feature_tables(self.columns, halved=self._binary)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``tables`` and ``intercept``."""

@@ -25,6 +25,7 @@ from zoo.model import SelfExplaining
 from zoo.registry import register
 from zoo.runtime.gathering import in_order
 from zoo.sequence_spec import Frame
+from zoo.what_if import AffineHead
 
 NAMED = 3  # n-grams in the name of a group
 DESCRIBE = (
@@ -140,6 +141,16 @@ class BagOfConcepts(SelfExplaining):
         where = self._where(x, places, shown).to(strength)
         base = self.head.bias[target]
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"affine_head"})
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the head; a word that is switched off is absent."""
+        weight = self.head.weight
+        return AffineHead(weight, torch.zeros_like(weight), torch.zeros_like(weight[0]))
 
     def _where(self, x: Tensor, places: Tensor, shown: Tensor) -> Tensor:
         """Share ``(b, k, t)`` of each word in the strength of the shown units."""

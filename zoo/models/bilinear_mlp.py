@@ -26,6 +26,7 @@ from zoo.layers.bilinear.tensor_gram import cosine
 from zoo.layers.feature_space import space_of
 from zoo.model import SelfExplaining
 from zoo.registry import register
+from zoo.what_if import AffineHead
 
 TOP = (1, 2, 5, 10)  # eigenvectors per class, for the accuracies in extra_metrics
 MASK = 0.5  # std of an adversarial mask, in stds of the inputs
@@ -111,7 +112,7 @@ class BilinearMLP(SelfExplaining):
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         over_input = {"unit_templates"} if len(self.layers) == 1 else set()
         of_classes = {"extra_metrics"} if self.task.kind == "classification" else set()
-        return frozenset({"directions", "features"} | over_input | of_classes)
+        return frozenset({"affine_head", "directions", "features"} | over_input | of_classes)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``layers``, ``head``."""
@@ -156,6 +157,13 @@ class BilinearMLP(SelfExplaining):
             where = where.unflatten(2, (-1, *self.input_shape[-2:])).sum(2)
         explanation = Explanation(self.units, output, target, strength, contribution, base, shown, where)
         return self.explained_in_units_of_y(explanation)
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the eigenvalues, each at the class of its eigenvector; one that is switched off is projected on 0."""
+        units = self._decomposed()
+        own = self.owner == torch.arange(self.head.out_features, device=self.owner.device)[:, None]
+        weight = own * units.values * self.task.scale
+        return AffineHead(weight, torch.zeros_like(weight), torch.zeros_like(weight[0]))
 
     def unit_templates(self, units: Tensor) -> Tensor | None:
         """Return eigenvectors as inputs ``(n, *input_shape)``, of arbitrary sign; None for a deeper model."""

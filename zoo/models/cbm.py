@@ -22,6 +22,7 @@ from zoo.layers.feature_space import space_of
 from zoo.layers.sparse_linear import fit_linear_head
 from zoo.phase import Phase, needs_task_loss
 from zoo.registry import register
+from zoo.what_if import AffineHead
 
 Mode = Literal["independent", "sequential", "joint"]
 Bottleneck = Literal["probability", "logit", "hard"]
@@ -95,7 +96,17 @@ class CBM(ConceptModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"concepts", "directions", "features"})
+        linear = {"affine_head"} if isinstance(self.head, nn.Linear) else set()
+        return frozenset({"concepts", "directions", "features"} | linear)
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the linear head; a concept that is switched off adds nothing."""
+        assert isinstance(self.head, nn.Linear)
+        zero = torch.zeros_like(self.head.weight[0])
+        shift = self._head_input(zero)  # affine: continuous concepts are standardized
+        slope = self._head_input(torch.ones_like(zero)) - shift
+        weight = self.head.weight * self.task.scale
+        return AffineHead(weight * slope, weight * shift, -shift / slope)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""

@@ -19,6 +19,7 @@ from zoo.explanation import Explanation
 from zoo.layers.bottlenecks.concept_embeddings import ConceptEmbeddings, mix
 from zoo.layers.concept_model import ConceptModel
 from zoo.registry import register
+from zoo.what_if import AffineHead
 
 
 @register
@@ -64,7 +65,15 @@ class CEM(ConceptModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"concepts", "concept_vectors", "features"})
+        return frozenset({"affine_head", "concepts", "concept_vectors", "features"})
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return what each mixing weight adds, which depends on the embeddings; one that is switched off is 0."""
+        p, context = self.encode(x)
+        true, false = context.chunk(2, dim=-1)
+        blocks = self.head.weight.unflatten(1, (p.shape[-1], -1)) * self.task.scale
+        weight = torch.einsum("buw,cuw->bcu", true - false, blocks)
+        return AffineHead(weight, torch.einsum("buw,cuw->bcu", false, blocks), torch.zeros_like(p[0]))
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``embeddings``, ``head``."""

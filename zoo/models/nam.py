@@ -99,6 +99,11 @@ class NAM(AdditiveModel):
         if f"{prefix}free" in state:
             self.free = torch.zeros_like(state[f"{prefix}free"])
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance: ``feature_tables`` once the networks are tabulated."""
+        return super().capabilities - (frozenset() if self.is_tabulated else {"feature_tables"})
+
     def encode(self, x: Tensor) -> Tensor:
         """Return what each column adds to the scores, ``(b, d, scores)``, the mean over the members."""
         return super().encode(x) if self.is_tabulated else self._members(x).mean(0)

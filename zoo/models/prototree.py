@@ -94,7 +94,7 @@ class ProtoTree(PatchPrototypes):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return super().capabilities | {"decision_paths", "extra_metrics"}
+        return (super().capabilities - {"affine_head"}) | {"decision_paths", "extra_metrics"}
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``prototypes``, ``leaves``."""

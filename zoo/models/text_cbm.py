@@ -25,6 +25,7 @@ from zoo.layers.text.sparse_path import best_ridge
 from zoo.layers.text.text_model import TextModel
 from zoo.registry import register
 from zoo.runtime.gathering import in_order
+from zoo.what_if import AffineHead
 
 log = logging.getLogger("zoo")
 LEAK = 0.01  # accuracy above that of the true concepts that marks a leaking bottleneck
@@ -102,7 +103,12 @@ class TextCBM(TextModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"concepts", "features", "extra_metrics"})
+        return frozenset({"affine_head", "concepts", "features", "extra_metrics"})
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the head; a concept that is switched off has its mean strength over the training texts."""
+        weight = self.head.weight
+        return AffineHead(weight, -weight * self.average, self.average)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``concepts`` and ``head``; of an encoder trained here also ``encoder`` and ``probe``."""

@@ -81,7 +81,7 @@ class TextPrototype(SimilarityModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance: ``sources`` and ``source_texts`` once sentences are chosen."""
-        return frozenset({"sources", "source_texts"} if bool((self.source_index >= 0).any()) else ())
+        return super().capabilities | ({"sources", "source_texts"} if bool((self.source_index >= 0).any()) else set())
 
     def sources(self) -> Sources:
         """Return the training sample of each sentence."""

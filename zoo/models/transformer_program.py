@@ -27,6 +27,7 @@ from zoo.programs.learn.sizes import Sizes
 from zoo.programs.reduce.shorten import lines
 from zoo.registry import register
 from zoo.sequence_spec import NOTHING, Frame
+from zoo.what_if import AffineHead
 
 DESCRIBE = (
     "This model is a small program. Each of its variables takes one value of a list. The strength of a unit is 1 if the"
@@ -153,7 +154,12 @@ class TransformerProgram(ProgramTraining):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"class_sums", "extra_metrics", "program", "trace"})
+        return frozenset({"affine_head", "class_sums", "extra_metrics", "program", "trace"})
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the linear read-out; a value that is switched off is absent."""
+        weight = self._weight
+        return AffineHead(weight, torch.zeros_like(weight), torch.zeros_like(weight[0]))
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the strength ``(b, u)`` of each unit."""

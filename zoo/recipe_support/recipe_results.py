@@ -138,6 +138,8 @@ class ExplainResult:
             each other or the model has no units.
         class_names: of all classes, for a terminal.
         page: the HTML page; None for a dry run.
+        counterfactual: sentences on the smallest change of the first row that gives another answer; empty if they were
+            not asked for.
     """
 
     input: str
@@ -147,6 +149,7 @@ class ExplainResult:
     contrast: Contrast | None
     class_names: Sequence[str]
     page: Path | None
+    counterfactual: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,26 @@ from zoo.explanation import Contrast, Explanation, Units
 from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun
+from zoo.reporting.interactive.case import Case
+from zoo.reporting.interactive.recomputation import Recomputation
+from zoo.reporting.interactive.vocabulary import Vocabulary
 from zoo.reporting.numbers import percent
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
 OF_INPUTS = (  # one entry for each input, or none
-    *("notes", "feature_values", "traces", "class_sums", "decision_paths", "source_texts", "occlusions"),
+    *(
+        "notes",
+        "feature_values",
+        "traces",
+        "class_sums",
+        "decision_paths",
+        "source_texts",
+        "occlusions",
+        "counterfactuals",
+        "strength_words",
+        "neighbors",
+    ),
 )
 
 
@@ -131,6 +145,7 @@ class PageContext:
         task: what the model answers; None for an uncalibrated classification.
         sources: where units came from, by unit id; units without an entry are shown without a picture.
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colors them.
+        strength_words: for each input the strengths of some of its units in words by unit id, such as ``= no (0.1 %)``.
         traces: for each input the intermediate values by name, one for each position.
         class_sums: for each input what each active unit adds to each class, the last row the sum.
         decision_paths: for each input its path through the decision tree of the model.
@@ -141,6 +156,10 @@ class PageContext:
         risks: probability of the second class by total of its points.
         units: the units with the lowest per-unit scores, lowest first.
         unit_scores: names of the per-unit scores that the ``values`` of ``units`` are of.
+        counterfactuals: for each input sentences on the smallest change that gives another answer.
+        neighbors: for each input the nearest training cases.
+        recomputation: what the page needs to answer to changes of the inputs itself; None for no such panel.
+        unit_list: the units of the model with their scores, to browse and to edit; None for no such panel.
         steps: interventions one after another, and the answer after each; of the only input.
         warnings: lines that a reader must not miss, such as a class of which no input is found.
         confusion: how often each class is predicted for each class, a row for each true one; empty for none.
@@ -176,6 +195,7 @@ class PageContext:
     task: Task | None = None
     sources: Mapping[int, Source] = field(default_factory=dict)
     notes: Sequence[Mapping[int, str]] = ()
+    strength_words: Sequence[Mapping[int, str]] = ()
     traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = ()
     class_sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = ()
     decision_paths: Sequence[DecisionPath] = ()
@@ -186,6 +206,10 @@ class PageContext:
     risks: Mapping[int, float] = field(default_factory=dict)
     units: Sequence[UnitRow] = ()
     unit_scores: Sequence[str] = ()
+    counterfactuals: Sequence[Sequence[str]] = ()
+    neighbors: Sequence[Sequence[Case]] = ()
+    recomputation: Recomputation | None = None
+    unit_list: Vocabulary | None = None
     steps: Sequence[StepRow] = ()
     warnings: Sequence[str] = ()
     confusion: Sequence[Sequence[float]] = ()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from markupsafe import Markup
 
 from zoo.reporting.context import PageContext
 from zoo.reporting.glossary import visible
-from zoo.reporting.panel import ASSETS, fill, panels, render
+from zoo.reporting.panel import ASSETS, fill, panels, render, scripts
 
 
 def page(path: str | Path, context: PageContext) -> Path:
     """Write a page that shows, for each input, which units led to the answer and how they add up to it.
 
     Every registered panel that applies to the context is drawn. The file is written beside its place and then renamed:
-    a page is there completely or not at all. It loads nothing: its content security policy forbids all requests.
+    a page is there completely or not at all. It loads nothing: its content security policy forbids all requests, and
+    all scripts but that of its own panels, by its hash; a page without controls has none.
 
     Args:
         path: the HTML file; its folder is made if needed.
@@ -38,6 +41,8 @@ def page(path: str | Path, context: PageContext) -> Path:
         title=context.title,
         lead=context.lead,
         style=Markup(styles),
+        script=Markup(script := scripts(context)),
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         sections=render("page", context),
     )
     return write_whole(Path(path), html)

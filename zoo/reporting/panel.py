@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -23,9 +25,9 @@ class Panel(ABC):
     """One section of a page.
 
     A panel is one file with one class decorated with ``@register``. Other packages add theirs with an entry point of
-    the group ``zoo.panels``. Its template and style, ``<file>.html`` and ``<file>.css``, may lie beside the file (of
-    another package as its package data). ``zoo ls`` lists the panels; bars are drawn by ``zoo.reporting.bars``. A panel
-    of another package that fails is left out with a warning.
+    the group ``zoo.panels``. Its template, style and script, ``<file>.html``, ``<file>.css`` and ``<file>.js``, may lie
+    beside the file (of another package as its package data). ``zoo ls`` lists the panels; bars are drawn by
+    ``zoo.reporting.bars``. A panel of another package that fails is left out with a warning.
 
     Attributes:
         order: panels of one region are drawn by rising order; those of zoo are at 5 to 90.
@@ -64,7 +66,14 @@ class Panel(ABC):
 
     def style(self) -> str:
         """Return the style sheet beside the panel's file; empty if there is none."""
-        file = Path(inspect.getfile(type(self))).with_suffix(".css")
+        return self._beside(".css")
+
+    def script(self) -> str:
+        """Return the script beside the panel's file, which pages with the panel allow by its hash; empty for none."""
+        return self._beside(".js")
+
+    def _beside(self, suffix: str) -> str:
+        file = Path(inspect.getfile(type(self))).with_suffix(suffix)
         return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
@@ -83,6 +92,21 @@ def panels(region: Region | None = None) -> list[Panel]:
     """Return all panels of a region by their order; None for all regions."""
     every = [cls() for cls in PANELS.all().values() if region in (None, cls.region)]
     return sorted(every, key=lambda panel: (panel.order, panel.name))
+
+
+def scripts(context: PageContext) -> str:
+    """Return the scripts of all panels that apply to a page or to one of its inputs, one after another."""
+    used = []
+    for panel in panels():
+        script = panel.script()
+        places = [context] if panel.region == "page" else [replace(context, index=i) for i in range(context.count)]
+        with suppress(Exception):  # of foreign code, which ``render`` warns of
+            if script and any(panel.applies(place) for place in places):
+                used.append(script)
+    text = "\n".join(used)
+    if "</script" in text.lower():
+        raise ValueError("the script of a panel holds '</script'; expected it without, such as '<\\/script'")
+    return text
 
 
 def render(region: Region, context: PageContext) -> list[Markup]:

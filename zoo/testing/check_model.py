@@ -9,6 +9,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
+from zoo.capabilities import HasAffineHead, HasFeatureTables, capability
 from zoo.explanation import Explanation
 from zoo.model import SelfExplaining
 
@@ -160,6 +161,27 @@ def can_be_intervened_on(model: SelfExplaining, x: Tensor, target: Tensor) -> No
     _refuses(lambda: model.intervene(x, {0: 1.0}, mask[0]), "a mask beside a mapping")
 
 
+@torch.no_grad()
+def hands_over_its_head(model: SelfExplaining, x: Tensor, target: Tensor) -> None:
+    """Check that a head that is handed over as numbers gives the answers of the model, in float64."""
+    wide = copy.deepcopy(model).double()
+    x = _as_float64(x)
+    if (tables := capability(wide, HasFeatureTables)) is not None:
+        logits = torch.from_numpy(tables.feature_tables().logits(x.flatten(1).numpy()))
+        torch.testing.assert_close(logits, wide(x), rtol=1e-9, atol=1e-9)
+    if (affine := capability(wide, HasAffineHead)) is None:
+        return
+    explanation, head = wide.explain(x, target=target), affine.affine_head(x)
+    own = head.contributions(explanation.strength)
+    at_target = own[torch.arange(len(x)), target]
+    torch.testing.assert_close(at_target, explanation.contribution, rtol=1e-8, atol=1e-8)
+    mask = torch.rand(explanation.strength.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    for value in (explanation.strength.flip(0), head.neutral.expand_as(explanation.strength)):
+        changed = head.contributions(torch.where(mask, value, explanation.strength))
+        logits = explanation.logits + (changed - own).sum(2)
+        torch.testing.assert_close(logits, wide.intervene(x, value, mask), rtol=1e-8, atol=1e-8)
+
+
 def parts_own_all_parameters(model: SelfExplaining, x: Tensor, target: Tensor) -> None:
     """Check that every parameter belongs to exactly one of ``trainable_parts``."""
     parts = model.trainable_parts()
@@ -182,6 +204,7 @@ CHECKS: tuple[Callable[[SelfExplaining, Tensor, Tensor], None], ...] = (
     is_independent_of_the_batch,
     shows_what_is_asked,
     can_be_intervened_on,
+    hands_over_its_head,
     parts_own_all_parameters,
 )
 

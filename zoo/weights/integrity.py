@@ -81,3 +81,36 @@ def check_types(state: Mapping[str, Tensor], own: Mapping[str, Any], where: str)
         if name in own and tensor.dtype != own[name].dtype:
             types = [str(t.dtype).removeprefix("torch.") for t in (tensor, own[name])]
             raise ValueError(f"{where}: tensor {name} is {types[0]}; the model of config.yaml has {types[1]}")
+
+
+def tensor_hash(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors: names, types, shapes and bits, whatever file they are in.
+
+    Args:
+        state: tensors by name, such as ``model.state_dict()``.
+
+    Example:
+        >>> import torch
+        >>> one, two = torch.tensor([0.0]), torch.tensor([-0.0])
+        >>> tensor_hash({"a": one}) == tensor_hash({"a": one.clone()}), tensor_hash({"a": one}) == tensor_hash({"a": two})
+        (True, False)
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}\n{tensor.dtype} {tuple(tensor.shape)}\n".encode("utf-8", "surrogatepass"))
+        digest.update(bits(tensor).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """Return the bytes ``(n,)`` uint8 of a tensor: 0.0 and -0.0 differ.
+
+    Example:
+        >>> import torch
+        >>> bits(torch.tensor([1], dtype=torch.int16)).tolist()
+        [1, 0]
+    """
+    from torch import uint8
+
+    return tensor.detach().cpu().contiguous().reshape(-1).view(uint8)

@@ -13,6 +13,7 @@ from zoo.layers.additive.columns.bin_fitting import bin_positions
 from zoo.layers.additive.columns.bins import ColumnBins
 from zoo.layers.additive.columns.tensor_columns import Columns
 from zoo.layers.additive.terms import Term
+from zoo.what_if import FeatureTables, TableAxis, TableTerm
 
 PADDING = float(np.finfo(np.float64).max)  # behind the last cut of an axis; a checkpoint holds finite numbers only
 STATE = ("tables", "intercept", "bands", "counts", "cuts", "bin_of_rank", "sizes", "extent", "axis_column", "term_axes")
@@ -40,6 +41,31 @@ def terms_of(state: Mapping[str, np.ndarray], columns: Columns) -> list[Term]:
         table, bands = (state[name][part].reshape(*shape, -1) for name in ("tables", "bands"))
         terms.append(Term(bins, table, counts, bands if bands.any() else None))
     return terms
+
+
+def feature_tables_of(state: Mapping[str, np.ndarray], columns: Columns, *, halved: bool) -> FeatureTables:
+    """Return the terms that ``state_of`` described as arrays.
+
+    Args:
+        state: arrays by name, see ``STATE``.
+        columns: the d columns.
+        halved: whether the score is the difference of two logits.
+    """
+    axes = []
+    for i, column in enumerate(state["axis_column"].tolist()):
+        cuts = state["cuts"][i][state["cuts"][i] < PADDING]
+        axes.append(TableAxis(column, cuts, state["bin_of_rank"][i][: len(cuts) + 1], int(state["sizes"][i])))
+    start, terms = 0, []
+    for row in state["term_axes"].tolist():
+        own = tuple(a for a in row if a >= 0)
+        shape = [axes[a].size for a in own]
+        part = slice(start, start + int(np.prod(shape)))
+        start = part.stop
+        name = " x ".join(columns.names[axes[a].column] for a in own)
+        table = state["tables"][part].reshape(*shape, -1)
+        terms.append(TableTerm(name, own, table, state["counts"][part].reshape(shape)))
+    dates = frozenset(j for j, column in enumerate(columns.source) if column.kind == "date")
+    return FeatureTables(columns.names, columns.levels, tuple(axes), tuple(terms), state["intercept"], halved, dates)
 
 
 def _bins(state: Mapping[str, np.ndarray], axis: int, columns: Columns, counts: np.ndarray) -> ColumnBins:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.layers.additive.columns.tensor_columns import Columns
-from zoo.layers.additive.table_tensors import STATE, state_of, terms_of
+from zoo.layers.additive.table_tensors import STATE, feature_tables_of, state_of, terms_of
 from zoo.layers.additive.terms import Term
+from zoo.what_if import FeatureTables
 
 
 class AdditiveTables(nn.Module):
@@ -104,6 +105,10 @@ class AdditiveTables(nn.Module):
         """Return the scores ``(b, c)`` of rows ``(b, d)``."""
         return self.intercept + self.scores(self.codes(x)).sum(1)
 
+    def feature_tables(self, columns: Columns, *, halved: bool) -> FeatureTables:
+        """Return bins and tables as arrays; ``halved`` says whether the score is the difference of two logits."""
+        return feature_tables_of(self._arrays(), columns, halved=halved)
+
     @torch.no_grad()
     def set_terms(self, terms: Sequence[Term], intercept: np.ndarray, columns: Columns) -> None:
         """Replace all terms."""
@@ -126,4 +131,7 @@ class AdditiveTables(nn.Module):
         Args:
             columns: the d columns.
         """
-        return terms_of({name: getattr(self, name).detach().cpu().numpy() for name in STATE}, columns)
+        return terms_of(self._arrays(), columns)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name).detach().cpu().numpy() for name in STATE}

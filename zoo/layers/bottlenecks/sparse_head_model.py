@@ -13,6 +13,7 @@ from zoo.explanation import Explanation
 from zoo.layers.backbone_model import BackboneModel
 from zoo.layers.bottlenecks.split_rows import split_rows
 from zoo.layers.bottlenecks.standardized_head import StandardizedHead
+from zoo.what_if import AffineHead
 
 
 class SparseHeadModel(BackboneModel):
@@ -60,6 +61,12 @@ class SparseHeadModel(BackboneModel):
         shown = self.resolve_shown(contribution, shown)
         explanation = Explanation(self.units, output, target, strength, contribution, base, shown)
         return self.explained_in_units_of_y(explanation)
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the head; a concept that is switched off has its mean strength over the training split."""
+        scale = self.task.scale
+        weight = self.head.linear.weight / self.head.std * scale
+        return AffineHead(weight, -weight * self.head.mean, self.head.mean)
 
     @torch.no_grad()
     def fit_head(

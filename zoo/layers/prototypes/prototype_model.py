@@ -14,6 +14,7 @@ from zoo.batch import Batch
 from zoo.explanation import Explanation, gather
 from zoo.layers.backbone_model import BackboneModel
 from zoo.runtime.gathering import in_order
+from zoo.what_if import AffineHead
 
 DESCRIBE = (
     "This model predicts by comparison with characteristic patches of training images, called prototypes. The strength"
@@ -56,6 +57,16 @@ class PrototypeModel(BackboneModel):
     def class_bias(self) -> Tensor | None:
         """Return the logits ``(c,)`` where all strengths are 0; None for 0."""
         return None
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"affine_head"}
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the linear head; a prototype that is switched off has strength 0."""
+        weight = self.class_weights()
+        return AffineHead(weight, torch.zeros_like(weight), torch.zeros_like(weight[0]))
 
     def feature_map(self, x: Tensor) -> Tensor:
         """Return the features ``(b, d, h, w)`` that prototypes are compared with."""

@@ -15,6 +15,7 @@ from zoo.explanation import Explanation, gather
 from zoo.layers.text.sentence_encoder import token_shares
 from zoo.layers.text.stored_texts import pack_texts, unpack_texts
 from zoo.layers.text.text_model import TextModel
+from zoo.what_if import AffineHead
 
 
 class SimilarityModel(TextModel):
@@ -99,6 +100,16 @@ class SimilarityModel(TextModel):
         where = gather(token_shares(states, x, self.anchors), shown)
         base = self.head.bias[target]
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where.to(strength))
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"affine_head"}
+
+    def affine_head(self, x: Tensor) -> AffineHead:
+        """Return the head; a text that is switched off has its mean similarity with the training texts."""
+        weight = self.head.weight / self.std
+        return AffineHead(weight, -weight * self.mean, self.mean)
 
     @torch.no_grad()
     def source_texts(self, x: Tensor, units: Tensor) -> list[list[SourceText]]:

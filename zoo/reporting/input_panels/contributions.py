@@ -147,7 +147,8 @@ def _row(context: PageContext, explanation: Explanation, slot: int, unit: int, a
     return Row(
         name=units.names[unit],
         owner=context.class_names[owner] if owner >= 0 else None,
-        strength=strength_text(explanation.strength[i, unit].item(), binary=units.binary),
+        strength=(context.strength_words[i].get(unit) if context.strength_words else None)
+        or strength_text(explanation.strength[i, unit].item(), binary=units.binary),
         amount=amount,
         bar=bar,
         evidence=evidence,
@@ -162,15 +163,19 @@ def _row(context: PageContext, explanation: Explanation, slot: int, unit: int, a
 
 
 def strength_text(strength: float, *, binary: bool) -> str:
-    """Return the strength of a unit in words; a binary unit is selected or not.
+    """Return the strength of a unit in words; a binary unit is selected or not, and no number has an exponent.
 
     Example:
-        >>> strength_text(1.0, binary=True), strength_text(-0.25, binary=False)
-        ('selected', 'strength −0.25')
+        >>> strength_text(1.0, binary=True), strength_text(-0.25, binary=False), strength_text(4e-5, binary=False)
+        ('selected', 'strength −0.25', 'strength about 0')
+        >>> strength_text(12345678.0, binary=False)
+        'strength 12345678'
     """
     if binary and strength in (0, 1):
         return "selected" if strength else "not selected"
-    return f"strength {strength:.3g}".replace("-", "−")
+    if abs(strength) < 5e-4:
+        return "strength 0" if strength == 0 else "strength about 0"
+    return "strength " + (f"{strength:.0f}" if abs(strength) >= 1000 else f"{strength:.3g}").replace("-", "−")
 
 
 def evidence_picture(evidence: Tensor, picture: Tensor, *, signed: bool) -> str | None:

@@ -16,8 +16,8 @@ class LowestUnits(Panel):
     order = 80
 
     def applies(self, context: PageContext) -> bool:
-        """Return whether units were ranked."""
-        return bool(context.units)
+        """Return whether units were ranked, and are not listed all."""
+        return bool(context.units) and context.unit_list is None
 
     def render(self, context: PageContext) -> str:
         """Return the table."""

@@ -1,0 +1,47 @@
+"""The vocabulary: all units with their scores, to sort, to search, and to strike out or rename."""
+
+from __future__ import annotations
+
+from zoo.registry import register
+from zoo.reporting import heatmap
+from zoo.reporting.context import PageContext
+from zoo.reporting.interactive.recomputation import as_json
+from zoo.reporting.panel import Panel
+from zoo.reporting.unit_picture import Source
+
+SIDE = 56  # pixels of a picture
+UNFOLDED = 20  # rows that are shown at first
+
+
+@register
+class VocabularyPanel(Panel):
+    """A table of units; what a reader strikes out or renames becomes a file of edits and a command."""
+
+    order = 85
+
+    def applies(self, context: PageContext) -> bool:
+        """Return whether the page has the vocabulary."""
+        return context.unit_list is not None and bool(context.unit_list.units)
+
+    def render(self, context: PageContext) -> str:
+        """Return the table and, for a model that can be edited, the file of edits."""
+        vocabulary = context.unit_list
+        assert vocabulary is not None
+        rows = [(unit, _picture(unit.source)) for unit in vocabulary.units]
+        words = {"strike": vocabulary.strike, "model": vocabulary.model, "weights": vocabulary.weights}
+        return self.fill(
+            vocabulary=vocabulary,
+            rows=rows,
+            pictures=any(picture for _, picture in rows),
+            noun=context.noun,
+            data=as_json({**words, "command": vocabulary.command, "first": UNFOLDED}),
+        )
+
+
+def _picture(source: Source | None) -> str | None:
+    """The patch of a unit, or the whole picture or template, small."""
+    if source is None:
+        return None
+    image = source.cutout() or source.whole()
+    image.thumbnail((SIDE, SIDE))
+    return heatmap.data_uri(image)
