@@ -323,6 +323,16 @@ class HasProgram(Capability, Protocol):
         ...
 
 
+class Editable(Capability, Protocol):
+    """A model that can be edited by operations on its units, see ``zoo.editing``."""
+
+    capability: ClassVar[str] = "editable"
+
+    def edit_operations(self) -> Mapping[str, Any]:
+        """Return the operations (``zoo.editing.operation.Operation``) by name."""
+        ...
+
+
 P = TypeVar("P", bound=Capability)
 
 

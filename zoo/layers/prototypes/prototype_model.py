@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.explanation import Explanation, gather
 from zoo.layers.backbone_model import BackboneModel
+from zoo.layers.prototypes.prototype_edits import PrototypeEdits
 from zoo.runtime.gathering import in_order
 
 DESCRIBE = (
@@ -22,7 +23,7 @@ DESCRIBE = (
 )
 
 
-class PrototypeModel(BackboneModel):
+class PrototypeModel(PrototypeEdits, BackboneModel):
     """A model whose u units are patterns of patches, each with a map over the image and one strength.
 
     A family sets ``addon`` and defines ``evidence`` and, for a linear head, ``class_weights``; ``strengths`` and
@@ -36,6 +37,11 @@ class PrototypeModel(BackboneModel):
     """
 
     addon: nn.Module
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | ({"editable"} if self.editable_by else set())
 
     @abstractmethod
     def evidence(self, x: Tensor) -> Tensor:
