@@ -42,7 +42,7 @@ def edit(
             ``key=value`` texts as on the command line, or the path of a YAML file.
         undo: instead, take back so many of its last edits; 0 for all. The tensors are bit-identical to those before.
         worst: first edit so many units of the lowest values of a score.
-        by: that score; read from ``metrics.json`` if its values are there, otherwise measured on the test split.
+        by: that score, measured on the validation split, or without one on the training split.
         how: the operation on these units.
         suite: scores before and after; None to measure none, then no data are read unless an edit needs them.
         slices: column of a table for whose groups scores are given too; by default for the classes.
@@ -80,7 +80,7 @@ def edit(
     needed = any(one.operation in operations and operations[one.operation].needs_data for one in listed)
     if worst is not None or suite is not None or needed:
         source = data_of(config, model)
-        if not source.is_available:
+        if not source.is_available and (suite is not None or needed):
             raise ValueError(f"the data of {name} are not on this machine; name them with data.*, or add --no-scores")
     else:
         source = None

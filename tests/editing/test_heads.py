@@ -7,6 +7,7 @@ from test_contract import build, draw
 
 from zoo.batch import Batch
 from zoo.editing.state import EditState
+from zoo.evaluation.units.unit_values import read_statements
 from zoo.layers.class_shares import class_shares
 from zoo.layers.edited_head import HeadProblem, solve_head
 
@@ -101,6 +102,8 @@ def test_operations_on_concepts_do_what_the_formula_says():
     assert signed.head.weight[c, 0] == 0 or weight[c, 0] < 0
     renamed = model.edit([{"operation": "rename", "unit": "a", "to": "x"}])
     assert renamed.units.group[0] == "x"
+    masks, _ = read_statements(renamed, model.schema, {"x": "1", "wing": "short"})
+    assert masks.tolist() == [[True, False, False, False, False], [False, False, True, True, False]]
     torch.testing.assert_close(renamed(x), model(x), rtol=0, atol=0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from zoo.editing.statements import read_statements
 from zoo.evaluation.edits.worst_units import measured_values, stored_values, worst_units
 from zoo.model import SelfExplaining
 from zoo.weights.integrity import tensor_hash
+
+log = logging.getLogger("zoo")
 
 
 def given_edits(edits: Sequence[Mapping[str, Any] | str] | str | Path, model: SelfExplaining, name: str) -> list[Edit]:
@@ -46,7 +49,8 @@ def worst_edits(
 
     Args:
         model: that is edited.
-        data: on whose test split the score is measured, unless ``metrics.json`` has its values.
+        data: on whose validation or training split the score is measured; where they are not on this machine, the
+            values of the test split in ``metrics.json`` choose, which then makes the scores there optimistic.
         name: of the checkpoint.
         worst: number of units.
         by: the score.
@@ -54,11 +58,17 @@ def worst_edits(
         accelerator: as in ``zoo.evaluation.scoring.score``.
         progress: show a progress bar.
     """
-    values = stored_values(checkpoint.read(checkpoint.find(name))[1], by, len(model.units))
-    if values is None:
-        values = measured_values(model, data, by, accelerator=accelerator, progress=progress)
-    names = list(model.units.names)
-    return [Edit(how, unit, why=f"one of the {worst} lowest of {by}") for unit in worst_units(values, worst, names)]
+    if data.is_available:
+        values, split = measured_values(model, data, by, accelerator=accelerator, progress=progress)
+    else:
+        values, split = stored_values(checkpoint.read(checkpoint.find(name))[1], by, len(model.units)), "test"
+        if values is None:
+            raise ValueError(
+                f"the data of {name} are not on this machine, and its metrics.json has no {by} of each unit"
+            )
+        log.warning("%s is that of the test split in metrics.json: scores there will be optimistic", by)
+    why = f"one of the {worst} lowest of {by} ({split} split)"
+    return [Edit(how, unit, why=why) for unit in worst_units(values, worst, list(model.units.names))]
 
 
 def dated(edits: Sequence[Edit]) -> list[Edit]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.data.base import Data
+from zoo.data.base import Data, SplitName
 from zoo.evaluation.scoring import score
 from zoo.model import SelfExplaining
 from zoo.registry import SCORES
@@ -34,8 +34,10 @@ def stored_values(metrics: Mapping[str, Any], by: str, units: int) -> Tensor | N
 
 def measured_values(
     model: SelfExplaining, data: Data, by: str, *, accelerator: str = "auto", progress: bool = False
-) -> Tensor:
-    """Return the values ``(u,)`` of a score for each unit, measured on the test split.
+) -> tuple[Tensor, SplitName]:
+    """Return the values ``(u,)`` of a score for each unit and the split they are measured on.
+
+    That is the validation split, or without one the training split: the test split only reports.
 
     Raises:
         ValueError: if there is no such score, it does not apply, or it has no value for each unit.
@@ -44,14 +46,15 @@ def measured_values(
     with tempfile.TemporaryDirectory() as folder:
         suite = Path(folder) / "suite.yaml"
         suite.write_text(f"- {{score: {by}}}\n", encoding="utf-8")
-        results = score(model, data, str(suite), accelerator=accelerator, progress=progress)
+        split: SplitName = "val" if len(data.splits["val"]) else "train"
+        results = score(model, data, str(suite), split=split, accelerator=accelerator, progress=progress)
     result = results[by]
     if result.value is None:
         raise ValueError(f"by is {by!r}, which does not apply to this model and data: {result.note}")
     values = result.per_unit.get(result.unit_pass_rate)
     if values is None or len(values) != len(model.units):
         raise ValueError(f"by is {by!r}, a score without a value for each unit; expected one such as consistency")
-    return values.double()
+    return values.double(), split
 
 
 def worst_units(values: Tensor, count: int, names: Sequence[str]) -> list[str | int]:
