@@ -30,6 +30,7 @@ GROUND = {
     "solvers",
     "weights",
     "what_if",
+    "editing",
 }
 MAY = {  # what a top-level name of zoo may import from zoo; every entry may import itself
     "display": set(),
@@ -47,11 +48,13 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "capabilities": {"batch"},
     "what_if": {"batch", "capabilities", "concept_schema", "paths", "task"},
     "config": {"paths", "phase"},
+    "editing": {"capabilities", "config", "explanation", "paths", "weights"},
     "registry": {"paths", "config", "task"},
     "phase_training": {"batch", "paths", "phase", "task"},
     "model": {
         "batch",
         "capabilities",
+        "editing",
         "explanation",
         "phase",
         "phase_training",
@@ -203,7 +206,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
     """Importing the verbs imports neither timm nor scikit-learn (torchmetrics imports matplotlib itself)."""
     code = (
         "import sys\nimport zoo.training.run, zoo.evaluation.pipeline, zoo.metrics, zoo.evaluation.comparison\n"
-        "for verb in ('train', 'evaluate', 'explain', 'compare', 'intervene', 'steer', 'export', 'finetune'):\n"
+        "for verb in ('train', 'evaluate', 'explain', 'compare', 'intervene', 'edit', 'steer', 'export', 'finetune'):\n"
         "    getattr(__import__('zoo'), verb)\n"
         "sys.exit(str({'timm', 'sklearn'} & set(sys.modules) or ''))"
     )

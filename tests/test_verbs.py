@@ -23,6 +23,7 @@ def work_dir(tmp_path, monkeypatch):
 def test_every_recipe_is_a_verb():
     assert VERBS == [
         "compare",
+        "edit",
         "evaluate",
         "explain",
         "export",

@@ -1,8 +1,8 @@
 """Inherently interpretable models on one set of scores. Names are imported when first used.
 
-The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``predict``, ``report``,
-``steer``, ``export``, ``push`` and ``pull`` are those of the command line: functions that return objects and print
-nothing; the classes of these objects are in ``zoo.recipe_support.recipe_results``.
+The verbs ``train``, ``finetune``, ``evaluate``, ``explain``, ``compare``, ``intervene``, ``edit``, ``predict``,
+``report``, ``steer``, ``export``, ``push`` and ``pull`` are those of the command line: functions that return objects
+and print nothing; the classes of these objects are in ``zoo.recipe_support.recipe_results``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _MODULES = {
 }
 _VERBS = (
     "compare",
+    "edit",
     "evaluate",
     "explain",
     "export",
@@ -58,6 +59,7 @@ __all__ = [
     "compare",
     "create_data",
     "create_model",
+    "edit",
     "evaluate",
     "explain",
     "export",
@@ -81,6 +83,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from recipes.compare import compare
+    from recipes.edit import edit
     from recipes.evaluate import evaluate
     from recipes.explain import explain
     from recipes.export import export

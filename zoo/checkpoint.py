@@ -4,6 +4,7 @@
 rebuilds the network), ``inputs.yaml`` the preprocessing and the class names (``tokenizer.json`` byte pairs),
 ``task.yaml`` what the model answers, with what was chosen on validation samples (temperature, threshold),
 ``metrics.json``, ``README.md`` a model card, ``units.yaml`` and ``units.png`` the names and pictures of the units.
+Of an edited model also ``edits.yaml``, its edits, and ``edits.safetensors``, what undoes them (``zoo.editing``).
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from zoo.editing.history import History
     from zoo.inputs import base as model_inputs
     from zoo.registry import create_model
     from zoo.weights.tensors import bounded_memory, check_finite
@@ -154,6 +156,13 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
     model.config = config
     if (folder / model_inputs.FILE).is_file():
         model.inputs = model_inputs.load(folder)
+    history = History.load(folder)
+    if history is not None and len(history.state.origin) != len(model.units):
+        raise ValueError(
+            f"{folder / 'edits.yaml'} is of a model of {len(history.state.origin)} units; this one has"
+            f" {len(model.units)}: restore the files"
+        )
+    model.history = history
     return model.eval()
 
 
@@ -197,6 +206,7 @@ def save(
     unit_lines: Sequence[str] = (),
     unit_sheet: Image.Image | None = None,
     example: Image.Image | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a checkpoint beside its place, then rename it there; an older one is replaced.
 
@@ -209,6 +219,7 @@ def save(
         unit_lines: one line on each unit, for ``units.yaml``.
         unit_sheet: pictures of all units in one image.
         example: picture of one explanation.
+        extra: contents of further files by name.
 
     Raises:
         ValueError: if a tensor is not finite; nothing is written.
@@ -242,6 +253,8 @@ def save(
             (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
         if unit_sheet is not None:
             unit_sheet.save(part / SHEET, optimize=True)
+        for name, content in (extra or {}).items():
+            (part / name).write_bytes(content)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -271,13 +284,24 @@ def read_units(folder: Path) -> list[str]:
     for file, key in ((folder / UNITS, "units"), (folder / "units" / "names.yaml", None)):
         if not file.is_file():
             continue
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            lines = content if key is None else content[key]
-            return [str(lines[i]) for i in range(len(lines))]
-        except (YAMLError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} is no list of units: {' '.join(str(error).split())}") from error
+        return unit_lines_of(file.read_bytes(), key=key, where=str(file))
     return []
+
+
+def unit_lines_of(text: bytes, *, key: str | None = "units", where: str = UNITS) -> list[str]:
+    """Return one line on each unit from the content of ``units.yaml``; empty for an empty one.
+
+    Raises:
+        ValueError: if it is no list of units.
+    """
+    if not text:
+        return []
+    try:
+        content = yaml.safe_load(text.decode("utf-8"))
+        lines = content if key is None else content[key]
+        return [str(lines[i]) for i in range(len(lines))]
+    except (YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{where} is no list of units: {' '.join(str(error).split())}") from error
 
 
 def standalone(model: Mapping[str, Any]) -> dict[str, Any]:

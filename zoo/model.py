@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.editing.edited_units import EditedUnits
 from zoo.explanation import Contrast, Explanation, Units
 from zoo.phase_training import PhaseTraining
 from zoo.prediction import Prediction, join, predict_batch, stream
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from zoo.what_if.neighbors import CaseIndex, Neighbors
 
 
-class SelfExplaining(PhaseTraining):
+class SelfExplaining(EditedUnits, PhaseTraining):
     """A model that explains its own predictions.
 
     Five promises, tested for every registered model: ``explain(x).logits`` is ``forward(x)``; exact contributions and

@@ -15,7 +15,7 @@ from zoo.cli import main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PARTS = (("head", 3), ("tail", 15))
-DRY = ("train", "finetune", "evaluate", "explain", "intervene", "compare")
+DRY = ("train", "finetune", "evaluate", "explain", "intervene", "compare", "edit")
 
 
 def commands(page):

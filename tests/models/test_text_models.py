@@ -12,6 +12,8 @@ import zoo
 from zoo.capabilities import HasSourceTexts, capability
 from zoo.evaluation.page.occlusion import occlusion
 from zoo.inputs.texts.word_spans import word_spans
+from zoo.testing import check_model
+from zoo.weights.integrity import tensor_hash
 
 PRAISE = ("good", "great", "fine", "lovely")
 BLAME = ("dull", "bad", "poor", "awful")
@@ -307,3 +309,72 @@ def test_errors_of_text_models():
         model(torch.tensor([[1, 2, -1, -1]]))
     with pytest.raises(ValueError, match="frozen; expected no phase with epochs"):
         model.probe_loss(None)
+
+
+@torch.no_grad()
+def test_sentences_are_added_reworded_and_removed(prototypes, tmp_path):
+    model = zoo.load(str(prototypes.folder))
+    units, names = len(model.units), list(model.units.names)
+    text, other = "The town was lovely !", "The town was awful !"
+    x = model.inputs.read([text, other]).x
+    added = model.edit([{"operation": "add", "text": text, "class": "good"}])
+    torch.testing.assert_close(added.anchors[-1:], model.unit_vectors(x[:1]))
+    own = model.owner == model.class_names.index("good")
+    torch.testing.assert_close(added.head.weight[:, -1], model.head.weight[:, own].mean(1))
+    assert added.unit_texts()[-1] == text
+    assert added.units.names[:units] == names
+    assert added.source_index[-1] == -1
+    given = model.edit([{"operation": "add", "text": text, "class": "good", "weight": 0.5}])
+    expected = model(x) + torch.zeros(2, 2)
+    column = (model.unit_vectors(x) @ given.anchors[-1] - given.mean[-1]) / given.std[-1] * 0.5
+    expected[:, model.class_names.index("good")] += column
+    torch.testing.assert_close(given(x), expected)
+    new = model.edit([{"operation": "reword", "unit": names[0], "text": other}])
+    torch.testing.assert_close(new.anchors[0], model.unit_vectors(x[1:])[0])
+    assert other in new.units.names[0]
+    assert torch.equal(new.head.weight, model.head.weight)
+    edits = [
+        {"operation": "add", "text": text, "class": "good"},
+        {"operation": "lock", "unit": names[1]},
+        {"operation": "reword", "unit": names[0], "text": other, "why": "shorter"},
+        {"operation": "remove", "unit": names[2]},
+        {"operation": "resolve"},
+    ]
+    result = zoo.edit(prototypes.folder, edits, suite=None, out=tmp_path / "edited")
+    edited = zoo.load(str(tmp_path / "edited"))
+    assert tensor_hash(edited.state_dict()) == tensor_hash(result.model.state_dict())
+    assert edited.units.names == result.model.units.names
+    place = edited.units.names.index(names[1])
+    assert torch.equal(edited.head.weight[:, place], model.head.weight[:, 1])
+    assert len(edited.units) == units
+    check_model(edited, x, torch.tensor([0, 1]))
+    assert tensor_hash(edited.undo().state_dict()) == tensor_hash(model.state_dict())
+    for edit, words in (
+        ({"operation": "add", "text": " ", "class": "good"}, "text is ' '; expected a text"),
+        ({"operation": "add", "text": text, "class": "goood"}, "there is no class 'goood', did you mean good"),
+        ({"operation": "reword", "unit": names[0]}, "text is missing"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            model.edit([edit])
+
+
+@torch.no_grad()
+def test_words_are_added_and_removed(data):
+    model = bag(data, max_units=6)
+    names = list(model.units.names)
+    unused = (model.unit_of < 0).nonzero()[:, 0]
+    words = " ".join(model.frame.tokens[c] for c in model.ngrams.codes()[unused[0]].tolist() if c >= 0)
+    x = next(iter(data.loader("test"))).x
+    added = model.edit([{"operation": "add", "text": words, "class": 1, "weight": 2.0}])
+    assert added.units.names == [*names, words]
+    assert torch.equal(added.encode(x)[:, : len(names)], model.encode(x))
+    change = added(x) - model(x)
+    torch.testing.assert_close(change[:, 1], 2.0 * added.encode(x)[:, -1])
+    assert not change[:, 0].any()
+    removed = model.edit([{"operation": "remove", "unit": names[0]}])
+    torch.testing.assert_close(removed(x), model.intervene(x, {0: 0.0}))
+    assert tensor_hash(removed.undo().state_dict()) == tensor_hash(model.state_dict())
+    with pytest.raises(ValueError, match="has a weight, in the unit"):
+        model.edit([{"operation": "add", "text": names[0], "class": 1, "weight": 1.0}])
+    with pytest.raises(ValueError, match="expected 1 to 2 known words"):
+        model.edit([{"operation": "add", "text": "zyx", "class": 1, "weight": 1.0}])

@@ -29,6 +29,7 @@ VERBS = {
     "explain": "write the page that explains one input",
     "compare": "match the units of several runs on the same data and show the pairs side by side",
     "intervene": "set concepts of one input by name and see the answer change",
+    "edit": "strike out, merge, flatten or rename units; undo it exactly",
     "steer": "continue a prompt while codes or neurons are set",
     "export": "write a checkpoint in a form that needs no zoo",
     "push": "put a checkpoint on a model hub",

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation, Units
 from zoo.inputs.table import TableInputs
 from zoo.layers.additive import AdditiveTables, ColumnBins, Columns, Term
+from zoo.layers.additive.term_edits import TermEdits
 from zoo.layers.additive.terms import effective_terms, purify_terms
 from zoo.model import SelfExplaining
 from zoo.task import Classification, Regression
@@ -48,6 +50,7 @@ class AdditiveModel(SelfExplaining):
 
     tasks = ("classification", "regression")
     table_encoding = "values"
+    base_is_free = True  # whether the base can be any number
 
     def __init__(self, *, num_classes: int | None = None, input_shape: list[int] | None = None) -> None:
         super().__init__()
@@ -112,7 +115,7 @@ class AdditiveModel(SelfExplaining):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"extra_metrics", "feature_tables", "shape_functions", "unit_values"})
+        return frozenset({"editable", "extra_metrics", "feature_tables", "shape_functions", "unit_values"})
 
     def feature_tables(self) -> FeatureTables:
         """Return columns, bins and tables as numbers."""
@@ -179,6 +182,17 @@ class AdditiveModel(SelfExplaining):
     def set_terms(self, terms: Sequence[Term], intercept: np.ndarray) -> None:
         """Replace all terms by others over the columns of the model; levels are named as in ``columns``."""
         self.core.set_terms(terms, intercept, self.columns)
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return the operations on terms, see ``zoo.layers.additive.term_edits``."""
+        return TermEdits(self).operations()
+
+    def check_editable(self) -> None:
+        """Raise ValueError if the tables are not what predicts."""
+
+    def rounded_edit(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return the new values ``(n,)`` of bins as the family can hold them, from the old and the wanted ones."""
+        return new
 
     @torch.no_grad()
     def purify(self, loader: Iterable[Batch]) -> dict[str, float]:

@@ -123,5 +123,6 @@ class Additive(AdditiveModel):
         }
 
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """Return the number of terms and pairs, the effective number of terms, and the KKT residual."""
-        return super().extra_metrics(loader) | {"kkt residual": float(self.certificate[0])}
+        """Return the number of terms and pairs, the effective number of terms, and, unless edited, the KKT residual."""
+        certificate = {"kkt residual": float(self.certificate[0])} if self.history is None else {}
+        return super().extra_metrics(loader) | certificate

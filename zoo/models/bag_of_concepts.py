@@ -16,12 +16,16 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.operation import Argument, Operation
+from zoo.editing.state import EditState
 from zoo.explanation import Explanation, Units
+from zoo.layers.edited_head import WeightEdits
 from zoo.layers.text.ngram_clusters import clusters as k_means
 from zoo.layers.text.ngram_clusters import encoder_vectors, text_vectors
 from zoo.layers.text.ngram_heads import ridge_head, sparse_head
 from zoo.layers.text.ngrams import NGrams
 from zoo.model import SelfExplaining
+from zoo.paths import did_you_mean
 from zoo.registry import register
 from zoo.runtime.gathering import in_order
 from zoo.sequence_spec import Frame
@@ -105,6 +109,11 @@ class BagOfConcepts(SelfExplaining):
                 names[unit_of[f]].append(" ".join(self.frame.tokens[code] for code in codes[f] if code >= 0))
         return Units("term", [", ".join(members) for members in names], describe=DESCRIBE)
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return frozenset({"affine_head", "editable"})
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``head``."""
         return {"head": self.head}
@@ -141,11 +150,6 @@ class BagOfConcepts(SelfExplaining):
         where = self._where(x, places, shown).to(strength)
         base = self.head.bias[target]
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"affine_head"})
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the head; a word that is switched off is absent."""
@@ -236,6 +240,50 @@ class BagOfConcepts(SelfExplaining):
         self.head.in_features = weight.shape[1]
         self.head.weight = nn.Parameter(weight.to(like).clone())
         self.head.bias.copy_(bias.to(like))
+
+    # Edits.
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return the operations on words: weights as in ``zoo.layers.edited_head``, ``add`` and ``remove``."""
+        new = {"text": Argument("text"), "class": Argument("class"), "weight": Argument("number")}
+        return {
+            **WeightEdits(self.head.weight, self.head.bias).operations(),
+            "add": Operation(
+                self._add, "give a word or a pair of words that has no weight yet one", new, on_unit=False
+            ),
+            "remove": Operation(self._remove, "remove it from the vocabulary"),
+        }
+
+    def _add(self, state: EditState, text: str, weight: float, **of: int) -> EditState:
+        words = text.split()
+        unknown = [word for word in words if word not in self.frame.codes]
+        if unknown or not 1 <= len(words) <= self.longest:
+            near = did_you_mean(unknown[0], list(self.frame.codes)) if unknown else ""
+            raise ValueError(f"text is {text!r}; expected 1 to {self.longest} known words{near}")
+        codes = [self.frame.codes[word] for word in words]
+        key = codes[0] * (self.ngrams.tokens + 1) + (codes[1] + 1 if len(codes) == 2 else 0)
+        place = int(torch.searchsorted(self.ngrams.keys, key))
+        known = place < len(self.ngrams) and int(self.ngrams.keys[place]) == key
+        if not known:
+            raise ValueError(f"text is {text!r}, which the training texts had too rarely; expected one that they had")
+        if int(self.unit_of[place]) >= 0:
+            raise ValueError(f"{text!r} has a weight, in the unit {state.names[int(self.unit_of[place])]!r}")
+        units = len(state.origin)
+        self.unit_of[place] = units
+        column = self.head.weight.new_zeros(len(self.head.bias), 1)
+        column[of["class"]] = weight
+        self._set_head(torch.cat([self.head.weight, column], 1), self.head.bias.clone())
+        return state.kept([*range(units), -1])
+
+    def _remove(self, state: EditState, unit: int) -> EditState:
+        left = [i for i in range(len(state.origin)) if i != unit]
+        if not left:
+            raise ValueError("it is the last unit; expected to leave one or more")
+        number = torch.full((len(state.origin) + 1,), -1)  # the last entry is that of -1
+        number[left] = torch.arange(len(left))
+        self.unit_of = number[self.unit_of]
+        self._set_head(self.head.weight[:, left], self.head.bias.clone())
+        return state.kept(left)
 
     def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
         """Take the number of n-grams and units from a state about to be loaded."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.capabilities import Directions
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation, Units, gather
 from zoo.layers.bilinear import bilinear
 from zoo.layers.bilinear.adversarial_masks import accuracy_beside, masks, shuffled
@@ -112,7 +113,7 @@ class BilinearMLP(SelfExplaining):
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         over_input = {"unit_templates"} if len(self.layers) == 1 else set()
         of_classes = {"extra_metrics"} if self.task.kind == "classification" else set()
-        return frozenset({"affine_head", "directions", "features"} | over_input | of_classes)
+        return frozenset({"affine_head", "directions", "editable", "features"} | over_input | of_classes)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``embed``, ``layers``, ``head``."""
@@ -130,11 +131,23 @@ class BilinearMLP(SelfExplaining):
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply last layer and head; a unit that is set changes the logit of its class by lambda times its change."""
         output = self.head(self.layers[-1](state))
+        if self.held:
+            off = self._off()
+            value = torch.zeros_like(off, dtype=output.dtype) if value is None else value.masked_fill(off, 0.0)
+            mask = off if mask is None else mask | off
         if mask is not None and value is not None:
             units = self._decomposed()
             change = torch.where(mask, value - project(state, units.vectors).square(), 0) * units.values
             output = output + change.unflatten(-1, (-1, self.patterns)).sum(-1)
         return self.in_units_of_y(output)
+
+    def _off(self) -> Tensor:
+        """``(u,)`` bool, eigenvectors that edits hold off."""
+        return torch.isin(torch.arange(len(self.owner), device=self.owner.device), self.owner.new_tensor(self.held))
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return ``hold``, which subtracts what an eigenvector adds in every pass; tensors stay as they are."""
+        return {"hold": Operation(lambda state, unit: state.hold(unit), "hold it off: it adds 0 in every later pass")}
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by eigenvalue times squared projection, exact.
@@ -144,10 +157,15 @@ class BilinearMLP(SelfExplaining):
         """
         state = self.encode(x)
         units = self._decomposed()
-        output = self.head(self.layers[-1](state))
-        target = self.resolve_target(self.in_units_of_y(output), target)
         projection = project(state, units.vectors)
         strength = projection.square()
+        output = self.head(self.layers[-1](state))
+        if self.held:
+            strength = strength.masked_fill(self._off(), 0.0)
+            change = (strength - projection.square()) * units.values
+            projection = projection.masked_fill(self._off(), 0.0)
+            output = output + change.unflatten(-1, (-1, self.patterns)).sum(-1)
+        target = self.resolve_target(self.in_units_of_y(output), target)
         contribution = strength * units.values * (self.owner == target[:, None])
         base = output.gather(1, target[:, None])[:, 0] - contribution.sum(1)
         shown = self.resolve_shown(contribution, shown)
@@ -240,7 +258,7 @@ class BilinearMLP(SelfExplaining):
         """
         if n < 0:
             raise ValueError(f"n is {n}; expected a number of eigenvectors of each class, 0 or more")
-        return truncate(self.encode(x), self._decomposed().spectrum, n)
+        return truncate(self.encode(x), self._kept_spectrum(), n)
 
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
@@ -253,7 +271,7 @@ class BilinearMLP(SelfExplaining):
         self.eval()
         x, y = (torch.cat(t).to(self.device) for t in zip(*((b.x.flatten(1), b.targets) for b in loader), strict=True))
         state = self.encode(x)
-        spectrum = self._decomposed().spectrum
+        spectrum = self._kept_spectrum()
         predictions = {n: truncate(state, spectrum, n).outputs.argmax(1) for n in TOP}
         metrics = {f"top {n} accuracy": float((p == y).double().mean()) for n, p in predictions.items()}
         metrics["effective rank"] = float(effective_rank(spectrum.values).mean())
@@ -274,6 +292,17 @@ class BilinearMLP(SelfExplaining):
                 " of its input: analyze its layers with interaction(layer, direction)"
             )
         return self._layers()[0]
+
+    def _kept_spectrum(self) -> Spectrum:
+        """Eigenvectors of the current weights, with the eigenvalue 0 where edits hold one off."""
+        spectrum = self._decomposed().spectrum
+        if not self.held:
+            return spectrum
+        values = spectrum.values.clone()
+        values[:, : self.patterns] = values[:, : self.patterns].masked_fill(
+            self._off().unflatten(0, (-1, self.patterns)), 0
+        )
+        return spectrum._replace(values=values)
 
     def _decomposed(self) -> EigenUnits:
         """Eigenvectors of the current weights."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.layers.prototypes.channel_prototypes import ChannelPrototypes
+from zoo.layers.prototypes.prototype_edits import OFF
 from zoo.registry import register
 
 MARGIN = 0.025  # by which the probability of the true class should exceed that of every other one
@@ -83,3 +84,24 @@ class CBC(ChannelPrototypes):
         true = logits.gather(1, batch.targets[:, None])[:, 0]
         wrong = logits.scatter(1, batch.targets[:, None], -torch.inf).amax(1)
         return F.relu(wrong - true + MARGIN).mean()
+
+    # Edits.
+
+    editable_by = ("forbid", "merge")
+    leaves_when_merged = False  # a channel that left would change the shares of all others
+
+    @torch.no_grad()
+    def forbid(self, unit: int) -> None:
+        """Give the reasoning probabilities of a prototype to all others, in proportion."""
+        count = len(self.source_index)
+        rest = self.head[[i for i in range(len(self.head)) if i % count != unit]]
+        if bool((rest <= OFF / 2).all(0).any()):
+            raise ValueError("it is the last prototype that a class reasons with; expected to leave one")
+        self.head[unit::count] = OFF
+
+    @torch.no_grad()
+    def merge(self, unit: int, into: int) -> None:
+        """Add the reasoning probabilities of a prototype to those of another one."""
+        count = len(self.source_index)
+        self.head[into::count] = torch.logaddexp(self.head[into::count], self.head[unit::count])
+        self.head[unit::count] = OFF

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.capabilities import Directions
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation, gather
 from zoo.layers.bottlenecks.concept_pooling import Pooling, concept_maps, pooled
 from zoo.layers.concept_model import ConceptModel
+from zoo.layers.edited_head import Rows, WeightEdits
 from zoo.layers.feature_space import space_of
 from zoo.layers.sparse_linear import fit_linear_head
 from zoo.phase import Phase, needs_task_loss
@@ -97,7 +99,7 @@ class CBM(ConceptModel):
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         linear = {"affine_head"} if isinstance(self.head, nn.Linear) else set()
-        return frozenset({"concepts", "directions", "features"} | linear)
+        return frozenset({"concepts", "directions", "editable", "features"} | linear)
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the linear head; a concept that is switched off adds nothing."""
@@ -243,8 +245,21 @@ class CBM(ConceptModel):
         """
         if not isinstance(self.head, nn.Linear):
             raise ValueError("the head is an MLP; expected a linear head: train an MLP with lr: {head: ...}")
+        rows = self._head_rows(loader)
+        return fit_linear_head(self.head, rows.inputs, rows.y, l1=l1, l2=l2, loss=rows.loss)
+
+    def _head_rows(self, loader: Iterable[Batch]) -> Rows:
         logits, truth, y, share = self.concept_rows(loader, self.encode)
         strengths = self.strengths(logits)
         if self.mode == "independent":
             strengths = self.space.randint(strengths, self.encode_concepts(truth), 1.0)
-        return fit_linear_head(self.head, self._head_input(strengths), y, l1=l1, l2=l2, loss=self.head_loss(y, share))
+        return Rows(self._head_input(strengths), y, self.head_loss(y, share))
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return the operations on concepts, see ``zoo.layers.edited_head``; of an MLP head ``drop`` alone."""
+        first = self.head if isinstance(self.head, nn.Linear) else self.head[0]
+        assert isinstance(first, nn.Linear)
+        edits = WeightEdits(first.weight, first.bias, self._head_input(self.average), self.task.scale)
+        if first is not self.head:
+            return {"drop": edits.drop_operation()}
+        return dict(edits.operations(self._head_rows))

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.operation import Operation
+from zoo.editing.state import EditState
 from zoo.explanation import Explanation
 from zoo.layers.bottlenecks.concept_embeddings import ConceptEmbeddings, mix
 from zoo.layers.concept_model import ConceptModel
@@ -65,7 +67,7 @@ class CEM(ConceptModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"affine_head", "concepts", "concept_vectors", "features"})
+        return frozenset({"affine_head", "concept_vectors", "concepts", "editable", "features"})
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return what each mixing weight adds, which depends on the embeddings; one that is switched off is 0."""
@@ -116,6 +118,14 @@ class CEM(ConceptModel):
         shown = self.resolve_shown(contribution, shown)
         explanation = Explanation(self.units, output, target, p, contribution, self.head.bias[target], shown)
         return self.explained_in_units_of_y(explanation)
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return ``drop``: an embedding has no single weight that could be set."""
+        return {"drop": Operation(self._drop, "let it add 0 to every answer")}
+
+    def _drop(self, state: EditState, unit: int) -> EditState:
+        self.head.weight.unflatten(1, (len(self.schema), -1))[:, unit] = 0.0
+        return state.hold(unit)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """``task``: the loss of the task with RandInt; ``concept``: mean over known concepts, without RandInt.

@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation, Units
 from zoo.layers.codebook.bottleneck import Quantized, committed, matched
 from zoo.layers.codebook.override import CodeOverride
 from zoo.layers.codebook.reset import DeadCodeReset
-from zoo.layers.codebook.sites import CodeRecorder, SiteCodebooks
+from zoo.layers.codebook.sites import CodeRecorder, Note, SiteCodebooks
 from zoo.layers.transformer.block import Activation, Visit
 from zoo.layers.transformer.contexts import following
 from zoo.layers.transformer.language_model import LanguageModelBase
@@ -103,11 +104,25 @@ class CodebookTransformer(LanguageModelBase):
 
     @property
     def transform(self) -> Visit:
-        """The visit that replaces values by their codes."""
-        return self.codebooks.visit()
+        """The visit that replaces values by their codes; those that edits hold off are left out of the sums."""
+        return self._visit()
+
+    def _visit(self, note: Note | None = None) -> Visit:
+        """The visit of every pass, with ``note`` as in ``SiteCodebooks.visit``."""
+        held = self.held
+        off = CodeOverride(dict.fromkeys(held, 0.0), codes=self.hparams["codes"], k=self.k) if held else None
+        return self.codebooks.visit(note, off)
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return ``hold``, which leaves a code out of the sums of every pass; tensors stay as they are."""
+        return {"hold": Operation(lambda state, unit: state.hold(unit), "hold it off: it adds 0 in every later pass")}
 
     def setting(self, mask: Tensor, value: Tensor) -> Visit:
         """Return the visit with the weights of codes set to ``value`` ``(n, b, u)`` where ``mask`` is true."""
+        if self.held:
+            off = torch.zeros(mask.shape[-1], dtype=torch.bool, device=mask.device)
+            off[self.held] = True
+            value, mask = value.masked_fill(off, 0.0), mask | off
 
         def change(first: int, quantized: Quantized, codes: Tensor) -> Tensor:
             groups, count, _ = codes.shape
@@ -129,6 +144,7 @@ class CodebookTransformer(LanguageModelBase):
             ValueError: if an id is not in the vocabulary.
         """
         self.check_values(states)
+        states = {**states, **dict.fromkeys(self.held, 0.0)}
         return self.codebooks.visit(change=CodeOverride(states, codes=self.hparams["codes"], k=self.k))
 
     def steer(self, x: Tensor, new: int, strengths: Mapping[int, float], **options: Any) -> Tensor:
@@ -198,12 +214,12 @@ class CodebookTransformer(LanguageModelBase):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return super().capabilities | {"chosen_codes"}
+        return super().capabilities | {"chosen_codes", "editable"}
 
     def chosen(self, x: Tensor) -> Tensor:
         """Return the unit ids ``(b, t, n)`` of all selected codes at every position of contexts ``(b, t)``."""
         recorder = CodeRecorder(self.codebooks)
-        self.begin_at(x, self.codebooks.visit(recorder))
+        self.begin_at(x, self._visit(recorder))
         return recorder.ids()
 
     def activity(self, x: Tensor, units: Tensor | None = None) -> Tensor:
@@ -217,15 +233,18 @@ class CodebookTransformer(LanguageModelBase):
         """Explain by the direct effects of selected codes on the logit, exact."""
         all_positions = CodeRecorder(self.codebooks)
         last_position = CodeRecorder(self.codebooks)
-        state = self.begin_at(x, self.codebooks.visit(all_positions))[1]
-        stream = self.finish_at(state, self.codebooks.visit(last_position))
+        state = self.begin_at(x, self._visit(all_positions))[1]
+        stream = self.finish_at(state, self._visit(last_position))
         logits = self.decoder.read(stream)[0]
         target = self.resolve_target(logits, target)
         strength = logits.new_zeros(x.shape[0], len(self.units)).scatter(1, last_position.ids()[0], 1)
+        strength[:, self.held] = 0.0
         contribution = strength * self._effects(self.decoder.readout(stream[0], target))
         base = logits.gather(1, target[:, None])[:, 0] - contribution.sum(1)
         shown = self.resolve_shown(contribution, shown)
         on = all_positions.ids().masked_fill(x[:, : self.decoder.context, None] < 0, -2)
+        if self.held:
+            on = on.masked_fill(torch.isin(on, on.new_tensor(self.held)), -2)
         where = (on[:, None] == shown[:, :, None, None]).any(-1).to(logits.dtype)
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
 

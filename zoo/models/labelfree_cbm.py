@@ -76,7 +76,7 @@ class LabelFreeCBM(SparseHeadModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"affine_head", "directions", "features"})
+        return frozenset({"affine_head", "directions", "editable", "features"})
 
     def directions(self) -> Directions:
         """Return the rows of the projection, in the space of the pooled features."""

@@ -10,7 +10,7 @@ and after training the networks are read into tables over bins, which then predi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,17 @@ class NAM(AdditiveModel):
     def is_tabulated(self) -> bool:
         """Whether the networks were replaced by tables of their values."""
         return bool(self.tabulated)
+
+    def check_editable(self) -> None:
+        """Raise ValueError if the networks still predict."""
+        if not self.is_tabulated:
+            raise ValueError("its networks are not tabulated; train it with a phase `then: tabulate` first")
+
+    def set_terms(self, terms: Sequence[Term], intercept: np.ndarray) -> None:
+        """Replace all terms."""
+        super().set_terms(terms, intercept)
+        if len(self.free) != len(self.core.tables):
+            self.free = self.free.new_zeros(len(self.core.tables))
 
     def _members(self, x: Tensor) -> Tensor:
         """Return what each column adds in each member, ``(m, b, d, scores)``."""

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.state import EditState
+from zoo.layers.edited_head import HeadProblem, solve_head
 from zoo.layers.prototypes.channel_prototypes import PRESENT, ChannelPrototypes
 from zoo.registry import register
 
@@ -46,6 +48,10 @@ class PIPNet(ChannelPrototypes):
         self.head = nn.Linear(len(self.source_index), self.num_classes, bias=False)
         nn.init.normal_(self.head.weight, mean=1.0, std=0.1)
 
+    editable_by = ("forbid", "merge", "resolve")
+    penalties = (1e-3, 1e-3)
+    leaves_when_merged = False  # a channel that left would change the shares of all others
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``addon``, ``head``."""
         return {**self.backbone_parts(), "addon": self.addon, "head": self.head}
@@ -71,3 +77,36 @@ class PIPNet(ChannelPrototypes):
         absent = (scores < PRESENT).all(0)
         self.head.weight[:, absent] = 0.0
         return {"never present": int(absent.sum()), "weights": int((self.head.weight > 0).sum())}
+
+    # Edits.
+
+    @torch.no_grad()
+    def forbid(self, unit: int) -> None:
+        """Set the weights of a prototype to 0."""
+        self.head.weight[:, unit] = 0.0
+
+    @torch.no_grad()
+    def merge(self, unit: int, into: int) -> None:
+        """Add the weights of a prototype to those of another one."""
+        weights = self.class_weights()
+        self.head.weight[:, into] = weights[:, into] + weights[:, unit]
+        self.forbid(unit)
+
+    @torch.no_grad()
+    def solve(self, state: EditState, train: Iterable[Batch], l1: float, l2: float) -> None:
+        """Set the weights, none below 0, to the optimum of cross-entropy + L1 + L2."""
+        scores, y, share = self._weighted_scores(train)
+        start = torch.zeros_like(self.head.weight)
+        every = torch.ones_like(start, dtype=torch.bool)
+        loss = self.head_loss(y, share)
+        problem = HeadProblem(
+            scores,
+            y,
+            start,
+            every,
+            l1,
+            l2,
+            loss=loss,
+            sign=torch.ones_like(start),
+        )
+        self.head.weight.copy_(solve_head(problem, self.class_weights(), state)[0])

@@ -76,7 +76,7 @@ class PosthocCBM(SparseHeadModel, ConceptModel):
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         extra = set() if self.residual is None else {"extra_metrics"}
-        return frozenset({"affine_head", "concepts", "directions", "features", *extra})
+        return frozenset({"affine_head", "concepts", "directions", "editable", "features", *extra})
 
     def directions(self) -> Directions:
         """Return the concept vectors, in the space of the pooled features."""

@@ -19,7 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.state import EditState
 from zoo.explanation import Units
+from zoo.layers.edited_head import HeadProblem, solve_head
 from zoo.layers.prototypes.linear_head import exact_fit
 from zoo.layers.prototypes.patch_prototypes import PatchPrototypes
 from zoo.layers.prototypes.prototype_losses import cluster, separation
@@ -67,6 +69,7 @@ class ProtoPool(PatchPrototypes):
     terms = ("task", "cluster", "separation", "l1", "orthogonality")
     default_loss = {"cluster": 0.8, "separation": -0.08, "orthogonality": 1.0}
     unit_axes: ClassVar[Mapping[str, int]] = {**PatchPrototypes.unit_axes, "assignment": 2}
+    editable_by = ("forbid", "remove", "merge", "resolve")
 
     def __init__(
         self,
@@ -205,6 +208,51 @@ class ProtoPool(PatchPrototypes):
         slots = scores[:, self.assigned().flatten()]
         weights = {"own_weight": self.own_weight, "l1": l1, "l2": l2}
         return exact_fit(self.head.weight, slots, y, self.own_slots(), **weights, loss=self.head_loss(y, share))
+
+    # Edits.
+
+    @torch.no_grad()
+    def forbid(self, unit: int) -> None:
+        """Set the weights of all slots that hold a prototype to 0."""
+        self.head.weight[:, self.assigned().flatten() == unit] = 0.0
+
+    @torch.no_grad()
+    def remove(self, unit: int) -> None:
+        """Remove a prototype; its slots hold another one of their class, with the weight 0."""
+        self.forbid(unit)
+        assigned = self.assigned()
+        for c, row in enumerate(assigned.tolist()):
+            others = [other for other in row if other != unit]
+            other = others[0] if others else int(unit == 0)
+            for slot in (k for k, held in enumerate(row) if held == unit):
+                self._fill(c, slot, other)
+        super().remove(unit)
+
+    @torch.no_grad()
+    def merge(self, unit: int, into: int) -> None:
+        """Let all slots of a prototype hold another one, with their weights."""
+        for c, row in enumerate(self.assigned().tolist()):
+            for slot in (k for k, held in enumerate(row) if held == unit):
+                self._fill(c, slot, into)
+
+    def _fill(self, c: int, slot: int, unit: int) -> None:
+        row = self.assignment[c, slot]
+        row.copy_(F.one_hot(torch.tensor(unit), len(self.prototypes)).to(row))
+
+    @torch.no_grad()
+    def solve(self, state: EditState, train: Iterable[Batch], l1: float, l2: float) -> None:
+        """Solve the problem of ``fit_head`` for all slots that edits leave free."""
+        scores, y, share = self._weighted_scores(train)
+        assigned = self.assigned().flatten()
+        of_slots = EditState.start(len(assigned))
+        held, locked = (
+            frozenset(i for i, u in enumerate(assigned.tolist()) if u in s) for s in (state.held, state.locked)
+        )
+        own = self.own_slots()
+        start, loss = own.to(scores) * self.own_weight, self.head_loss(y, share)
+        problem = HeadProblem(scores[:, assigned], y, start, ~own, l1, l2, loss=loss)
+        of_slots = replace(of_slots, held=held, locked=locked)
+        self.head.weight.copy_(solve_head(problem, self.head.weight, of_slots)[0])
 
 
 def _listed(classes: list[str]) -> str:

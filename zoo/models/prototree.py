@@ -64,6 +64,7 @@ class ProtoTree(PatchPrototypes):
     """
 
     unit_axes: ClassVar[Mapping[str, int]] = {**PatchPrototypes.unit_axes, "node": 0}
+    editable_by = ("remove",)
     node: Tensor
     forced: Tensor
     leaves_before: Tensor
@@ -213,6 +214,12 @@ class ProtoTree(PatchPrototypes):
         keep = ((reach(even)[0] > 0) & (self.forced < 0))[self.node]
         self.keep(keep)
         return {"pruned": int((~keep).sum()), "left": int(keep.sum())}
+
+    @torch.no_grad()
+    def remove(self, unit: int) -> None:
+        """Let the node of a prototype always go left, as if it were absent."""
+        self.forced[self.node[unit]] = 0
+        super().remove(unit)
 
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:

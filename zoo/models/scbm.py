@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation
 from zoo.layers.bottlenecks.gaussian_concepts import (
     CholeskyFactor,
@@ -24,6 +25,7 @@ from zoo.layers.bottlenecks.gaussian_concepts import (
     posterior_mean,
 )
 from zoo.layers.concept_model import ConceptModel
+from zoo.layers.edited_head import Rows, WeightEdits
 from zoo.layers.sparse_linear import fit_linear_head
 from zoo.registry import register
 
@@ -74,7 +76,7 @@ class SCBM(ConceptModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"concepts", "features"})
+        return frozenset({"concepts", "editable", "features"})
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts`` (means), ``covariance``, ``head``."""
@@ -147,6 +149,13 @@ class SCBM(ConceptModel):
     @torch.no_grad()
     def fit_head(self, loader: Iterable[Batch], *, l1: float = 0.0, l2: float = 1e-3) -> dict[str, float]:
         """Fit the head exactly on the annotated concepts, and on predicted ones where they are unknown."""
+        rows = self._head_rows(loader)
+        return fit_linear_head(self.head, rows.inputs, rows.y, l1=l1, l2=l2, loss=rows.loss)
+
+    def _head_rows(self, loader: Iterable[Batch]) -> Rows:
         strengths, truth, y, share = self.concept_rows(loader, lambda x: self.strengths(self.encode(x)))
-        inputs = self.space.randint(strengths, truth, 1.0)
-        return fit_linear_head(self.head, inputs, y, l1=l1, l2=l2, loss=self.head_loss(y, share))
+        return Rows(self.space.randint(strengths, truth, 1.0), y, self.head_loss(y, share))
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return the operations on concepts, see ``zoo.layers.edited_head``."""
+        return dict(WeightEdits(self.head.weight, self.head.bias).operations(self._head_rows))

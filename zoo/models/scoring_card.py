@@ -64,6 +64,7 @@ class ScoringCard(AdditiveModel):
     """
 
     tasks = ("classification",)
+    base_is_free = False
     multiplier: Tensor
     certificate: Tensor
 
@@ -185,13 +186,14 @@ class ScoringCard(AdditiveModel):
         return super().capabilities | {"points_card"}
 
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """Return the number of columns, the lines of the card and the certified gap."""
+        """Return the number of columns, the lines of the card and, unless it was edited, the certified gap."""
         objective, bound = self.certificate.tolist()
-        return {
-            "columns": float(len(self.core.term_axes)),
-            "lines": float(len(self.card())),
-            "certified gap": (objective - bound) / max(objective, 1e-300),
-        }
+        gap = {} if self.history is not None else {"certified gap": (objective - bound) / max(objective, 1e-300)}
+        return {"columns": float(len(self.core.term_axes)), "lines": float(len(self.card())), **gap}
+
+    def rounded_edit(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return the new values ``(n,)`` rounded, so that every bin moves by whole points."""
+        return old + np.round((new - old) * float(self.multiplier)) / float(self.multiplier)
 
 
 def _points_of_bins(

@@ -9,7 +9,7 @@ a prototype to the place where it is found; score aggregation (SA) lets only a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,13 +17,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.state import EditState
 from zoo.explanation import gather
+from zoo.layers.class_shares import class_shares
 from zoo.layers.prototypes.owned_prototypes import OwnedPrototypes
+from zoo.layers.prototypes.prototype_edits import OFF, check_same_class
 from zoo.layers.prototypes.prototype_losses import absolute_orthogonality, cluster, separation
 from zoo.layers.prototypes.prototype_model import at_least_one
 from zoo.layers.prototypes.shallow_deep import shallow_deep_alignment
 from zoo.layers.prototypes.similarity import AddOn, addon_layers, distances
 from zoo.registry import register
+
+SMALLEST = 1e-30  # weight whose logarithm is taken
 
 
 @register
@@ -56,6 +61,9 @@ class SDFASA(OwnedPrototypes):
     terms = ("task", "cluster", "separation", "sdfa", "orthogonality")
     default_loss = {"cluster": 0.8, "separation": -0.08, "orthogonality": 1e-4}
     unit_axes: ClassVar[Mapping[str, int]] = {**OwnedPrototypes.unit_axes, "attention": 0}
+    editable_by = ("forbid", "remove", "merge", "resolve")
+    penalties = (0.0, 1e-3)
+    leaves_when_merged = False  # the weights of a class sum to its number of prototypes
 
     def __init__(
         self,
@@ -102,6 +110,53 @@ class SDFASA(OwnedPrototypes):
         own = self.own()
         share = self.attention.expand(len(own), -1).masked_fill(~own, -torch.inf).softmax(1)
         return (share * own.sum(1, keepdim=True) * self.own_weight).masked_fill(~own, 0.0)
+
+    # Edits.
+
+    @torch.no_grad()
+    def forbid(self, unit: int) -> None:
+        """Give the weight of a prototype to the others of its class, which still sum to their number."""
+        self._check_not_last(unit)
+        self.attention[unit] = OFF
+
+    def remove(self, unit: int) -> None:
+        """Remove one prototype; the weights of its class then sum to one less."""
+        self._check_not_last(unit)
+        super().remove(unit)
+
+    def _check_not_last(self, unit: int) -> None:
+        others = (self.owner == self.owner[unit]) & (self.attention > OFF / 2)
+        others[unit] = False
+        if not bool(others.any()):
+            raise ValueError("it is the last prototype of its class that adds anything; expected to leave one")
+
+    @torch.no_grad()
+    def merge(self, unit: int, into: int) -> None:
+        """Add the weight of a prototype to that of another one of its class."""
+        check_same_class(self.owner, unit, into)
+        self.attention[into] = torch.logaddexp(self.attention[into], self.attention[unit])
+        self.attention[unit] = OFF
+
+    @torch.no_grad()
+    def solve(self, state: EditState, train: Iterable[Batch], l1: float, l2: float) -> None:
+        """Set the weights to the optimum of cross-entropy + l2 / 2 times the squared distance from equal weights."""
+        if l1:
+            raise ValueError(f"l1 is {l1}; the weights of a class have one sum, expected l2 alone")
+        scores, y, share = self._weighted_scores(train)
+        free = [i not in state.held and i not in state.locked for i in range(len(self.owner))]
+        weight = self.class_weights().sum(0)
+        solved = class_shares(
+            scores,
+            y,
+            self.owner,
+            weight,
+            torch.tensor(free),
+            l2=l2,
+            loss=self.head_loss(y, share),
+            equal=self.own_weight,
+        )
+        off = torch.tensor([i in state.held for i in range(len(free))], device=weight.device)
+        self.attention.copy_(torch.where(off, OFF, solved.to(weight).clamp_min(SMALLEST).log()))
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Cross-entropy, cluster and separation on cosines, shallow-deep alignment, orthogonality.

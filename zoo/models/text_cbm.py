@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation, Units, gather
 from zoo.layers.concepts import ConceptSpace
+from zoo.layers.edited_head import Rows, WeightEdits
 from zoo.layers.text.concept_layer import RIDGES, fit_concept_layer
 from zoo.layers.text.sentence_encoder import token_shares
 from zoo.layers.text.sparse_path import best_ridge
@@ -103,7 +105,7 @@ class TextCBM(TextModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"affine_head", "concepts", "features", "extra_metrics"})
+        return frozenset({"affine_head", "concepts", "editable", "extra_metrics", "features"})
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the head; a concept that is switched off has its mean strength over the training texts."""
@@ -216,6 +218,16 @@ class TextCBM(TextModel):
         self.truth_head.copy_(torch.cat([weight, bias[:, None]], 1))
         self.truth_mean.copy_(mean)
         return {**figures, "validation accuracy of the true concepts": limit["validation accuracy"]}
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return the operations on concepts, see ``zoo.layers.edited_head``."""
+        return dict(WeightEdits(self.head.weight, self.head.bias).operations(self._head_rows, l2=RIDGES[1]))
+
+    def _head_rows(self, loader: Iterable[Batch]) -> Rows:
+        z, truth, y = self._split(loader)
+        strengths = self.strengths(self.concepts(z.to(self.head.bias.device))).cpu()
+        read = torch.where(truth.isfinite(), truth, strengths) if self.mode == "independent" else strengths
+        return Rows(read - self.average.cpu(), y)
 
     def _split(self, loader: Iterable[Batch] | None) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors ``(n, d)``, concepts ``(n, u)`` and classes ``(n,)`` of a split, on the CPU."""

@@ -92,6 +92,11 @@ class TextLabelFree(SimilarityModel):
         self.set_head(*head)
         return {**figures, "validation accuracy of random phrases": control["validation accuracy"]}
 
+    def head_signs(self) -> Tensor | None:
+        """Return NaN ``(c, u)`` for the weights that are 0: a sparse head stays sparse."""
+        weight = self.head.weight.detach()
+        return torch.zeros_like(weight).masked_fill(weight == 0, torch.nan)
+
     def _encoded(self, phrases: list[str]) -> tuple[Tensor, Tensor]:
         """Codes ``(u, t)`` of the first wording and mean vectors ``(u, d)`` of the wordings of phrases."""
         inputs: Any = self.inputs

@@ -10,7 +10,7 @@ fitted again on the chosen ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +21,7 @@ from zoo.batch import Batch, content_hash
 from zoo.capabilities import Sources
 from zoo.explanation import Units
 from zoo.layers.text.anchor_choice import choose_anchors, standardized
+from zoo.layers.text.anchor_edits import taken
 from zoo.layers.text.similarity_model import SimilarityModel
 from zoo.layers.text.sparse_path import refit
 from zoo.registry import register
@@ -81,7 +82,8 @@ class TextPrototype(SimilarityModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance: ``sources`` and ``source_texts`` once sentences are chosen."""
-        return super().capabilities | ({"sources", "source_texts"} if bool((self.source_index >= 0).any()) else set())
+        chosen = bool((self.source_index >= 0).any())
+        return super().capabilities | ({"sources", "source_texts"} if chosen else set())
 
     def sources(self) -> Sources:
         """Return the training sample of each sentence."""
@@ -152,6 +154,17 @@ class TextPrototype(SimilarityModel):
         x = x.to(self.anchors.device)
         self._set_sentences(x, self.unit_vectors(x), y, torch.full((len(y),), -1))
         self.set_head(torch.zeros(self.num_classes, len(y)), self.head.bias, torch.zeros(len(y)), torch.ones(len(y)))
+
+    def head_signs(self) -> Tensor | None:
+        """Return the sign ``(c, u)`` of weights: positive to the class of a sentence, negative to others."""
+        return (2.0 * F.one_hot(self.owner, self.num_classes).T - 1) if self.own_class else None
+
+    def take_sources(self, units: Sequence[int], codes: Tensor) -> None:
+        """Keep index and hash of the sentences that stay; those of new ones are -1 and the hash of their tokens."""
+        device = self.anchors.device
+        index, new = torch.full((len(codes),), -1), content_hash(codes.cpu()) if len(codes) else codes.new_zeros(0)
+        self.source_index = taken(self.source_index.cpu(), units, index).to(device)
+        self.source_hash = taken(self.source_hash.cpu(), units, new.to(self.source_hash.dtype).cpu()).to(device)
 
     def _set_sentences(self, x: Tensor, z: Tensor, y: Tensor, index: Tensor) -> None:
         self.set_texts(self.written(x), x, z, y)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.editing.operation import Operation
+from zoo.editing.state import EditState
 from zoo.explanation import Explanation, Units
 from zoo.programs.codegen.printer import print_program
 from zoo.programs.ir.interpreter import run, strengths
@@ -154,7 +156,7 @@ class TransformerProgram(ProgramTraining):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"affine_head", "class_sums", "extra_metrics", "program", "trace"})
+        return frozenset({"affine_head", "class_sums", "editable", "extra_metrics", "program", "trace"})
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the linear read-out; a value that is switched off is absent."""
@@ -182,6 +184,16 @@ class TransformerProgram(ProgramTraining):
     @property
     def _bias(self) -> Tensor:
         return self.program.bias if not len(self.code) else self.readout.bias[0]
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return ``hold``, which sets the read-out weights of a value to 0."""
+        return {"hold": Operation(self._hold, "hold it off: it adds 0 to every answer")}
+
+    def _hold(self, state: EditState, unit: int) -> EditState:
+        if not len(self.code):
+            raise ValueError("the model is no program yet; expected one that was trained with `then: discretise`")
+        self.readout.weight[0, :, unit] = 0.0
+        return state.hold(unit)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by weight times strength, exact."""

@@ -11,6 +11,7 @@ from zoo.display import Table
 
 if TYPE_CHECKING:
     from zoo.evaluation.audit import Drift, Group
+    from zoo.evaluation.edits.edit_scores import ScoreChange
     from zoo.evaluation.units.code_search import Found as TopicUnit
     from zoo.explanation import Contrast, Explanation
     from zoo.metrics.score_result import Result
@@ -173,6 +174,27 @@ class InterveneResult:
     new: str
     explanation: Explanation
     page: Path | None
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """An edited model.
+
+    Attributes:
+        name: of the checkpoint that was edited.
+        model: with the edits applied; ``model.history`` has them all.
+        lines: one for each edit of the history.
+        operations: what each operation of the model does, by name.
+        changes: scores before and after; empty if they were not measured.
+        folder: the new checkpoint; None if none was written.
+    """
+
+    name: str
+    model: SelfExplaining
+    lines: Sequence[str]
+    operations: Mapping[str, str]
+    changes: Sequence[ScoreChange]
+    folder: Path | None
 
 
 @dataclass(frozen=True, repr=False)

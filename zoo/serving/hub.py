@@ -30,6 +30,8 @@ FILES = (
     checkpoint.UNITS,
     checkpoint.SHEET,
     "explanation.png",
+    "edits.yaml",
+    "edits.safetensors",
 )  # of a checkpoint; nothing else is pushed or pulled
 PIPELINES = {
     ("image", "classification"): "image-classification",

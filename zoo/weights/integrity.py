@@ -92,8 +92,8 @@ def tensor_hash(state: Mapping[str, Tensor]) -> str:
     Example:
         >>> import torch
         >>> one, two = torch.tensor([0.0]), torch.tensor([-0.0])
-        >>> tensor_hash({"a": one}) == tensor_hash({"a": one.clone()}), tensor_hash({"a": one}) == tensor_hash({"a": two})
-        (True, False)
+        >>> [tensor_hash({"a": one}) == tensor_hash({"a": other}) for other in (one.clone(), two)]
+        [True, False]
     """
     digest = hashlib.sha256()
     for name in sorted(state):

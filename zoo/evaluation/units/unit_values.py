@@ -43,7 +43,8 @@ def read_statements(
     """
     concept_model = capability(model, HasConcepts)
     if schema is not None and concept_model is not None:
-        concepts = torch.stack([schema.read({name: value}) for name, value in statements.items()])
+        renamed = renamed_concepts(model, schema)
+        concepts = torch.stack([schema.read({renamed.get(name, name): value}) for name, value in statements.items()])
         return concepts.isfinite(), concept_model.encode_concepts(concepts)
     names = list(model.units.names)
     values = torch.full((len(statements), len(names)), torch.nan)
@@ -55,6 +56,12 @@ def read_statements(
         except ValueError as error:
             raise ValueError(f"{name!r} is {value!r}; expected its strength, a number") from error
     return values.isfinite(), values
+
+
+def renamed_concepts(model: SelfExplaining, schema: ConceptSchema) -> dict[str, str]:
+    """Return the name in the schema of each concept that an edit has renamed; values of a group keep theirs."""
+    given = {} if model.history is None else model.history.state.names
+    return {name: schema.names[i] for i, name in given.items() if schema.groups[i] == schema.names[i]}
 
 
 def parse_strength(units: Units, unit: str, word: str) -> float:

@@ -6,14 +6,20 @@ from abc import abstractmethod
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation
 from zoo.layers.backbone_model import BackboneModel
 from zoo.layers.bottlenecks.split_rows import split_rows
 from zoo.layers.bottlenecks.standardized_head import StandardizedHead
+from zoo.layers.edited_head import Rows, WeightEdits
 from zoo.what_if import AffineHead
+
+PENALTY = 1e-3  # of a head that is solved again after an edit
+ALPHA = 0.99  # share of the L1 penalty
 
 
 class SparseHeadModel(BackboneModel):
@@ -91,6 +97,24 @@ class SparseHeadModel(BackboneModel):
         strength, _, y, share = split_rows(self, loader, lambda x: self.encode(x)[0])
         loss = self.head_loss(y, share)
         return self.head.fit(strength, y, penalty=penalty, nonzeros=nonzeros, alpha=alpha, loss=loss)
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return the operations on concepts, see ``zoo.layers.edited_head``; weights are of standardized strengths."""
+        linear = self.head.linear
+        unused = linear.weight == 0  # a sparse head stays sparse
+        sign = torch.zeros_like(linear.weight, dtype=torch.float64).masked_fill(unused, torch.nan)
+        edits = WeightEdits(linear.weight, linear.bias, scale=self.task.scale)
+        return dict(edits.operations(self._head_rows, l1=PENALTY * ALPHA, l2=PENALTY * (1 - ALPHA), sign=sign))
+
+    def _head_rows(self, loader: Iterable[Batch]) -> Rows:
+        strength, _, y, share = split_rows(self, loader, lambda x: self.encode(x)[0])
+        rest = split_rows(self, loader, lambda x: self.encode(x)[1])[0].double().cpu()
+        loss = self.head_loss(y, share)
+        if not bool(rest.any()):
+            return Rows(self.head.standard(strength), y, loss)
+        of, y = loss, y.cpu()
+        added = (lambda out: F.cross_entropy(out + rest, y)) if of is None else (lambda out: of(out + rest))
+        return Rows(self.head.standard(strength), y, added)
 
     def model_parts(self, **parts: nn.Module) -> dict[str, nn.Module | nn.Parameter]:
         """Return the trainable parts: those of the backbone, ``parts``, and the head."""

@@ -73,6 +73,11 @@ class Experts(BlockMlp):
         """Return what activation 1 of each neuron ``(..., e m)`` adds along a direction ``(..., d)`` of the output."""
         return direction @ self.out.flatten(0, 1).mT
 
+    @torch.no_grad()
+    def silence(self, neuron: int) -> None:
+        """Set the output weights of one of the e m neurons to 0, in place."""
+        self.out.flatten(0, 1)[neuron] = 0.0
+
     def forward(self, x: Tensor, visit: Visit = same, layer: int = 0) -> Tensor:
         """Map ``(..., d)`` to ``(..., d)``."""
         flat = x.flatten(0, -2)

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
+from zoo.editing.state import EditState
+from zoo.layers.edited_head import HeadProblem, solve_head
 from zoo.layers.prototypes.owned_prototypes import OwnedPrototypes
+from zoo.layers.prototypes.prototype_edits import check_same_class
 from zoo.layers.sparse_linear import fit_sparse_linear
 from zoo.solvers.slopes import Loss
 
@@ -24,6 +27,7 @@ class LinearHead(OwnedPrototypes):
         initial_weights: from a prototype to its class, and to the others.
     """
 
+    editable_by = ("forbid", "remove", "merge", "resolve")
     head: nn.Linear
     initial_weights: tuple[float, float]
     unit_axes: ClassVar[Mapping[str, int]] = {**OwnedPrototypes.unit_axes, "head.weight": 1}
@@ -60,6 +64,29 @@ class LinearHead(OwnedPrototypes):
         own_weight = self.initial_weights[0]
         loss = self.head_loss(y, share)
         return exact_fit(self.head.weight, scores, y, self.own(), own_weight=own_weight, l1=l1, l2=l2, loss=loss)
+
+    # Edits.
+
+    @torch.no_grad()
+    def forbid(self, unit: int) -> None:
+        """Set the weights of a prototype to 0."""
+        self.head.weight[:, unit] = 0.0
+
+    @torch.no_grad()
+    def merge(self, unit: int, into: int) -> None:
+        """Add the weights of a prototype to those of another one of its class."""
+        check_same_class(self.owner, unit, into)
+        self.head.weight[:, into] += self.head.weight[:, unit]
+        self.forbid(unit)
+
+    @torch.no_grad()
+    def solve(self, state: EditState, train: Iterable[Batch], l1: float, l2: float) -> None:
+        """Solve the problem of ``fit_head`` for all weights that edits leave free."""
+        scores, y, share = self._weighted_scores(train)
+        own = self.own()
+        start = own.to(scores) * self.initial_weights[0]
+        problem = HeadProblem(scores, y, start, ~own, l1, l2, loss=self.head_loss(y, share))
+        self.head.weight.copy_(solve_head(problem, self.head.weight, state)[0])
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from zoo.batch import Batch, content_hash
 from zoo.capabilities import Directions
 from zoo.layers.feature_space import space_of
 from zoo.layers.prototypes.nearest_patches import Nearest, nearest_patches
+from zoo.layers.prototypes.prototype_edits import all_but
 from zoo.layers.prototypes.provenance import SOURCES, Provenance
 from zoo.layers.prototypes.similarity import Similarity, distances, similarities
 
@@ -107,6 +108,11 @@ class PatchPrototypes(Provenance):
         """Remove the prototypes where ``mask`` ``(u,)`` is false."""
         ids = mask.nonzero()[:, 0]
         self._replace_tensors(lambda tensor, axis: tensor.index_select(axis, ids))
+
+    @torch.no_grad()
+    def remove(self, unit: int) -> None:
+        """Remove one prototype."""
+        self.keep(all_but(unit, len(self.prototypes), self.prototypes.device))
 
     @torch.no_grad()
     def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.explanation import Explanation, gather
 from zoo.layers.backbone_model import BackboneModel
+from zoo.layers.prototypes.prototype_edits import PrototypeEdits
 from zoo.runtime.gathering import in_order
 from zoo.what_if import AffineHead
 
@@ -23,7 +24,7 @@ DESCRIBE = (
 )
 
 
-class PrototypeModel(BackboneModel):
+class PrototypeModel(PrototypeEdits, BackboneModel):
     """A model whose u units are patterns of patches, each with a map over the image and one strength.
 
     A family sets ``addon`` and defines ``evidence`` and, for a linear head, ``class_weights``; ``strengths`` and
@@ -37,6 +38,11 @@ class PrototypeModel(BackboneModel):
     """
 
     addon: nn.Module
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"affine_head"} | ({"editable"} if self.editable_by else set())
 
     @abstractmethod
     def evidence(self, x: Tensor) -> Tensor:
@@ -57,11 +63,6 @@ class PrototypeModel(BackboneModel):
     def class_bias(self) -> Tensor | None:
         """Return the logits ``(c,)`` where all strengths are 0; None for 0."""
         return None
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return super().capabilities | {"affine_head"}
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the linear head; a prototype that is switched off has strength 0."""

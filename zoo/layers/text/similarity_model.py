@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from zoo.batch import Batch
 from zoo.capabilities import SourceText
+from zoo.editing.operation import Operation
 from zoo.explanation import Explanation, gather
+from zoo.layers.text.anchor_edits import AnchorEdits
 from zoo.layers.text.sentence_encoder import token_shares
 from zoo.layers.text.stored_texts import pack_texts, unpack_texts
 from zoo.layers.text.text_model import TextModel
@@ -66,6 +68,11 @@ class SimilarityModel(TextModel):
         """Type of the numbers of the head."""
         return self.head.weight.dtype
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"affine_head", "editable"}
+
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``head``; of an encoder trained here also ``encoder`` and ``probe``."""
         return {**self.encoder_parts(), "head": self.head}
@@ -100,11 +107,6 @@ class SimilarityModel(TextModel):
         where = gather(token_shares(states, x, self.anchors), shown)
         base = self.head.bias[target]
         return Explanation(self.units, logits, target, strength, contribution, base, shown, where.to(strength))
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return super().capabilities | {"affine_head"}
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the head; a text that is switched off has its mean similarity with the training texts."""
@@ -150,6 +152,22 @@ class SimilarityModel(TextModel):
         self.head.weight = nn.Parameter(weight.to(like).clone())
         self.head.bias.copy_(bias.to(like))
         self.mean, self.std = mean.to(like), std.to(like)
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return the operations on texts, see ``zoo.layers.text.anchor_edits``."""
+        return AnchorEdits(self).operations()
+
+    def head_signs(self) -> Tensor | None:
+        """Return the sign ``(c, u)`` that a weight may have: 1, -1, 0 for either, NaN for none; None for all either."""
+        return None
+
+    def take_sources(self, units: Sequence[int], codes: Tensor) -> None:
+        """Keep what is known of the sources of the texts after an edit: by old id, -1 and further ones for new texts.
+
+        Args:
+            units: old ids.
+            codes: ``(n, t)`` of the new texts.
+        """
 
     def resize_for(self, state: Mapping[str, Tensor], prefix: str = "") -> None:
         """Take the number of texts and their lengths from a state about to be loaded."""

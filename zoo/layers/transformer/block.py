@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Literal, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,6 +57,10 @@ class BlockMlp(nn.Module, ABC):
         """Return what activation 1 of each neuron ``(..., m)`` adds along a direction ``(..., d)`` of the output."""
 
     @abstractmethod
+    def silence(self, neuron: int) -> None:
+        """Set the output weights of one of the m neurons to 0, in place."""
+
+    @abstractmethod
     def forward(self, x: Tensor, visit: Visit = same, layer: int = 0) -> Tensor:
         """Map ``(..., d)`` to ``(..., d)``."""
 
@@ -88,6 +93,11 @@ class Mlp(BlockMlp):
     def effects(self, direction: Tensor) -> Tensor:
         """Return what activation 1 of each neuron ``(..., m)`` adds along a direction ``(..., d)`` of the output."""
         return direction @ self.out.weight
+
+    @torch.no_grad()
+    def silence(self, neuron: int) -> None:
+        """Set the output weights of one of the m neurons to 0, in place."""
+        self.out.weight[:, neuron] = 0.0
 
     def hidden(self, x: Tensor) -> Tensor:
         """Return the hidden units ``(..., m)`` of ``(..., d)``."""

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.editing.operation import Operation
+from zoo.editing.state import EditState
 from zoo.explanation import Explanation, gather
 from zoo.layers.transformer.block import Visit
 from zoo.layers.transformer.language_model import LanguageModelBase
@@ -28,6 +30,11 @@ class NeuronUnits(LanguageModelBase):
     strength sets the activation at the last position, and the later layers follow it. ``where`` is the activation at
     every position.
     """
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the capabilities of this instance, see ``zoo.capabilities``."""
+        return super().capabilities | {"editable"}
 
     def setting(self, mask: Tensor, value: Tensor) -> Visit:
         """Return the visit that sets activations to ``value`` ``(n, b, u)`` where ``mask`` is true."""
@@ -60,6 +67,15 @@ class NeuronUnits(LanguageModelBase):
             mask[unit] = True
             value[unit] = strength
         return self.generate(x, new, visit=self.setting(mask, value) if strengths else None, **options)
+
+    def edit_operations(self) -> dict[str, Operation]:
+        """Return ``hold``, which sets the output weights of a neuron to 0, as if it were inactive everywhere."""
+        return {"hold": Operation(self._hold, "hold it off: it adds 0 in every later pass")}
+
+    def _hold(self, state: EditState, unit: int) -> EditState:
+        neurons = len(state.origin) // len(self.decoder.blocks)
+        list(self.decoder.blocks)[unit // neurons].mlp.silence(unit % neurons)
+        return state.hold(unit)
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by activation times direct effect on the logit, exact."""
