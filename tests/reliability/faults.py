@@ -80,6 +80,13 @@ def two_processes(work, n, seed):
     children = [Child(argv(FAMILY, out), out.with_suffix(".one"))]
     delay = 0.0 if n == 0 else rng.random() * seconds * 0.8
     time.sleep(delay)
+    while (code := children[0].poll()) is not None:  # it was faster than the reference: begin again, and come sooner
+        if code or delay < 0.1:
+            return "failed", f"the first ended alone, exit code {code}"
+        delay /= 2
+        out = work.folder()
+        children = [Child(argv(FAMILY, out), out.with_suffix(".one"))]
+        time.sleep(delay)
     children.append(Child([*argv(FAMILY, out), "--resume"], out.with_suffix(".two")))
     codes = [child.wait() for child in children]
     refused = [child for child, code in zip(children, codes, strict=True) if code == 2]

@@ -113,7 +113,9 @@ class Table(TableData):
         if group and time:
             raise ValueError("data.group and data.time are both given; hold out whole groups, or the latest rows")
         self.file = Path(file).expanduser()
-        self.targets = [target] if isinstance(target, str) else list(target)
+        self.targets = list(target) if isinstance(target, list | tuple) else [target]
+        if any(isinstance(name, list | tuple | dict) for name in self.targets):
+            raise ValueError(f"data.target is {target}; expected the name of a column, or a list of names")
         if not self.targets:
             raise ValueError("data.target is empty; name the column to be predicted")
         self.task_kind = task
