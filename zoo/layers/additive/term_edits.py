@@ -116,8 +116,7 @@ class TermEdits:
         return number, self.model.shape_functions()[number], c
 
     def _cells(self, number: int) -> slice:
-        sizes = [int(np.prod(term.counts.shape)) for term in self.model.shape_functions()]
-        return slice(sum(sizes[:number]), sum(sizes[: number + 1]))
+        return self.model.core.cells(number)
 
     def _run(self, unit: int, bins: Any, least: int) -> tuple[np.ndarray, Any]:
         """Return neighboring bins of an ordered column, and the column's bins."""
