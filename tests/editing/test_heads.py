@@ -20,7 +20,7 @@ def problem(seed=0, n=60, u=4, c=3, **options):
     return HeadProblem(inputs, y, start, torch.ones_like(start).bool(), l1=0.0, l2=0.05, **options)
 
 
-def descended(of, allowed, given, sign, steps=4000):
+def descended(of, allowed, given, sign, steps=1500):
     """The same problem by projected gradient descent over the free weights and the bias."""
     weight, bias = given.clone(), torch.zeros(len(given), dtype=torch.float64)
     for _ in range(steps):
@@ -133,8 +133,11 @@ def test_resolve_keeps_what_edits_have_fixed():
         model.edit([{"operation": "resolve", "l1": -1}], train=[batch])
 
 
+SLOW = [pytest.param(name, {}, marks=pytest.mark.slow) for name in ("protopool", "pipnet", "cbc")]
+
+
 @torch.no_grad()
-@pytest.mark.parametrize(("name", "extra"), [("sdfa_sa", {}), ("protopool", {}), ("pipnet", {}), ("cbc", {})])
+@pytest.mark.parametrize(("name", "extra"), [("sdfa_sa", {}), *SLOW])
 def test_merged_and_forbidden_prototypes(name, extra):
     """Merging adds the weights; forbidding sets them to 0, of a softmax in proportion."""
     model = build(name, extra)

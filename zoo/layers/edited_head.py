@@ -84,17 +84,20 @@ def solve_head(problem: HeadProblem, weight: Tensor, state: EditState) -> tuple[
         penalized = torch.cat([penalized, torch.zeros_like(penalized[:, :1])], 1)
     loss = problem.loss
     if bool(fixed.any()):
-        y = problem.y.cpu()
-        inner = problem.loss
-        plain = inner is None
-        loss = (lambda out: F.cross_entropy(out + offset, y)) if plain else (lambda out: inner(out + offset))
-
+        loss = _shifted(problem.loss, problem.y.cpu(), offset)
     found, residual = fit_sparse_linear(
         inputs, problem.y, start, penalized, l1=problem.l1, l2=problem.l2, bias=problem.bias, loss=loss, sign=sign
     )
     units = given.shape[1]
     solved = torch.where(fixed, given, found[:, :units])
     return solved.to(weight), found[:, -1].to(weight) if problem.bias else None, residual
+
+
+def _shifted(loss: Loss | None, y: Tensor, offset: Tensor) -> Loss:
+    """Return the loss of outputs to which ``offset`` ``(n, c)`` is added."""
+    if loss is None:
+        return lambda output: F.cross_entropy(output + offset, y)
+    return lambda output: loss(output + offset)
 
 
 def fixed_weights(weight: Tensor, state: EditState) -> tuple[Tensor, Tensor]:

@@ -89,6 +89,12 @@ class AdditiveTables(nn.Module):
         cells = self.sizes[first] * width
         return width, cells.cumsum(0) - cells
 
+    def cells(self, term: int) -> slice:
+        """Return the cells of one term among those of all."""
+        width, start = self._layout()
+        size = int(self.sizes[self.term_axes[term, 0]] * width[term])
+        return slice(int(start[term]), int(start[term]) + size)
+
     def words(self, x: Tensor, columns: Columns) -> list[list[str]]:
         """Return for each row ``(b, d)`` the bin of each term in words, such as ``36.5 to 40.5`` or ``missing``."""
         axes = [axis for term in self.terms(columns) for axis in term.bins]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,6 @@ from zoo.editing.state import EditState
 from zoo.layers.additive import shape_edits as shapes
 from zoo.layers.additive.purify import purify_pair
 from zoo.layers.additive.terms import Term
-
-if TYPE_CHECKING:
-    from zoo.layers.additive_model import AdditiveModel
 
 BINS = Argument("bins", None)
 MEAN = Argument(("base", "keep"), "base")
@@ -31,10 +28,10 @@ class TermEdits:
     that the mean score of the training rows stays (``keep``). What a pair then shares with its columns moves to these.
 
     Args:
-        model: edited in place.
+        model: an ``AdditiveModel``, edited in place.
     """
 
-    def __init__(self, model: AdditiveModel) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
 
     def operations(self) -> dict[str, Operation]:
@@ -116,8 +113,7 @@ class TermEdits:
         return number, self.model.shape_functions()[number], c
 
     def _cells(self, number: int) -> slice:
-        sizes = [int(np.prod(term.counts.shape)) for term in self.model.shape_functions()]
-        return slice(sum(sizes[:number]), sum(sizes[: number + 1]))
+        return self.model.core.cells(number)
 
     def _run(self, unit: int, bins: Any, least: int) -> tuple[np.ndarray, Any]:
         """Return neighboring bins of an ordered column, and the column's bins."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +14,6 @@ from zoo.editing.state import EditState
 from zoo.layers.edited_head import HeadProblem, WeightEdits, solve_head
 from zoo.layers.text.anchor_choice import standardized
 
-if TYPE_CHECKING:
-    from zoo.layers.text.similarity_model import SimilarityModel
-
 RIDGE = 1e-3
 
 
@@ -24,10 +21,10 @@ class AnchorEdits:
     """The operations of one model of similarities with texts.
 
     Args:
-        model: edited in place.
+        model: a ``SimilarityModel``, edited in place.
     """
 
-    def __init__(self, model: SimilarityModel) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
 
     def operations(self) -> dict[str, Operation]:
