@@ -72,6 +72,10 @@ class Panel(ABC):
         """Return the script beside the panel's file, which pages with the panel allow by its hash; empty for none."""
         return self._beside(".js")
 
+    def needs_script(self, context: PageContext) -> bool:
+        """Return whether the panel uses its script on a page; by default wherever it applies."""
+        return self.applies(context)
+
     def _beside(self, suffix: str) -> str:
         file = Path(inspect.getfile(type(self))).with_suffix(suffix)
         return file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -101,7 +105,7 @@ def scripts(context: PageContext) -> str:
         script = panel.script()
         places = [context] if panel.region == "page" else [replace(context, index=i) for i in range(context.count)]
         with suppress(Exception):  # of foreign code, which ``render`` warns of
-            if script and any(panel.applies(place) for place in places):
+            if script and any(panel.needs_script(place) for place in places):
                 used.append(script)
     text = "\n".join(used)
     if "</script" in text.lower():

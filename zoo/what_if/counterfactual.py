@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,9 +21,6 @@ from zoo.concept_schema import ConceptSchema
 from zoo.task import Classification
 from zoo.what_if.choices import Choices, Slot, of_head, of_tables
 from zoo.what_if.search import Selection, smallest_change
-
-if TYPE_CHECKING:
-    from zoo.model import SelfExplaining
 
 MAX_CHANGES = 4
 SLACK = 1e-6  # of the size of the logits, by which the new answer leads
@@ -86,7 +83,7 @@ class Counterfactual:
 
 @torch.no_grad()
 def counterfactuals(
-    model: SelfExplaining,
+    model: Any,
     x: Tensor,
     *,
     allowed: Sequence[str] | None = None,
@@ -122,7 +119,7 @@ def _size(selection: Selection) -> tuple[int, float]:
     return len(selection.options), selection.cost
 
 
-def choices_of(model: SelfExplaining, x: Tensor) -> list[Choices]:
+def choices_of(model: Any, x: Tensor) -> list[Choices]:
     """Return what can be changed of each of the inputs ``(b, ...)``.
 
     Raises:
@@ -172,7 +169,7 @@ def _search(
 
 
 def _checked(
-    model: SelfExplaining,
+    model: Any,
     x: Tensor,
     choices: Choices,
     best: tuple[Selection, int] | None,
@@ -195,7 +192,7 @@ def _checked(
     return Counterfactual(answer, target, changes, selection.cost, after[0], choices.what, max_changes)
 
 
-def answer_after(model: SelfExplaining, x: Tensor, changes: Sequence[Change]) -> Tensor:
+def answer_after(model: Any, x: Tensor, changes: Sequence[Change]) -> Tensor:
     """Return the logits ``(1, c)`` of the model for one input ``(1, ...)`` after changes."""
     tables = capability(model, HasFeatureTables)
     if tables is None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.batch import Batch
 
-if TYPE_CHECKING:
-    from zoo.model import SelfExplaining
-
 CHUNK = 2**24  # numbers of a table of differences
 
 
-class Neighbors(NamedTuple):
+@dataclass(frozen=True)
+class Neighbors:
     """The k nearest cases of b inputs.
 
     Attributes:
@@ -54,7 +52,7 @@ class CaseIndex:
 
     @classmethod
     @torch.no_grad()
-    def build(cls, model: SelfExplaining, loader: Iterable[Batch]) -> CaseIndex:
+    def build(cls, model: Any, loader: Iterable[Batch]) -> CaseIndex:
         """Explain all samples of a loader.
 
         Args:
@@ -92,7 +90,7 @@ class CaseIndex:
         return cls(**tensors)
 
     @torch.no_grad()
-    def nearest(self, model: SelfExplaining, x: Tensor, *, k: int = 5) -> Neighbors:
+    def nearest(self, model: Any, x: Tensor, *, k: int = 5) -> Neighbors:
         """Return the k nearest cases with the same answer, for inputs ``(b, ...)``.
 
         Raises:
@@ -117,7 +115,7 @@ class CaseIndex:
         return Neighbors(self.index[best.indices].masked_fill(none, -1), best.values)
 
 
-def _reasons(model: SelfExplaining, x: Tensor) -> tuple[Tensor, Tensor]:
+def _reasons(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """The explained outputs ``(b,)`` and the contributions to them ``(b, d)``."""
     explanation = model.explain(x, shown=0)
     return explanation.target, explanation.contribution if len(model.units) else explanation.logits

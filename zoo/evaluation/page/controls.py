@@ -146,7 +146,7 @@ def _units(model: SelfExplaining, explanations: Sequence[Explanation], head: Aff
     """Controls of the concepts or units of one input, the most important first."""
     first = explanations[0]
     count = len(model.units)
-    strongest = first.contribution[i].abs().argsort(descending=True).tolist()
+    strongest: list[int] = first.contribution[i].abs().argsort(descending=True).tolist()
     if count > MAX_UNITS or head.weight.shape[-2] * count > MAX_NUMBERS:
         every = [u for e in explanations for u in e.shown[i].tolist() if u >= 0]
         strongest = list(dict.fromkeys(every))

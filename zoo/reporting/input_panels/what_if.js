@@ -73,7 +73,10 @@
     const digits = Math.abs(v) >= 1000 ? 0 : Math.abs(v) >= 1 || v === 0 ? 2 : Math.min(6, 2 - Math.floor(Math.log10(Math.abs(v))));
     return v.toFixed(digits).replace("-", "−");
   };
-  const signed = (v, digits) => ((v > 0 ? "+" : "") + v.toFixed(digits)).replace("-", "−");
+  const signed = (v, digits) => {
+    const text = v.toFixed(digits);
+    return Number(text) === 0 ? text.replace("-", "") : (v > 0 ? `+${text}` : text.replace("-", "−"));
+  };
   const percent = (p) => (p >= 0.9995 ? "over 99.9 %" : p >= 0.0005 ? `${(100 * p).toFixed(1)} %` : "under 0.1 %");
   const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, `'"'"'`)}'`);
 

@@ -22,6 +22,10 @@ class WhatIf(Panel):
         """Return whether the page knows what can be changed."""
         return context.recomputation is not None
 
+    def needs_script(self, context: PageContext) -> bool:
+        """Return whether the page answers itself."""
+        return context.recomputation is not None and not context.recomputation.reason
+
     def render(self, context: PageContext) -> str:
         """Return the controls and, as data, the numbers that the script reads."""
         what, i = context.recomputation, context.input_index

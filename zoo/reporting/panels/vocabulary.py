@@ -39,9 +39,9 @@ class VocabularyPanel(Panel):
 
 
 def _picture(source: Source | None) -> str | None:
-    """The patch of a unit, or the whole picture or template, small."""
+    """The picture with the patch of a unit framed, or its template, small."""
     if source is None:
         return None
-    image = source.cutout() or source.whole()
+    image = source.whole()
     image.thumbnail((SIDE, SIDE))
     return heatmap.data_uri(image)
