@@ -146,3 +146,12 @@ def test_constant_properties_are_held_and_given_back():
         assert isinstance(model, family)
     assert type(model) is family
     assert model.units is not model.units
+
+
+def test_empty_tensors_that_are_not_contiguous_are_saved(saved, tmp_path):
+    graph = Graph(zoo.load(str(saved)))
+    graph.register_buffer("first", torch.zeros(5, 0, dtype=torch.float64).as_strided((5, 0), (0, 0)))
+    graph.register_buffer("second", torch.zeros(0, dtype=torch.int64))
+    sample = next(generated(graph.model, count=4))
+    files.write_torch(graph, sample.raw, {}, tmp_path / "patients.pt2")
+    assert trial(graph, files.open_torch(graph, tmp_path / "patients.pt2"), [sample]).logit_difference < 1e-6
