@@ -3,6 +3,7 @@
 import ast
 import doctest
 import json
+import random
 import re
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ sys.path.insert(0, str(DOCS / "_generate"))
 frames = pytest.importorskip("frames")
 results_page = pytest.importorskip("results_page")
 flow = pytest.importorskip("flow")
+pareto_chart = pytest.importorskip("pareto_chart")
 
 SCORE_SECTIONS = ("## Example by hand", "## Range and chance level", "## What it does not tell")
 MODEL_SECTIONS = (
@@ -136,3 +138,19 @@ def test_a_drawing_of_steps_marks_the_units_and_names_everything():
     ]
     assert len(list(root.iter("path"))) == 2
     assert root.get("aria-label") == "row, (b d) | shape functions <of columns>, (b u) | sum"
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_pareto_front_has_the_points_that_no_other_beats(higher):
+    numbers = random.Random(0)
+    points = [pareto_chart.Point(str(i), numbers.randrange(9), numbers.randrange(9), "") for i in range(30)]
+    better = {p: (p.x if higher else -p.x, -p.lost) for p in points}
+    expected = {
+        p
+        for p in points
+        if not any(b != better[p] and b[0] >= better[p][0] and b[1] >= better[p][1] for b in better.values())
+    }
+    assert set(pareto_chart.front(points, higher=higher)) == expected
+    drawing = pareto_chart.chart(points, "score", higher=higher, log=False)
+    assert drawing.count("stroke-width") == len(expected)
+    assert drawing.count("<circle") == 30
