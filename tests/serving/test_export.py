@@ -155,6 +155,7 @@ def test_constant_properties_are_held_and_given_back():
 def test_empty_tensors_that_are_not_contiguous_are_saved(saved, tmp_path):
     graph = Graph(zoo.load(str(saved)))
     graph.register_buffer("first", torch.zeros(5, 0, dtype=torch.float64).as_strided((5, 0), (0, 0)))
+    graph.register_parameter("gates", torch.nn.Parameter(torch.zeros(0, 3)))
     graph.register_buffer("second", torch.zeros(0, dtype=torch.int64))
     sample = next(generated(graph.model, count=4))
     files.write_torch(graph, sample.raw, {}, tmp_path / "patients.pt2")

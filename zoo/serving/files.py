@@ -31,7 +31,9 @@ def write_torch(graph: Graph, raw: Raw, about: Mapping[str, Any], file: Path) ->
         program = traced(graph, raw)
         for name, value in program.state_dict.items():
             if not value.numel():  # torch.export.save fails for an empty tensor that is not contiguous
-                program.state_dict[name] = value.new_empty(value.shape)
+                empty = value.new_empty(value.shape)
+                parameter = isinstance(value, torch.nn.Parameter)
+                program.state_dict[name] = torch.nn.Parameter(empty, value.requires_grad) if parameter else empty
         torch.export.save(program, file, extra_files={ABOUT: json.dumps(about)})
 
 
