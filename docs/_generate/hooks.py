@@ -7,6 +7,7 @@ A page may contain, each on a line of its own:
     {{ configs protopnet }}                 its configs; {{ checkpoints protopnet }} its checkpoints
     {{ code zoo/models/cem.py CEM.explain }}  the body of a function
     {{ help train }}                        the help of a verb
+    {{ flow row, (b d) | *terms | sum }}    a drawing of steps; the one with the units is marked
     $$ ... $$                               an equation in LaTeX
 """
 
@@ -21,6 +22,7 @@ import frames
 import notebooks
 import results_page
 from execute import execute
+from flow import flow
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -42,6 +44,7 @@ COMMANDS: dict[str, Callable[..., str]] = {
     "checkpoints": frames.checkpoint_table,
     "code": frames.code,
     "help": frames.verb_help,
+    "flow": lambda *words: flow(" ".join(words)),
 }
 SCORE_FOLDERS = {"task": "task", "regression": "regression", **SCORE_KINDS}
 

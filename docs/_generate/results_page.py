@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pareto_chart import Point, chart
 
 ROOT = Path(__file__).parents[2]
 EVALUATIONS = ROOT / "configs" / "evaluate" / "checkpoints"
@@ -60,7 +61,8 @@ th, td { padding: 3px 8px; border-bottom: 1px solid #e2e8f0; text-align: right; 
 th { cursor: pointer; vertical-align: bottom; position: sticky; top: 0; background: white; max-width: 9em; }
 th:first-child, td:first-child, th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
 th[aria-sort=descending]::after { content: " \\25BC"; } th[aria-sort=ascending]::after { content: " \\25B2"; }
-figure { display: inline-block; margin: 0 1em 1em 0; } figcaption { font-size: 13px; max-width: 360px; }
+figure { display: inline-block; vertical-align: top; margin: 0 1em 1em 0; }
+figcaption { font-size: 13px; max-width: 370px; }
 """
 
 
@@ -181,34 +183,14 @@ def _table_row(row: Row) -> str:
 
 
 def _chart(entries: list[Row], name: str, color: dict[str, str]) -> str:
-    """Return a scatter chart of the accuracy lost against a score, as SVG with a title for each point."""
-    points = [(row, row.values[name], row.values["lost"]) for row in entries if {name, "lost"} <= row.values.keys()]
-    if len(points) < 2:
-        return ""
-    left, right = _ends([x for _, x, _ in points])
-    low, high = _ends([y for *_, y in points])
-    marks = []
-    for row, x, y in points:
-        at = 40 + 300 * (x - left) / (right - left), 20 + 180 * (y - low) / (high - low)
-        text = f"{row.name}: {x:.3g}, {y:.2g} points lost"
-        label = f'<text x="{at[0] + 6:.1f}" y="{at[1] + 4:.1f}" font-size="9">{escape(row.name)}</text>'
-        circle = f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="4" fill="{color[row.family]}">'
-        marks.append(f"{circle}<title>{escape(text)}</title></circle>{label}")
-    axes = (
-        f'<path d="M40 20V210H350" fill="none" stroke="#64748b"/>'
-        f'<text x="40" y="226" font-size="10">{left:.3g}</text><text x="330" y="226" font-size="10">{right:.3g}</text>'
-        f'<text x="4" y="26" font-size="10">{low:.2g}</text><text x="4" y="206" font-size="10">{high:.2g}</text>'
-    )
-    caption = f"Points of accuracy lost (up is better) against {COLUMNS[name]}."
-    return (
-        f'<figure><svg width="440" height="236" role="img" aria-label="{escape(caption)}">{axes}{"".join(marks)}</svg>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
-
-
-def _ends(values: list[float]) -> tuple[float, float]:
-    margin = 0.05 * (max(values) - min(values)) or 1.0
-    return min(values) - margin, max(values) + margin
+    """Return the chart of the accuracy lost against a score."""
+    points = [
+        Point(row.name, row.values[name], row.values["lost"], color[row.family])
+        for row in entries
+        if {name, "lost"} <= row.values.keys()
+    ]
+    few = name == "effective units"
+    return chart(points, COLUMNS[name], higher=not few, log=few)
 
 
 def main(out: Path) -> None:

@@ -3,12 +3,15 @@
 import ast
 import doctest
 import json
+import random
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+import zoo
 from zoo.cli._main import VERBS
 from zoo.registry import DATA, MODELS, SCORES
 
@@ -17,6 +20,8 @@ DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "_generate"))
 frames = pytest.importorskip("frames")
 results_page = pytest.importorskip("results_page")
+flow = pytest.importorskip("flow")
+pareto_chart = pytest.importorskip("pareto_chart")
 
 SCORE_SECTIONS = ("## Example by hand", "## Range and chance level", "## What it does not tell")
 MODEL_SECTIONS = (
@@ -47,6 +52,12 @@ def test_every_model_has_a_page(name):
     page = (DOCS / "models" / f"{name}.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("## ")] == list(MODEL_SECTIONS)
     assert "$$" in page
+    picture = page.split("## Picture\n")[1].split("\n## ")[0]
+    shown = re.findall(r"!\[.+?\]\((.+?)\)|^(\{\{ flow .+ \}\})$", picture, flags=re.M)
+    assert shown, "a picture of an explanation, or {{ flow ... }}"
+    assert all(drawing or (ROOT / file.removeprefix("../")).is_file() for file, drawing in shown)
+    checkpoints = [folder for folder in zoo.list_checkpoints() if folder.startswith(f"{name}-")]
+    assert not checkpoints or "No checkpoint of this model" not in page, checkpoints
     for file, function in re.findall(r"\{\{ code (\S+) (\S+) \}\}", page):
         assert frames.code(file, function)
     assert frames.model_frame(name)
@@ -111,3 +122,35 @@ def test_the_page_of_results_has_every_checkpoint_and_asks_for_nothing():
     chance = metrics["consistency (random prototypes)"]["value"]
     assert row.values["consistency above chance"] == metrics["consistency"]["value"] - chance
     assert round(row.values["lost"], 3) == 0.836  # 357 of 359 right beside 354
+
+
+def test_a_drawing_of_steps_marks_the_units_and_names_everything():
+    drawing = flow.flow("row, (b d) | *shape functions <of columns>, (b u) | sum")
+    root = ElementTree.fromstring(drawing)[0]
+    assert [box.get("class") for box in root.iter("rect")] == ["step", "units", "step"]
+    assert [text.text for text in root.iter("text")] == [
+        "row",
+        "(b d)",
+        "shape functions <of",
+        "columns>",
+        "(b u)",
+        "sum",
+    ]
+    assert len(list(root.iter("path"))) == 2
+    assert root.get("aria-label") == "row, (b d) | shape functions <of columns>, (b u) | sum"
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_pareto_front_has_the_points_that_no_other_beats(higher):
+    numbers = random.Random(0)
+    points = [pareto_chart.Point(str(i), numbers.randrange(9), numbers.randrange(9), "") for i in range(30)]
+    better = {p: (p.x if higher else -p.x, -p.lost) for p in points}
+    expected = {
+        p
+        for p in points
+        if not any(b != better[p] and b[0] >= better[p][0] and b[1] >= better[p][1] for b in better.values())
+    }
+    assert set(pareto_chart.front(points, higher=higher)) == expected
+    drawing = pareto_chart.chart(points, "score", higher=higher, log=False)
+    assert drawing.count("stroke-width") == len(expected)
+    assert drawing.count("<circle") == 30

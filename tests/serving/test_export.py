@@ -1,6 +1,7 @@
 """``zoo export``: the file computes what the model computes, by another runtime and without zoo, or is not written."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +10,14 @@ import torch
 import zoo
 from zoo import checkpoint
 from zoo.cli import main
+from zoo.inputs.image import ImageInputs
 from zoo.inputs.table import TableInputs
+from zoo.layers.text import sentence_encoder
+from zoo.layers.text.state_store import StateStore
 from zoo.serving import files
 from zoo.serving.checked_file import WRITERS
-from zoo.serving.graph import Graph, constant_properties
-from zoo.serving.samples import generated
+from zoo.serving.graph import Graph, constant_properties, traced
+from zoo.serving.samples import Samples, generated
 from zoo.serving.trial import trial
 
 TABLE = {"logits": [30, 41, 52, 47] * 5, "sex": ["F", "M", "F", ""] * 5, "state": ["ill", "well"] * 10}
@@ -146,3 +150,40 @@ def test_constant_properties_are_held_and_given_back():
         assert isinstance(model, family)
     assert type(model) is family
     assert model.units is not model.units
+
+
+def test_empty_tensors_that_are_not_contiguous_are_saved(saved, tmp_path):
+    graph = Graph(zoo.load(str(saved)))
+    graph.register_buffer("first", torch.zeros(5, 0, dtype=torch.float64).as_strided((5, 0), (0, 0)))
+    graph.register_parameter("gates", torch.nn.Parameter(torch.zeros(0, 3)))
+    graph.register_buffer("second", torch.zeros(0, dtype=torch.int64))
+    sample = next(generated(graph.model, count=4))
+    files.write_torch(graph, sample.raw, {}, tmp_path / "patients.pt2")
+    assert trial(graph, files.open_torch(graph, tmp_path / "patients.pt2"), [sample]).logit_difference < 1e-6
+
+
+def test_a_graph_holds_a_text_encoder_of_others(monkeypatch, tmp_path):
+    class Network(torch.nn.Module):
+        """In the form of transformers: mixes the tokens of a text that the mask leaves."""
+
+        def __init__(self):
+            super().__init__()
+            self.embed = torch.nn.Embedding(9, 8)
+
+        def forward(self, input_ids, attention_mask):
+            state = self.embed(input_ids) * attention_mask[..., None]
+            return SimpleNamespace(last_hidden_state=state + state.cumsum(1).tanh())
+
+    network = Network().eval().requires_grad_(False)
+    monkeypatch.setattr(sentence_encoder, "frozen_network", lambda spec: network)
+    spec = {"id": "tiny", "sha256": "0" * 64, "width": 8, "length": 6}
+    model = zoo.create_model("text_prototype", num_classes=3, encoder=spec, input_shape=[6]).eval()
+    model.encoder.store = StateStore(tmp_path / "states")
+    model.inputs = ImageInputs(size=8, class_names=list("abc"))
+    graph = Graph(model)
+    graph.raw = torch.nn.Identity()
+    x = torch.randint(9, (5, 6), generator=torch.Generator().manual_seed(0))
+    x = torch.where(torch.arange(6) < torch.tensor([[1], [6], [3], [4], [2]]), x, -1)
+    done = trial(graph, traced(graph, x[:3]).module(), [Samples(x, x)])
+    assert done.logit_difference < 1e-6
+    assert max(done.differences.values()) < 1e-6

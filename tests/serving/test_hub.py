@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -10,6 +13,7 @@ from hub_stand_in import TOKEN, Hub
 import zoo
 from zoo import checkpoint, paths
 from zoo.cli import main
+from zoo.serving.whole_folder import filled_beside
 
 NAME = "additive-wine_quality"
 REPO = "my-lab/wine"
@@ -97,6 +101,37 @@ def test_a_pull_that_is_interrupted_leaves_nothing(hub, broken, tmp_path):
     assert list((tmp_path / "checkpoints").iterdir()) == []
     hub.cuts.clear()
     assert pull(hub).folder.is_dir()
+
+
+def test_what_a_killed_pull_left_is_removed_and_what_it_was_replacing_is_put_back(hub, tmp_path):
+    push(hub)
+    (tmp_path / "checkpoints").mkdir()
+    killed = f"""
+import os, signal, sys
+from pathlib import Path
+from zoo.serving.whole_folder import filled_beside
+real = os.replace
+def replace(source, target):
+    if source == part:
+        os.kill(os.getpid(), signal.SIGKILL)  # the old one is away, the new one not yet there
+    real(source, target)
+os.replace = replace
+folder = Path({str(tmp_path / "checkpoints" / "mine")!r})
+folder.mkdir()
+(folder / "README.md").write_text("old")
+with filled_beside(folder) as part:
+    part.mkdir()
+    (part / "README.md").write_text("new")
+"""
+    assert subprocess.run([sys.executable, "-c", killed]).returncode == -signal.SIGKILL
+    (left,) = (tmp_path / "checkpoints").iterdir()
+    assert left.name.startswith(".partial-")
+    with filled_beside(tmp_path / "checkpoints" / "alive") as part:
+        part.mkdir()
+        pull(hub)
+        assert part.is_dir(), "that of a process that lives is left alone"
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["alive", "mine", "wine"]
+    assert (tmp_path / "checkpoints" / "mine" / "README.md").read_text() == "old"
 
 
 def test_a_pulled_checkpoint_is_checked_like_any_other(hub, tmp_path):

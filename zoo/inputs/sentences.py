@@ -95,6 +95,10 @@ class SentenceInputs(Inputs):
         tokenizer.no_truncation()
         return tokenizer
 
+    def frame_of_pieces(self) -> tuple[list[int], int]:
+        """Return the codes that the tokenizer of the encoder puts around a text, and the number of its codes."""
+        return [code for code, _ in self.tokens([""])[0]], int(self._pieces.get_vocab_size())
+
     def tokens(self, texts: Sequence[str]) -> list[list[Token]]:
         """Return the code and the span of characters of each token of each text, before anything is cut.
 

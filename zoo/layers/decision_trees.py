@@ -83,7 +83,7 @@ class DecisionTrees(nn.Module):
         node = self.root.expand(x.shape[0], -1)
         while len(self.root) and steps != 0:
             value = x.gather(1, self.feature[node])
-            left = torch.where(value.isnan(), self.missing_left[node], value <= self.threshold[node])
+            left = (value.isnan() & self.missing_left[node]) | (value <= self.threshold[node])
             following = self.below[node, torch.where(left, 0, 1)]
             if steps is None and torch.equal(following, node):
                 break

@@ -124,14 +124,21 @@ class BagOfConcepts(SelfExplaining):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the strengths ``(b, u)`` of texts ``(b, t)``."""
-        return self._strengths(x, self.ngrams.places(x))
+        places = self.ngrams.places(x)
+        return self._strengths(places, self.ngrams.shares(places))
 
-    def _strengths(self, x: Tensor, places: Tensor) -> Tensor:
-        text, ngram, value = self.ngrams.values(x, places)
-        unit = self.unit_of[ngram]
-        own = unit >= 0
-        out = value.new_zeros(len(x), self.head.in_features)
-        return out.index_put((text[own], unit[own]), value[own], accumulate=True).to(self.head.weight.dtype)
+    def _strengths(self, places: Tensor, shares: Tensor) -> Tensor:
+        """Return the strengths ``(b, u)``, the sums of the shares ``(b, 2, t)`` of the places of each unit."""
+        unit = self._unit_at(places).flatten(1)
+        u = self.head.in_features
+        row = torch.arange(unit.shape[0], device=unit.device)[:, None].expand_as(unit)
+        place = row, torch.where(unit >= 0, unit, u)
+        out = shares.new_zeros(unit.shape[0], u + 1).index_put(place, shares.flatten(1), accumulate=True)
+        return out[:, :u].to(self.head.weight.dtype)
+
+    def _unit_at(self, places: Tensor) -> Tensor:
+        """Return the unit ``(b, 2, t)`` of the n-gram at each place, -1 for none."""
+        return torch.where(places >= 0, self.unit_of[places.clamp_min(0)], -1)
 
     def decide(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Apply the head to the strengths, some of them set."""
@@ -142,34 +149,22 @@ class BagOfConcepts(SelfExplaining):
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by weight times strength, exact; ``where`` spreads a strength over the places of its n-grams."""
         places = self.ngrams.places(x)
-        strength = self._strengths(x, places)
+        shares = self.ngrams.shares(places)
+        strength = self._strengths(places, shares)
         logits = self.decide(strength)
         target = self.resolve_target(logits, target)
         contribution = strength * self.head.weight[target]
         shown = self.resolve_shown(contribution, shown)
-        where = self._where(x, places, shown).to(strength)
+        hits = (self._unit_at(places)[:, None] == shown[:, :, None, None]) & (shown >= 0)[:, :, None, None]
+        word, pair = (shares[:, None] * hits).unbind(2)
+        where = word + pair / 2 + F.pad(pair[..., :-1] / 2, (1, 0))
         base = self.head.bias[target]
-        return Explanation(self.units, logits, target, strength, contribution, base, shown, where)
+        return Explanation(self.units, logits, target, strength, contribution, base, shown, where.to(strength))
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the head; a word that is switched off is absent."""
         weight = self.head.weight
         return AffineHead(weight, torch.zeros_like(weight), torch.zeros_like(weight[0]))
-
-    def _where(self, x: Tensor, places: Tensor, shown: Tensor) -> Tensor:
-        """Share ``(b, k, t)`` of each word in the strength of the shown units."""
-        text, ngram, value = self.ngrams.values(x, places)
-        f = max(1, len(self.ngrams))
-        flat = places.flatten(1)
-        row = torch.arange(len(x), device=x.device)[:, None]
-        found = torch.searchsorted(text * f + ngram, row * f + flat.clamp_min(0)).clamp_max(max(0, len(text) - 1))
-        times = (flat[:, :, None] == flat[:, None]).sum(2)
-        share = torch.where(flat >= 0, value[found] / times, 0.0) if len(text) else value.new_zeros(flat.shape)
-        share = share.unflatten(1, (2, -1))
-        unit = torch.where(places >= 0, self.unit_of[places.clamp_min(0)], -1)
-        hits = (unit[:, None] == shown[:, :, None, None]) & (shown >= 0)[:, :, None, None]
-        word, pair = (share[:, None] * hits).unbind(2)
-        return word + pair / 2 + F.pad(pair[..., :-1] / 2, (1, 0))
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """``task``: the loss of the task."""

@@ -164,8 +164,9 @@ class TextCBM(TextModel):
     def _directions(self) -> Tensor:
         """Weights ``(u, d)`` of each concept, of a value less the mean over the values of its group."""
         weight, group = self.concepts.weight, self.space.group
-        total = torch.zeros(int(group.max()) + 1, weight.shape[1]).to(weight).index_add(0, group, weight)
-        mean = total[group] / torch.bincount(group)[group, None].to(weight)
+        total = torch.zeros_like(weight).index_add(0, group, weight)  # there are at most as many groups as concepts
+        size = weight.new_zeros(len(weight)).index_add(0, group, torch.ones_like(weight[:, 0]))
+        mean = total[group] / size[group, None]
         return torch.where((self.space.kind == 1)[:, None], weight - mean, weight)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:

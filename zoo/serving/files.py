@@ -28,7 +28,13 @@ WORDS = ("true", "false", "True", "False", "0", "1")  # of a boolean column, bes
 def write_torch(graph: Graph, raw: Raw, about: Mapping[str, Any], file: Path) -> None:
     """Write a program that ``torch.export.load`` reads, with its description as the additional file ``zoo``."""
     with _quiet():
-        torch.export.save(traced(graph, raw), file, extra_files={ABOUT: json.dumps(about)})
+        program = traced(graph, raw)
+        for name, value in program.state_dict.items():
+            if not value.numel():  # torch.export.save fails for an empty tensor that is not contiguous
+                empty = value.new_empty(value.shape)
+                parameter = isinstance(value, torch.nn.Parameter)
+                program.state_dict[name] = torch.nn.Parameter(empty, value.requires_grad) if parameter else empty
+        torch.export.save(program, file, extra_files={ABOUT: json.dumps(about)})
 
 
 def open_torch(graph: Graph, file: Path) -> Run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from zoo import checkpoint, paths
+from zoo.serving.whole_folder import filled_beside
 from zoo.weights.integrity import SUFFIX
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ PIPELINES = {
     ("image", "multilabel"): "image-classification",
     ("table", "classification"): "tabular-classification",
     ("table", "regression"): "tabular-regression",
+    ("sentences", "classification"): "text-classification",
     ("text", "classification"): "text-classification",
 }
 
@@ -91,7 +92,7 @@ def pull(
     """Pull a checkpoint from a repository of the hub into the folder of checkpoints, and return its folder.
 
     It is fetched beside its place, checked like every checkpoint (hash, names, types and shapes of the tensors, finite
-    numbers), and moved there as a whole.
+    numbers), and moved there as a whole. What a pull that was killed left is removed by the next one.
 
     Args:
         repo: ``org/name``.
@@ -114,8 +115,7 @@ def pull(
     if folder.exists() and not overwrite:
         raise ValueError(f"{folder} exists; add --overwrite to replace it, or choose another --name")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as place:
-        part = Path(place) / name
+    with filled_beside(folder) as part:
         with _errors_of_hub(repo):
             snapshot_download(
                 repo,
@@ -130,9 +130,6 @@ def pull(
         if not (part / checkpoint.WEIGHTS).is_file():
             raise ValueError(f"{repo} has no {checkpoint.WEIGHTS}; expected a checkpoint that zoo pushed")
         checkpoint.load(str(part))
-        if folder.exists():
-            os.replace(folder, Path(place) / "old")
-        os.replace(part, folder)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def generated(model: SelfExplaining, count: int = GENERATED, seed: int = 0) -> I
         ]
         values = np.stack(drawn, 1).astype(np.float64)
         yield Samples(columns_of(inputs, values), inputs.encoding.encode(values))
-    elif isinstance(inputs, TokenInputs | TextInputs) or (isinstance(inputs, SentenceInputs) and inputs.sequence):
+    elif isinstance(inputs, TokenInputs | TextInputs | SentenceInputs):
         x = _tokens(inputs, count, random)
         yield Samples(x, x)
     else:
@@ -128,16 +128,8 @@ def generated(model: SelfExplaining, count: int = GENERATED, seed: int = 0) -> I
 
 def _tokens(inputs: TokenInputs | TextInputs | SentenceInputs, count: int, random: np.random.Generator) -> Tensor:
     """Return random sequences ``(count, ...)`` of different lengths, between the tokens that stand around every one."""
-    if isinstance(inputs, TextInputs):
-        names, length, before, after, whole = inputs.tokenizer.names, inputs.length, inputs.before, (), True
-    else:
-        frame = inputs.sequence
-        assert frame is not None
-        whole = isinstance(inputs, SentenceInputs) or inputs.whole
-        names, length, before, after = frame.tokens, frame.length, frame.before, frame.after
-    around = {*before, *after}
-    words = np.array([code for code, name in enumerate(names) if name not in around])
-    start, end = ([names.index(name) for name in part] for part in (before, after))
+    words, start, end, length = _vocabulary(inputs)
+    whole = not isinstance(inputs, TokenInputs) or inputs.whole
     rows = torch.full((count, length), -1)
     asked = torch.zeros(count, 1, dtype=torch.int64)
     for i in range(count):
@@ -146,3 +138,21 @@ def _tokens(inputs: TokenInputs | TextInputs | SentenceInputs, count: int, rando
         rows[i, : len(row)] = torch.tensor(row)
         asked[i] = len(start) + int(random.integers(room))
     return rows if whole else torch.cat([asked, rows], 1)
+
+
+def _vocabulary(inputs: TokenInputs | TextInputs | SentenceInputs) -> tuple[np.ndarray, list[int], list[int], int]:
+    """Return codes to draw from, those at the start and at the end of every sequence, and the length."""
+    before: Sequence[str]
+    after: Sequence[str] = ()
+    if isinstance(inputs, SentenceInputs) and inputs.encoder is not None:
+        around, pieces = inputs.frame_of_pieces()
+        words = np.setdiff1d(np.arange(pieces), around)
+        return words, around[:1], around[1:], inputs.length
+    if isinstance(inputs, TextInputs):
+        names, length, before = inputs.tokenizer.names, inputs.length, inputs.before
+    else:
+        frame = inputs.sequence
+        assert frame is not None
+        names, length, before, after = frame.tokens, frame.length, frame.before, frame.after
+    start, end = ([names.index(name) for name in part] for part in (before, after))
+    return np.setdiff1d(np.arange(len(names)), start + end), start, end, length

@@ -96,6 +96,11 @@ def test_a_checkpoint_of_transformers_is_frozen_and_stays_outside_the_checkpoint
     torch.testing.assert_close(encoder.states(other)[:1], encoder.states(x), rtol=0, atol=1e-5)
     shares = token_shares(encoder.states(x), x, model.anchors[None, :1])
     torch.testing.assert_close(shares.sum(2)[0, 0], model.encode(x)[0, 0], rtol=0, atol=1e-5)
+    for form in ("onnx", "torch"):  # the file holds the encoder, begins at its word pieces, and needs no other file
+        exported = zoo.export(str(result.folder), to=form, out=tmp_path / f"model.{form}")
+        assert exported.count == 128
+        assert exported.differences["logits"] < 1e-4
+        assert exported.changed_answers == 0
     (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
     from zoo.layers.text.sentence_encoder import frozen_network
 

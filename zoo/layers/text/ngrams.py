@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.sequence_spec import NOTHING
@@ -48,7 +49,7 @@ class NGrams(nn.Module):
     def _keys_at(self, x: Tensor) -> Tensor:
         """Keys ``(b, 2, t)`` of the word and of the pair that begin at each position, -1 where there is none."""
         word = torch.where(x != NOTHING, x * (self.tokens + 1), -1)
-        following = torch.cat([x[:, 1:], x.new_full((len(x), 1), NOTHING)], 1)
+        following = F.pad(x[:, 1:], (0, 1), value=NOTHING)
         pair = torch.where((x != NOTHING) & (following != NOTHING), word + following + 1, -1)
         return torch.stack([word, pair], 1)
 
@@ -84,17 +85,32 @@ class NGrams(nn.Module):
         keys = self._keys_at(x)
         if not len(self.keys):
             return torch.full_like(keys, -1)
-        found = torch.searchsorted(self.keys, keys).clamp_max(len(self.keys) - 1)
+        found = _search(self.keys, keys) if torch.compiler.is_exporting() else torch.searchsorted(self.keys, keys)
+        found = found.clamp_max(len(self.keys) - 1)
         return torch.where((self.keys[found] == keys) & (keys >= 0), found, -1)
 
-    def values(self, x: Tensor, places: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def shares(self, places: Tensor) -> Tensor:
+        """Return ``(b, 2, t)`` the TF-IDF value of the n-gram at each of its places, divided by their number.
+
+        Over the places of an n-gram they add up to its value, see ``values``.
+
+        Args:
+            places: ``(b, 2, t)``, see ``places``.
+        """
+        flat = places.flatten(1)
+        known = flat >= 0
+        times = (flat[:, :, None] == flat[:, None]).sum(2).to(self.idf.dtype)
+        value = torch.where(known, (1 + times.log()) * self.idf[flat.clamp_min(0)], 0.0)
+        norm = (value.square() / times).sum(1, keepdim=True).sqrt().clamp_min(1e-30)
+        return (value / norm / times).unflatten(1, (2, -1))
+
+    def values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the TF-IDF values that are not 0: text, n-gram and value, each ``(m,)``, ordered by text and n-gram.
 
         Args:
             x: ``(b, t)`` codes.
-            places: see ``places``; None to compute them.
         """
-        places = self.places(x) if places is None else places
+        places = self.places(x)
         f = max(1, len(self))
         flat = places.flatten(1)
         row = torch.arange(len(x), device=x.device)[:, None].expand_as(flat)
@@ -104,3 +120,16 @@ class NGrams(nn.Module):
         value = (1 + count.to(self.idf.dtype).log()) * self.idf[ngram]
         norm = value.new_zeros(len(x)).index_add(0, text, value.square()).sqrt()
         return text, ngram, value / norm.clamp_min(1e-30)[text]
+
+
+def _search(keys: Tensor, wanted: Tensor) -> Tensor:
+    """Return the place of the first of sorted keys ``(f,)`` that is not below each of ``wanted``: ``searchsorted``.
+
+    In a graph, as ONNX has no binary search: one comparison for each bit of f.
+    """
+    below = torch.zeros_like(wanted)  # how many keys are known to be below
+    for bit in reversed(range(len(keys).bit_length())):
+        further = below + (1 << bit)
+        smaller = (further <= len(keys)) & (keys[(further - 1).clamp_max(len(keys) - 1)] < wanted)
+        below = torch.where(smaller, further, below)
+    return below

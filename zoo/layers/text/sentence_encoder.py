@@ -69,6 +69,9 @@ class PretrainedEncoder(nn.Module):
         device = codes.device
         network.to(device)
         real = codes != NOTHING
+        if torch.compiler.is_exporting():  # a graph holds the network, and neither sorts texts nor trims padding
+            hidden = network(input_ids=codes.clamp_min(0), attention_mask=real.long()).last_hidden_state
+            return hidden.float() * real[..., None]
         lengths = real.sum(1)
         out = torch.zeros(*codes.shape, self.width, device=device)
         order = lengths.argsort(stable=True)
@@ -88,6 +91,8 @@ class PretrainedEncoder(nn.Module):
 
     def vectors(self, codes: Tensor) -> Tensor:
         """Return the mean ``(b, d)`` float32 of the states of texts ``(b, t)``, computed once for each text."""
+        if torch.compiler.is_exporting():
+            return mean_state(self.states(codes), codes)
         known = self.store.get(codes)
         new = [i for i, vector in enumerate(known) if vector is None]
         if new:

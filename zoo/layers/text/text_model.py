@@ -99,8 +99,8 @@ class TextModel(SelfExplaining):
     def unit_vectors_and_states(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the vectors ``(b, d)`` of norm 1 and the token states ``(b, t, d)`` of texts ``(b, t)``."""
         states = self.encoder.states(x)
-        if isinstance(self.encoder, PretrainedEncoder):  # the vectors as stored: an explanation is of the same pass
-            self.encoder.keep(x, states)
+        if isinstance(self.encoder, PretrainedEncoder) and not torch.compiler.is_exporting():
+            self.encoder.keep(x, states)  # the vectors as stored: an explanation is of the same pass
             return self.unit_vectors(x), states.to(self.head_dtype)
         return F.normalize(mean_state(states, x).to(self.head_dtype), dim=1, eps=1e-12), states
 
