@@ -10,13 +10,14 @@ from scipy.linalg import get_lapack_funcs
 from zoo.layers.additive.fitting.assemble import Part, PartList
 from zoo.layers.additive.fitting.convex_losses import Loss
 
-KERNEL_ROWS = 2000  # largest number of rows times free classes of a dense kernel
+# Largest number of rows times free classes for which a dense kernel is faster; a regression takes one Newton step.
+KERNEL_ROWS = {"regression": 2000, "binary": 700, "multiclass": 700}
 
 
 def prefers_kernel(parts: PartList, loss: Loss) -> bool:
     """True when the rows of a fit are fewer than the cells of its tables, and few enough for a dense kernel."""
     size = len(loss.y) * max(loss.classes - 1, 1)
-    return size <= KERNEL_ROWS and size < int(parts.starts[-1])
+    return size <= KERNEL_ROWS[loss.task] and size < int(parts.starts[-1])
 
 
 def inverse_penalty(part: Part, strengths: np.ndarray) -> np.ndarray:
