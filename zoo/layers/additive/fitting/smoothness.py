@@ -91,7 +91,7 @@ class TablePosterior:
         (potri,) = get_lapack_funcs(("potri",), dtype=np.float64)
         inverses = []
         for k in range(problem.loss.classes):
-            factor = factors.factors[k][0] if exact else _factor_of(problem.hessian(outputs, k))
+            factor = factors.factors[k][0] if exact and factors is not None else _factor_of(problem.hessian(outputs, k))
             inverse = potri(factor, lower=1, overwrite_c=1)[0]
             inverses.append(np.tril(inverse) + np.tril(inverse, -1).T)
         traces = np.zeros(len(forms))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import scipy.sparse as sp
 
 from zoo.layers.additive.fitting.assemble import Assembly
 from zoo.layers.additive.fitting.convex_losses import Loss
@@ -25,7 +26,7 @@ class KernelPosterior:
     def __init__(self, assembly: Assembly, loss: Loss) -> None:
         self.assembly = assembly
         self.loss = loss
-        design: sp.csc_matrix = assembly.design.tocsc()
+        design: Any = assembly.design.tocsc()
         starts = assembly.starts
         self.designs = [design[:, starts[k] : starts[k + 1]].T.tocsr() for k in range(len(assembly.parts))]
         indices = assembly.design.indices.reshape(len(loss.y), -1)
