@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zoo import checkpoint
+from zoo import __version__, checkpoint
 from zoo.capabilities import HasShapeFunctions, capability
 from zoo.evaluation import audit
 from zoo.evaluation.units.gallery import shapes
@@ -84,7 +84,13 @@ def report(
     note = "Tables of the model hold sums over rows; these parts of inputs.yaml come from single rows."
     sections.append(section("Personal data in the checkpoint", ["Column", "Stored"], stored, note))
     packages = [(p, version(p)) for p in ("torch", "scikit-learn", "numpy", "pandas")]
-    facts = [("checkpoint", title), ("model", model.name), ("python", platform.python_version()), *packages]
+    facts = [
+        ("checkpoint", title),
+        ("model", model.name),
+        ("zoo", __version__),
+        ("python", platform.python_version()),
+        *packages,
+    ]
     sections.append(section("Versions", ["What", "Which"], facts))
     file = Path(out) if out else Path("runs") / f"report-{title}.html"
     lead = f"Audit of {model.name} on {config.data.name}, {len(model.units)} units."

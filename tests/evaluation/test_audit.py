@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss, roc_auc_score
 
 import zoo
 from zoo.cli import main
@@ -53,6 +54,14 @@ def test_figures_of_a_group_from_their_definition(model):
     assert row.figures["selected"] == pytest.approx(np.mean(selected))
     hits = [s for s, t in zip(selected, truth, strict=True) if t]
     assert row.figures["true positive rate"] == pytest.approx(np.mean(hits))
+    ours = [chance[i] for i in women]
+    assert row.figures["AUROC"] == pytest.approx(roc_auc_score(truth, ours))
+    assert row.figures["log loss"] == pytest.approx(log_loss(truth, ours))
+    gap = 0.0
+    for low in range(10):
+        inside = [i for i, p in enumerate(ours) if low <= 10 * p < low + 1]
+        gap += abs(sum(truth[i] - ours[i] for i in inside))
+    assert row.figures["calibration error"] == pytest.approx(gap / len(women))
     of_age = [g for g in groups if g.column == "age"]
     assert sum(g.rows for g in of_age) == 400
     assert any(g.name == "(missing)" for g in of_age)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
 from zoo.inputs.table import TableInputs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MIN_ROWS = 20  # of a group; smaller ones are pooled
 MAX_GROUPS = 12  # of a column
 FLOOR = 1e-4  # share in place of none, in the population stability index
+CALIBRATION_BINS = 10
 RARE = 5  # training rows up to which a level may point to a person
 
 
@@ -104,16 +106,47 @@ def _figures(model: SelfExplaining, prediction: Tensor, probabilities: Tensor | 
         }
     correct = (prediction == y).double()
     if not (isinstance(model.task, Classification) and model.task.classes == 2):
-        return {"accuracy": float(correct.mean()), "log loss": float(-_of_truth(probabilities, y).log().mean())}
+        return {
+            "accuracy": float(correct.mean()),
+            "log loss": float(-_of_truth(probabilities, y).log().mean()),
+            "calibration error": calibration_error(probabilities.max(1).values, correct),
+        }
     positive, chosen = y == 1, (prediction == 1).double()
     return {
         "share positive": float(positive.double().mean()),
         "mean probability": float(probabilities[:, 1].mean()),
+        "calibration error": calibration_error(probabilities[:, 1], positive.double()),
+        "AUROC": _auroc(probabilities[:, 1], positive),
+        "log loss": float(-_of_truth(probabilities, y).log().mean()),
         "accuracy": float(correct.mean()),
         "selected": float(chosen.mean()),
         "true positive rate": float(chosen[positive].mean()),
         "false positive rate": float(chosen[~positive].mean()),
     }
+
+
+def calibration_error(chance: Tensor, hit: Tensor) -> float:
+    """Return the expected calibration error over 10 bins of equal width; small groups have some by chance alone.
+
+    Args:
+        chance: ``(n,)`` predicted probabilities of an event.
+        hit: ``(n,)`` 1 where it happened, else 0.
+
+    Example:
+        >>> calibration_error(torch.tensor([0.25, 0.25, 0.75]), torch.tensor([0.0, 1.0, 1.0]))
+        0.25
+    """
+    place = (chance * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
+    gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64).index_add_(0, place, (hit - chance).double())
+    return float(gaps.abs().sum()) / len(chance)
+
+
+def _auroc(chance: Tensor, positive: Tensor) -> float:
+    """Return the share of pairs of a positive and a negative row in the right order; NaN where there is none."""
+    ranks = torch.from_numpy(rankdata(chance.numpy()))
+    count = int(positive.sum())
+    pairs = count * (len(positive) - count)
+    return (float(ranks[positive].sum()) - count * (count + 1) / 2) / pairs if pairs else float("nan")
 
 
 def _of_truth(probabilities: Tensor, y: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from zoo.reporting.panel import ASSETS, fill
 from zoo.reporting.panels.shape_functions import ShapeFunctions
 
 STYLE = (
-    ".audit { font-size: .8rem; overflow-wrap: normal; }"
-    " .audit th { border-bottom: 1px solid var(--line); vertical-align: bottom; }"
-    " .audit td { border-bottom: 1px solid var(--line); padding: .15rem .5rem .15rem 0; vertical-align: top; }"
+    ".audit { font-size: .72rem; overflow-wrap: normal; }"
+    " .audit th { border-bottom: 1px solid var(--line); padding-right: .3rem; vertical-align: bottom; }"
+    " .audit td { border-bottom: 1px solid var(--line); padding: .15rem .3rem .15rem 0; vertical-align: top; }"
     " @media print { section { break-inside: auto; border: 0; padding: 0; } tr { break-inside: avoid; }"
     " thead { display: table-header-group; } body { max-width: none; } }"
 )

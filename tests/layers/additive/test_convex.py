@@ -98,6 +98,19 @@ def test_certificate(task, classes):
         assert np.abs(solution.theta.sum(1)).max() < 1e-8  # the symmetric form
 
 
+def test_dense_block_of_the_hessian_equals_its_definition():
+    x, y, weights = table(n=80)
+    assembly = assemble(x, weights, ((0, 1),))
+    loss = Loss("binary", y, weights)
+    problem = ConvexProblem(assembly, loss, strengths_of(assembly))
+    outputs = loss.mean_outputs(np.random.default_rng(0).normal(size=(80, 1)))
+    block = problem.blocks[0]
+    rows = assembly.design[:, block].toarray()
+    penalty = assembly.penalty(strengths_of(assembly))[block][:, block].toarray()
+    expected = rows.T @ (loss.curvature(outputs) * rows) + penalty
+    assert np.abs(problem.hessian(outputs, 0) - expected).max() < 1e-12
+
+
 def test_two_starts_agree():
     x, y, weights = table()
     assembly = assemble(x, weights, ((0, 1),))

@@ -70,7 +70,7 @@ def test_fast_ranks_the_true_pair_first_and_equals_a_loop():
                     gain += residual[chosen].sum() ** 2 / curvature[chosen].sum()
             best = max(best, gain)
     assert ranked[0][2] == pytest.approx(best)
-    assert pair_strength(np.zeros((3, 3, 1)), np.ones((3, 3, 1))) == 0.0
+    assert pair_strength(np.zeros((1, 3, 3, 1)), np.ones((1, 3, 3, 1))).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("balanced", [False, True])

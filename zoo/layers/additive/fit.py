@@ -19,6 +19,8 @@ from zoo.layers.additive.fitting.fit_settings import AdditiveSettings, largest_b
 from zoo.layers.additive.fitting.inner_validation import inner_splits
 from zoo.layers.additive.fitting.tabulate import calibrate_intercept, tabulate
 from zoo.layers.additive.fitting.training_rows import Frame, prepare_target, prepare_weights
+from zoo.layers.additive.kernel.kernel_fits import kernel_optima
+from zoo.layers.additive.kernel.part_kernels import prefers_kernel
 
 CERTIFICATE = 1e-5  # largest KKT residual of a fit that counts as converged
 
@@ -82,14 +84,20 @@ def fit_additive(
     loss = Loss(task, target, fit_weights, len(classes))
     generator = np.random.default_rng(settings.seed)
     path_rows = np.sort(generator.permutation(n)[: settings.path_rows]) if n > settings.path_rows else np.arange(n)
-    pair_bins = settings.pair_bins or pair_bins_of(len(bins), settings.max_pairs)
+    pair_bins = settings.pair_bins or pair_bins_of(len(bins), settings.max_pairs, n)
     frame = Frame(bins, codes, loss, path_rows, min(settings.path_bins, largest), pair_bins)
     choice = choose(frame, settings)
     everything = np.arange(n)
     parts = frame.mains(coarse=False) + frame.jumps(choice.jumps) + frame.pairs(choice.pairs)
     assembly = Assembly(parts, frame.all_codes(parts, everything))
     strengths = choice.strengths_of(assembly)
-    solution, factors = ConvexProblem(assembly, loss, strengths).solve(None, settings.tolerance)
+    splits = inner_splits(loss.take(path_rows), settings.inner_splits, settings.validation_share, settings.seed)
+    subsets = [path_rows[train] for train, _ in splits]
+    starts: list[np.ndarray | None] = [None] * (1 + len(subsets))
+    if prefers_kernel(assembly, loss):
+        codes = frame.all_codes(parts, everything)
+        starts = [*kernel_optima(assembly, codes, loss, strengths, subsets, settings.tolerance / 10)]
+    solution, factors = ConvexProblem(assembly, loss, strengths).solve(starts[0], settings.tolerance)
     if solution.kkt > CERTIFICATE:
         warnings.warn(
             f"the convex fit stopped at a KKT residual of {solution.kkt:.1e}; expected at most {CERTIFICATE:g}: "
@@ -98,11 +106,11 @@ def fit_additive(
             stacklevel=2,
         )
     resamples = []
-    splits = inner_splits(loss.take(path_rows), settings.inner_splits, settings.validation_share, settings.seed)
-    for train, _ in splits:
-        rows = path_rows[train]
-        problem = ConvexProblem(assembly, loss.take(rows), strengths, rows)
-        resamples.append(problem.solve(solution.theta, 1e-4, factors)[0].theta)
+    for rows, start in zip(subsets, starts[1:], strict=True):
+        if start is None:
+            problem = ConvexProblem(assembly, loss.take(rows), strengths, rows)
+            start = problem.solve(solution.theta, 1e-4, factors)[0].theta
+        resamples.append(start)
     shrink = np.sqrt(len(path_rows) / n * (1 - settings.validation_share) / settings.validation_share)
     terms, intercept = tabulate(assembly, solution.theta, resamples, shrink, scale, row_weights, frame)
     terms, intercept = calibrate_intercept(

@@ -45,9 +45,11 @@ def as_labels(values: Sequence | np.ndarray, missing: tuple[str, ...]) -> tuple[
         distinct, code_of_row = np.unique(array, return_inverse=True)
         raw = distinct.tolist()
     else:
-        index: dict = {}
-        code_of_row = np.fromiter((index.setdefault(_key(cell), len(index)) for cell in values), np.int64, len(values))
-        raw = [key[1] for key in index]
+        plain = set(map(type, values)) <= {str, type(None)}  # no two cells of these types are equal by accident
+        keys = list(values) if plain else [_key(cell) for cell in values]
+        index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        code_of_row = np.fromiter(map(index.__getitem__, keys), np.int64, len(keys))
+        raw = list(index) if plain else [key[1] for key in index]
     texts = [_label(cell, missing) for cell in raw]
     labels = sorted({text for text in texts if text is not None})
     position = {label: i for i, label in enumerate(labels)}

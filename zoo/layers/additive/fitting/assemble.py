@@ -39,9 +39,14 @@ class Part:
         return part_components(self.bins, self.role)
 
     @cached_property
-    def fixed(self) -> sp.csr_matrix:
+    def dense_fixed(self) -> np.ndarray:
         """Part of the penalty that no path varies, shape (cells, cells)."""
         return fixed_penalty(self.bins, self.counts, self.role)
+
+    @cached_property
+    def fixed(self) -> sp.csr_matrix:
+        """The same as a sparse matrix."""
+        return sp.csr_matrix(self.dense_fixed)
 
     @cached_property
     def _inverses(self) -> dict[float, np.ndarray]:
@@ -53,15 +58,37 @@ class Part:
         One approximate block serves all inner splits and Newton steps as a preconditioner.
         """
         if strength not in self._inverses:
-            penalty = (self.fixed + strength * self.components[0].matrix).toarray()
+            penalty = self.dense_fixed + strength * self.components[0].form
             penalty[np.diag_indices_from(penalty)] += level * self.counts
             self._inverses.clear()
             self._inverses[strength] = np.linalg.inv(penalty).astype(np.float32)
         return self._inverses[strength]
 
 
-class Assembly:
-    """One-hot design and penalties of a list of parts; mains and jumps come before pairs.
+class PartList:
+    """Parts with their cells and penalty components, numbered through; mains and jumps come before pairs.
+
+    Args:
+        parts: Tables of the fit.
+    """
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+        self.cells = np.array([part.cells for part in parts], dtype=np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(self.cells)])
+        self.components = [component for part in parts for component in part.components]
+        self.owners = np.repeat(np.arange(len(parts)), [len(part.components) for part in parts])
+
+    def component_keys(self) -> list[tuple]:
+        """Return role, columns and name of every component, which other bins of the same parts share."""
+        return [
+            (self.parts[k].role, self.parts[k].columns, c.name)
+            for k, c in zip(self.owners, self.components, strict=True)
+        ]
+
+
+class Assembly(PartList):
+    """One-hot design and penalties of a list of parts.
 
     Args:
         parts: Tables of the fit.
@@ -69,13 +96,9 @@ class Assembly:
     """
 
     def __init__(self, parts: list[Part], codes: list[np.ndarray]) -> None:
-        self.parts = parts
+        super().__init__(parts)
         self.mains = sum(part.role != "pair" for part in parts)
-        self.cells = np.array([part.cells for part in parts], dtype=np.int64)
-        self.starts = np.concatenate([[0], np.cumsum(self.cells)])
         self.design = one_hot(codes, self.starts)
-        self.components = [component for part in parts for component in part.components]
-        self.owners = np.repeat(np.arange(len(parts)), [len(part.components) for part in parts])
         entries = [part.fixed.tocoo() for part in parts] + [component.matrix.tocoo() for component in self.components]
         first = self.starts[np.concatenate([np.arange(len(parts)), self.owners])]
         width = int(self.starts[-1]) + 1
@@ -94,13 +117,6 @@ class Assembly:
         data = np.bincount(self._place, weights=self._values * scale, minlength=len(self._indices))
         width = len(self._pointers) - 1
         return sp.csr_matrix((data, self._indices, self._pointers), shape=(width, width))
-
-    def component_keys(self) -> list[tuple]:
-        """Return role, columns and name of every component, which other bins of the same parts share."""
-        return [
-            (self.parts[k].role, self.parts[k].columns, c.name)
-            for k, c in zip(self.owners, self.components, strict=True)
-        ]
 
 
 def one_hot(codes: list[np.ndarray], starts: np.ndarray) -> sp.csr_matrix:

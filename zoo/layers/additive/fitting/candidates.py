@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.layers.additive.fitting.assemble import Assembly, Part
+from zoo.layers.additive.fitting.assemble import Assembly, Part, PartList
 from zoo.layers.additive.fitting.inner_validation import Candidate, SplitFits, inner_splits
 from zoo.layers.additive.fitting.training_rows import Frame
+from zoo.layers.additive.kernel.kernel_fits import KernelFits
+from zoo.layers.additive.kernel.part_kernels import prefers_kernel
 
 if TYPE_CHECKING:
     from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
 
+Fits = SplitFits | KernelFits
 START = {"slope": 3.0, "curvature": 0.03, "ridge": 3.0, "jumps": 3.0, "surface": 300.0}
 
 
@@ -38,10 +41,10 @@ class Choice:
     name: str = ""
     curve: list[dict] = field(default_factory=list)
 
-    def strengths_of(self, assembly: Assembly) -> np.ndarray:
-        """Return the strengths of the components of an assembly of the same parts at any bins, shape (components,)."""
+    def strengths_of(self, parts: PartList) -> np.ndarray:
+        """Return the strengths of the components of the same parts at any bins, shape (components,)."""
         default = START | {"surface": self.pair_strength}
-        return np.array([self.strengths.get(key, default[key[2]]) for key in assembly.component_keys()])
+        return np.array([self.strengths.get(key, default[key[2]]) for key in parts.component_keys()])
 
 
 class Path:
@@ -64,20 +67,24 @@ class Path:
         """Return the design and penalties of parts on some rows."""
         return Assembly(parts, self.frame.all_codes(parts, rows))
 
-    def fits(self, parts_of_split: list[list[Part]]) -> SplitFits:
+    def fits(self, parts_of_split: list[list[Part]]) -> Fits:
         """Return the fits of every inner split, which has its own list of parts."""
+        lists = [PartList(parts) for parts in parts_of_split]
+        if all(prefers_kernel(parts, self.loss) for parts in lists):
+            codes = [self.frame.all_codes(parts, self.rows) for parts in parts_of_split]
+            return KernelFits(lists, codes, self.loss, self.splits)
         train = [self.rows[rows] for rows, _ in self.splits]
         held_out = [self.rows[rows] for _, rows in self.splits]
         return SplitFits(
             [self.assemble(parts, rows) for parts, rows in zip(parts_of_split, train, strict=True)],
-            [self.frame.loss.take(rows) for rows in train],
             [self.frame.all_codes(parts, rows) for parts, rows in zip(parts_of_split, held_out, strict=True)],
-            [self.frame.loss.take(rows) for rows in held_out],
+            self.loss,
+            self.splits,
         )
 
-    def evaluate(self, fits: SplitFits, name: str, choice: Choice) -> Candidate:
+    def evaluate(self, fits: Fits, name: str, choice: Choice) -> Candidate:
         """Fit a candidate on every split and append it to the curve."""
-        candidate = fits.evaluate(name, [choice.strengths_of(problem.assembly) for problem in fits.problems])
+        candidate = fits.evaluate(name, [choice.strengths_of(parts) for parts in fits.parts])
         self.curve.append(candidate)
         return candidate
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.layers.additive.fitting.assemble import Part
-from zoo.layers.additive.fitting.candidates import START, Choice, Path, search
+from zoo.layers.additive.fitting.candidates import START, Choice, Fits, Path, search
 from zoo.layers.additive.fitting.convex import JOINT_CELLS
 from zoo.layers.additive.fitting.convex_losses import Loss
-from zoo.layers.additive.fitting.inner_validation import Candidate, SplitFits
+from zoo.layers.additive.fitting.inner_validation import Candidate
 from zoo.layers.additive.fitting.jumps import find_jumps
 from zoo.layers.additive.fitting.pairs import rank_pairs
 from zoo.layers.additive.fitting.smoothness import fellner_schall
@@ -39,7 +39,7 @@ def choose(frame: Frame, settings: AdditiveSettings) -> Choice:
     return choice
 
 
-def _choose_mains(path: Path) -> tuple[Choice, Candidate, SplitFits]:
+def _choose_mains(path: Path) -> tuple[Choice, Candidate, Fits]:
     parts = path.frame.mains(coarse=True)
     assembly = path.assemble(parts, path.rows)
     start = np.array([START[component.name] for component in assembly.components])
@@ -60,21 +60,21 @@ def _choose_mains(path: Path) -> tuple[Choice, Candidate, SplitFits]:
     return best
 
 
-def _best_factor(path: Path, parts: list[Part], choice: Choice, name: str) -> tuple[Choice, Candidate, SplitFits]:
+def _best_factor(path: Path, parts: list[Part], choice: Choice, name: str) -> tuple[Choice, Candidate, Fits]:
     fits = path.fits([parts] * len(path.splits))
     tried = {}
 
     def loss(factor: float) -> float:
         scaled = Choice({key: value * factor for key, value in choice.strengths.items()}, choice.jumps)
         candidate = path.evaluate(fits, f"{name} x {factor:g}", scaled)
-        tried[factor] = (scaled, candidate, list(fits.thetas))
+        tried[factor] = (scaled, candidate, list(fits.state))
         return candidate.mean
 
-    best, candidate, fits.thetas = tried[search(loss, path.settings.factors, 1.0)]
+    best, candidate, fits.state = tried[search(loss, path.settings.factors, 1.0)]
     return best, candidate, fits
 
 
-def _choose_pairs(path: Path, choice: Choice, mains: Candidate, fits: SplitFits) -> tuple[Choice, Candidate]:
+def _choose_pairs(path: Path, choice: Choice, mains: Candidate, fits: Fits) -> tuple[Choice, Candidate]:
     settings, frame = path.settings, path.frame
     names = [axis.name for axis in frame.fine]
     allowed = [
@@ -87,9 +87,10 @@ def _choose_pairs(path: Path, choice: Choice, mains: Candidate, fits: SplitFits)
     if limit == 0:
         return choice, mains
     ranked = []
-    for problem, theta, (rows, _) in zip(fits.problems, fits.solutions(), path.splits, strict=True):
-        outputs = problem.loss.mean_outputs(problem.design @ theta)
-        ranked.append(_rank(frame, path.rows[rows], problem.loss, outputs, allowed))
+    for b, (rows, _) in enumerate(path.splits):
+        loss_of_split = path.loss.take(rows)
+        outputs = loss_of_split.mean_outputs(fits.train_scores(b))
+        ranked.append(_rank(frame, path.rows[rows], loss_of_split, outputs, allowed))
     main_parts = frame.mains(coarse=True) + frame.jumps(choice.jumps)
     pair_fits = path.fits([main_parts + frame.pairs(pairs[:limit]) for pairs in ranked])
     tried = {}
@@ -109,10 +110,7 @@ def _choose_pairs(path: Path, choice: Choice, mains: Candidate, fits: SplitFits)
         candidate = path.evaluate(few_fits, f"{fewer} pairs x {best_choice.pair_strength:g}", best_choice)
         if not best.improves(candidate):
             best, count = candidate, fewer
-    parts = frame.mains(coarse=True) + frame.jumps(choice.jumps)
-    assembly = path.assemble(parts, path.rows)
-    theta = np.mean(fits.solutions(), axis=0)
-    outputs = path.loss.mean_outputs(assembly.design @ theta)
+    outputs = path.loss.mean_outputs(fits.mean_scores())
     best_choice.pairs = _rank(frame, path.rows, path.loss, outputs, allowed)[:count]
     return best_choice, best
 

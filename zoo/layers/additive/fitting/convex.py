@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from zoo.layers.additive.fitting.assemble import Assembly
 from zoo.layers.additive.fitting.convex_losses import Loss
@@ -67,7 +66,7 @@ class ConvexProblem:
             np.arange(assembly.starts[k], assembly.starts[k + 1]) for k in range(first, len(assembly.cells))
         ]
         self.pairs = list(range(first, len(assembly.cells)))
-        self._joint_design: Any = None  # a sparse matrix of the first block, made when first used
+        self._joint_codes: list[np.ndarray] | None = None  # cells of the mains of the first block, made when first used
         self.set_strengths(strengths)
 
     def set_strengths(self, strengths: np.ndarray) -> None:
@@ -77,15 +76,27 @@ class ConvexProblem:
 
     def hessian(self, outputs: np.ndarray, k: int) -> np.ndarray:
         """Return the dense Hessian of the first block for class k; from every s-th row when there are many."""
-        block = self.blocks[0]
+        assembly, block = self.assembly, self.blocks[0]
         stride = -(-len(outputs) // JOINT_ROWS)
-        if self._joint_design is None:
-            self._joint_design = self.design[::stride][:, block]
-        design = self._joint_design
         weights = self.loss.curvature(outputs)[::stride, k] * stride
-        data = design.data * np.repeat(weights, np.diff(design.indptr))
-        weighted = sp.csr_matrix((data, design.indices, design.indptr), design.shape)
-        return (design.T @ weighted).toarray() + self.penalty[block][:, block].toarray()
+        if self._joint_codes is None:
+            indices = self.design.indices.reshape(len(outputs), -1)[::stride]
+            count = assembly.mains if len(block) > 1 else 0
+            self._joint_codes = [indices[:, i] - assembly.starts[i] for i in range(count)]
+        hessian = self.penalty[block][:, block].toarray()
+        hessian[-1, -1] += weights.sum()
+        for i, code in enumerate(self._joint_codes):
+            low, high = int(assembly.starts[i]), int(assembly.starts[i + 1])
+            sums = np.bincount(code, weights, minlength=high - low)
+            hessian[np.arange(low, high), np.arange(low, high)] += sums
+            hessian[low:high, -1] += sums
+            hessian[-1, low:high] += sums
+            for j, other in enumerate(self._joint_codes[:i]):
+                start, end = int(assembly.starts[j]), int(assembly.starts[j + 1])
+                sums = np.bincount(code * (end - start) + other, weights, minlength=(high - low) * (end - start))
+                hessian[low:high, start:end] += sums.reshape(high - low, -1)
+                hessian[start:end, low:high] += sums.reshape(high - low, -1).T
+        return hessian
 
     def hessian_product(self, outputs: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Return the Hessian of the objective times a direction, shape (D + 1, c)."""
@@ -102,8 +113,10 @@ class ConvexProblem:
         tolerance: float = 1e-9,
         preconditioner: Preconditioner | None = None,
         max_steps: int = 60,
-    ) -> tuple[Solution, Preconditioner]:
+    ) -> tuple[Solution, Preconditioner | None]:
         """Return the optimum and the last preconditioner, which a neighboring problem may start with.
+
+        There is none where the start is the optimum.
 
         Args:
             theta: Start, shape (D + 1, c); the constant predictor when None.
@@ -114,7 +127,6 @@ class ConvexProblem:
         if theta is None:
             theta = np.zeros((int(self.assembly.starts[-1]) + 1, self.loss.classes))
             theta[-1] = self.loss.constant()
-        preconditioner = preconditioner or Preconditioner(self, theta)
         scores = self.design @ theta
         value = self.value(theta, scores)
         age, kkt, step = 0, np.inf, 0
@@ -124,6 +136,7 @@ class ConvexProblem:
             kkt = float(np.abs(gradient).max()) / self.total
             if kkt <= tolerance or step == max_steps:
                 break
+            preconditioner = preconditioner or Preconditioner(self, theta)
             direction, products = conjugate_gradients(
                 partial(self.hessian_product, outputs), gradient, preconditioner, min(0.1, kkt**0.5)
             )

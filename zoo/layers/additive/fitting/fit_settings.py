@@ -22,7 +22,7 @@ class AdditiveSettings:
         rare: Categories with fewer training rows than this share a bin.
         path_bins: Bins of a main while penalties and pairs are chosen.
         path_rows: Rows on which penalties and pairs are chosen; the final fit uses all.
-        pair_bins: Bins of a column within a pair; 6 to 16, fewer for many pairs, when None.
+        pair_bins: Bins of a column within a pair; 6 to 16, fewer for many pairs or few rows, when None.
         max_pairs: Largest number of pairs; three times the number of columns when None, 0 for mains only.
         pairs: Pairs of column names that may be used; all when None.
         inner_splits: Number of inner validation splits.
@@ -82,7 +82,7 @@ def largest_bins(sizes: list[int]) -> int:
     return 8
 
 
-def pair_bins_of(columns: int, max_pairs: int | None) -> int:
-    """Return the bins of a column within a pair, 6 to 16, fewer where many pairs may be used."""
+def pair_bins_of(columns: int, max_pairs: int | None, rows: int) -> int:
+    """Return the bins of a column within a pair, 6 to 16, fewer for many pairs and for fewer rows than cells."""
     count = min(columns * (columns - 1) // 2, 3 * columns if max_pairs is None else max_pairs)
-    return int(np.clip((PAIR_CELLS / max(count, 1)) ** 0.5 - 2, 6, 16))
+    return int(np.clip(min(PAIR_CELLS / max(count, 1), rows) ** 0.5 - 2, 6, 16))

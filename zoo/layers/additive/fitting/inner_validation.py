@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from zoo.layers.additive.fitting.assemble import Assembly, one_hot
 from zoo.layers.additive.fitting.convex import ConvexProblem
 from zoo.layers.additive.fitting.convex_losses import Loss
 
+Split = tuple[np.ndarray, np.ndarray]  # training and validation rows
 
-def inner_splits(loss: Loss, count: int, share: float, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+
+def inner_splits(loss: Loss, count: int, share: float, seed: int) -> list[Split]:
     """Return training and validation rows of ``count`` random splits, stratified by class, ascending row numbers.
 
     Args:
@@ -63,40 +66,55 @@ class SplitFits:
 
     Args:
         assemblies: Parts of every split with the design of the rows that it fits, one for each split.
-        losses: Losses of these rows.
         validation_codes: Cells of the validation rows in every part, one list for each split.
-        validation_losses: Losses of the validation rows.
+        loss: Loss of all rows.
+        splits: Training and validation rows of every split.
+        tolerance: Largest KKT residual of a fit.
     """
 
     def __init__(
         self,
         assemblies: list[Assembly],
-        losses: list[Loss],
         validation_codes: list[list[np.ndarray]],
-        validation_losses: list[Loss],
+        loss: Loss,
+        splits: list[Split],
         tolerance: float = 1e-5,
     ) -> None:
+        self.parts = assemblies
         self.problems = [
-            ConvexProblem(assembly, loss, np.ones(len(assembly.components)))
-            for assembly, loss in zip(assemblies, losses, strict=True)
+            ConvexProblem(assembly, loss.take(train), np.ones(len(assembly.components)))
+            for assembly, (train, _) in zip(assemblies, splits, strict=True)
         ]
         self.designs = [one_hot(c, a.starts) for c, a in zip(validation_codes, assemblies, strict=True)]
-        self.validation_losses = validation_losses
+        self.splits = splits
+        self.validation_losses = [loss.take(held_out) for _, held_out in splits]
         self.tolerance = tolerance
-        self.thetas: list[np.ndarray | None] = [None] * len(assemblies)
+        self.state: list[np.ndarray] = []
         self._factors: list = [None] * len(assemblies)
 
-    def solutions(self) -> list[np.ndarray]:
-        """Return the last optimum of every split; `evaluate` comes first."""
-        return [theta for theta in self.thetas if theta is not None]
+    def train_scores(self, b: int) -> np.ndarray:
+        """Return the scores of the training rows of split b at the last optimum, shape (n_b, c)."""
+        return self.problems[b].design @ self.state[b]
+
+    def mean_scores(self) -> np.ndarray:
+        """Return the mean over the splits of the scores of all rows at the last optimum, shape (n, c)."""
+        total: Any = 0.0
+        for b, (train, held_out) in enumerate(self.splits):
+            scores = np.empty((len(train) + len(held_out), self.state[b].shape[1]))
+            scores[train] = self.train_scores(b)
+            scores[held_out] = self.designs[b] @ self.state[b]
+            total = total + scores
+        return total / len(self.splits)
 
     def evaluate(self, name: str, strengths: list[np.ndarray]) -> Candidate:
         """Fit every split at the given strengths, one vector a split, and return the validation losses."""
-        losses = []
+        losses, state = [], []
         for b, problem in enumerate(self.problems):
             problem.set_strengths(strengths[b])
-            solution, self._factors[b] = problem.solve(self.thetas[b], self.tolerance, self._factors[b])
-            self.thetas[b] = solution.theta
+            start = self.state[b] if self.state else None
+            solution, self._factors[b] = problem.solve(start, self.tolerance, self._factors[b])
+            state.append(solution.theta)
             loss = self.validation_losses[b]
             losses.append(loss.value(self.designs[b] @ solution.theta) / loss.weights.sum())
+        self.state = state
         return Candidate(name, np.asarray(losses))

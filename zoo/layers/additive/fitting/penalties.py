@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,13 +19,18 @@ class Component:
 
     Args:
         name: "slope", "curvature", "ridge", "jumps" or "surface".
-        matrix: S, shape (cells, cells).
+        form: S, shape (cells, cells).
         rank: Rank of S.
     """
 
     name: str
-    matrix: sp.csr_matrix
+    form: np.ndarray
     rank: int
+
+    @cached_property
+    def matrix(self) -> sp.csr_matrix:
+        """S as a sparse matrix."""
+        return sp.csr_matrix(self.form)
 
 
 def bin_gaps(bins: ColumnBins) -> np.ndarray:
@@ -33,28 +39,22 @@ def bin_gaps(bins: ColumnBins) -> np.ndarray:
     return np.maximum(gaps, gaps.mean() / 3)
 
 
-def axis_matrices(bins: ColumnBins) -> dict[str, sp.csr_matrix]:
+def axis_matrices(bins: ColumnBins) -> dict[str, np.ndarray]:
     """Return the penalty matrices of one axis, shape (size, size), by name."""
     size = bins.size
     values = size - 2
     if not bins.is_ordered or values < 2:
-        return {"ridge": sp.csr_matrix(sp.identity(size))}
+        return {"ridge": np.identity(size)}
     gaps = bin_gaps(bins)
-    step = _differences(values)
-    place = sp.csr_matrix((np.ones(values), (np.arange(values), np.arange(1, size - 1))), shape=(values, size))
-    step = step @ place
-    slope = step.T @ sp.diags(1 / gaps) @ step
-    matrices = {"slope": sp.csr_matrix(slope)}
+    matrices = {"slope": np.zeros((size, size))}
+    step = np.diff(np.identity(values), axis=0)
+    matrices["slope"][1:-1, 1:-1] = step.T @ (step / gaps[:, None])
     if values > 2:
-        bend = _differences(values - 1)
-        curve = bend @ sp.diags(1 / gaps) @ step
-        matrices["curvature"] = sp.csr_matrix(curve.T @ sp.diags(2 / (gaps[1:] + gaps[:-1])) @ curve)
+        matrices["curvature"] = np.zeros((size, size))
+        curve = np.diff(step / gaps[:, None], axis=0)
+        width = (gaps[1:] + gaps[:-1])[:, None] / 2
+        matrices["curvature"][1:-1, 1:-1] = curve.T @ (curve / width)
     return matrices
-
-
-def _differences(size: int) -> sp.csr_matrix:
-    """Return the differences of neighbors as a matrix, shape (size - 1, size)."""
-    return sp.csr_matrix(np.diff(np.identity(size), axis=0))
 
 
 def part_components(bins: tuple[ColumnBins, ...], role: str) -> list[Component]:
@@ -62,23 +62,26 @@ def part_components(bins: tuple[ColumnBins, ...], role: str) -> list[Component]:
     if role == "jumps":
         inner = np.ones(bins[0].size)
         inner[[0, -1]] = 0.0
-        return [Component("jumps", sp.csr_matrix(sp.diags(inner)), bins[0].size - 3)]
+        return [Component("jumps", np.diag(inner), bins[0].size - 3)]
     if len(bins) == 1:
         ranks = {"slope": bins[0].size - 3, "curvature": bins[0].size - 4, "ridge": bins[0].size - 1}
         return [Component(name, matrix, ranks[name]) for name, matrix in axis_matrices(bins[0]).items()]
     forms = [_axis_form(axis) for axis in bins]
-    eyes = [sp.identity(axis.size) for axis in bins]
-    matrix = sp.csr_matrix(sp.kron(forms[0], eyes[1]) + sp.kron(eyes[0], forms[1]))
+    size = [axis.size for axis in bins]
+    grid = np.zeros((*size, *size))
+    places = [np.arange(n) for n in size]
+    grid[:, places[1], :, places[1]] += forms[0]
+    grid[places[0], :, places[0], :] += forms[1]
     filled = [int(np.sum(axis.counts > 0)) for axis in bins]
     cells = bins[0].size * bins[1].size
-    return [Component("surface", sp.csr_matrix(matrix / cells), cells - sum(filled) + 1)]
+    return [Component("surface", grid.reshape(cells, cells) / cells, cells - sum(filled) + 1)]
 
 
-def _axis_form(bins: ColumnBins) -> sp.csr_matrix:
+def _axis_form(bins: ColumnBins) -> np.ndarray:
     """Slope along the value bins plus a ridge, which is all that ties the reserved bins and unordered ones."""
     matrices = axis_matrices(bins)
-    form = matrices.get("slope", sp.csr_matrix((bins.size, bins.size)))
-    return form + sp.identity(bins.size)
+    form = matrices.get("slope", np.zeros((bins.size, bins.size)))
+    return form + np.identity(bins.size)
 
 
 def marginal_operator(shape: tuple[int, ...], counts: np.ndarray) -> sp.csr_matrix:
@@ -102,7 +105,7 @@ def marginal_operator(shape: tuple[int, ...], counts: np.ndarray) -> sp.csr_matr
     return sp.csr_matrix((scale, (index, np.tile(np.arange(len(counts)), 2))), shape=(sum(shape), len(counts)))
 
 
-def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, role: str) -> sp.csr_matrix:
+def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, role: str) -> np.ndarray:
     """Return the part of a term's penalty that no path varies, shape (cells, cells).
 
     It is a small ridge on every cell, a ridge of 1 on the missing and unknown cells of ordered mains, which have no
@@ -114,5 +117,7 @@ def fixed_penalty(bins: tuple[ColumnBins, ...], counts: np.ndarray, role: str) -
         if column.is_ordered and role != "pair":
             edge = np.moveaxis(ridge, axis, 0)
             edge[[0, -1]] = 1.0
-    means = marginal_operator(shape, counts)
-    return sp.csr_matrix(sp.diags(ridge.ravel()) + float(counts.sum()) * (means.T @ means))
+    means = marginal_operator(shape, counts).toarray()
+    penalty = float(counts.sum()) * (means.T @ means)
+    penalty[np.diag_indices_from(penalty)] += ridge.ravel()
+    return penalty

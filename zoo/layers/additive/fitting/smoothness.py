@@ -9,6 +9,8 @@ from zoo.layers.additive.fitting.assemble import Assembly
 from zoo.layers.additive.fitting.convex import ConvexProblem
 from zoo.layers.additive.fitting.convex_losses import Loss
 from zoo.layers.additive.fitting.preconditioner import Preconditioner
+from zoo.layers.additive.kernel.kernel_posterior import KernelPosterior
+from zoo.layers.additive.kernel.part_kernels import prefers_kernel
 
 LOWEST = 1e-4
 HIGHEST = {"slope": 1e3, "curvature": 10.0, "ridge": 1e4, "jumps": 1e4, "surface": 1e5}
@@ -34,41 +36,77 @@ def fellner_schall(
     """
     strengths = strengths.copy()
     theta = np.zeros((0, 0))
-    factors: Preconditioner | None = None
-    classes = loss.classes
-    problem = ConvexProblem(assembly, loss, strengths, joint_cells=int(assembly.starts[-1]))
-    forms = [component.matrix.toarray() for component in assembly.components]
-    (potri,) = get_lapack_funcs(("potri",), dtype=np.float64)
+    forms = [component.form for component in assembly.components]
+    posterior = KernelPosterior(assembly, loss) if prefers_kernel(assembly, loss) else TablePosterior(assembly, loss)
+    share = (loss.classes - 1) / loss.classes if loss.classes > 1 else 1.0
     for _ in range(steps):
-        problem.set_strengths(strengths)
-        solution, factors = problem.solve(theta if theta.size else None, tolerance=1e-5, preconditioner=factors)
-        theta = solution.theta
-        outputs = loss.mean_outputs(assembly.design @ theta)
-        inverses = []
-        for k in range(classes):
-            factor, _ = cho_factor(problem.hessian(outputs, k), lower=True, overwrite_a=True)
-            inverse = potri(factor, lower=1, overwrite_c=1)[0]
-            inverses.append(np.tril(inverse) + np.tril(inverse, -1).T)
-        share = (classes - 1) / classes if classes > 1 else 1.0
+        theta, traces, free = posterior.at(strengths, forms)
         dispersion = 1.0
-        new = strengths.copy()
         if loss.task == "regression":
-            free = len(theta) - float(np.sum(inverses[0] * problem.penalty.toarray()))
             residual = 2 * loss.value(assembly.design @ theta)
             dispersion = residual / max(loss.weights.sum() - free, 0.1 * loss.weights.sum())
         priors = _prior_traces(assembly, forms, strengths)
+        new = strengths.copy()
         for c, (k, component) in enumerate(zip(assembly.owners, assembly.components, strict=True)):
             low, high = assembly.starts[k], assembly.starts[k + 1]
-            prior = priors[c] * (classes - 1 if classes > 1 else 1)
-            posterior = sum(float(np.sum(inverse[low:high, low:high] * forms[c])) for inverse in inverses) * share
+            prior = priors[c] * (loss.classes - 1 if loss.classes > 1 else 1)
             energy = float(np.sum(theta[low:high] * (forms[c] @ theta[low:high])))
-            ratio = dispersion * max(prior - posterior, 1e-12 * prior) / max(energy, 1e-300)
+            ratio = dispersion * max(prior - traces[c] * share, 1e-12 * prior) / max(energy, 1e-300)
             new[c] = np.clip(strengths[c] * np.clip(ratio, 0.1, 10.0) ** 1.5, LOWEST, HIGHEST[component.name])
         moved = np.abs(np.log(new / strengths)).max()
         strengths = new
         if moved < 0.2:
             break
     return strengths, theta
+
+
+class TablePosterior:
+    """Optimum and traces of the inverse Hessian over the cells of all tables.
+
+    Args:
+        assembly: Terms with their penalties and the one-hot design.
+        loss: Loss of the same rows.
+    """
+
+    def __init__(self, assembly: Assembly, loss: Loss) -> None:
+        ones = np.ones(len(assembly.components))
+        self.problem = ConvexProblem(assembly, loss, ones, joint_cells=int(assembly.starts[-1]))
+        self._theta: np.ndarray | None = None
+        self._factors: Preconditioner | None = None
+
+    def at(self, strengths: np.ndarray, forms: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the optimum, ``tr(H^-1 S)`` summed over classes of every form S, and the effective parameters.
+
+        Args:
+            strengths: Strength of every component, shape (components,).
+            forms: Matrices S of the components.
+        """
+        problem, assembly = self.problem, self.problem.assembly
+        problem.set_strengths(strengths)
+        exact = problem.loss.task == "regression"  # whose Hessian is the same everywhere: one factor serves it all
+        factors = Preconditioner(problem, self._start()) if exact else self._factors
+        solution, self._factors = problem.solve(self._theta, tolerance=1e-5, preconditioner=factors)
+        self._theta = theta = solution.theta
+        outputs = problem.loss.mean_outputs(assembly.design @ theta)
+        (potri,) = get_lapack_funcs(("potri",), dtype=np.float64)
+        inverses = []
+        for k in range(problem.loss.classes):
+            factor = factors.factors[k][0] if exact and factors is not None else _factor_of(problem.hessian(outputs, k))
+            inverse = potri(factor, lower=1, overwrite_c=1)[0]
+            inverses.append(np.tril(inverse) + np.tril(inverse, -1).T)
+        traces = np.zeros(len(forms))
+        for c, k in enumerate(assembly.owners):
+            cells = slice(assembly.starts[k], assembly.starts[k + 1])
+            traces[c] = sum(float(np.sum(inverse[cells, cells] * forms[c])) for inverse in inverses)
+        free = len(theta) - float(np.sum(inverses[0] * problem.penalty.toarray()))
+        return theta, traces, free
+
+    def _start(self) -> np.ndarray:
+        return np.zeros((int(self.problem.assembly.starts[-1]) + 1, 1)) if self._theta is None else self._theta
+
+
+def _factor_of(hessian: np.ndarray) -> np.ndarray:
+    return cho_factor(hessian, lower=True, overwrite_a=True)[0]
 
 
 def _prior_traces(assembly: Assembly, forms: list[np.ndarray], strengths: np.ndarray) -> list[float]:
