@@ -11,12 +11,11 @@ import torch
 from zoo import checkpoint
 from zoo.config import keyword_overrides
 from zoo.evaluation import examples
+from zoo.evaluation.page.asked import class_named, counterfactual_sentences
 from zoo.evaluation.page.nearest import nearest_cases
 from zoo.evaluation.run_facts import run_facts
 from zoo.evaluation.score_table import stored_rows
 from zoo.evaluation.single_input import file_name, read_input
-from zoo.model import SelfExplaining
-from zoo.paths import did_you_mean
 from zoo.recipe_support.recipe_results import ExplainResult
 from zoo.reporting.glossary import visible
 from zoo.reporting.page import page
@@ -68,12 +67,12 @@ def explain(
     model, config = load_checkpoint(name, [*keyword_overrides({"data": data or {}}), *overrides])
     source = data_of(config, model)
     x, sample, input_name = read_input(str(input), source, model.inputs)
-    other = None if against is None else torch.full((len(x),), _class_named(against, source.output_names))
+    other = None if against is None else torch.full((len(x),), class_named(against, source.output_names))
     explained = examples.explain(model, x, sample, shown=shown, against=other)
     explained = replace(explained, inputs=(str(input),) * len(x))
     explanation = explained.explanations[0]
     names = source.output_names
-    sentences = _counterfactual(model, x, names, counterfactual, allowed)
+    sentences = counterfactual_sentences(model, x, names, counterfactual, allowed)
     title = checkpoint.title(name)
     folder_of_model = checkpoint.find(name)
     _, metrics = checkpoint.read(folder_of_model)
@@ -102,29 +101,3 @@ def explain(
         class_names=source.output_names if as_written else [visible(name) for name in source.output_names],
         page=None if dry_run else file,
     )
-
-
-def _counterfactual(
-    model: SelfExplaining, x: torch.Tensor, names: Sequence[str], wanted: bool | str, allowed: Sequence[str] | None
-) -> list[list[str]]:
-    """Return the sentences of each input; empty if they are not asked for."""
-    if wanted is False:
-        if allowed is not None:
-            raise ValueError("--allowed is given without --counterfactual; expected both")
-        return []
-    target = None if wanted is True else _class_named(wanted, names, "--counterfactual")
-    found = model.counterfactual(x, allowed=allowed, target=target)
-    return [one.sentences(names, asked=target) for one in found]
-
-
-def _class_named(name: str, names: Sequence[str], option: str = "--against") -> int:
-    """Return the class of a name.
-
-    Raises:
-        ValueError: if there is none; the message names the nearest.
-    """
-    if name not in names:
-        raise ValueError(
-            f"{option} is {name!r}{did_you_mean(name, list(names))}; expected one of {', '.join(names[:20])}"
-        )
-    return list(names).index(name)

@@ -93,7 +93,9 @@ def test_fuzz_notes_what_goes_wrong(work, monkeypatch):
     ("page", "found"),
     [
         ("<title>a</title><p>&lt;script&gt;</p><img src='data:x'><a href='#b'>", []),
-        ("<script>x</script>", ["<script >"]),
+        ("<script>x</script>", []),  # the page's own
+        ("<script>x</script><script>y</script>", ["<script >"]),
+        ("<script src='x'></script>", ["<script src>"]),
         ("<p onclick='x'>", ["<p onclick>"]),
         ("<img src='http://a'>", ["<img src>"]),
         ("<meta http-equiv=Refresh content=0>", ["<meta http-equiv content>"]),

@@ -45,5 +45,5 @@ def shapes_section(plots: Sequence[ShapePlot]) -> Markup:
 def audit_page(path: Path, title: str, lead: str, sections: Sequence[Markup]) -> Path:
     """Write the page; it loads nothing."""
     style = Markup(STYLE + ShapeFunctions().style())
-    html = fill(ASSETS / "page.html", title=title, lead=lead, style=style, sections=sections)
+    html = fill(ASSETS / "page.html", title=title, lead=lead, style=style, sections=sections, script="")
     return write_whole(path, html)

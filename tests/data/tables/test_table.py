@@ -151,6 +151,9 @@ def test_slips(write, row, column, cell, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"target": 3}, """no column 3 .data.target.: YAML reads an unquoted 3 as 3; quote it"""),
+        ({"target": {"y": 1}}, "data.target is {'y': 1}; expected the name of a column, or a list of names"),
+        ({"target": [["y"]]}, "data.target is ..'y'..; expected the name of a column, or a list of names"),
         ({"features": ["a", "kind"]}, "column 'kind' is in data.target and in data.features; give it one role"),
         ({"features": ["a", "high"]}, "column 'high' is in data.concept_columns and in data.features"),
         ({"features": ["a", "a"]}, "column 'a' is in data.features and in data.features"),
