@@ -121,16 +121,16 @@ def test_three_runs_and_their_mean(desk, work_dir):
 
 @torch.no_grad()
 def test_by_activations_against_numpy(desk):
-    """Another family, in one go, by the explanations of single samples."""
+    """Another family, in one go: single samples differ by the rounding of some machines, 1.2e-5 of a correlation."""
     runs = load_runs([desk["first"], desk["cem"]])
     match = probe(runs, "activations").matches[0, 1]
     strengths = []
     for run in runs:
-        x = [run.data.samples("test", [i]).x for i in range(60)]
-        strengths.append(torch.cat([run.model.explain(one).strength for one in x]).double().numpy())
+        x = run.data.samples("test", range(60)).x
+        strengths.append(run.model.explain(x).strength.double().numpy())
     u, v = (s.shape[1] for s in strengths)
     full = np.corrcoef(strengths[0].T, strengths[1].T)[:u, u:]
-    np.testing.assert_allclose(match.similarity, full[match.left, match.right], atol=3e-5)
+    np.testing.assert_allclose(match.similarity, full[match.left, match.right], atol=1e-5)
     assert len(match.left) == min(u, v)
 
 

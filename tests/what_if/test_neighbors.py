@@ -20,8 +20,10 @@ def test_against_the_definition(name, tmp_path):
     torch.manual_seed(0)
     model = create_model(name, num_classes=3, input_shape=[4], **MODELS[name]).eval()
     x = torch.randn(40, 4)
-    batches = [Batch(part, torch.zeros(len(part)).long(), 100 + torch.arange(len(part)) + 10 * i)
-               for i, part in enumerate(x.split(10))]  # fmt: skip
+    batches = [
+        Batch(part, torch.zeros(len(part)).long(), 100 + torch.arange(len(part)) + 10 * i)
+        for i, part in enumerate(x.split(10))
+    ]
     cases = CaseIndex.load(CaseIndex.build(model, batches).save(tmp_path / "cases.safetensors"))
     query = torch.randn(7, 4)
     found = model.neighbors(query, cases, k=4)
