@@ -424,7 +424,7 @@ def as_double(batch):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-@pytest.mark.parametrize("steps", [8, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_golden(name, steps, tmp_path):
     """The first losses on the CPU, one thread, seed 0, in float64; 20 of them are stored."""
     import pytorch_lightning as pl

@@ -89,7 +89,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     },
     "testing": {"explanation", "capabilities", "model", "batch", "registry", "data", "metrics"},
     "cli": GROUND | {"registry", "checkpoint", "serving", "recipe_support", "inputs", "training", "evaluation"},
-    "__init__": {"_version"},
+    "__init__": {"_version", "runtime"},
     "__main__": {"cli"},
 }
 

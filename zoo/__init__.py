@@ -11,6 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from zoo._version import __version__ as __version__
+from zoo.runtime import quick_imports
+
+quick_imports.install()
 
 _MODULES = {
     "AdditiveClassifier": "zoo.estimators",

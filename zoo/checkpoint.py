@@ -136,11 +136,12 @@ def load(name: str, *, backbone: nn.Module | None = None) -> SelfExplaining:
 
     from zoo.editing.history import History
     from zoo.inputs import base as model_inputs
-    from zoo.registry import create_model
+    from zoo.registry import create_model, model_class
     from zoo.weights.tensors import bounded_memory, check_finite
 
     folder = find(name)
     config, _ = read(folder)
+    model_class(str(config["model"].get("name")))  # imported before the memory of the model is counted
     own: dict[str, Any] = {} if backbone is None else {"backbone": backbone}
     check_hash(folder / WEIGHTS)
     size, tensors = (folder / WEIGHTS).stat().st_size, count_tensors(folder / WEIGHTS)

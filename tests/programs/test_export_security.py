@@ -213,7 +213,7 @@ class Hostile:
         return [[self.draw.choice(words) for _ in range(self.draw.randint(1, frame.room))] for _ in range(6)]
 
 
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", [*range(3), *(pytest.param(part, marks=pytest.mark.slow) for part in range(3, 10))])
 def test_hostile_text_stays_text(part, monkeypatch):
     """600 programs with hostile tokens, classes, columns and headers, of all forms that the printer writes."""
     monkeypatch.setattr(builtins, "HIT", lambda: pytest.fail("code of the checkpoint ran"), raising=False)

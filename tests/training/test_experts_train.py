@@ -16,7 +16,7 @@ seed: 3
 """
 
 
-@pytest.mark.parametrize("name", ["moex", "switch_transformer"])
+@pytest.mark.parametrize("name", ["moex", pytest.param("switch_transformer", marks=pytest.mark.slow)])
 def test_two_processes_agree(processes, tmp_path, name):
     file = tmp_path / "experts.yaml"
     file.write_text(CONFIG.replace("NAME", name))
