@@ -49,6 +49,7 @@ VARIANTS = {
     "text_prototype": [{}, {"depth": 0}],
     "text_labelfree": [{}],
     "text_cbm": [{}, {"bottleneck": "hard"}],
+    "rationale": [{"share": 0.5}, {"contiguous": True, "share": 0.4, "depth": 0}],
     "bag_of_concepts": [{}, {"longest": 1}],
     "transformer_program": [{}, {"layers": 2, "causal": True, "chained": True}, {"pooled": True, "variables": 2}],
 }
@@ -63,6 +64,7 @@ COMMON["protopool"] = {"pool": 9, "slots": 3, "dim": 16, "backbone_level": 2}
 COMMON["nam"] = {"hidden": [4], "members": 2}
 COMMON["text_labelfree"] = {"width": 16}
 COMMON["text_cbm"] = {"width": 16}
+COMMON["rationale"] = {"width": 16}
 COMMON["text_prototype"] = {"width": 16}
 COMMON["dense_encoder"] = {"width": 16, "heads": 2}
 COMMON |= {"codebook_transformer": {**TOKENS, "codes": 7}, "transformer_program": {"restarts": 2}}

@@ -123,6 +123,7 @@ FAMILIES = {
         ENCODE + "fit: {then: {fit_phrases: {val: true}}}",
         SMALL + ", phrases: [good food, bad staff, a long walk]",
     ),
+    "rationale": sentences("rationale", ENCODE + "fit: {then: {fit_rationale: {val: true}}}", SMALL),
     "transformer_program": """\
 model: {name: transformer_program, num_classes: 2, pooled: true, layers: 1, heads: 1, counters: 0, tables: 1,
         number_tables: 0, restarts: 1, anneal: 2}

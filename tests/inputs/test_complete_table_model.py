@@ -141,3 +141,26 @@ def test_a_run_is_resumed_with_its_own_data_alone(cases, tmp_path, capsys):
     shutil.copy(cases / "table" / "same_shift.csv", tmp_path / "t.csv")
     zoo_command(*args, "--resume", code=2)
     assert "the data differ from those that" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("source", ["table", "sentences"])
+def test_a_model_without_concepts_of_data_with_concepts_is_evaluated_and_explained(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"good food {i},{i / 40},1,{i % 2},yes" for i in range(40)]
+    rows += [f"bad food {i},{-i / 40},0,{i % 2},no" for i in range(40)]
+    (tmp_path / "rows.csv").write_text("text,a,fever,cough,label\n" + "\n".join(rows))
+    column = {"table": "features: [a], target: label", "sentences": "text: text, label: label, length: 5"}[source]
+    model, phases = {
+        "table": (
+            "bilinear_mlp, width: 4, patterns: 2",
+            "joint: {epochs: 1, lr: {embed: 1e-2, layers: 1e-2, head: 1e-2}}",
+        ),
+        "sentences": ("bag_of_concepts", "fit: {then: {fit_words: {val: true}}}"),
+    }[source]
+    (tmp_path / "mine.yaml").write_text(
+        f"model: {{name: {model}}}\nphases: {{{phases}}}\ntrainer: {{accelerator: cpu}}\n"
+        f"data: {{name: {source}, file: rows.csv, {column}, batch_size: 16, val: 0.2, concept_columns: [fever, cough]}}"
+    )
+    zoo.train("mine.yaml", out="run")
+    assert zoo.evaluate("run").scores["accuracy"].value is not None
+    assert zoo.explain("run", 0).page.is_file()

@@ -99,6 +99,23 @@ class SentenceInputs(Inputs):
         """Return the codes that the tokenizer of the encoder puts around a text, and the number of its codes."""
         return [code for code, _ in self.tokens([""])[0]], int(self._pieces.get_vocab_size())
 
+    def marks_of_pieces(self) -> tuple[Tensor, Tensor]:
+        """Return which codes ``(v,)`` of the encoder's tokenizer are around a text, and which continue a word.
+
+        A piece continues the word before it if it begins with ``##``; in a vocabulary that marks the beginning of words
+        (``Ġ`` or ``▁``), if it has no such mark.
+        """
+        around, count = self.frame_of_pieces()
+        names = [self._name(code) for code in range(count)]
+        special = torch.zeros(count, dtype=torch.bool)
+        special[around] = True
+        if any(name.startswith("##") for name in names):
+            joined = [name.startswith("##") for name in names]
+        else:
+            begins = any(name.startswith(("Ġ", "▁")) for name in names)
+            joined = [begins and not name.startswith(("Ġ", "▁")) for name in names]
+        return special, torch.tensor(joined) & ~special
+
     def tokens(self, texts: Sequence[str]) -> list[list[Token]]:
         """Return the code and the span of characters of each token of each text, before anything is cut.
 

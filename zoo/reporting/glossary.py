@@ -25,6 +25,7 @@ GLOSSARY: dict[str, Noun] = {
     "neuron": Noun("neuron", "neurons"),
     "variable": Noun("variable", "variables"),
     "term": Noun("term", "terms"),
+    "passage": Noun("passage", "passages"),
     "latent": Noun("latent feature", "latent features"),
     "none": Noun("unit", "units"),
 }

@@ -266,10 +266,11 @@ class Table(TableData):
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Concept columns; mean and std are those of the training split, or of the trained model."""
-        if self._trained is not None:
-            known = self._trained_concepts
-            return known if known is None or not self.is_available or self._labels is not None else None
+        """Concept columns; mean and std are those of the training split, or of a trained model that has concepts."""
+        if self._trained is not None and not self.is_available:
+            return self._trained_concepts
+        if self._labels is not None and self._trained_concepts is not None:
+            return self._trained_concepts
         return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     def _read(self) -> dict[str, Split]:

@@ -297,11 +297,11 @@ class Sentences(LabeledSequenceData):
 
     @cached_property
     def concepts(self) -> ConceptSchema | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Concept columns; mean and std are those of the training split, or of the trained model."""
-        if self._trained is not None and (not self.is_available or self._labels is None):
+        """Concept columns; mean and std are those of the training split, or of a trained model that has concepts."""
+        if self._trained is not None and not self.is_available:
             return self._trained_concepts
-        if self._trained is not None and self._trained_concepts is None:
-            return None
+        if self._labels is not None and self._trained_concepts is not None:
+            return self._trained_concepts
         return None if self._labels is None else self._labels.schema(self._divided_splits["train"].concepts)
 
     # Splits and tokens.

@@ -142,6 +142,13 @@ class TextModel(SelfExplaining):
             return self.inputs.texts(x)
         return [" ".join(str(code) for code in row if code >= 0) for row in x.tolist()]
 
+    def marks_of_pieces(self) -> tuple[Tensor, Tensor] | None:
+        """Return which codes ``(v,)`` of an encoder of others are around a text, and which continue a word.
+
+        None for an encoder trained here, or without inputs; see ``SentenceInputs.marks_of_pieces``.
+        """
+        return self.inputs.marks_of_pieces() if self.is_pretrained and isinstance(self.inputs, SentenceInputs) else None
+
     def pieces(self, x: Tensor, texts: Sequence[str]) -> list[list[str]]:
         """Return the texts of the tokens of inputs ``(b, t)``, b texts, see ``SentenceInputs.show``."""
         if isinstance(self.inputs, SentenceInputs):

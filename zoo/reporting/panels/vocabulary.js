@@ -23,6 +23,7 @@
 
   section.querySelectorAll("[data-sort]").forEach((head) => {
     const button = document.createElement("button");
+    button.dataset.by = head.dataset.sort;
     button.type = "button";
     button.textContent = head.textContent;
     head.replaceChildren(button);
