@@ -1,5 +1,6 @@
 """The audit of a model of tables: figures by group, fairness and drift against their definitions; the page."""
 
+import itertools
 import math
 
 import numpy as np
@@ -83,6 +84,32 @@ def test_drift_against_its_definition():
     assert moved["sex"].stability == pytest.approx(expected, abs=1e-6)
     assert moved["age"].stability > 0.25
     assert moved["age"].missing_now == pytest.approx(np.mean([a is None for a in new["age"]]))
+
+
+def test_drift_of_numbers_with_frequent_values():
+    g = np.random.default_rng(0)
+
+    def hours(n, common):
+        return np.where(g.random(n) < common, 40.0, g.integers(1, 80, n)).tolist()
+
+    inputs = TableInputs.fit({"hours": hours(2000, 0.5), "y": [0, 1] * 1000}, target="y", encoding="values")
+
+    def index(values):
+        (row,) = audit.drift(inputs, inputs.encoding.decode(inputs.read({"hours": values}, labels=False).x))
+        return row.stability
+
+    assert index(hours(2000, 0.5)) < 0.02  # half of the rows lie on two quantiles
+    assert index(hours(2000, 0.05)) > 0.1
+    train = g.normal(size=3000)
+    inputs = TableInputs.fit({"hours": train.tolist(), "y": [0, 1] * 1500}, target="y", encoding="values")
+    new = g.normal(0.5, 1.0, 1000)
+    edges = np.quantile(train, [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99])
+    expected = np.diff([0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1])
+    actual = np.array([np.mean((new > a) & (new <= b)) for a, b in itertools.pairwise([-np.inf, *edges, np.inf])])
+    actual = np.maximum(actual, audit.FLOOR)
+    assert index(new.tolist()) == pytest.approx(
+        float(((actual - expected) * np.log(actual / expected)).sum()), abs=1e-6
+    )
 
 
 def test_monotonicity():

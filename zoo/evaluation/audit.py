@@ -177,7 +177,8 @@ def drift(inputs: TableInputs, values: np.ndarray) -> list[Drift]:
     """Return each column of new rows beside the training rows, most changed first.
 
     The population stability index is the sum over bins of ``(a - e) log(a / e)``, a and e the shares of the new and of
-    the training rows; by custom, below 0.1 is stable and above 0.25 changed.
+    the training rows; by custom, below 0.1 is stable and above 0.25 changed. Numbers are divided at the quantiles of
+    the training rows. Rows on a frequent number are divided as the training rows were, as far as they suffice.
 
     Args:
         inputs: of the model, with counts and quantiles of the training rows.
@@ -204,11 +205,14 @@ def _shares(column: Column, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return np.zeros(0), np.zeros(0)
         actual = np.bincount(np.minimum(x, len(counts) - 1).astype(int), minlength=len(counts))
         return counts / max(counts.sum(), 1), actual / max(len(x), 1)
-    below = {q: p for p, q in zip(PROBABILITIES[1:-1], column.quantiles[1:-1], strict=True)}  # the last of equal ones
-    edges = np.array(sorted(below))
-    expected = np.diff([0.0, *(below[q] for q in edges), 1.0])
-    actual = np.bincount(np.searchsorted(edges, x, side="left"), minlength=len(expected))
-    return expected, actual / max(len(x), 1)
+    if not column.quantiles:
+        return np.zeros(0), np.zeros(0)
+    probabilities, quantiles = np.array(PROBABILITIES[1:-1]), np.array(column.quantiles[1:-1])
+    ordered = np.sort(x)
+    low, high = (np.searchsorted(ordered, quantiles, side) / max(len(x), 1) for side in ("left", "right"))
+    # a quantile on a frequent value says that the share lies between those below the value and up to it
+    cumulative = np.clip(probabilities, low, high)
+    return np.diff([0.0, *probabilities, 1.0]), np.diff([0.0, *cumulative, 1.0])
 
 
 def monotonicity(terms: Sequence[Term]) -> list[tuple[str, str]]:
