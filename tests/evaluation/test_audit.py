@@ -66,8 +66,23 @@ def test_figures_of_a_group_from_their_definition(model):
     of_age = [g for g in groups if g.column == "age"]
     assert sum(g.rows for g in of_age) == 400
     assert any(g.name == "(missing)" for g in of_age)
+    numbers = [float(g.name.split()[-1]) for g in of_age if g.name != "(missing)"]
+    assert numbers == sorted(numbers)  # quarters in their order, not by size
+    assert [g.name for g in of_age][0].startswith("up to")
     low = audit.fairness(groups)[0]
     assert low[2] <= low[4]
+
+
+def test_data_sheet():
+    table = rows() | {"name": [f"person {i}" for i in range(400)]}
+    sheet = audit.data_sheet(TableInputs.fit(table, target="ill", encoding="values"))
+    share = 100 * np.mean([a is None for a in table["age"]])
+    assert sheet[0][0] == "age"
+    assert sheet[0][1].startswith("number, ")
+    assert sheet[0][2] == f"{share:.3g} %"
+    assert [row[0] for row in sheet[:2]] == ["age", "sex"]
+    assert any(text.startswith("name: left out") for _, text, _ in sheet)
+    assert sheet[-1][:1] + sheet[-1][2:] == ("", "")
 
 
 def test_drift_against_its_definition():

@@ -65,11 +65,23 @@ def groups_of(inputs: TableInputs, values: np.ndarray) -> Iterator[tuple[str, st
             names.append(f"above {texts[-1]}")
             parts = [(name, (x > a) & (x <= b)) for name, a, b in zip(names, ends[:-1], ends[1:], strict=True)]
         parts.append(("(missing)", np.isnan(x)))
-        large = [(name, mask) for name, mask in parts if mask.sum() >= MIN_ROWS]
-        large = sorted(large, key=lambda part: -part[1].sum())[:MAX_GROUPS]
+        largest = sorted((int(mask.sum()) for _, mask in parts), reverse=True)
+        least = max(MIN_ROWS, largest[min(MAX_GROUPS, len(largest)) - 1])
+        large = [(name, mask) for name, mask in parts if mask.sum() >= least][:MAX_GROUPS]
         rest = ~np.any([mask for _, mask in large], axis=0) if large else np.ones(len(x), bool)
         for name, mask in [*large, *([("(others)", rest)] if large and rest.sum() >= MIN_ROWS else [])]:
             yield column.name, name, mask
+
+
+def data_sheet(inputs: TableInputs) -> list[tuple[str, str, str]]:
+    """Return each column of the training data: its name, what became of it, and the share of missing cells."""
+    missing = {column.name: column.missing / max(column.rows, 1) for column in inputs.schema.columns}
+    rows = []
+    for line in inputs.describe():
+        name = next((name for name in sorted(missing, key=len, reverse=True) if line.startswith(f"{name}: ")), "")
+        rest = line[len(name) + 2 :] if name else line
+        rows.append((name, rest, f"{100 * missing[name]:.3g} %" if name else ""))
+    return rows
 
 
 def group_figures(
