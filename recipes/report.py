@@ -58,7 +58,7 @@ def report(
     groups = audit.group_figures(model, inputs, inputs.encoding.decode(x), logits, y)
     figures = list(groups[0].figures)
     rows = [(g.column, g.name, g.rows, *g.figures.values()) for g in groups]
-    sections = [section("Columns", ["What became of each"], [[line] for line in inputs.describe()])]
+    sections = [section("Columns", ["Column", "What became of it", "Missing"], audit.data_sheet(inputs))]
     about = f"{len(y)} rows of the test split. Groups of fewer than {audit.MIN_ROWS} rows are pooled."
     sections.append(section("Performance and calibration by group", ["Column", "Group", "Rows", *figures], rows, about))
     if unequal := audit.fairness(groups):

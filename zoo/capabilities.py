@@ -63,16 +63,18 @@ class PathStep(NamedTuple):
     """One node on the path of an input through a decision tree.
 
     Attributes:
-        unit: id of the node's prototype.
+        unit: id of the node's prototype or question.
         name: of the node.
         strength: probability of going right, 0..1.
         right: whether the path goes right.
+        answer: in words, where the node asks something else than whether a prototype is present.
     """
 
     unit: int
     name: str
     strength: float
     right: bool
+    answer: str = ""
 
 
 class DecisionPath(NamedTuple):

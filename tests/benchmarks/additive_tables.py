@@ -1,8 +1,9 @@
-"""Tables, splits and models of the benchmark of additive models; used by ``test_additive.py``."""
+"""Tables, splits and models of the benchmark of additive models; used by ``test_additive_ebm.py``."""
 
 import csv
 import gzip
 import os
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -99,6 +100,7 @@ def models(cells, task, seed):
     make = {
         "additive": partial(additive, task, {}),
         "additive mains": partial(additive, task, {"max_pairs": 0}),
+        "nam": partial(nam, task, seed),
         "linear": partial(estimator, task, partial(linear, cells, task)),
         "boosting": partial(estimator, task, partial(boosting, cells, task, seed)),
         "forest": partial(estimator, task, partial(forest, cells, task, seed)),
@@ -129,6 +131,43 @@ def additive(task, settings, x, y):
         return np.stack([t.table.reshape(-1, len(fit.intercept))[t.codes(x)][:, 0] for t in mains], 1)
 
     return Fitted(predict, scores_of, len(fit.terms))
+
+
+def nam(task, seed, x, y):
+    """Train the config ``nam/table`` on a CSV file of all training rows."""
+    from zoo.training.phases import run_phases
+    from zoo.training.run import build, load_config
+
+    target = "the target"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "table.csv"
+        with file.open("w", newline="") as opened:
+            writer = csv.writer(opened)
+            writer.writerow([*x, target, "part"])
+            rows = list(zip(*records(x).values(), y.tolist(), strict=True))
+            writer.writerows([*row, "train"] for row in rows)
+            writer.writerow([*rows[0], "test"])  # a file needs a test row; nothing reads it
+        kind = "regression" if task == "regression" else "classification"
+        overrides = [f"data.file={file}", f"data.target={target}", f"data.task={kind}", "data.split=part", "data.val=0"]
+        config = load_config("nam/table", [*overrides, f"seed={seed}", "trainer.accelerator=cpu"])
+        model, data = build(config)
+        data.setup()
+        run_phases(model, data, config, Path(folder), progress=False)
+
+    def predict(x):
+        answer = model.predict(records(x))
+        return answer.logits[:, 0].numpy() if task == "regression" else answer.probabilities.double().numpy()
+
+    def scores_of(x):
+        inputs = model.inputs.read(records(x)).x
+        return model.encode(inputs)[..., 0].detach().numpy()
+
+    return Fitted(predict, scores_of, len(model.shape_functions()))
+
+
+def records(x):
+    """Return columns of numbers and words as lists, None for a missing cell."""
+    return {name: [None if cell is None or cell != cell else cell for cell in v.tolist()] for name, v in x.items()}
 
 
 def ebm(task, seed, options, x, y):

@@ -1,5 +1,6 @@
 """The audit of a model of tables: figures by group, fairness and drift against their definitions; the page."""
 
+import itertools
 import math
 
 import numpy as np
@@ -65,8 +66,23 @@ def test_figures_of_a_group_from_their_definition(model):
     of_age = [g for g in groups if g.column == "age"]
     assert sum(g.rows for g in of_age) == 400
     assert any(g.name == "(missing)" for g in of_age)
+    numbers = [float(g.name.split()[-1]) for g in of_age if g.name != "(missing)"]
+    assert numbers == sorted(numbers)  # quarters in their order, not by size
+    assert [g.name for g in of_age][0].startswith("up to")
     low = audit.fairness(groups)[0]
     assert low[2] <= low[4]
+
+
+def test_data_sheet():
+    table = rows() | {"name": [f"person {i}" for i in range(400)]}
+    sheet = audit.data_sheet(TableInputs.fit(table, target="ill", encoding="values"))
+    share = 100 * np.mean([a is None for a in table["age"]])
+    assert sheet[0][0] == "age"
+    assert sheet[0][1].startswith("number, ")
+    assert sheet[0][2] == f"{share:.3g} %"
+    assert [row[0] for row in sheet[:2]] == ["age", "sex"]
+    assert any(text.startswith("name: left out") for _, text, _ in sheet)
+    assert sheet[-1][:1] + sheet[-1][2:] == ("", "")
 
 
 def test_drift_against_its_definition():
@@ -83,6 +99,32 @@ def test_drift_against_its_definition():
     assert moved["sex"].stability == pytest.approx(expected, abs=1e-6)
     assert moved["age"].stability > 0.25
     assert moved["age"].missing_now == pytest.approx(np.mean([a is None for a in new["age"]]))
+
+
+def test_drift_of_numbers_with_frequent_values():
+    g = np.random.default_rng(0)
+
+    def hours(n, common):
+        return np.where(g.random(n) < common, 40.0, g.integers(1, 80, n)).tolist()
+
+    inputs = TableInputs.fit({"hours": hours(2000, 0.5), "y": [0, 1] * 1000}, target="y", encoding="values")
+
+    def index(values):
+        (row,) = audit.drift(inputs, inputs.encoding.decode(inputs.read({"hours": values}, labels=False).x))
+        return row.stability
+
+    assert index(hours(2000, 0.5)) < 0.02  # half of the rows lie on two quantiles
+    assert index(hours(2000, 0.05)) > 0.1
+    train = g.normal(size=3000)
+    inputs = TableInputs.fit({"hours": train.tolist(), "y": [0, 1] * 1500}, target="y", encoding="values")
+    new = g.normal(0.5, 1.0, 1000)
+    edges = np.quantile(train, [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99])
+    expected = np.diff([0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1])
+    actual = np.array([np.mean((new > a) & (new <= b)) for a, b in itertools.pairwise([-np.inf, *edges, np.inf])])
+    actual = np.maximum(actual, audit.FLOOR)
+    assert index(new.tolist()) == pytest.approx(
+        float(((actual - expected) * np.log(actual / expected)).sum()), abs=1e-6
+    )
 
 
 def test_monotonicity():

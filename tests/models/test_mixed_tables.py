@@ -16,6 +16,8 @@ FAMILIES = {
     "cem": (NET | {"concepts": CONCEPTS}, "dense", None),
     "boosting": ({}, "values", lambda m, rows: m.fit_trees(rows, max_iter=5)),
     "additive": ({}, "values", lambda m, rows: m.fit_tables(rows, max_pairs=1, inner_splits=2)),
+    "scoring_card": ({}, "values", lambda m, rows: m.fit_card(rows, rules=3, nodes=20)),
+    "optimal_tree": ({}, "values", lambda m, rows: (pytest.importorskip("gosdt"), m.fit_tree(rows, max_depth=2))),
     "nam": ({"hidden": [4], "members": 2}, "values", lambda m, rows: (m.set_bins(rows), m.tabulate(rows))),
 }
 

@@ -65,11 +65,23 @@ def groups_of(inputs: TableInputs, values: np.ndarray) -> Iterator[tuple[str, st
             names.append(f"above {texts[-1]}")
             parts = [(name, (x > a) & (x <= b)) for name, a, b in zip(names, ends[:-1], ends[1:], strict=True)]
         parts.append(("(missing)", np.isnan(x)))
-        large = [(name, mask) for name, mask in parts if mask.sum() >= MIN_ROWS]
-        large = sorted(large, key=lambda part: -part[1].sum())[:MAX_GROUPS]
+        largest = sorted((int(mask.sum()) for _, mask in parts), reverse=True)
+        least = max(MIN_ROWS, largest[min(MAX_GROUPS, len(largest)) - 1])
+        large = [(name, mask) for name, mask in parts if mask.sum() >= least][:MAX_GROUPS]
         rest = ~np.any([mask for _, mask in large], axis=0) if large else np.ones(len(x), bool)
         for name, mask in [*large, *([("(others)", rest)] if large and rest.sum() >= MIN_ROWS else [])]:
             yield column.name, name, mask
+
+
+def data_sheet(inputs: TableInputs) -> list[tuple[str, str, str]]:
+    """Return each column of the training data: its name, what became of it, and the share of missing cells."""
+    missing = {column.name: column.missing / max(column.rows, 1) for column in inputs.schema.columns}
+    rows = []
+    for line in inputs.describe():
+        name = next((name for name in sorted(missing, key=len, reverse=True) if line.startswith(f"{name}: ")), "")
+        rest = line[len(name) + 2 :] if name else line
+        rows.append((name, rest, f"{100 * missing[name]:.3g} %" if name else ""))
+    return rows
 
 
 def group_figures(
@@ -177,7 +189,8 @@ def drift(inputs: TableInputs, values: np.ndarray) -> list[Drift]:
     """Return each column of new rows beside the training rows, most changed first.
 
     The population stability index is the sum over bins of ``(a - e) log(a / e)``, a and e the shares of the new and of
-    the training rows; by custom, below 0.1 is stable and above 0.25 changed.
+    the training rows; by custom, below 0.1 is stable and above 0.25 changed. Numbers are divided at the quantiles of
+    the training rows. Rows on a frequent number are divided as the training rows were, as far as they suffice.
 
     Args:
         inputs: of the model, with counts and quantiles of the training rows.
@@ -204,11 +217,14 @@ def _shares(column: Column, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return np.zeros(0), np.zeros(0)
         actual = np.bincount(np.minimum(x, len(counts) - 1).astype(int), minlength=len(counts))
         return counts / max(counts.sum(), 1), actual / max(len(x), 1)
-    below = {q: p for p, q in zip(PROBABILITIES[1:-1], column.quantiles[1:-1], strict=True)}  # the last of equal ones
-    edges = np.array(sorted(below))
-    expected = np.diff([0.0, *(below[q] for q in edges), 1.0])
-    actual = np.bincount(np.searchsorted(edges, x, side="left"), minlength=len(expected))
-    return expected, actual / max(len(x), 1)
+    if not column.quantiles:
+        return np.zeros(0), np.zeros(0)
+    probabilities, quantiles = np.array(PROBABILITIES[1:-1]), np.array(column.quantiles[1:-1])
+    ordered = np.sort(x)
+    low, high = (np.searchsorted(ordered, quantiles, side) / max(len(x), 1) for side in ("left", "right"))
+    # a quantile on a frequent value says that the share lies between those below the value and up to it
+    cumulative = np.clip(probabilities, low, high)
+    return np.diff([0.0, *probabilities, 1.0]), np.diff([0.0, *cumulative, 1.0])
 
 
 def monotonicity(terms: Sequence[Term]) -> list[tuple[str, str]]:

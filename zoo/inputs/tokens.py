@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from zoo.inputs.base import Flag, Inputs, Reading
 from zoo.inputs.labels import compare_names
+from zoo.inputs.number_intervals import word_of
 from zoo.inputs.tables.cells import Cells, as_text, no_column
 from zoo.inputs.tables.columns import MARKERS
 from zoo.inputs.tables.table_reader import read_cells
@@ -138,7 +140,15 @@ class TokenInputs(Inputs):
     def _word(self, column: str, cell: str | None, markers: frozenset[str]) -> str:
         """The word of a cell; a marker of missing cells that was a value in training is that value."""
         word = f"{column}={cell or EMPTY}"
-        return f"{column}={EMPTY}" if cell in markers and word not in self.sequence.codes else word
+        if cell in markers and word not in self.sequence.codes:
+            return f"{column}={EMPTY}"
+        return f"{column}={word_of(cell or EMPTY, self._values_of[column])}"
+
+    @cached_property
+    def _values_of(self) -> dict[str, list[str]]:
+        """The words of each column of the rows of a table."""
+        pairs = [token.partition("=") for token in self.sequence.tokens]
+        return {name: [value for column, _, value in pairs if column == name] for name in self.sequence.columns}
 
     def check(self, other: Any) -> None:
         """Refuse another vocabulary or other names of classes.

@@ -69,9 +69,7 @@ class AdditiveModel(SelfExplaining):
     @property
     def columns(self) -> Columns:
         """The d columns: those of the inputs, or numbers ``x0``, ``x1``, ..."""
-        if isinstance(self.inputs, TableInputs) and self.inputs.encoding.name == self.table_encoding:
-            return Columns.of(self.inputs.schema.columns)
-        return Columns.numbers([f"x{j}" for j in range(math.prod(self.hparams["input_shape"]))])
+        return columns_of(self)
 
     def shape_functions(self) -> list[Term]:
         """Return the terms with their bins, tables, counts of training rows and bands."""
@@ -210,6 +208,13 @@ class AdditiveModel(SelfExplaining):
             "pairs": float(sum(len(term.bins) == 2 for term in terms)),
             "effective terms": effective_terms(terms),
         }
+
+
+def columns_of(model: SelfExplaining) -> Columns:
+    """Return the columns of a model of tables: those of its inputs, or numbers ``x0``, ``x1``, ..."""
+    if isinstance(model.inputs, TableInputs) and model.inputs.encoding.name == model.table_encoding:
+        return Columns.of(model.inputs.schema.columns)
+    return Columns.numbers([f"x{j}" for j in range(math.prod(model.hparams["input_shape"]))])
 
 
 def _resize(module: AdditiveModel, state: Mapping[str, Any], prefix: str, *_: Any) -> None:

@@ -19,7 +19,8 @@ STYLE = (
     " .audit th { border-bottom: 1px solid var(--line); padding-right: .3rem; vertical-align: bottom; }"
     " .audit td { border-bottom: 1px solid var(--line); padding: .15rem .3rem .15rem 0; vertical-align: top; }"
     " @media print { section { break-inside: auto; border: 0; padding: 0; } tr { break-inside: avoid; }"
-    " thead { display: table-header-group; } body { max-width: none; } }"
+    " thead { display: table-header-group; } body { max-width: none; }"
+    " .shapes { grid-template-columns: 1fr 1fr; gap: .75rem 1rem; } h2 { break-after: avoid; } }"
 )
 
 
@@ -44,6 +45,6 @@ def shapes_section(plots: Sequence[ShapePlot]) -> Markup:
 
 def audit_page(path: Path, title: str, lead: str, sections: Sequence[Markup]) -> Path:
     """Write the page; it loads nothing."""
-    style = Markup(STYLE + ShapeFunctions().style())
+    style = Markup(ShapeFunctions().style() + STYLE)
     html = fill(ASSETS / "page.html", title=title, lead=lead, style=style, sections=sections, script="")
     return write_whole(path, html)

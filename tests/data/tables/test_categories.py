@@ -161,3 +161,29 @@ def test_a_row_has_a_word_for_each_column(table):
     for words in (["smell=none", "colour=red"], ["colour=red"], ["colour=red", "colour=?"]):
         with pytest.raises(ValueError, match="is not a row; expected a word for each of colour, smell"):
             frame.encode(words)
+
+
+def test_numbers_become_intervals(tmp_path):
+    ages = [20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95]
+    rows = [f"{age},{'red' if k % 3 else 'brown'},{'yes' if age > 50 else 'no'},train" for k, age in enumerate(ages)]
+    rows += [",red,yes,train", "1e3,red,yes,test", "NA,brown,no,test"]
+    file = tmp_path / "ages.csv"
+    file.write_text("age,colour,old,part\n" + "\n".join(rows) + "\n")
+    with pytest.raises(ValueError, match="set data.bins=4 where they are numbers"):
+        create_data("categories", file=str(file), target="old", split="part", most=8).setup()
+    data = create_data("categories", file=str(file), target="old", split="part", bins=4, val=0)
+    words = ("?", "below 37.5", "37.5 to 57.5", "57.5 to 77.5", "77.5 or more")  # quarters of the training rows
+    assert data.sequence.tokens == (*(f"age={word}" for word in words), "colour=brown", "colour=red")
+    batch = data.samples("train", range(17))
+    for age, row in zip([*ages, None], data.feature_values(batch.x), strict=True):
+        place = 0 if age is None else 1 + sum(age >= cut for cut in (37.5, 57.5, 77.5))
+        assert row[0] == ("age", words[place])
+    assert [row[0][1] for row in data.feature_values(data.samples("test", range(2)).x)] == ["77.5 or more", "?"]
+    assert data.read_input("age=57.5,colour=red").tolist() == [3, 6]
+    inputs = data.inputs  # of a checkpoint: the words alone say where the intervals end
+    read = inputs.read({"age": ["-4", None, "NA", "37.5", "1e9"], "colour": ["red"] * 5}).x
+    assert read[:, 0].tolist() == [1, 0, 0, 2, 4]
+    with pytest.raises(ValueError, match="age=old"):
+        inputs.read({"age": ["old"], "colour": ["red"]})
+    with pytest.raises(ValueError, match="data.bins is 1; expected 2 or more"):
+        create_data("categories", file=str(file), target="old", bins=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo.data.labeled_sequences import LabeledSequenceData, as_split
 from zoo.data.split import Split
 from zoo.data.tables._assignments import parse_assignments, require_all
+from zoo.inputs.number_intervals import word_of
 from zoo.paths import did_you_mean
 from zoo.sequence_spec import Frame
 
@@ -43,6 +44,7 @@ class CategoricalRows(LabeledSequenceData):
             ValueError: if a column or a value is missing, unknown or given twice; it is named.
         """
         row = parse_assignments(text, list(self._columns), kind="column")
+        row = {column: word_of(value, self._columns[column]) for column, value in row.items()}
         for column, value in row.items():
             known = self._columns[column]
             if value not in known:

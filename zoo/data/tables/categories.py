@@ -7,11 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from zoo.data.split import Split
 from zoo.data.tables._categorical_rows import EMPTY, CategoricalRows
 from zoo.data.tables._column_roles import division, sample_names
+from zoo.inputs.number_intervals import fit_cuts, interval_words, word_of
 from zoo.inputs.tables.cells import Cells
 from zoo.inputs.tables.columns import MARKERS
+from zoo.inputs.tables.notation import plain_numbers
 from zoo.inputs.tables.table_reader import read_table
 from zoo.inputs.tables.target import Target, fit_target
 from zoo.paths import did_you_mean
@@ -24,6 +29,9 @@ MISSING = frozenset(MARKERS)  # cells without a class
 class Categories(CategoricalRows):
     """Rows of a CSV file with a header, in UTF-8, whose cells are words; an empty cell is the word ``?``.
 
+    With ``bins`` a column of numbers becomes words, too: intervals such as ``30 to 45``, of about equal numbers of rows
+    outside the test split.
+
     Without a split column, a stratified fifth of the rows is the test split, the same for every seed.
 
     Args:
@@ -33,6 +41,7 @@ class Categories(CategoricalRows):
         id: column that names the samples.
         split: column that holds train, val or test.
         most: maximum number of values of a column; a column with more is not categorical.
+        bins: largest number of intervals of a column of numbers with more values; None to read numbers as words.
         batch_size: samples per batch on each rank.
         common: other arguments of ``zoo.data.base.Data``.
 
@@ -52,18 +61,22 @@ class Categories(CategoricalRows):
         id: str | None = None,
         split: str | None = None,
         most: int = 50,
+        bins: int | None = None,
         batch_size: int = 128,
         **common: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, **common)
         if features == []:
             raise ValueError("data.features is empty; name at least one column, or leave it out for all")
+        if bins is not None and bins < 2:
+            raise ValueError(f"data.bins is {bins}; expected 2 or more intervals, or none to read numbers as words")
         self.file = Path(file).expanduser()
         self.target = target
         self.features = features
         self.id = id
         self.split = split
         self.most = most
+        self.bins = bins
         self._trained: tuple[dict[str, list[str]], tuple[str, ...]] | None = None
 
     @property
@@ -95,16 +108,42 @@ class Categories(CategoricalRows):
             return self._trained[0]
         taken = {self.target, self.id, self.split}
         names = self.features or [name for name in self._cells.columns if name not in taken]
-        columns = {name: sorted({cell or EMPTY for cell in self._cells.text(name)}) for name in names}
+        columns = {name: self._words(name) for name in names}
+        hint = "" if self.bins else ", or set data.bins=4 where they are numbers"
         for name, values in columns.items():
             if len(values) > self.most:
                 raise ValueError(
                     f"{self.file}, column {name!r} has {len(values)} different values, more than data.most={self.most};"
-                    " leave it out with data.features, or group its values"
+                    f" leave it out with data.features, group its values{hint}"
                 )
         if not columns:
             raise ValueError(f"{self.file} has no column besides {', '.join(filter(None, taken))}")
         return columns
+
+    def _words(self, name: str) -> list[str]:
+        """Return the words of a column: its values, or ``?`` and the intervals of its numbers."""
+        cells = self._cells.text(name)
+        values = {cell or EMPTY for cell in cells}
+        if self.bins is not None and len(values - MISSING) > self.bins:
+            known = [cell for cell in cells if cell not in MISSING]
+            numbers = plain_numbers(known)
+            if numbers is not None and np.isfinite(numbers).all():
+                train = [float(cells[i]) for i in self._parts["train"].tolist() if cells[i] not in MISSING]
+                if train and (cuts := fit_cuts(train, self.bins)):
+                    return [EMPTY, *interval_words(cuts)]
+        return sorted(values)
+
+    def _word(self, column: str, cell: str) -> str:
+        """Return the word of a cell; a marker of missing cells that is no value of its column is ``?``."""
+        words = self._columns[column]
+        missing = not cell or (cell in MISSING and cell not in words)
+        return EMPTY if missing else word_of(cell, words)
+
+    @cached_property
+    def _parts(self) -> dict[str, Tensor]:
+        """The rows of each split."""
+        y = self._target.read(self._cells, MISSING)
+        return division(self._cells, y, column=self.split, target=self.target, class_names=self.class_names)
 
     def _check_split(self, name: str, split: Split) -> None:
         if self._trained is None:  # an evaluated table need not have every class
@@ -115,7 +154,7 @@ class Categories(CategoricalRows):
         for name, values in columns.items():
             self._cells.column(name, "an input of the model")
             for i, cell in enumerate(self._cells.text(name)):
-                if (cell or EMPTY) not in values:
+                if self._word(name, cell) not in values:
                     near = did_you_mean(cell, values) or f"; expected one of {', '.join(values)}"
                     raise ValueError(f"{self._cells.at(i, name)}: {cell!r} is not a value known to the model{near}")
 
@@ -135,9 +174,11 @@ class Categories(CategoricalRows):
             self._check_known(self._trained[0])
         y = self._target.read(self._cells, MISSING)
         ids = sample_names(self._cells, self.id)
-        rows = list(zip(*([cell or EMPTY for cell in self._cells.text(name)] for name in self._columns), strict=True))
-        parts = division(self._cells, y, column=self.split, target=self.target, class_names=self.class_names)
+        words = {name: {cell: self._word(name, cell) for cell in set(self._cells.text(name))} for name in self._columns}
+        rows = list(
+            zip(*([words[name][cell] for cell in self._cells.text(name)] for name in self._columns), strict=True)
+        )
         return {
             name: self._split_of(name, [rows[i] for i in at.tolist()], y[at], [ids[i] for i in at.tolist()])
-            for name, at in parts.items()
+            for name, at in self._parts.items()
         }

@@ -20,7 +20,7 @@ CLASSES = 3  # named at the leaf
 
 @register
 class DecisionPathPanel(Panel):
-    """The nodes that an input passes, each with its prototype and its answer, and the classes at the leaf."""
+    """The nodes that an input passes, each with what it asks and the answer, and the classes at the leaf."""
 
     order = 15
     region = "input"
@@ -61,12 +61,13 @@ def drawing(path: DecisionPath) -> dict[str, Any]:
     ys = [STEP // 2 + STEP * k for k in range(len(places))]
     nodes = []
     for k, step in enumerate(path.steps):
+        present = f"{'present' if step.right else 'absent'}: similarity {step.strength:.2f}"
         nodes.append(
             {
                 "unit": step.unit,
                 "name": step.name,
                 "right": step.right,
-                "answer": f"{'present' if step.right else 'absent'}: similarity {step.strength:.2f}",
+                "answer": step.answer or present,
                 "direction": "goes right" if step.right else "goes left",
                 "x": xs[k],
                 "y": ys[k],
