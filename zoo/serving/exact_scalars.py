@@ -25,8 +25,9 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     def constant(value: float, dtype: Any) -> Any:
         return op.Constant(value=numpy_helper.from_array(np.array(value, onnx_ir.DataType(dtype).numpy())))
 
-    def scalar_tensor(s: float, dtype: int = -1, **_: Any) -> Any:
-        return constant(s, dtype if dtype != -1 else onnx_ir.DataType.FLOAT)
+    def scalar_tensor(s: Any, dtype: int = -1, **_: Any) -> Any:
+        kind = dtype if dtype != -1 else onnx_ir.DataType.FLOAT
+        return constant(s, kind) if isinstance(s, bool | int | float) else op.Cast(s, to=kind)  # a size is a value
 
     def masked_fill(self: Any, mask: Any, value: float) -> Any:
         return op.Where(mask, constant(value, self.dtype), self)
