@@ -14,15 +14,14 @@ A page may contain, each on a line of its own:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import frames
 import notebooks
 import results_page
+from commands import COPIED, LEFT_OUT, expand
 from execute import execute
-from flow import flow
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -33,19 +32,7 @@ from zoo.cli.ls import SCORE_KINDS
 from zoo.registry import MODELS, SCORES
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("configs/**/*.md", "configs/**/*.yaml", "checkpoints/**/*.md", "checkpoints/*/*.png", "*.md")
-LEFT_OUT = ("README.md",)
-COMMAND = re.compile(r"^\{\{ (\w+) (.+?) \}\}$", flags=re.M)
 EQUATION = re.compile(r"^\$\$(.+?)\$\$$", flags=re.M | re.S)
-COMMANDS: dict[str, Callable[..., str]] = {
-    "options": frames.data_options,
-    "arguments": frames.model_options,
-    "configs": frames.config_table,
-    "checkpoints": frames.checkpoint_table,
-    "code": frames.code,
-    "help": frames.verb_help,
-    "flow": lambda *words: flow(" ".join(words)),
-}
 SCORE_FOLDERS = {"task": "task", "regression": "regression", **SCORE_KINDS}
 
 
@@ -89,14 +76,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         markdown = re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", markdown)
     if folder == "tutorials":
         markdown = execute(markdown, name)
-    markdown = COMMAND.sub(lambda match: _command(name, match), markdown)
+    try:
+        markdown = expand(markdown, name)
+    except ValueError as error:
+        raise PluginError(str(error)) from error
     return EQUATION.sub(lambda match: f"\n{convert(match[1].strip(), display='block')}\n", markdown)
-
-
-def _command(page: str, match: re.Match[str]) -> str:
-    if match[1] not in COMMANDS:
-        raise PluginError(f"{page}: no command {match[1]!r}; expected one of {', '.join(COMMANDS)}")
-    return COMMANDS[match[1]](*match[2].split())
 
 
 def _model_pages() -> list[Any]:

@@ -45,6 +45,14 @@ def test_every_score_has_a_page(name):
     assert [line for line in page.splitlines() if line.startswith("## ")] == list(SCORE_SECTIONS)
     assert frames.score_frame(name).startswith(f"# {SCORES.get(name).title}\n")
     assert f"({name}.md)" in (DOCS / "scores" / "index.md").read_text()
+    hand, chance, limits = (page.split(f"{section}\n")[1].split("\n## ")[0] for section in SCORE_SECTIONS)
+    assert re.search(r"\d", hand), "an example worked by hand has numbers"
+    assert re.search(r"\d", chance), "the range"
+    assert re.search(r"chance|random|predictor|[Gg]uess|uninformative|floor", chance), (
+        "the chance level, or that there is none"
+    )
+    assert limits.lstrip().startswith("- ")
+    assert "## Definition" in frames.score_frame(name)
 
 
 @pytest.mark.parametrize("name", shipped(MODELS))
@@ -61,6 +69,14 @@ def test_every_model_has_a_page(name):
     for file, function in re.findall(r"\{\{ code (\S+) (\S+) \}\}", page):
         assert frames.code(file, function)
     assert frames.model_frame(name)
+    parts = {section: page.split(f"{section}\n")[1].split("\n## ")[0] for section in MODEL_SECTIONS}
+    assert len(parts["## Idea"].split()) >= 15
+    assert "{{ code " in parts["## Equation, and the code that computes it"]
+    assert f"{{{{ configs {name} }}}}" in parts["## Train"]
+    assert f"{{{{ checkpoints {name} }}}}" in parts["## Train"]
+    assert re.search(r"\]\(\.\./configs/\S+\)", parts["## Figures"])
+    reached = [config for config in (ROOT / "configs" / name).glob("*.yaml") if "Reached" in config.read_text()]
+    assert not reached or "not trained" not in parts["## Figures"].lower(), reached
     assert frames.model_options(name), "an argument without a description is an error"
     assert f"({name}.md)" in (DOCS / "models" / "index.md").read_text()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +20,15 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.explanation import Explanation
 from zoo.layers.additive import ColumnBins, Term
 from zoo.layers.additive.fit_batches import rows_of
 from zoo.layers.additive.purify import center
 from zoo.layers.additive_model import AdditiveModel
-from zoo.layers.scoring import Patterns, Rule, best_support, candidate_rules, lower_bound, round_points
+from zoo.layers.scoring import Patterns, Rule, best_support, candidate_rules, in_whole_points, lower_bound, round_points
 from zoo.registry import register
 from zoo.task import Classification
+from zoo.what_if import FeatureTables
 
 log = logging.getLogger("zoo")
 
@@ -190,6 +193,20 @@ class ScoringCard(AdditiveModel):
         objective, bound = self.certificate.tolist()
         gap = {} if self.history is not None else {"certified gap": (objective - bound) / max(objective, 1e-300)}
         return {"columns": float(len(self.core.term_axes)), "lines": float(len(self.card())), **gap}
+
+    def rounded_score(self, score: Tensor) -> Tensor:
+        """Return log odds ``(b, scores)`` from whole points where they are whole, so that even odds are exactly 0."""
+        return in_whole_points(score, self.multiplier)
+
+    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
+        """Explain by the numbers that the columns add, exact in every digit: the base takes what rounding leaves."""
+        explanation = super().explain(x, target, shown)
+        logit = explanation.logits.gather(1, explanation.target[:, None])[:, 0]
+        return replace(explanation, base=logit - explanation.contribution.sum(1))
+
+    def feature_tables(self) -> FeatureTables:
+        """Return columns, bins and tables as numbers, with the multiplier of the points."""
+        return replace(super().feature_tables(), multiplier=float(self.multiplier))
 
     def rounded_edit(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return the new values ``(n,)`` rounded, so that every bin moves by whole points."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo.inputs.table import TableInputs
+from zoo.serving import exact_scalars
 from zoo.serving.column_graph import MISSING_CODE
 from zoo.serving.description import input_names
 from zoo.serving.graph import Graph, Raw, traced
@@ -57,7 +58,12 @@ def write_onnx(graph: Graph, raw: Raw, about: Mapping[str, Any], file: Path) -> 
         names = input_names(graph.model)
         try:
             written = torch.onnx.export(
-                program, dynamo=True, verbose=False, input_names=names, output_names=list(about["outputs"])
+                program,
+                dynamo=True,
+                verbose=False,
+                input_names=names,
+                output_names=list(about["outputs"]),
+                custom_translation_table=exact_scalars.translations(),
             )
         except torch.onnx.errors.OnnxExporterError as error:
             lines = [line for line in str(error).splitlines() if "DispatchError" in line or "translating node" in line]

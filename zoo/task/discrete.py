@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo.task.base import Answers, Task, check_validation, describe_counts
 from zoo.task.risk import RiskCoverage, risk_coverage_of
+from zoo.task.threshold import reaches
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class DiscreteTask(Task):
 
     def corrected(self, logits: Tensor) -> Tensor:
         """Return the logits ``(n, c)`` with the offset, which corrects for the weights in the loss."""
-        return logits if self.offset is None else logits + torch.tensor(self.offset).to(logits)
+        return logits if self.offset is None else logits + logits.new_tensor(self.offset)
 
     def loss_weights(self, like: Tensor) -> Tensor | None:
         """Return the weights ``(c,)`` of the loss with type and device of a tensor, or None."""
@@ -81,7 +82,7 @@ class DiscreteTask(Task):
         prediction = self.decide(logits, probabilities)
         abstained = None
         if self.abstain_below > 0:
-            abstained = self.confidence(probabilities, prediction) < self.abstain_below
+            abstained = ~reaches(self.confidence(probabilities, prediction), self.abstain_below)
         return Answers(prediction, probabilities, abstained)
 
     def risk_coverage(self, logits: Tensor, y: Tensor) -> RiskCoverage:

@@ -90,7 +90,7 @@ class MultiLabel(DiscreteTask):
         """Return the labels ``(n, l)`` whose logit is 0 or more, or whose probability reaches their threshold."""
         if self.thresholds is None:
             return logits >= 0
-        return reaches(probabilities, torch.tensor(self.thresholds).to(probabilities))
+        return reaches(probabilities, probabilities.new_tensor(self.thresholds))
 
     def errors(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the share ``(n,)`` of the known labels that are predicted wrongly."""

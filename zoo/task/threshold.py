@@ -7,19 +7,19 @@ import math
 import torch
 from torch import Tensor
 
-EXPORTED_SLACK = 1e-9  # of a threshold in a graph, whose runtime may round the last digit of a probability otherwise
+SLACK = 1e-9  # by which a probability may miss its threshold: no more than another runtime rounds it
 
 
 def reaches(probabilities: Tensor, threshold: float | Tensor) -> Tensor:
     """Return whether probabilities ``(n, ...)`` are at or above a threshold.
 
-    A probability can lie on the threshold, as that of a sum of integer points does. An exported graph takes the same
-    decision there, because its threshold is lower by ``EXPORTED_SLACK``.
+    A probability can lie on the threshold, as that of a sum of integer points does. It then reaches it wherever it is
+    computed, in torch, in an exported graph or in a page, because its last digits do not count (``SLACK``).
 
     >>> reaches(torch.tensor([0.25, 0.5]), 0.5).tolist()
     [False, True]
     """
-    return probabilities >= (threshold - EXPORTED_SLACK if torch.compiler.is_exporting() else threshold)
+    return probabilities >= threshold - SLACK
 
 
 def check_costs(false_positive: float, false_negative: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,13 @@ class Choices:
         pairs: by two slots ``(i, j)``, i < j, what their options change together beyond their own changes, ``(o_i, o_j,
             c)``.
         what: what the slots are called, several of them.
+        exact_ties: whether logits that are equal in principle are equal in every digit, as those of whole points.
     """
 
     slots: list[Slot]
     pairs: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     what: str = "columns"
+    exact_ties: bool = False
 
     def only(self, allowed: Sequence[str] | None) -> Choices:
         """Return the slots with these names; None for all.
@@ -74,7 +76,7 @@ class Choices:
         kept = [i for i, name in enumerate(names) if name in set(allowed)]
         place = {i: n for n, i in enumerate(kept)}
         pairs = {(place[i], place[j]): p for (i, j), p in self.pairs.items() if i in place and j in place}
-        return Choices([self.slots[i] for i in kept], pairs, self.what)
+        return replace(self, slots=[self.slots[i] for i in kept], pairs=pairs)
 
 
 def of_tables(tables: FeatureTables, row: np.ndarray) -> Choices:
@@ -109,7 +111,7 @@ def of_tables(tables: FeatureTables, row: np.ndarray) -> Choices:
         if key[0] > key[1]:
             key, extra = key[::-1], extra.transpose(1, 0, 2)
         pairs[key] = pairs[key] + extra if key in pairs else extra
-    return Choices(slots, pairs)
+    return Choices(slots, pairs, exact_ties=bool(tables.multiplier))
 
 
 def _values(tables: FeatureTables, column: int, now: float) -> list[float]:

@@ -24,6 +24,7 @@ from zoo.what_if.search import Selection, smallest_change
 
 MAX_CHANGES = 4
 SLACK = 1e-6  # of the size of the logits, by which the new answer leads
+TIE = 1e-9  # by which logits that are equal may differ before the model has rounded their sum to whole points
 
 
 class Change(NamedTuple):
@@ -157,7 +158,10 @@ def _search(
         offset = task.offset or (0.0, 0.0)
         needed = task.temperature * math.log(task.threshold / (1 - task.threshold)) + offset[0] - offset[1]
         lead[0] = needed if target == 1 else -needed
-    slack = SLACK * (1.0 + float(np.abs(logits).max()))
+    slack = np.full(len(others), SLACK * (1.0 + float(np.abs(logits).max())))
+    if choices.exact_ties:  # a tie is enough for the class that wins it
+        wins = np.array([target < c if task.threshold is None else target == 1 for c in others])
+        slack = np.where(wins, -TIE, slack)
     need = lead - (logits[target] - logits[others]) + slack
 
     def margin(delta: np.ndarray) -> np.ndarray:

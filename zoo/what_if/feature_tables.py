@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+NEAR_WHOLE = 1e-6  # points by which a sum of whole points may differ from a whole number
+
 
 class TableAxis(NamedTuple):
     """The bins of one column in one term.
@@ -60,6 +62,7 @@ class FeatureTables:
         intercept: ``(s,)``
         halved: whether one score is the difference of two logits, ``(-score / 2, score / 2)``.
         dates: columns whose numbers are days from 1970-01-01.
+        multiplier: points of a change of a score by 1 where scores are sums of whole points; 0 where they are not.
 
     Example:
         >>> axis = TableAxis(0, np.array([0.5]), np.array([1, 2]), 4)
@@ -75,6 +78,7 @@ class FeatureTables:
     intercept: np.ndarray
     halved: bool
     dates: frozenset[int] = frozenset()
+    multiplier: float = 0.0
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """Return the scores ``(n, s)`` of rows ``(n, d)``."""
@@ -82,7 +86,13 @@ class FeatureTables:
         for term in self.terms:
             places = tuple(self.axes[a].bin(x[:, self.axes[a].column]) for a in term.axes)
             total = total + term.table[places]
-        return total
+        return self._in_whole_points(total) if self.multiplier else total
+
+    def _in_whole_points(self, scores: np.ndarray) -> np.ndarray:
+        """Return scores whose points are whole numbers computed from these alone, so that even odds are exactly 0."""
+        whole = np.round(scores * self.multiplier)
+        near = np.abs(scores * self.multiplier - whole) < NEAR_WHOLE
+        return np.where(near, whole / self.multiplier, scores)
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """Return the logits ``(n, c)`` of rows ``(n, d)``."""

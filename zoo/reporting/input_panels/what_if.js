@@ -5,6 +5,7 @@
   const shared = JSON.parse(holder.textContent);
   const task = shared.task;
   const SHOWN = 8;
+  const SLACK = 1e-9; // of a threshold, as in zoo.task.threshold
 
   // What follows from logits, as zoo.task computes it.
   function probabilities(logits) {
@@ -21,15 +22,15 @@
     const p = probabilities(logits);
     if (!p) return { text: number(logits[0]), target: 0, p, abstains: false };
     if (task.kind === "multilabel") {
-      const on = p.map((v, c) => (task.thresholds ? v >= task.thresholds[c] : logits[c] >= 0));
+      const on = p.map((v, c) => (task.thresholds ? v >= task.thresholds[c] - SLACK : logits[c] >= 0));
       const sure = Math.min(...p.map((v, c) => (on[c] ? v : 1 - v)));
       const names = shared.classes.filter((_, c) => on[c]);
-      return { text: names.join("; ") || "none of the labels", target: largest(logits), p, abstains: sure < task.abstain_below };
+      return { text: names.join("; ") || "none of the labels", target: largest(logits), p, abstains: sure < task.abstain_below - SLACK };
     }
     const t = task.thresholds ? task.thresholds[0] : null;
-    const c = t === null ? largest(logits) : Number(p[1] >= t);
+    const c = t === null ? largest(logits) : Number(p[1] >= t - SLACK);
     const sure = t === null ? p[c] : 1 - 2 * (c === 1 ? p[0] * t : p[1] * (1 - t));
-    return { text: `“${shared.classes[c]}”`, target: c, p, abstains: sure < task.abstain_below };
+    return { text: `“${shared.classes[c]}”`, target: c, p, abstains: sure < task.abstain_below - SLACK };
   }
 
   // The numbers of tables: a cell of each term.
@@ -54,7 +55,17 @@
       }
       return { name: term.name, added: spread(term.table.slice(place * scores, (place + 1) * scores)) };
     });
-    return { parts, others: null, base: spread(tables.intercept) };
+    const base = spread(tables.intercept);
+    return { parts, others: null, base, logits: tables.multiplier ? inWholePoints(total({ parts, base })) : null };
+  }
+  // The logits of a sum of whole points, without the rounding of its last digits.
+  function inWholePoints(logits) {
+    const { multiplier, near, halved } = shared.tables;
+    return logits.map((v) => {
+      const points = v * multiplier * (halved ? 2 : 1);
+      const whole = Math.round(points);
+      return Math.abs(points - whole) < near ? whole / multiplier / (halved ? 2 : 1) : v;
+    });
   }
   function ofUnits(data, strength) {
     const parts = data.units.map((_, k) => {
@@ -66,7 +77,7 @@
     return { parts, others: data.other_count ? data.others : null, base: data.base };
   }
   function total(sum) {
-    return sum.base.map((b, c) => b + (sum.others ? sum.others[c] : 0) + sum.parts.reduce((s, part) => s + part.added[c], 0));
+    return sum.logits || sum.base.map((b, c) => b + (sum.others ? sum.others[c] : 0) + sum.parts.reduce((s, part) => s + part.added[c], 0));
   }
 
   const number = (v) => {

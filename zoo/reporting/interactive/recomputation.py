@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from zoo.task import Task
 from zoo.what_if import FeatureTables
+from zoo.what_if.feature_tables import NEAR_WHOLE
 
 ControlKind = Literal["switch", "yes_no", "choice", "number", "date", "level"]
 DIGITS = 12  # significant digits of numbers that come from float32
@@ -125,7 +126,8 @@ class Recomputation:
         ]
         terms = [{"name": t.name, "axes": list(t.axes), "table": t.table.ravel().tolist()} for t in tables.terms]
         numbers = {"intercept": tables.intercept.tolist(), "halved": tables.halved, "names": list(tables.names)}
-        return values | {"tables": numbers | {"axes": axes, "terms": terms}}
+        points = {"multiplier": tables.multiplier, "near": NEAR_WHOLE}
+        return values | {"tables": numbers | points | {"axes": axes, "terms": terms}}
 
     def of_input(self, i: int) -> dict[str, Any]:
         """Return plain values of one input: its controls, and its row or the numbers of its units."""
