@@ -78,7 +78,9 @@ def explain(
     _, metrics = checkpoint.read(folder_of_model)
     stored = folder_of_model if sample is None else None
     heading = f"{title} on {input_name}"
-    shown_page = examples.page_context(model, source, explained, title=heading, stored=stored, checkpoint=name)
+    shown_page = examples.page_context(
+        model, source, explained, title=heading, stored=stored, checkpoint=name, metrics=metrics
+    )
     context = replace(
         shown_page,
         neighbors=nearest_cases(model, source, x, k=neighbors) if neighbors else (),

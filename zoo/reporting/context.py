@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from zoo.capabilities import DecisionPath, SourceText
 from zoo.explanation import Contrast, Explanation, Units
+from zoo.reporting.album import Album
 from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun
@@ -146,6 +148,8 @@ class PageContext:
         sources: where units came from, by unit id; units without an entry are shown without a picture.
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colors them.
         strength_words: for each input the strengths of some of its units in words by unit id, such as ``= no (0.1 %)``.
+        mean_strengths: ``(u,)`` over the training split, from which contributions are measured, so that the base is the
+            logit of an average input; None where they are measured from strengths of 0.
         traces: for each input the intermediate values by name, one for each position.
         class_sums: for each input what each active unit adds to each class, the last row the sum.
         decision_paths: for each input its path through the decision tree of the model.
@@ -165,6 +169,7 @@ class PageContext:
         confusion: how often each class is predicted for each class, a row for each true one; empty for none.
         facts: model, data, command, versions, hardware, in the order in which they are shown.
         index: the input that a panel of an input draws; None outside of inputs.
+        album: the pictures of the page, each stored once.
 
     Raises:
         ValueError: if there is no explanation, or a field does not fit the number of inputs or classes.
@@ -196,6 +201,7 @@ class PageContext:
     sources: Mapping[int, Source] = field(default_factory=dict)
     notes: Sequence[Mapping[int, str]] = ()
     strength_words: Sequence[Mapping[int, str]] = ()
+    mean_strengths: Tensor | None = None
     traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = ()
     class_sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = ()
     decision_paths: Sequence[DecisionPath] = ()
@@ -215,6 +221,7 @@ class PageContext:
     confusion: Sequence[Sequence[float]] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     index: int | None = None
+    album: Album = field(default_factory=Album, compare=False)
 
     def __post_init__(self) -> None:
         if not self.explanations:
@@ -278,6 +285,20 @@ class PageContext:
                 )
             )
         return rows
+
+    def at(self, i: int) -> PageContext:
+        """Return the same context for the panels of input ``i``; nothing is checked or computed again."""
+        _ = self.answers
+        other = copy(self)
+        object.__setattr__(other, "index", i)
+        return other
+
+    @property
+    def starting_value(self) -> str:
+        """What the base of an explanation is called."""
+        if self.mean_strengths is not None:
+            return f"starting value: {self.noun.many} of average strength"
+        return "base, not due to any unit" if len(self.vocabulary) else "unexplained"
 
     @property
     def quantity(self) -> str:

@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -15,7 +16,7 @@ from zoo.task import Task
 from zoo.what_if import FeatureTables
 
 ControlKind = Literal["switch", "yes_no", "choice", "number", "date", "level"]
-DIGITS = 12  # significant digits of numbers that come from float32
+DIGITS = 9  # significant digits of numbers that come from float32: as many as tell two of them apart
 
 
 @dataclass(frozen=True)
@@ -74,24 +75,27 @@ class UnitNumbers:
     base: np.ndarray
     other_count: int
 
-    def plain(self) -> dict[str, Any]:
-        """Return plain values; a unit's weights as pairs (logit, weight), without those that are 0."""
+    def effects(self) -> list[list[Any]]:
+        """Return for each unit the logits that it changes, its weights there, and its offsets (empty if all are 0)."""
         effects = []
         for weight, offset in zip(self.weight.T, self.offset.T, strict=True):
             ids = np.flatnonzero((weight != 0) | (offset != 0)).tolist()
-            effects.append([ids, _short(weight[ids]), _short(offset[ids]) if offset.any() else []])
-        return {
-            "units": list(map(int, self.units)),
-            "names": list(self.names),
-            "strength": _short(self.strength),
-            "effects": effects,
-            "off": _short(self.off),
-            "zero": _short(self.zero),
-            "one": _short(self.one),
-            "others": _short(self.others),
-            "base": self.base.tolist(),
-            "other_count": self.other_count,
-        }
+            effects.append([ids, short_numbers(weight[ids]), short_numbers(offset[ids]) if offset.any() else []])
+        return effects
+
+
+class UnitEntry(NamedTuple):
+    """A unit as all inputs share it.
+
+    Attributes:
+        name: of the unit.
+        effect: see ``UnitNumbers.effects``; None where it depends on the input.
+        ends: its strength when it is switched off, and those that stand for 0 and 1.
+    """
+
+    name: str
+    effect: list[Any] | None
+    ends: list[float]
 
 
 @dataclass(frozen=True)
@@ -114,11 +118,35 @@ class Recomputation:
     commands: Sequence[str] = ()
     reason: str = ""
 
+    @cached_property
+    def controls_of_page(self) -> dict[str, Control]:
+        """The controls of all inputs by name; those of different inputs differ in their label alone."""
+        return {control.name: control for controls in self.controls for control in controls}
+
+    @cached_property
+    def units_of_page(self) -> dict[int, UnitEntry]:
+        """The units that any input has controls of, by id."""
+        entries: dict[int, UnitEntry] = {}
+        for numbers in self.units:
+            rows = zip(numbers.units, numbers.names, numbers.effects(), strict=True)
+            for k, (unit, name, effect) in enumerate(rows):
+                ends = short_numbers(np.array([numbers.off[k], numbers.zero[k], numbers.one[k]]))
+                known = entries.setdefault(unit, UnitEntry(name, effect, ends))
+                if known.effect != effect:  # the weights depend on the input
+                    entries[unit] = UnitEntry(name, None, ends)
+        return entries
+
     def shared(self, task: Task, class_names: Sequence[str]) -> dict[str, Any]:
-        """Return plain values that all inputs share: the task, the classes and, of a model of tables, its tables."""
-        values: dict[str, Any] = {"task": task_numbers(task), "classes": list(class_names)}
+        """Return plain values that all inputs share: the task, the classes, the controls, and weights or tables."""
+        controls = [
+            {"name": c.name, "kind": c.kind, "units": list(c.units), "words": list(c.words)}
+            | ({"low": c.low, "high": c.high, "step": c.step} if c.kind == "number" else {})
+            for c in self.controls_of_page.values()
+        ]
+        values: dict[str, Any] = {"task": task_numbers(task), "classes": list(class_names), "controls": controls}
         if self.tables is None:
-            return values
+            units = self.units_of_page
+            return values | {"ids": list(units), "units": [list(entry) for entry in units.values()]}
         tables = self.tables
         axes = [
             {"column": a.column, "cuts": a.cuts.tolist(), "bins": a.bins.tolist(), "size": a.size} for a in tables.axes
@@ -128,14 +156,26 @@ class Recomputation:
         return values | {"tables": numbers | {"axes": axes, "terms": terms}}
 
     def of_input(self, i: int) -> dict[str, Any]:
-        """Return plain values of one input: its controls, and its row or the numbers of its units."""
-        controls = [
-            {"name": c.name, "kind": c.kind, "units": list(c.units), "words": list(c.words)} for c in self.controls[i]
-        ]
-        values: dict[str, Any] = {"controls": controls, "command": self.commands[i] if self.commands else ""}
+        """Return plain values of one input: its controls in order, and its row or the strengths of its units."""
+        places = {name: n for n, name in enumerate(self.controls_of_page)}
+        order = [places[control.name] for control in self.controls[i]]
+        values: dict[str, Any] = {} if order == list(range(len(places))) else {"order": order}
+        if self.commands:
+            values["command"] = self.commands[i]
         if self.tables is not None:
             return values | {"row": [None if math.isnan(v) else v for v in self.rows[i].tolist()]}
-        return values | self.units[i].plain()
+        numbers, page_units = self.units[i], self.units_of_page
+        by_id = dict(zip(map(int, numbers.units), short_numbers(numbers.strength), strict=True))
+        if any(page_units[unit].effect is None for unit in by_id):
+            values["effects"] = dict(zip(by_id, numbers.effects(), strict=True))
+        if len(by_id) < len(page_units):
+            values["units"] = list(by_id)
+        else:
+            by_id = {unit: by_id[unit] for unit in page_units}
+        values |= {"strength": list(by_id.values()), "base": short_numbers(numbers.base, 12)}
+        if numbers.other_count:
+            values |= {"others": short_numbers(numbers.others), "other_count": numbers.other_count}
+        return values
 
 
 def task_numbers(task: Task) -> dict[str, Any]:
@@ -166,5 +206,12 @@ def as_json(values: Mapping[str, Any]) -> Markup:
     return Markup(text)  # noqa: S704
 
 
-def _short(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in np.asarray(values, dtype=np.float64).ravel().tolist()]
+def short_numbers(values: np.ndarray, digits: int = DIGITS) -> list[float]:
+    """Return numbers of so many significant digits, whole ones without a point.
+
+    Example:
+        >>> short_numbers(np.array([1.0, 1 / 3]), 3)
+        [1, 0.333]
+    """
+    rounded = [float(f"{value:.{digits}g}") for value in np.asarray(values, dtype=np.float64).ravel().tolist()]
+    return [int(value) if value.is_integer() and abs(value) < 2**53 else value for value in rounded]
