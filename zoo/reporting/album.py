@@ -1,6 +1,6 @@
 """The pictures of a page: each is stored once and drawn by reference, its heat map and frame on top, without a script.
 
-A picture of few pixels is stored pixel by pixel (PNG), a photograph as WebP. A heat map is a palette of 16 colors over
+A picture of few pixels is stored pixel by pixel (PNG), a photograph as WebP. A heat map is a palette of 12 colors over
 the model's own grid, enlarged by the browser; a frame is a line.
 """
 
@@ -21,7 +21,7 @@ from zoo.reporting.heatmap import AGAINST, CRISP, FOR, Box, checked_pixels
 
 SIDE = 192  # pixels of the longer side of a stored photograph
 QUALITY = 70  # of WebP
-LEVELS = 16  # colors of a heat map
+LEVELS = 12  # colors of a heat map
 GRID = 7  # cells of the longer side that a coarser heat map is brought to by the cubic filter of the scores
 HEAT = 0.6  # opacity of the strongest evidence: the object stays visible below
 SIGNED = 0.75  # the same of signed evidence
@@ -73,7 +73,7 @@ class Album:
         if frame is not None:
             x0, y0, x1, y1 = frame
             line = f"M{x0} {y0}H{x1}V{y1}H{x0}Z"
-            parts.append(Markup('<path class="halo" d="{0}"/><path class="frame" d="{0}"/>').format(line))
+            parts.append(Markup('<path d="{0}"/><path d="{0}"/>').format(line))  # a bright line on a dark one
         x0, y0, x1, y1 = box or (0, 0, width, height)
         said = Markup(' role="img" aria-label="{}"').format(label) if label else Markup(' aria-hidden="true"')
         return Markup('<svg class="picture{}" viewBox="{} {} {} {}"{}>{}</svg>').format(
@@ -92,9 +92,9 @@ class Album:
     def _use(self, name: str) -> Markup:
         return Markup('<use href="#{}"/>').format(name)
 
-    def _stored(self, uri: str, width: int, height: int, *, crisp: bool) -> str:
-        style = ' class="crisp"' if crisp else ""
-        text = f'width="{width}" height="{height}" preserveAspectRatio="none"{style} href="{uri}"'
+    def _stored(self, uri: str, width: int, height: int, *, crisp: bool, stretch: bool = False) -> str:
+        style = (' class="crisp"' if crisp else "") + (' preserveAspectRatio="none"' if stretch else "")
+        text = f'width="{width}" height="{height}"{style} href="{uri}"'
         return self._ids.setdefault(text, f"p{len(self._ids)}")
 
     def _of(self, picture: Tensor) -> str:
@@ -122,7 +122,7 @@ class Album:
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=QUALITY, method=4)
         uri = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-        return self._stored(uri, width, height, crisp=False)
+        return self._stored(uri, width, height, crisp=False, stretch=True)  # the size was rounded
 
     def _template(self, template: Tensor) -> str:
         height, width = template.shape
@@ -131,7 +131,8 @@ class Album:
     def _heat(self, evidence: Tensor, signed: bool, height: int, width: int) -> str:
         own = tuple(evidence.shape) == (height, width)  # its own pixels: smoothing would invent detail
         levels = _signed_levels(evidence) if signed else _heat_levels(evidence, smooth=not own)
-        return self._stored(_palette_png(levels, signed=signed), width, height, crisp=own)
+        stretch = levels.shape[0] * width != levels.shape[1] * height
+        return self._stored(_palette_png(levels, signed=signed), width, height, crisp=own, stretch=stretch)
 
 
 def png(image: Image.Image) -> str:
@@ -142,7 +143,7 @@ def png(image: Image.Image) -> str:
 
 
 def _heat_levels(evidence: Tensor, *, smooth: bool) -> np.ndarray:
-    """Levels 0 to 15 of evidence, scaled to its own smallest and largest value; 0 where it is the same everywhere."""
+    """Levels 0 to 11 of evidence, scaled to its own smallest and largest value; 0 where it is the same everywhere."""
     evidence = evidence.detach().double().cpu()
     span = evidence.max() - evidence.min()
     level = (evidence - evidence.min()) / span if span > 0 else torch.zeros_like(evidence)

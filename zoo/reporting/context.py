@@ -22,6 +22,8 @@ from zoo.reporting.numbers import percent
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
 
+BRIEF = 24  # inputs of a page, above which each has fewer lines
+
 OF_INPUTS = (  # one entry for each input, or none
     *(
         "notes",
@@ -286,6 +288,11 @@ class PageContext:
             )
         return rows
 
+    @property
+    def brief(self) -> bool:
+        """Whether the page has so many inputs that each is told in few lines."""
+        return self.count > BRIEF
+
     def at(self, i: int) -> PageContext:
         """Return the same context for the panels of input ``i``; nothing is checked or computed again."""
         _ = self.answers
@@ -297,7 +304,7 @@ class PageContext:
     def starting_value(self) -> str:
         """What the base of an explanation is called."""
         if self.mean_strengths is not None:
-            return f"starting value: {self.noun.many} of average strength"
+            return "starting value"
         return "base, not due to any unit" if len(self.vocabulary) else "unexplained"
 
     @property

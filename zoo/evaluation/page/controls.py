@@ -143,9 +143,9 @@ def _units(model: SelfExplaining, explanations: Sequence[Explanation], head: Aff
     concept_model = capability(model, HasConcepts)
     columns = model.hparams.get("concepts")
     if concept_model is None or not isinstance(columns, Mapping):
+        names = model.units.names  # computed anew at each access
         return [
-            Control(model.units.names[u], "switch", f"strength {float(first.strength[i, u]):.3g}", units=(u,))
-            for u in strongest
+            Control(names[u], "switch", f"strength {float(first.strength[i, u]):.3g}", units=(u,)) for u in strongest
         ]
     schema = ConceptSchema.from_config(columns)
     values = concept_model.decode_concepts(first.strength[i : i + 1])[0]
@@ -183,10 +183,11 @@ def _numbers(
     u = strength.shape[0]
     ends = torch.stack([torch.zeros(u), torch.ones(u)]).to(explanation.strength)
     zero, one = (ends if concept_model is None else concept_model.encode_concepts(ends)).double()
+    names = model.units.names
     others = added.sum(1) - added[:, ids].sum(1)
     return UnitNumbers(
         units=ids,
-        names=[model.units.names[k] for k in ids],
+        names=[names[k] for k in ids],
         strength=strength[ids].cpu().numpy(),
         weight=weight[:, ids].cpu().numpy(),
         offset=offset[:, ids].cpu().numpy(),

@@ -12,6 +12,8 @@ from zoo.reporting.numbers import decimals, show, whole
 from zoo.reporting.panel import Panel
 from zoo.reporting.shares import adds_little, share_sentence
 
+BRIEF_LINES = 4  # of an input of a page with many
+
 
 @dataclass(frozen=True)
 class Line:
@@ -44,7 +46,7 @@ class ClassContrast(Panel):
         assert contrast is not None
         contribution = contrast.contribution[i].double()
         total, base = float(contrast.difference[i]), float(contrast.base[i])
-        groups = unit_groups(contrast, i)
+        groups = unit_groups(contrast, i)[: BRIEF_LINES if context.brief else None]
         values = [float(contribution[ids].sum()) for ids in groups]
         digits = decimals([total, base, *values])
         little = adds_little(values, float(contribution.abs().sum()))
@@ -75,8 +77,6 @@ class ClassContrast(Panel):
             lines=[(label, show(amount, digits, sign=True)) for label, amount in lines],
             total=show(whole(total, digits), digits, sign=True),
             share=share_sentence(total - base, base, many=context.noun.many, what=what, start=start) if exact else "",
-            from_mean=context.mean_strengths is not None,
-            noun=context.noun,
             quantity=context.quantity,
             exact=exact,
         )

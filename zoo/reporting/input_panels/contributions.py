@@ -20,7 +20,6 @@ from zoo.reporting.shares import adds_little
 from zoo.reporting.token_spans import Span, spans
 
 UNFOLDED = 3  # units of an input that are shown unfolded where a page has several inputs
-MANY = 24  # inputs of a page above which the units that are folded have no pictures
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Contributions(Panel):
             has_units=len(context.vocabulary) > 0,
             method=context.explanation.method,
             fold=UNFOLDED if context.count > 1 else None,
-            from_mean=context.mean_strengths is not None,
+            said_before=i > 0,
         )
 
 
@@ -108,6 +107,7 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
         raise ValueError(f"Explanation of input {i} is not finite; a page needs finite logits, contributions and base")
     ids = [(slot, u) for slot, u in enumerate(explanation.shown[i].tolist()) if u >= 0]
     slots = [(slot, u) for slot, u in ids if whole(contribution[u].item(), digits)]
+    slots = slots[: UNFOLDED if context.brief else None]
     shown = [contribution[u].item() for _, u in slots]
     others = contribution.sum().item() - sum(shown)
     base, logit = explanation.base[i].item(), explanation.logits[i, target].item()
@@ -128,10 +128,9 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
     if gap:
         lines.append(("rounding of the numbers above" if exact else "not captured by this sum", gap))
 
-    pictured = UNFOLDED if context.count > MANY else len(slots)
     rows = [
-        _row(context, explanation, slot, u, show(amount, digits, sign=True), bar, pictures=n < pictured)
-        for n, ((slot, u), amount, bar) in enumerate(zip(slots, amounts, draw_bars(shown), strict=True))
+        _row(context, explanation, slot, u, show(amount, digits, sign=True), bar)
+        for (slot, u), amount, bar in zip(slots, amounts, draw_bars(shown), strict=True)
     ]
     return Case(
         target=context.class_names[target],
@@ -143,18 +142,16 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
     )
 
 
-def _row(
-    context: PageContext, explanation: Explanation, slot: int, unit: int, amount: str, bar: Bar, *, pictures: bool
-) -> Row:
+def _row(context: PageContext, explanation: Explanation, slot: int, unit: int, amount: str, bar: Bar) -> Row:
     """Return the row of the unit in one slot of ``shown``."""
     i = context.input_index
     units, where = explanation.units, explanation.where
-    source = context.sources.get(unit) if pictures else None
+    source = context.sources.get(unit)
     owner = -1 if units.owner is None else int(units.owner[unit])
     evidence = text = origin = patch = None
     name, album = units.names[unit], context.album
     written = context.source_texts[i].get(unit) if context.source_texts else None
-    if where is not None and context.pictures is not None and pictures:
+    if where is not None and context.pictures is not None:
         evidence = evidence_drawing(album, where[i, slot], context.pictures[i], name, signed=units.signed)
     if where is not None and where.ndim == 3 and context.tokens is not None:
         text = spans(context.tokens[i], where[i, slot])
@@ -200,5 +197,5 @@ def evidence_drawing(album: Album, evidence: Tensor, picture: Tensor, name: str,
     if evidence.ndim != 2:
         return None
     frame = None if signed else heatmap.box(evidence, (picture.shape[-2], picture.shape[-1]))
-    label = f"The input, colored where {name} is active"
+    label = f"Input, colored where {name} is active"
     return album.picture(picture, label, evidence=evidence, signed=signed, frame=frame)

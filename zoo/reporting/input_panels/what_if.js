@@ -167,6 +167,7 @@
     const data = JSON.parse(panel.querySelector("script").textContent);
     const controls = data.order ? data.order.map((n) => shared.controls[n]) : shared.controls;
     if (!data.row) data.units = data.units || shared.ids;
+    data.base = data.base || shared.base;
     const at = new Map((data.units || []).map((unit, n) => [unit, n]));
     const ends = (unit) => shared.units[place.get(unit)][2]; // switched off, 0, 1
     const share = (unit) => {

@@ -17,6 +17,8 @@ from zoo.what_if import FeatureTables
 
 ControlKind = Literal["switch", "yes_no", "choice", "number", "date", "level"]
 DIGITS = 9  # significant digits of numbers that come from float32: as many as tell two of them apart
+BASE_DIGITS = 12
+BASE = 1e-9  # difference of the bases of two inputs below which they share one
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ class Recomputation:
         values: dict[str, Any] = {"task": task_numbers(task), "classes": list(class_names), "controls": controls}
         if self.tables is None:
             units = self.units_of_page
-            return values | {"ids": list(units), "units": [list(entry) for entry in units.values()]}
+            base = short_numbers(self.units[0].base, BASE_DIGITS)
+            return values | {"ids": list(units), "units": [list(entry) for entry in units.values()], "base": base}
         tables = self.tables
         axes = [
             {"column": a.column, "cuts": a.cuts.tolist(), "bins": a.bins.tolist(), "size": a.size} for a in tables.axes
@@ -172,7 +175,9 @@ class Recomputation:
             values["units"] = list(by_id)
         else:
             by_id = {unit: by_id[unit] for unit in page_units}
-        values |= {"strength": list(by_id.values()), "base": short_numbers(numbers.base, 12)}
+        values["strength"] = list(by_id.values())
+        if not np.allclose(numbers.base, self.units[0].base, rtol=0.0, atol=BASE):
+            values["base"] = short_numbers(numbers.base, BASE_DIGITS)
         if numbers.other_count:
             values |= {"others": short_numbers(numbers.others), "other_count": numbers.other_count}
         return values
