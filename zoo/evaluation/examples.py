@@ -23,6 +23,7 @@ from zoo.capabilities import (
 )
 from zoo.data.base import Data
 from zoo.evaluation.page.controls import counterfactual_sentences, recomputation
+from zoo.evaluation.page.edited import edit_history
 from zoo.evaluation.page.mean_strengths import from_mean, mean_strengths
 from zoo.evaluation.page.occlusion import occlusion
 from zoo.evaluation.page.strength_words import strength_words
@@ -176,6 +177,7 @@ def page_context(
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
         decision_paths=paths,
+        history=edit_history(model, metrics, checkpoint),
         counterfactuals=counterfactual_sentences(model, examples.x, data.output_names),
         recomputation=recomputation(
             model,

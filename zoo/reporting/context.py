@@ -16,6 +16,7 @@ from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun
 from zoo.reporting.interactive.case import Case
+from zoo.reporting.interactive.edit_history import EditHistory
 from zoo.reporting.interactive.recomputation import Recomputation
 from zoo.reporting.interactive.vocabulary import Vocabulary
 from zoo.reporting.numbers import percent
@@ -166,6 +167,7 @@ class PageContext:
         neighbors: for each input the nearest training cases.
         recomputation: what the page needs to answer to changes of the inputs itself; None for no such panel.
         unit_list: the units of the model with their scores, to browse and to edit; None for no such panel.
+        history: edits of the model; None for one that was never edited.
         steps: interventions one after another, and the answer after each; of the only input.
         warnings: lines that a reader must not miss, such as a class of which no input is found.
         confusion: how often each class is predicted for each class, a row for each true one; empty for none.
@@ -218,6 +220,7 @@ class PageContext:
     neighbors: Sequence[Sequence[Case]] = ()
     recomputation: Recomputation | None = None
     unit_list: Vocabulary | None = None
+    history: EditHistory | None = None
     steps: Sequence[StepRow] = ()
     warnings: Sequence[str] = ()
     confusion: Sequence[Sequence[float]] = ()
