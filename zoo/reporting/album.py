@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from functools import cache
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class Album:
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
-        self._tensors: dict[tuple[int, int], tuple[Tensor, str]] = {}
+        self._pictures: dict[tuple[tuple[int, ...], bytes], str] = {}
 
     def picture(
         self,
@@ -99,13 +100,11 @@ class Album:
 
     def _of(self, picture: Tensor) -> str:
         """The id of a picture, which is encoded once."""
-        key = (picture.data_ptr(), picture.numel())
-        known = self._tensors.get(key)
-        if known is not None and known[0].shape == picture.shape and torch.equal(known[0], picture):
-            return known[1]
-        name = self._template(picture) if picture.ndim == 2 else self._photograph(picture)
-        self._tensors[key] = (picture, name)
-        return name
+        array = picture.detach().cpu().contiguous()
+        key = (tuple(array.shape), sha256(array.float().numpy().tobytes()).digest())
+        if key not in self._pictures:
+            self._pictures[key] = self._template(array) if array.ndim == 2 else self._photograph(array)
+        return self._pictures[key]
 
     def _photograph(self, picture: Tensor) -> str:
         array = checked_pixels(picture)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo.reporting.context import PageContext
 
 LITTLE = 0.01  # share of the sum of absolute amounts below which a row is folded
 
@@ -37,6 +41,18 @@ def share_sentence(units: float, base: float, *, many: str, what: str, start: st
     if shown == 100:
         return f"The {many} account for all of {what}."
     return f"The {many} account for {shown} % of {what}, the {start} for {100 - shown} %."
+
+
+def share_of_contrast(context: PageContext, i: int) -> str:
+    """Return what part of the lead of a class over another the units account for, in a sentence; empty if unknown."""
+    contrast = context.contrast
+    if contrast is None or not contrast.is_exact:
+        return ""
+    total, base = float(contrast.difference[i]), float(contrast.base[i])
+    target, against = (context.class_names[int(c[i])] for c in (contrast.target, contrast.against))
+    what = f"the lead of “{target}”" if total > 0 else f"the gap to “{against}”"
+    start = "starting value" if context.mean_strengths is not None else "base"
+    return share_sentence(total - base, base, many=context.noun.many, what=what, start=start)
 
 
 def adds_little(amounts: Sequence[float], everything: float) -> list[bool]:

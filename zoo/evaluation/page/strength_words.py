@@ -42,8 +42,9 @@ def strength_words(model: SelfExplaining, explanation: Explanation, mean: Tensor
 
 def _schema(model: SelfExplaining) -> ConceptSchema | None:
     columns = model.hparams.get("concepts")
-    known = capability(model, HasConcepts) is not None and isinstance(columns, Mapping)
-    return ConceptSchema.from_config(columns) if known else None
+    if capability(model, HasConcepts) is None or not isinstance(columns, Mapping):
+        return None
+    return ConceptSchema.from_config(columns)
 
 
 def _concepts(model: SelfExplaining, strength: Tensor) -> tuple[list[list[str]], ConceptSchema] | None:

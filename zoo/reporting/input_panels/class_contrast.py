@@ -10,7 +10,7 @@ from zoo.reporting.bars import Bar, draw_bars
 from zoo.reporting.context import PageContext
 from zoo.reporting.numbers import decimals, show, whole
 from zoo.reporting.panel import Panel
-from zoo.reporting.shares import adds_little, share_sentence
+from zoo.reporting.shares import adds_little, share_of_contrast
 
 BRIEF_LINES = 4  # of an input of a page with many
 
@@ -65,8 +65,6 @@ class ClassContrast(Panel):
         if gap:
             lines.append(("rounding of the numbers above" if exact else "not captured by this sum", gap))
         names = [context.class_names[int(c[i])] for c in (contrast.target, contrast.against)]
-        start = "starting value" if context.mean_strengths is not None else "base"
-        what = f"the lead of “{names[0]}”" if total > 0 else f"the gap to “{names[1]}”"
         return self.fill(
             target=names[0],
             against=names[1],
@@ -76,7 +74,7 @@ class ClassContrast(Panel):
             ],
             lines=[(label, show(amount, digits, sign=True)) for label, amount in lines],
             total=show(whole(total, digits), digits, sign=True),
-            share=share_sentence(total - base, base, many=context.noun.many, what=what, start=start) if exact else "",
+            share=share_of_contrast(context, i) if exact else "",
             quantity=context.quantity,
             exact=exact,
         )
