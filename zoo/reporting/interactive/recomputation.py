@@ -16,8 +16,9 @@ from zoo.task import Task
 from zoo.what_if import FeatureTables
 
 ControlKind = Literal["switch", "yes_no", "choice", "number", "date", "level"]
-DIGITS = 9  # significant digits of numbers that come from float32: as many as tell two of them apart
-BASE_DIGITS = 12
+SINGLE_DIGITS = 10  # significant digits of numbers of single precision, one more than tells two of them apart
+DIGITS = 12  # of other numbers
+BASE_DIGITS = 15
 BASE = 1e-9  # difference of the bases of two inputs below which they share one
 
 
@@ -211,12 +212,21 @@ def as_json(values: Mapping[str, Any]) -> Markup:
     return Markup(text)  # noqa: S704
 
 
-def short_numbers(values: np.ndarray, digits: int = DIGITS) -> list[float]:
-    """Return numbers of so many significant digits, whole ones without a point.
+def short_numbers(values: np.ndarray, digits: int | None = None) -> list[float]:
+    """Return numbers with so many significant digits, whole ones without a point.
+
+    Args:
+        values: of any shape.
+        digits: None for 10 of a number of single precision and 12 of any other.
 
     Example:
         >>> short_numbers(np.array([1.0, 1 / 3]), 3)
         [1, 0.333]
     """
-    rounded = [float(f"{value:.{digits}g}") for value in np.asarray(values, dtype=np.float64).ravel().tolist()]
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    single = (flat == flat.astype(np.float32)).tolist()
+    rounded = [
+        float(f"{value:.{digits or (SINGLE_DIGITS if is_single else DIGITS)}g}")
+        for value, is_single in zip(flat.tolist(), single, strict=True)
+    ]
     return [int(value) if value.is_integer() and abs(value) < 2**53 else value for value in rounded]
