@@ -13,8 +13,8 @@ from zoo.evaluation.matched_runs import fingerprint, load_runs, probe
 from zoo.evaluation.run_facts import run_facts
 from zoo.metrics.matching.assignment import PROTOCOL, average
 from zoo.recipe_support.recipe_results import CompareResult
-from zoo.reporting.comparison_page import MATCHINGS, compare_page
 from zoo.reporting.glossary import noun
+from zoo.reporting.pages.comparison_page import MATCHINGS, compare_page
 from zoo.training.process_settings import prepared
 
 

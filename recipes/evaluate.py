@@ -81,6 +81,7 @@ def evaluate(
         title=title,
         facts=facts,
         checkpoint=name,
+        metrics=checkpoint.read(checkpoint.find(name))[1],
         accelerator=accelerator,
         progress=progress,
     )

@@ -19,6 +19,7 @@ from zoo.evaluation.single_input import file_name, read_input
 from zoo.recipe_support.recipe_results import ExplainResult
 from zoo.reporting.glossary import visible
 from zoo.reporting.page import page
+from zoo.reporting.shares import share_of_contrast
 from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint
 
@@ -78,7 +79,9 @@ def explain(
     _, metrics = checkpoint.read(folder_of_model)
     stored = folder_of_model if sample is None else None
     heading = f"{title} on {input_name}"
-    shown_page = examples.page_context(model, source, explained, title=heading, stored=stored, checkpoint=name)
+    shown_page = examples.page_context(
+        model, source, explained, title=heading, stored=stored, checkpoint=name, metrics=metrics
+    )
     context = replace(
         shown_page,
         neighbors=nearest_cases(model, source, x, k=neighbors) if neighbors else (),
@@ -96,7 +99,9 @@ def explain(
         explanation=explanation,
         answers=answers if as_written else [visible(answer) for answer in answers],
         trace=context.traces[0] if context.traces else (),
-        contrast=explained.contrast,
+        contrast=context.contrast,
+        share=share_of_contrast(context, 0) if context.contrast is not None and context.count == 1 else "",
+        from_mean=context.mean_strengths is not None,
         counterfactual=sentences[0] if sentences else (),
         class_names=source.output_names if as_written else [visible(name) for name in source.output_names],
         page=None if dry_run else file,

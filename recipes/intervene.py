@@ -66,11 +66,13 @@ def intervene(
     stated = [f"{unit}={value}" for unit, value in statements.items()]
     command = " ".join(["zoo intervene", name, str(input), *stated, *all_overrides])
     truth, concepts = (None, None) if sample is None else (sample.y, sample.concepts)
-    stored = checkpoint.find(name) if sample is None else None
+    folder_of_model = checkpoint.find(name)
+    _, metrics = checkpoint.read(folder_of_model)
+    stored = folder_of_model if sample is None else None
     explained = examples.Examples(x, (explanation,), truth, concepts)
     heading = f"{title} on {input_name}, with interventions"
     context = replace(
-        examples.page_context(model, source, explained, title=heading, stored=stored),
+        examples.page_context(model, source, explained, title=heading, stored=stored, metrics=metrics),
         steps=steps,
         facts=run_facts(config, source, command, read=sample is not None),
     )

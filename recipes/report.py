@@ -13,7 +13,7 @@ from zoo.capabilities import HasShapeFunctions, capability
 from zoo.evaluation import audit
 from zoo.evaluation.units.gallery import shapes
 from zoo.recipe_support.recipe_results import ReportResult
-from zoo.reporting.audit_page import audit_page, section, shapes_section
+from zoo.reporting.pages.audit_page import audit_page, section, shapes_section
 from zoo.training.fit_task import split_logits
 from zoo.training.process_settings import prepared
 from zoo.training.run import data_of, load_checkpoint

@@ -71,11 +71,13 @@ def test_page_and_terminal(tmp_path, capsys):
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert "rather than " in out
-    assert ", base " in out
+    assert ", starting value " in out
+    assert "of the lead of “1”" in out
     (page,) = tmp_path.glob("*.html")
     html = page.read_text()
-    assert html.count("<summary>Why “1” rather than “") == 1
-    assert "Exact: the difference of two sums" in html
+    assert html.count("<h3>Why “1” rather than “") == 1
+    assert html.index("<h3>Why “1” rather than “") < html.index("<h3>Why “1”?")
+    assert "Not an exact sum" not in html
     assert main([*argv, "--against", "7"]) == 0
     assert "rather than “7”?" in page.read_text()
     assert main([*argv, "--against", "1"]) == 2

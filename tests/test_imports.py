@@ -46,7 +46,7 @@ MAY = {  # what a top-level name of zoo may import from zoo; every entry may imp
     "phase": set(),
     "task": set(),
     "capabilities": {"batch"},
-    "what_if": {"batch", "capabilities", "concept_schema", "paths", "task"},
+    "what_if": {"batch", "capabilities", "concept_schema", "explanation", "paths", "task"},
     "config": {"paths", "phase"},
     "editing": {"capabilities", "config", "explanation", "paths", "weights"},
     "registry": {"paths", "config", "task"},

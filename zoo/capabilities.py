@@ -275,6 +275,16 @@ class HasUnitValues(Capability, Protocol):
         ...
 
 
+class HasStrengthWords(Capability, Protocol):
+    """Units whose strengths are said in words."""
+
+    capability: ClassVar[str] = "strength_words"
+
+    def strength_words(self, strengths: Tensor, *, share: bool = False) -> list[list[str]]:
+        """Return strengths ``(b, u)`` in words, such as ``present``; as means over inputs where ``share`` is set."""
+        ...
+
+
 class HasActivity(Capability, Protocol):
     """Units with an activation at every position of a sequence."""
 

@@ -10,7 +10,8 @@ from browser import Browser, find
 from test_what_if import DISCRETE, NAMES, PROTOTYPES, inputs_of, table_model, unit_model
 
 from zoo.capabilities import DecisionPath, PathStep
-from zoo.evaluation.page.controls import counterfactual_sentences, recomputation, strength_words
+from zoo.evaluation.page.controls import counterfactual_sentences, recomputation
+from zoo.evaluation.page.strength_words import strength_words
 from zoo.evaluation.units.gallery import shapes
 from zoo.reporting.chart import chart
 from zoo.reporting.context import PageContext, ScoreRow

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from zoo.reporting.comparison_page import MATCHINGS, RunPair, UnitCard, compare_page, ends
+from zoo.reporting.pages.comparison_page import MATCHINGS, RunPair, UnitCard, compare_page, ends
 from zoo.reporting.unit_picture import Source
 
 COLUMNS = ("pairs", "similarity")

@@ -96,10 +96,17 @@ def test_self_contained(tmp_path):
         re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html).group(1).replace("&#39;", "'")
     )
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline';")
-    assert html.index("Content-Security-Policy") < html.index("<style>") < html.index("<img")
-    assert html.count("<img") == html.count('src="data:image/') == html.count("src=")
-    assert all(re.findall(r'<img[^>]*alt="[^"]+"', image) for image in re.findall(r"<img[^>]*>", html))
-    assert set(re.findall(r'href="([^"]*)"', html)) == {"#input-1", "#input-2"}
+    assert html.index("Content-Security-Policy") < html.index("<style>") < html.index("<image")
+    assert "<img" not in html
+    assert "src=" not in html
+    images = re.findall(r'<image id="(p\d+)"[^>]* href="data:image/', html)
+    assert html.count("<image") == len(images) == len(set(images))
+    drawings = re.findall(r'<svg class="picture[^>]*>', html)
+    assert drawings
+    assert all(re.search(r'role="img" aria-label="[^"]+"', drawing) for drawing in drawings)
+    links = set(re.findall(r' href="(#[^"]*)"', html))
+    assert links == {"#input-1", "#input-2", *(f"#{image}" for image in images)}
+    assert html.count(" href=") == len(images) + len(re.findall(r' href="#', html))
 
 
 def test_names_are_escaped(tmp_path):
@@ -139,14 +146,14 @@ def test_black_box(tmp_path):
 @pytest.mark.parametrize("grid", [None, (7,)])
 def test_units_without_a_place_in_a_picture(tmp_path, grid):
     html = written(tmp_path, explained(b=1, kind="concept", grid=grid))
-    assert html.count("<img") == 1
+    assert html.count("<image") == html.count('<svg class="picture') == 1
     assert html.count('class="unit"') == 4
     assert "no training picture" not in html
 
 
 def test_without_pictures(tmp_path):
     html = written(tmp_path, explained(kind="code"), pictures=None)
-    assert "<img" not in html
+    assert "<image" not in html
     assert "4 codes listed above" in html
 
 
@@ -177,7 +184,8 @@ def test_many_inputs_fold_and_stay_small(tmp_path):
     photos = photos.permute(0, 3, 1, 2) / 255
     sources = {j: Source(photos[j % 8], (j, 10, 80 + j, 90), f"picture {j}") for j in range(40)}
     html = written(tmp_path, explained(b=8, u=40, k=10), pictures=photos, sources=sources)
-    assert len(html) < 3e6
+    assert len(html) < 0.5e6
+    assert html.count("<image") == 8 + 80  # each picture once, also where it is a source, and a map of each unit
     assert html.count("<summary>7 more prototypes</summary>") == 8
     assert html.count('class="unit"') == 80
 
@@ -261,7 +269,7 @@ def test_signed_units_are_shown_in_two_colors_with_their_template(tmp_path):
     e = replace(e, where=e.where - 0.5)
     template = Source(torch.randn(16, 16), None, "")
     html = written(tmp_path, e, sources={j: template for j in range(12)})
-    assert html.count("Template</figcaption>") == 4
+    assert html.count("Template of unit") == 4
     assert "raining picture" not in html
     assert "evidence for the eigenvector" in html
     assert "Heat map" not in html
@@ -282,5 +290,5 @@ def test_unreliable_units_are_listed_with_their_picture(tmp_path):
     table = re.search(r'class="lowest">(.*?)</table>', html, re.DOTALL).group(1)
     assert re.findall(r'<th scope="row">([^<]*)', table) == ["p&lt;7&gt;", "p2"]
     assert re.findall(r"<td>([^<]*)</td>", table) == ["12 %", "n/a", "", "99 %", "50 %"]
-    assert table.count("<img") == 1
+    assert table.count('<svg class="picture') == 1
     assert "class “owl”" in table

@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> None:
         name = result.input if len(result.answers) == 1 else f"{result.input}, answer {i + 1}"
         say(f"{name}: {answer}, logit {float(explanation.logits[i, target]):.4g}")
     if result.contrast is not None and len(result.contrast) == 1:
-        say(_contrast_line(result.contrast, result.class_names))
+        say(_contrast_line(result.contrast, result.class_names, "starting value" if result.from_mean else "base"))
+        if result.share:
+            say(result.share)
     if result.counterfactual:
         say(" ".join(result.counterfactual))
     if result.trace:
@@ -73,10 +75,10 @@ def run(args: argparse.Namespace) -> None:
         say(f"page  {result.page}")
 
 
-def _contrast_line(contrast: Contrast, class_names: Sequence[str]) -> str:
+def _contrast_line(contrast: Contrast, class_names: Sequence[str], start: str) -> str:
     """Return the difference to the other class, its three largest parts and that of the base."""
     contribution, names = contrast.contribution[0], contrast.units.names
     parts = [f"{names[u]} {float(contribution[u]):+.3g}" for u in contrast.shown[0].tolist()[:3]]
     against = class_names[int(contrast.against[0])]
-    parts.append(f"base {float(contrast.base[0]):+.3g}")
+    parts.append(f"{start} {float(contrast.base[0]):+.3g}")
     return f"rather than {against}: {float(contrast.difference[0]):+.4g} ({', '.join(parts)})"

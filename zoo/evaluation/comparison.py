@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.capabilities import HasDirections, capability
 from zoo.evaluation.matched_runs import Found, Run
 from zoo.evaluation.units import gallery
-from zoo.reporting.comparison_page import RunPair, UnitCard, ends
+from zoo.reporting.pages.comparison_page import RunPair, UnitCard, ends
 
 COLUMNS = ("pairs", "similarity", "chance", "strict chance", "mean max", "at least 0.7", "no partner", "same answer")
 MAX_UNMATCHED = 24  # pictures of units without a partner, for each run

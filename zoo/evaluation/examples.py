@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +22,11 @@ from zoo.capabilities import (
     capability,
 )
 from zoo.data.base import Data
-from zoo.evaluation.page.controls import counterfactual_sentences, recomputation, strength_words
+from zoo.evaluation.page.controls import counterfactual_sentences, recomputation
+from zoo.evaluation.page.edited import edit_history
+from zoo.evaluation.page.mean_strengths import from_mean, mean_strengths
 from zoo.evaluation.page.occlusion import occlusion
+from zoo.evaluation.page.strength_words import strength_words
 from zoo.evaluation.units import gallery, notes
 from zoo.explanation import Contrast, Explanation
 from zoo.model import SelfExplaining
@@ -119,6 +124,7 @@ def page_context(
     title: str,
     stored: Path | None = None,
     checkpoint: str = "",
+    metrics: Mapping[str, Any] | None = None,
 ) -> PageContext:
     """Return all that a page shows of explained inputs; every page of inputs begins with this.
 
@@ -130,10 +136,15 @@ def page_context(
         stored: folder of the checkpoint whose pictures of units are shown, so that no data are read; None to read the
             samples that units were taken from.
         checkpoint: as on the command line, for the commands of the page; empty if the model is not stored.
+        metrics: of the checkpoint, which may hold the mean strengths of the units; None for none.
 
     Returns:
         A context without scores, facts and interventions; add them with ``dataclasses.replace``.
     """
+    mean = mean_strengths(model, examples.x, data, metrics, read=stored is None)
+    if mean is not None:
+        told, contrast = from_mean(model, examples.x, examples.explanations, examples.contrast, mean)
+        examples = replace(examples, explanations=told, contrast=contrast)
     traced, summed = capability(model, HasTrace), capability(model, HasClassSums)
     card = capability(model, HasPointsCard)
     tree = capability(model, HasDecisionPaths)
@@ -158,13 +169,15 @@ def page_context(
         truth=examples.truth,
         sources=gallery.sources(model, data, examples.shown | on_paths, stored=stored),
         notes=notes.unit_notes(model, data, examples.concepts, examples.explanations, x=examples.x, stored=stored),
-        strength_words=strength_words(model, examples.explanations[0]),
+        mean_strengths=mean,
+        strength_words=strength_words(model, examples.explanations[0], mean),
         shapes=gallery.shapes(model),
         card=card.card() if card else (),
         risks=card.risks() if card else {},
         traces=traced.trace(examples.x) if traced else (),
         class_sums=summed.class_sums(examples.x) if summed else (),
         decision_paths=paths,
+        history=edit_history(model, metrics, checkpoint),
         counterfactuals=counterfactual_sentences(model, examples.x, data.output_names),
         recomputation=recomputation(
             model,
@@ -173,6 +186,7 @@ def page_context(
             checkpoint=checkpoint,
             inputs=examples.inputs,
             many=noun(model.units.kind).many,
+            mean=mean,
         ),
     )
 

@@ -8,6 +8,7 @@ from zoo import checkpoint
 from zoo.config import Settings, plain
 from zoo.data.base import Data
 from zoo.evaluation.model_card import card
+from zoo.evaluation.page.mean_strengths import KEY
 from zoo.evaluation.pipeline import Evaluation, evaluate
 from zoo.evaluation.reference_model import reference_rows
 from zoo.evaluation.run_facts import run_facts
@@ -41,11 +42,13 @@ def finish_run(
     )
     origins = gallery.sources(model, data, range(len(model.units)))
     scores = {name: result.to_json() for name, result in evaluation.results.items()}
+    mean = evaluation.page.mean_strengths  # so that pages need no training data
+    means = {} if mean is None else {KEY: [float(f"{value:.6g}") for value in mean.tolist()]}
     checkpoint.save(
         folder / "checkpoint",
         model,
         config=plain(config),
-        metrics={"scores": scores, **facts, "seed": config.seed},
+        metrics={"scores": scores, **facts, "seed": config.seed, **means},
         card=card(folder.name, plain(config), data, evaluation.rows, facts, n_units=len(model.units)),
         unit_lines=gallery.unit_lines(model, data, origins),
         unit_sheet=contact_sheet({unit: unit_picture(source) for unit, source in origins.items()}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from zoo.data.base import Data
 from zoo.evaluation.examples import Examples, first_of_each_class, page_context
@@ -41,6 +42,7 @@ def evaluate(
     facts: Mapping[str, str],
     more_rows: Sequence[ScoreRow] = (),
     checkpoint: str = "",
+    metrics: Mapping[str, Any] | None = None,
     accelerator: str = "auto",
     progress: bool = True,
 ) -> Evaluation:
@@ -54,6 +56,7 @@ def evaluate(
         facts: of the run, see ``run_facts``.
         more_rows: further rows of the score table, such as that of the reference model.
         checkpoint: name or folder of the model as on the command line, for the commands of the page.
+        metrics: of the checkpoint, which may hold the mean strengths of its units; None for none.
         accelerator: ``auto`` takes a GPU where there is one.
         progress: show a progress bar on a terminal.
     """
@@ -70,7 +73,7 @@ def evaluate(
     )
     matrices = [result.tables["confusion matrix"] for result in results.values() if "confusion matrix" in result.tables]
     page = replace(
-        page_context(model, data, examples, title=title, checkpoint=checkpoint),
+        page_context(model, data, examples, title=title, checkpoint=checkpoint, metrics=metrics),
         lead=lead,
         scores=rows,
         charts=charts(results),

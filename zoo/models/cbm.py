@@ -108,7 +108,8 @@ class CBM(ConceptModel):
         shift = self._head_input(zero)  # affine: continuous concepts are standardized
         slope = self._head_input(torch.ones_like(zero)) - shift
         weight = self.head.weight * self.task.scale
-        return AffineHead(weight * slope, weight * shift, -shift / slope)
+        mean = self.average if bool(self.odds.all()) else None  # 0 until they are measured
+        return AffineHead(weight * slope, weight * shift, -shift / slope, mean)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts``, ``head``."""

@@ -110,7 +110,7 @@ class TextCBM(TextModel):
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the head; a concept that is switched off has its mean strength over the training texts."""
         weight = self.head.weight
-        return AffineHead(weight, -weight * self.average, self.average)
+        return AffineHead(weight, -weight * self.average, self.average, self.average)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``concepts`` and ``head``; of an encoder trained here also ``encoder`` and ``probe``."""

@@ -156,12 +156,28 @@ class TransformerProgram(ProgramTraining):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"affine_head", "class_sums", "editable", "extra_metrics", "program", "trace"})
+        return frozenset(
+            {"affine_head", "class_sums", "editable", "extra_metrics", "program", "strength_words", "trace"}
+        )
 
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the linear read-out; a value that is switched off is absent."""
         weight = self._weight
         return AffineHead(weight, torch.zeros_like(weight), torch.zeros_like(weight[0]))
+
+    def strength_words(self, strengths: Tensor, *, share: bool = False) -> list[list[str]]:
+        """Return strengths ``(b, u)`` in words: the value of a number, otherwise how often the value is there."""
+        numbers = [value is None for _, value in self.program.units]
+        as_share = share or self.pooled
+
+        def word(u: int, strength: float) -> str:
+            if numbers[u]:
+                return f"{'' if share else '= '}{strength:.3g}"
+            if as_share:
+                return f"{100 * strength:.0f} %"
+            return "present" if strength else "absent"
+
+        return [[word(u, strength) for u, strength in enumerate(row)] for row in strengths.tolist()]
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the strength ``(b, u)`` of each unit."""

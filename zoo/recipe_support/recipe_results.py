@@ -136,11 +136,14 @@ class ExplainResult:
         answers: name of the predicted class of each row.
         trace: intermediate values of the first row, if the model has a trace: names, and values at each position.
         contrast: the predicted classes beside the runners-up or a class of choice; None where classes do not exclude
-            each other or the model has no units.
+            each other or the model has no units. Measured from mean strengths where ``from_mean``.
         class_names: of all classes, for a terminal.
         page: the HTML page; None for a dry run.
         counterfactual: sentences on the smallest change of the first row that gives another answer; empty if they were
             not asked for.
+        share: what part of the contrast the units account for, in a sentence.
+        from_mean: whether the contrast is measured from the mean strengths over the training data, so that its base is
+            that of an average input.
     """
 
     input: str
@@ -151,6 +154,8 @@ class ExplainResult:
     class_names: Sequence[str]
     page: Path | None
     counterfactual: Sequence[str] = ()
+    share: str = ""
+    from_mean: bool = False
 
 
 @dataclass(frozen=True)

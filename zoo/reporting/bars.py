@@ -26,11 +26,14 @@ class Bar:
 
     @property
     def html(self) -> Markup:
-        """The bar as HTML; the amount is written beside it, so that it is hidden from screen readers."""
-        return Markup(
-            '<span class="track" aria-hidden="true"><i class="zero" style="left:{:.2f}%"></i>'
-            '<i class="{}" style="left:{:.2f}%;width:{:.2f}%"></i></span>'
-        ).format(self.zero, self.side, self.left, self.width)
+        """The bar as HTML; the amount is written beside it."""
+        places = zip("zlw", map(_short, (self.zero, self.left, self.width)), strict=True)
+        style = ";".join(f"--{key}:{value}" for key, value in places if value != "0")
+        return Markup('<i class="track {}" style="{}"></i>').format(self.side, style)
+
+
+def _short(value: float) -> str:
+    return f"{abs(value):.1f}".removesuffix(".0")  # no place is negative, but by rounding
 
 
 def draw_bars(values: Sequence[float]) -> list[Bar]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,15 +11,19 @@ from torch import Tensor
 
 from zoo.capabilities import DecisionPath, SourceText
 from zoo.explanation import Contrast, Explanation, Units
+from zoo.reporting.album import Album
 from zoo.reporting.chart import Chart
 from zoo.reporting.figures.shape_plot import ShapePlot
 from zoo.reporting.glossary import Noun, noun
 from zoo.reporting.interactive.case import Case
+from zoo.reporting.interactive.edit_history import EditHistory
 from zoo.reporting.interactive.recomputation import Recomputation
 from zoo.reporting.interactive.vocabulary import Vocabulary
 from zoo.reporting.numbers import percent
 from zoo.reporting.unit_picture import Source
 from zoo.task import Classification, Task
+
+BRIEF = 24  # inputs of a page, above which each has fewer lines
 
 OF_INPUTS = (  # one entry for each input, or none
     *(
@@ -146,6 +151,8 @@ class PageContext:
         sources: where units came from, by unit id; units without an entry are shown without a picture.
         notes: for each input, a few words on some of its units, by unit id; ✓ or ✗ in front colors them.
         strength_words: for each input the strengths of some of its units in words by unit id, such as ``= no (0.1 %)``.
+        mean_strengths: ``(u,)`` over the training split, from which contributions are measured, so that the base is the
+            logit of an average input; None where they are measured from strengths of 0.
         traces: for each input the intermediate values by name, one for each position.
         class_sums: for each input what each active unit adds to each class, the last row the sum.
         decision_paths: for each input its path through the decision tree of the model.
@@ -160,11 +167,13 @@ class PageContext:
         neighbors: for each input the nearest training cases.
         recomputation: what the page needs to answer to changes of the inputs itself; None for no such panel.
         unit_list: the units of the model with their scores, to browse and to edit; None for no such panel.
+        history: edits of the model; None for one that was never edited.
         steps: interventions one after another, and the answer after each; of the only input.
         warnings: lines that a reader must not miss, such as a class of which no input is found.
         confusion: how often each class is predicted for each class, a row for each true one; empty for none.
         facts: model, data, command, versions, hardware, in the order in which they are shown.
         index: the input that a panel of an input draws; None outside of inputs.
+        album: the pictures of the page, each stored once.
 
     Raises:
         ValueError: if there is no explanation, or a field does not fit the number of inputs or classes.
@@ -196,6 +205,7 @@ class PageContext:
     sources: Mapping[int, Source] = field(default_factory=dict)
     notes: Sequence[Mapping[int, str]] = ()
     strength_words: Sequence[Mapping[int, str]] = ()
+    mean_strengths: Tensor | None = None
     traces: Sequence[Sequence[tuple[str, Sequence[str]]]] = ()
     class_sums: Sequence[Sequence[tuple[str, Sequence[float]]]] = ()
     decision_paths: Sequence[DecisionPath] = ()
@@ -210,11 +220,13 @@ class PageContext:
     neighbors: Sequence[Sequence[Case]] = ()
     recomputation: Recomputation | None = None
     unit_list: Vocabulary | None = None
+    history: EditHistory | None = None
     steps: Sequence[StepRow] = ()
     warnings: Sequence[str] = ()
     confusion: Sequence[Sequence[float]] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     index: int | None = None
+    album: Album = field(default_factory=Album, compare=False)
 
     def __post_init__(self) -> None:
         if not self.explanations:
@@ -278,6 +290,25 @@ class PageContext:
                 )
             )
         return rows
+
+    @property
+    def brief(self) -> bool:
+        """Whether the page has so many inputs that each is told in few lines."""
+        return self.count > BRIEF
+
+    def at(self, i: int) -> PageContext:
+        """Return the same context for the panels of input ``i``; nothing is checked or computed again."""
+        _ = self.answers
+        other = copy(self)
+        object.__setattr__(other, "index", i)
+        return other
+
+    @property
+    def starting_value(self) -> str:
+        """What the base of an explanation is called."""
+        if self.mean_strengths is not None:
+            return "starting value"
+        return "base, not due to any unit" if len(self.vocabulary) else "unexplained"
 
     @property
     def quantity(self) -> str:

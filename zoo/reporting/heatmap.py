@@ -18,8 +18,8 @@ SIDE = 192  # pixels of a picture on a page
 CRISP = 64  # pictures up to this side are enlarged as visible pixels: smoothing would invent detail
 _FRAME = (0, 229, 255)  # cyan does not occur in the heat map
 _HALO = (10, 10, 30)
-_FOR = (0, 170, 135)  # as in the bars of a page
-_AGAINST = (235, 110, 20)
+FOR = (0, 170, 135)  # as in the bars of a page
+AGAINST = (235, 110, 20)
 
 
 def box(evidence: Tensor, size: int | tuple[int, int], quantile: float = 0.95) -> Box:
@@ -51,6 +51,20 @@ def crop(picture: Tensor, box: Box) -> Tensor:
     return picture[..., y0:y1, x0:x1]
 
 
+def checked_pixels(picture: Tensor) -> np.ndarray:
+    """Return a picture ``(3, h, w)`` in 0..1 as bytes ``(h, w, 3)``.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if picture.ndim != 3 or len(picture) != 3:
+        raise ValueError(f"a picture is {tuple(picture.shape)}; expected (3, height, width)")
+    low, high = float(picture.min()), float(picture.max())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise ValueError(f"a picture spans {low:.3g}..{high:.3g}; expected 0..1: undo the normalization first")
+    return (picture.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+
+
 def image(picture: Tensor, *, side: int = SIDE, frame: Box | None = None, crisp: bool | None = None) -> Image.Image:
     """Return an 8-bit image, its longer side ``side`` pixels (a little more where pixels stay whole).
 
@@ -63,12 +77,7 @@ def image(picture: Tensor, *, side: int = SIDE, frame: Box | None = None, crisp:
     Raises:
         ValueError: if the picture is not ``(3, s, s)`` in 0..1.
     """
-    if picture.ndim != 3 or len(picture) != 3:
-        raise ValueError(f"a picture is {tuple(picture.shape)}; expected (3, height, width)")
-    low, high = float(picture.min()), float(picture.max())
-    if not (low >= -1e-3 and high <= 1 + 1e-3):
-        raise ValueError(f"a picture spans {low:.3g}..{high:.3g}; expected 0..1: undo the normalization first")
-    array = (picture.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    array = checked_pixels(picture)
     longer = max(array.shape[:2])
     crisp = longer <= CRISP if crisp is None else crisp
     scale = -(-side // longer) if crisp else side / longer
@@ -121,7 +130,7 @@ def signed(evidence: Tensor, picture: Tensor | None = None, *, side: int = SIDE)
     resize = torch.nn.functional.interpolate
     level = resize(level[None, None], size=size, mode="nearest-exact" if same else "bicubic")[0, 0].clamp(-1, 1)
     level = level.numpy()[..., None]
-    color = np.where(level > 0, np.array(_FOR), np.array(_AGAINST)) / 255
+    color = np.where(level > 0, np.array(FOR), np.array(AGAINST)) / 255
     alpha = abs(level) ** 0.7
     mixed = (1 - alpha) * np.asarray(drawn) / 255 + alpha * color
     return Image.fromarray((mixed * 255).round().astype(np.uint8))

@@ -56,3 +56,15 @@ def percent(chance: float) -> str:
     if chance >= 0.9995:
         return "over 99.9 %"
     return f"{100 * chance:.1f} %" if chance >= 0.0005 else "under 0.1 %"
+
+
+def short_number(value: float) -> str:
+    """Return a number with three digits, a true minus and no exponent; what is near 0 is said to be.
+
+    Example:
+        >>> short_number(-0.25), short_number(4e-5), short_number(0.0), short_number(12345678.0)
+        ('−0.25', 'about 0', '0', '12345678')
+    """
+    if abs(value) < 5e-4:
+        return "0" if value == 0 else "about 0"
+    return (f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from zoo.reporting.album import Album
 from zoo.reporting.context import PageContext
 from zoo.reporting.glossary import visible
 from zoo.reporting.panel import ASSETS, fill, panels, render, scripts
@@ -32,18 +33,20 @@ def page(path: str | Path, context: PageContext) -> Path:
     Raises:
         ValueError: if a picture is not in 0..1 or an explanation is not finite.
     """
-    context = replace(context, explanations=[e.detach().to("cpu") for e in context.explanations])
+    context = replace(context, explanations=[e.detach().to("cpu") for e in context.explanations], album=Album())
     if context.tokens is not None and not context.labeled_texts:
         context = replace(context, class_names=[visible(name) for name in context.class_names])
     styles = "\n".join(style for panel in panels() if (style := panel.style()))
+    sections = render("page", context)
     html = fill(
         ASSETS / "page.html",
+        album=context.album.definitions(),
         title=context.title,
         lead=context.lead,
         style=Markup(styles),
         script=Markup(script := scripts(context)),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
-        sections=render("page", context),
+        sections=sections,
     )
     return write_whole(Path(path), html)
 

@@ -6,7 +6,6 @@ import inspect
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -103,7 +102,7 @@ def scripts(context: PageContext) -> str:
     used = []
     for panel in panels():
         script = panel.script()
-        places = [context] if panel.region == "page" else [replace(context, index=i) for i in range(context.count)]
+        places = [context] if panel.region == "page" else map(context.at, range(context.count))
         with suppress(Exception):  # of foreign code, which ``render`` warns of
             if script and any(panel.needs_script(place) for place in places):
                 used.append(script)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
 from zoo.reporting import heatmap
+from zoo.reporting.album import Album
 
 GAP = 12  # pixels between the two pictures
 
@@ -43,6 +45,14 @@ class Source:
         if self.is_template:
             return heatmap.signed(self.picture)
         return heatmap.image(self.picture, frame=self.box)
+
+
+def small_picture(album: Album, source: Source | None, name: str) -> Markup | None:
+    """Return the drawing of a unit for a table: its training picture with the patch framed, or its template.
+
+    None for a unit without a picture.
+    """
+    return None if source is None else album.picture(source.picture, name, frame=source.box)
 
 
 def unit_picture(source: Source) -> Image.Image:

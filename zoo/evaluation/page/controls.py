@@ -16,7 +16,6 @@ from zoo.inputs.table import TableInputs
 from zoo.inputs.tables.columns import Column
 from zoo.model import SelfExplaining
 from zoo.reporting.interactive.recomputation import Control, Recomputation, UnitNumbers
-from zoo.reporting.numbers import percent
 from zoo.what_if import AffineHead, FeatureTables
 
 MAX_NUMBERS = 20_000  # weights of an input above which only the units that are shown have controls
@@ -29,18 +28,6 @@ NO_HEAD = (
     " computation after it, so that the model itself must be asked."
 )
 NO_UNITS = "This model has no units that could be set; change the input itself and ask the model."
-
-
-@torch.no_grad()
-def strength_words(model: SelfExplaining, explanation: Explanation) -> list[dict[int, str]]:
-    """Return for each input its concepts as yes or no with their probability, by unit id; empty for other units."""
-    concept_model, columns = capability(model, HasConcepts), model.hparams.get("concepts")
-    if concept_model is None or not isinstance(columns, Mapping):
-        return []
-    schema = ConceptSchema.from_config(columns)
-    discrete = [u for u, concept in enumerate(schema.concepts) if concept.kind != "continuous"]
-    rows: list[list[float]] = concept_model.decode_concepts(explanation.strength).tolist()
-    return [{u: f"= {'yes' if row[u] >= 0.5 else 'no'} ({percent(row[u])})" for u in discrete} for row in rows]
 
 
 @torch.no_grad()
@@ -70,6 +57,7 @@ def recomputation(
     checkpoint: str = "",
     inputs: Sequence[str] = (),
     many: str = "units",
+    mean: Tensor | None = None,
 ) -> Recomputation:
     """Return what a page needs to answer to changes of explained inputs, or why it cannot.
 
@@ -80,6 +68,7 @@ def recomputation(
         checkpoint: as on the command line; empty if the model is not stored.
         inputs: b inputs as on the command line; empty if they have no name there.
         many: what the units are called.
+        mean: ``(u,)`` strengths from which contributions are measured, as in the explanations; None for their own zero.
     """
     named = [shlex.join((checkpoint, name)) for name in inputs] if checkpoint else []
     tables = capability(model, HasFeatureTables)
@@ -96,6 +85,7 @@ def recomputation(
         whole = [f"{c} {shlex.quote(e)}" for c, e in zip(commands, example, strict=True)] if commands else []
         return Recomputation(commands=whole, reason=reason)
     first, head = explanations[0], affine.affine_head(x)
+    head = head if mean is None else head.from_mean(mean)
     controls = [_units(model, explanations, head, i) for i in range(len(x))]
     numbers = [_numbers(model, first, head, i, controls[i]) for i in range(len(x))]
     return Recomputation(controls, numbers, commands=commands)
@@ -153,9 +143,9 @@ def _units(model: SelfExplaining, explanations: Sequence[Explanation], head: Aff
     concept_model = capability(model, HasConcepts)
     columns = model.hparams.get("concepts")
     if concept_model is None or not isinstance(columns, Mapping):
+        names = model.units.names  # computed anew at each access
         return [
-            Control(model.units.names[u], "switch", f"strength {float(first.strength[i, u]):.3g}", units=(u,))
-            for u in strongest
+            Control(names[u], "switch", f"strength {float(first.strength[i, u]):.3g}", units=(u,)) for u in strongest
         ]
     schema = ConceptSchema.from_config(columns)
     values = concept_model.decode_concepts(first.strength[i : i + 1])[0]
@@ -193,10 +183,11 @@ def _numbers(
     u = strength.shape[0]
     ends = torch.stack([torch.zeros(u), torch.ones(u)]).to(explanation.strength)
     zero, one = (ends if concept_model is None else concept_model.encode_concepts(ends)).double()
+    names = model.units.names
     others = added.sum(1) - added[:, ids].sum(1)
     return UnitNumbers(
         units=ids,
-        names=[model.units.names[k] for k in ids],
+        names=[names[k] for k in ids],
         strength=strength[ids].cpu().numpy(),
         weight=weight[:, ids].cpu().numpy(),
         offset=offset[:, ids].cpu().numpy(),

@@ -72,7 +72,7 @@ class SparseHeadModel(BackboneModel):
         """Return the head; a concept that is switched off has its mean strength over the training split."""
         scale = self.task.scale
         weight = self.head.linear.weight / self.head.std * scale
-        return AffineHead(weight, -weight * self.head.mean, self.head.mean)
+        return AffineHead(weight, -weight * self.head.mean, self.head.mean, self.head.mean)
 
     @torch.no_grad()
     def fit_head(

@@ -111,7 +111,7 @@ class SimilarityModel(TextModel):
     def affine_head(self, x: Tensor) -> AffineHead:
         """Return the head; a text that is switched off has its mean similarity with the training texts."""
         weight = self.head.weight / self.std
-        return AffineHead(weight, -weight * self.mean, self.mean)
+        return AffineHead(weight, -weight * self.mean, self.mean, self.mean)
 
     @torch.no_grad()
     def source_texts(self, x: Tensor, units: Tensor) -> list[list[SourceText]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from zoo.registry import register
-from zoo.reporting import heatmap
 from zoo.reporting.context import PageContext
 from zoo.reporting.panel import Panel
 from zoo.reporting.token_spans import spans
@@ -21,7 +20,7 @@ class Answer(Panel):
         i = context.input_index
         picture = None
         if context.pictures is not None:
-            picture = heatmap.data_uri(heatmap.image(context.pictures[i], side=256))
+            picture = context.album.picture(context.pictures[i], "The input picture", kind="input")
         return self.fill(
             number=i + 1,
             several=context.count > 1,

@@ -9,6 +9,7 @@ from zoo.reporting.numbers import input_digits, percent, show, whole
 from zoo.reporting.panel import Panel
 
 CLASSES = 5  # classes whose logits are drawn
+BRIEF_CLASSES = 3  # the same on a page with many inputs
 
 
 @register
@@ -27,7 +28,7 @@ class ClassScores(Panel):
         i = context.input_index
         logits = context.explanation.logits[i].double()
         probabilities = context.answers[i].probabilities
-        largest: list[int] = logits.topk(min(CLASSES, len(logits))).indices.tolist()
+        largest: list[int] = logits.topk(min(BRIEF_CLASSES if context.brief else CLASSES, len(logits))).indices.tolist()
         digits = input_digits(context.explanations, i)
         rows = [
             {

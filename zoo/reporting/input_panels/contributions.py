@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from markupsafe import Markup
 from torch import Tensor
 
 from zoo.explanation import Explanation
 from zoo.registry import register
 from zoo.reporting import heatmap
+from zoo.reporting.album import Album
 from zoo.reporting.bars import Bar, draw_bars
 from zoo.reporting.context import PageContext
-from zoo.reporting.numbers import input_digits, show, whole
+from zoo.reporting.numbers import input_digits, short_number, show, whole
 from zoo.reporting.panel import Panel
+from zoo.reporting.shares import adds_little
 from zoo.reporting.token_spans import Span, spans
 
 UNFOLDED = 3  # units of an input that are shown unfolded where a page has several inputs
@@ -28,9 +31,9 @@ class Row:
     strength: str
     amount: str
     bar: Bar
-    evidence: str | None
-    patch: str | None
-    origin: str | None
+    evidence: Markup | None
+    patch: Markup | None
+    origin: Markup | None
     caption: str | None
     template: bool
     note: str | None
@@ -40,13 +43,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Case:
-    """The shown units for one class, then ``(label, amount)`` lines that sum to the total as printed."""
+    """The shown units for one class, then ``(label, amount)`` lines that sum to the total as printed.
+
+    The first ``unfolded`` units add more than next to nothing.
+    """
 
     target: str
     rows: list[Row]
     lines: list[tuple[str, str]]
     total: str
     adds_up: bool
+    unfolded: int
 
 
 @register
@@ -76,6 +83,7 @@ class Contributions(Panel):
             has_units=len(context.vocabulary) > 0,
             method=context.explanation.method,
             fold=UNFOLDED if context.count > 1 else None,
+            said_before=i > 0,
         )
 
 
@@ -99,6 +107,7 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
         raise ValueError(f"Explanation of input {i} is not finite; a page needs finite logits, contributions and base")
     ids = [(slot, u) for slot, u in enumerate(explanation.shown[i].tolist()) if u >= 0]
     slots = [(slot, u) for slot, u in ids if whole(contribution[u].item(), digits)]
+    slots = slots[: UNFOLDED if context.brief else None]
     shown = [contribution[u].item() for _, u in slots]
     others = contribution.sum().item() - sum(shown)
     base, logit = explanation.base[i].item(), explanation.logits[i, target].item()
@@ -112,7 +121,7 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
         lines.append((f"{len(slots)} {noun.one if len(slots) == 1 else noun.many} listed above", sum(amounts)))
     if rest:
         lines.append((f"{rest} other {noun.one if rest == 1 else noun.many}", whole(others, digits)))
-    lines.append(("base, not due to any unit" if len(explanation.units) else "unexplained", whole(base, digits)))
+    lines.append((context.starting_value, whole(base, digits)))
     total = whole(logit, digits)
     gap = total - sum(amount for _, amount in lines)
     exact = abs(sum(shown) + others + base - logit) < 10**-digits
@@ -129,31 +138,38 @@ def case(context: PageContext, explanation: Explanation, digits: int) -> Case:
         lines=[(label, show(amount, digits, sign=True)) for label, amount in lines],
         total=show(total, digits),
         adds_up=explanation.method == "exact" and exact,
+        unfolded=max(1, adds_little(shown, float(contribution.abs().sum())).count(False)),
     )
 
 
 def _row(context: PageContext, explanation: Explanation, slot: int, unit: int, amount: str, bar: Bar) -> Row:
     """Return the row of the unit in one slot of ``shown``."""
     i = context.input_index
-    units, where, source = explanation.units, explanation.where, context.sources.get(unit)
+    units, where = explanation.units, explanation.where
+    source = context.sources.get(unit)
     owner = -1 if units.owner is None else int(units.owner[unit])
-    patch = source.cutout() if source else None
-    evidence = text = None
+    evidence = text = origin = patch = None
+    name, album = units.names[unit], context.album
     written = context.source_texts[i].get(unit) if context.source_texts else None
     if where is not None and context.pictures is not None:
-        evidence = evidence_picture(where[i, slot], context.pictures[i], signed=units.signed)
+        evidence = evidence_drawing(album, where[i, slot], context.pictures[i], name, signed=units.signed)
     if where is not None and where.ndim == 3 and context.tokens is not None:
         text = spans(context.tokens[i], where[i, slot])
+    if source is not None:
+        what = "Template" if source.is_template else "Training sample"
+        origin = album.picture(source.picture, f"{what} of {name}", frame=source.box)
+    if source is not None and source.box is not None:
+        patch = album.picture(source.picture, f"Source patch of {name}", box=source.box)
     return Row(
-        name=units.names[unit],
-        owner=context.class_names[owner] if owner >= 0 else None,
+        name=name,
+        owner=context.class_names[owner] if owner >= 0 and context.class_names[owner] not in name else None,
         strength=(context.strength_words[i].get(unit) if context.strength_words else None)
         or strength_text(explanation.strength[i, unit].item(), binary=units.binary),
         amount=amount,
         bar=bar,
         evidence=evidence,
-        patch=heatmap.data_uri(patch) if patch else None,
-        origin=heatmap.data_uri(source.whole()) if source else None,
+        patch=patch,
+        origin=origin,
         caption=source.caption if source else None,
         template=source is not None and source.is_template,
         note=context.notes[i].get(unit) if context.notes else None,
@@ -173,16 +189,13 @@ def strength_text(strength: float, *, binary: bool) -> str:
     """
     if binary and strength in (0, 1):
         return "selected" if strength else "not selected"
-    if abs(strength) < 5e-4:
-        return "strength 0" if strength == 0 else "strength about 0"
-    return "strength " + (f"{strength:.0f}" if abs(strength) >= 1000 else f"{strength:.3g}").replace("-", "−")
+    return f"strength {short_number(strength)}"
 
 
-def evidence_picture(evidence: Tensor, picture: Tensor, *, signed: bool) -> str | None:
+def evidence_drawing(album: Album, evidence: Tensor, picture: Tensor, name: str, *, signed: bool) -> Markup | None:
     """Return the picture under a heat map with a frame, or under two colors; None if evidence is no plane."""
     if evidence.ndim != 2:
         return None
-    if signed:
-        return heatmap.data_uri(heatmap.signed(evidence, picture))
-    frame = heatmap.box(evidence, (picture.shape[-2], picture.shape[-1]))
-    return heatmap.data_uri(heatmap.overlay(picture, evidence, frame=frame))
+    frame = None if signed else heatmap.box(evidence, (picture.shape[-2], picture.shape[-1]))
+    label = f"Input, colored where {name} is active"
+    return album.picture(picture, label, evidence=evidence, signed=signed, frame=frame)

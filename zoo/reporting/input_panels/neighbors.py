@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from zoo.registry import register
-from zoo.reporting import heatmap
 from zoo.reporting.context import PageContext
 from zoo.reporting.panel import Panel
 
@@ -22,7 +21,7 @@ class NeighborsPanel(Panel):
     def render(self, context: PageContext) -> str:
         """Return the list of cases, nearest first."""
         rows = [
-            (case, None if case.picture is None else heatmap.data_uri(heatmap.image(case.picture, side=96)))
+            (case, None if case.picture is None else context.album.picture(case.picture, f"Training case {case.name}"))
             for case in context.neighbors[context.input_index]
         ]
         return self.fill(rows=rows, quantity=context.quantity, noun=context.noun, folded=context.count > 1)

@@ -6,6 +6,7 @@
   const task = shared.task;
   const SHOWN = 8;
   const SLACK = 1e-9; // of a threshold, as in zoo.task.threshold
+  const place = new Map((shared.ids || []).map((id, k) => [id, k]));
 
   // What follows from logits, as zoo.task computes it.
   function probabilities(logits) {
@@ -68,11 +69,12 @@
     });
   }
   function ofUnits(data, strength) {
-    const parts = data.units.map((_, k) => {
+    const parts = data.units.map((unit, n) => {
       const added = new Array(shared.classes.length).fill(0);
-      const [ids, weight, offset] = data.effects[k];
-      ids.forEach((c, n) => { added[c] = weight[n] * strength[k] + (offset.length ? offset[n] : 0); });
-      return { name: data.names[k], added };
+      const [name, common] = shared.units[place.get(unit)];
+      const [ids, weight, offset] = common || data.effects[unit];
+      ids.forEach((c, m) => { added[c] = weight[m] * strength[n] + (offset.length ? offset[m] : 0); });
+      return { name, added };
     });
     return { parts, others: data.other_count ? data.others : null, base: data.base };
   }
@@ -80,6 +82,7 @@
     return sum.logits || sum.base.map((b, c) => b + (sum.others ? sum.others[c] : 0) + sum.parts.reduce((s, part) => s + part.added[c], 0));
   }
 
+  const number3 = (v) => (Math.abs(v) >= 1000 ? v.toFixed(0) : v === 0 ? "0" : Math.abs(v) < 5e-4 ? "about 0" : String(Number(v.toPrecision(3)))).replace("-", "−");
   const number = (v) => {
     const digits = Math.abs(v) >= 1000 ? 0 : Math.abs(v) >= 1 || v === 0 ? 2 : Math.min(6, 2 - Math.floor(Math.log10(Math.abs(v))));
     return v.toFixed(digits).replace("-", "−");
@@ -108,19 +111,99 @@
     }
   }
 
+  function element(tag, properties, ...children) {
+    const made = document.createElement(tag);
+    for (const [key, value] of Object.entries(properties)) {
+      if (key === "data") Object.assign(made.dataset, value);
+      else if (key in made && key !== "list") made[key] = value;
+      else made.setAttribute(key, value);
+    }
+    made.append(...children.filter((child) => child !== null));
+    return made;
+  }
+  const quiet = (text) => element("span", { className: "quiet" }, text);
+  const option = (value, text) => element("option", { value }, text);
+
+  // The controls of a change: a switch, a choice, a date, or a slider beside a number; now is its value in words.
+  function field(control, id, j, now) {
+    const data = { control: j };
+    const label = element("label", { htmlFor: id }, control.name);
+    const asIs = control.units.length ? "as predicted" : "as it is";
+    if (control.kind === "switch") {
+      const box = element("input", { type: "checkbox", id, data, checked: true });
+      return element("div", { className: "control" }, element("label", {}, box, ` ${control.name}`), quiet(now));
+    }
+    if (control.kind === "yes_no" || control.kind === "choice" || control.kind === "level") {
+      const words = control.kind === "yes_no" ? [["1", "yes"], ["0", "no"]] : control.words.map((word, k) => [String(k), word]);
+      if (control.kind === "level") words.push(["missing", "(missing)"]);
+      const choices = [["", `${asIs} (${now})`], ...words].map(([value, text]) => option(value, text));
+      return element("div", { className: "control" }, label, element("select", { id, data }, ...choices));
+    }
+    const said = quiet(`${asIs}: ${now}`);
+    if (control.kind === "date") return element("div", { className: "control" }, label, element("input", { type: "date", id, data }), said);
+    const range = { type: "range", min: control.low, max: control.high, step: control.step || "any", data: { slider: j } };
+    const slider = element("input", { ...range, "aria-label": `${control.name}, slider` });
+    const box = element("input", { type: "number", step: "any", id, data });
+    return element("div", { className: "control" }, label, element("span", { className: "pair" }, slider, box), said);
+  }
+
+  function build(panel, number, controls, words) {
+    const made = controls.map((control, j) => field(control, `what-if-${number}-${j}`, j, words(control, j)));
+    const group = element("div", { role: "group", "aria-label": `Changes of input ${number}` }, ...made.slice(0, shared.unfolded));
+    if (made.length > shared.unfolded) {
+      const rest = made.slice(shared.unfolded);
+      group.append(element("details", {}, element("summary", {}, `${rest.length} more`), ...rest));
+    }
+    group.append(element("p", {}, element("button", { type: "button", data: { reset: "" } }, "Undo all changes")));
+    const table = (key) => element("table", { className: "sum", data: { [key]: "" } }, element("caption", {}), element("tbody", {}));
+    const right = element("div", {}, element("p", { className: "what-if-answer", role: "status" }), element("p", { className: "quiet", data: { before: "" } }), table("outputs"));
+    if (task.kind === "classification" && shared.classes.length > 1) {
+      const id = `what-if-${number}-against`;
+      const choices = [option("", "alone"), ...shared.classes.map((name, c) => option(String(c), `rather than “${name}”`))];
+      const choice = element("select", { id, data: { against: "" } }, ...choices);
+      right.append(element("p", { className: "against-choice" }, element("label", { htmlFor: id }, "The answer "), choice));
+    }
+    right.append(table("parts"));
+    const captions = { regression: "The predicted number", multilabel: "Labels" };
+    right.querySelector("[data-outputs] caption").textContent = captions[task.kind] || "Classes with the largest logits";
+    panel.append(
+      element("div", { className: "what-if-columns" }, group, right),
+      element("p", { className: "quiet" }, "Computed here, in this page, from the numbers of the model; nothing is sent. The same on a terminal:"),
+      element("p", {}, element("code", { data: { command: "" } })),
+    );
+  }
+
   function start(panel) {
+    const name = panel.dataset.whatIf;
     const data = JSON.parse(panel.querySelector("script").textContent);
-    const controls = data.controls;
+    const controls = data.order ? data.order.map((n) => shared.controls[n]) : shared.controls;
+    if (!data.row) data.units = data.units || shared.ids;
+    data.base = data.base || shared.base;
+    const at = new Map((data.units || []).map((unit, n) => [unit, n]));
+    const ends = (unit) => shared.units[place.get(unit)][2]; // switched off, 0, 1
+    const share = (unit) => {
+      const [, zero, one] = ends(unit);
+      return (data.strength[at.get(unit)] - zero) / (one - zero);
+    };
+    const asDate = (days) => new Date(days * 86400000).toISOString().slice(0, 10);
+    const own = (control) => (data.row ? data.row[shared.tables.names.indexOf(control.name)] : share(control.units[0]));
+    const short = (v) => String(Number(v.toPrecision(6)));
+    const words = (control) => {
+      if (control.kind === "switch") return `strength ${number3(data.strength[at.get(control.units[0])])}`;
+      if (control.kind === "yes_no") return `${own(control) >= 0.5 ? "yes" : "no"}, ${Math.round(100 * own(control))} %`;
+      if (control.kind === "choice") {
+        const shares = control.units.map(share);
+        const best = largest(shares);
+        return `${control.words[best]}, ${Math.round(100 * shares[best])} %`;
+      }
+      const value = own(control);
+      if (value === null) return "(missing)";
+      return control.kind === "level" ? control.words[value] : control.kind === "date" ? asDate(value) : data.row ? short(value) : number3(value);
+    };
+    build(panel, name, controls, words);
     const fields = controls.map((_, j) => panel.querySelector(`[data-control="${j}"]`));
     const sliders = controls.map((_, j) => panel.querySelector(`[data-slider="${j}"]`));
-    const place = new Map((data.units || []).map((unit, k) => [unit, k]));
-    const asDate = (days) => new Date(days * 86400000).toISOString().slice(0, 10);
-    const own = (control, j) => {
-      if (data.row) return data.row[shared.tables.names.indexOf(control.name)];
-      const k = place.get(control.units[0]);
-      return (data.strength[k] - data.zero[k]) / (data.one[k] - data.zero[k]);
-    };
-    const short = (v) => String(Number(v.toPrecision(6)));
+    const against = panel.querySelector("[data-against]");
 
     function reset() {
       controls.forEach((control, j) => {
@@ -155,11 +238,11 @@
           return;
         }
         control.units.forEach((unit, n) => {
-          const k = place.get(unit);
+          const [off, zero, one] = ends(unit);
           const value = control.kind === "choice" ? Number(n === Number(now)) : Number(now);
-          strength[k] = control.kind === "switch" ? data.off[k] : data.zero[k] + value * (data.one[k] - data.zero[k]);
+          strength[at.get(unit)] = control.kind === "switch" ? off : zero + value * (one - zero);
         });
-        const word = control.kind === "choice" ? control.words[Number(now)] : control.kind === "yes_no" ? now : control.kind === "switch" ? String(data.off[place.get(control.units[0])]) : now;
+        const word = control.kind === "choice" ? control.words[Number(now)] : control.kind === "yes_no" ? now : control.kind === "switch" ? String(ends(control.units[0])[0]) : now;
         words.push([control.name, word]);
       });
       return { row, strength, words };
@@ -201,23 +284,27 @@
         line(outputs, shared.classes[c] || "prediction", cells);
       }
       const target = now.target;
+      const other = against && against.value !== "" && Number(against.value) !== target ? Number(against.value) : null;
+      const of = (added) => added[target] - (other === null ? 0 : added[other]);
       const parts = panel.querySelector("[data-parts]");
-      parts.caption.textContent = task.kind === "regression" ? "What adds up to the number" : `What adds up to the logit of “${shared.classes[target]}”`;
+      const what = other === null ? `the logit of “${shared.classes[target]}”` : `“${shared.classes[target]}” rather than “${shared.classes[other]}”`;
+      parts.caption.textContent = `What adds up to ${task.kind === "regression" ? "the number" : what}`;
       const body = parts.querySelector("tbody");
       body.replaceChildren();
       const side = (v) => (v > 0 ? "for" : v < 0 ? "against" : "");
       // What prints as 0 is not listed; the line of the others holds it.
-      const ranked = sum.parts.slice().sort((a, b) => Math.abs(b.added[target]) - Math.abs(a.added[target]));
-      const top = ranked.length ? Math.abs(ranked[0].added[target]) : 0;
+      const ranked = sum.parts.slice().sort((a, b) => Math.abs(of(b.added)) - Math.abs(of(a.added)));
+      const top = ranked.length ? Math.abs(of(ranked[0].added)) : 0;
       const digits = top === 0 ? 2 : Math.min(6, Math.max(2, 2 - Math.floor(Math.log10(top))));
-      const listed = ranked.slice(0, SHOWN).filter((part) => Number(part.added[target].toFixed(digits)) !== 0);
+      const listed = ranked.slice(0, SHOWN).filter((part) => Number(of(part.added).toFixed(digits)) !== 0);
       const add = (name, key, v) => line(body, name, [[key, v, signed(v, digits), side(Number(v.toFixed(digits)))]]);
-      for (const part of listed) add(part.name, "part", part.added[target]);
+      for (const part of listed) add(part.name, "part", of(part.added));
       const count = ranked.length + (sum.others ? data.other_count : 0) - listed.length;
-      const rest = ranked.slice(listed.length).reduce((s, part) => s + part.added[target], 0) + (sum.others ? sum.others[target] : 0);
+      const rest = ranked.slice(listed.length).reduce((s, part) => s + of(part.added), 0) + (sum.others ? of(sum.others) : 0);
       if (count) add(`${count} other${count > 1 ? "s" : ""}`, "others", rest);
-      add("base", "base", sum.base[target]);
-      line(body, task.kind === "regression" ? "= prediction" : "= logit", [["total", logits[target], number(logits[target])]], "total");
+      add(shared.start, "base", of(sum.base));
+      const result = task.kind === "regression" ? "= prediction" : other === null ? "= logit" : "= difference of the logits";
+      line(body, result, [["total", of(logits), number(of(logits))]], "total");
       panel.querySelector("[data-command]").textContent = command(words);
     }
 
@@ -231,6 +318,7 @@
         update();
       });
     });
+    if (against) against.addEventListener("input", update);
     panel.querySelector("[data-reset]").addEventListener("click", () => { reset(); update(); });
     reset();
     update();

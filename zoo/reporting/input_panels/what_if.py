@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from zoo.registry import register
 from zoo.reporting.context import PageContext
-from zoo.reporting.interactive.recomputation import as_json
+from zoo.reporting.interactive.recomputation import Recomputation, as_json
 from zoo.reporting.panel import Panel
 from zoo.task import Classification
 
@@ -36,12 +38,14 @@ class WhatIf(Panel):
             number=i + 1,
             reason=what.reason,
             command=what.commands[i] if what.commands else "",
-            controls=[] if impossible else list(enumerate(what.controls[i])),
-            unfolded=UNFOLDED,
-            features=what.tables is not None,
-            shared=as_json(what.shared(task, context.class_names)) if i == 0 and not impossible else "",
+            shared=as_json(self._shared(context, what)) if i == 0 and not impossible else "",
             data="" if impossible else as_json(what.of_input(i)),
             noun=context.noun,
             kind=task.kind,
             folded=context.count > 1,
         )
+
+    def _shared(self, context: PageContext, what: Recomputation) -> dict[str, Any]:
+        task = context.task or Classification(len(context.class_names))
+        start = "starting value" if context.mean_strengths is not None else "base"
+        return what.shared(task, context.class_names) | {"unfolded": UNFOLDED, "start": start}

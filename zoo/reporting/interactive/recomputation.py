@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -16,7 +17,10 @@ from zoo.what_if import FeatureTables
 from zoo.what_if.feature_tables import NEAR_WHOLE
 
 ControlKind = Literal["switch", "yes_no", "choice", "number", "date", "level"]
-DIGITS = 12  # significant digits of numbers that come from float32
+SINGLE_DIGITS = 10  # significant digits of numbers of single precision, one more than tells two of them apart
+DIGITS = 12  # of other numbers
+BASE_DIGITS = 15
+BASE = 1e-9  # difference of the bases of two inputs below which they share one
 
 
 @dataclass(frozen=True)
@@ -75,24 +79,27 @@ class UnitNumbers:
     base: np.ndarray
     other_count: int
 
-    def plain(self) -> dict[str, Any]:
-        """Return plain values; a unit's weights as pairs (logit, weight), without those that are 0."""
+    def effects(self) -> list[list[Any]]:
+        """Return for each unit the logits that it changes, its weights there, and its offsets (empty if all are 0)."""
         effects = []
         for weight, offset in zip(self.weight.T, self.offset.T, strict=True):
             ids = np.flatnonzero((weight != 0) | (offset != 0)).tolist()
-            effects.append([ids, _short(weight[ids]), _short(offset[ids]) if offset.any() else []])
-        return {
-            "units": list(map(int, self.units)),
-            "names": list(self.names),
-            "strength": _short(self.strength),
-            "effects": effects,
-            "off": _short(self.off),
-            "zero": _short(self.zero),
-            "one": _short(self.one),
-            "others": _short(self.others),
-            "base": self.base.tolist(),
-            "other_count": self.other_count,
-        }
+            effects.append([ids, short_numbers(weight[ids]), short_numbers(offset[ids]) if offset.any() else []])
+        return effects
+
+
+class UnitEntry(NamedTuple):
+    """A unit as all inputs share it.
+
+    Attributes:
+        name: of the unit.
+        effect: see ``UnitNumbers.effects``; None where it depends on the input.
+        ends: its strength when it is switched off, and those that stand for 0 and 1.
+    """
+
+    name: str
+    effect: list[Any] | None
+    ends: list[float]
 
 
 @dataclass(frozen=True)
@@ -115,11 +122,36 @@ class Recomputation:
     commands: Sequence[str] = ()
     reason: str = ""
 
+    @cached_property
+    def controls_of_page(self) -> dict[str, Control]:
+        """The controls of all inputs by name; those of different inputs differ in their label alone."""
+        return {control.name: control for controls in self.controls for control in controls}
+
+    @cached_property
+    def units_of_page(self) -> dict[int, UnitEntry]:
+        """The units that any input has controls of, by id."""
+        entries: dict[int, UnitEntry] = {}
+        for numbers in self.units:
+            rows = zip(numbers.units, numbers.names, numbers.effects(), strict=True)
+            for k, (unit, name, effect) in enumerate(rows):
+                ends = short_numbers(np.array([numbers.off[k], numbers.zero[k], numbers.one[k]]))
+                known = entries.setdefault(unit, UnitEntry(name, effect, ends))
+                if known.effect != effect:  # the weights depend on the input
+                    entries[unit] = UnitEntry(name, None, ends)
+        return entries
+
     def shared(self, task: Task, class_names: Sequence[str]) -> dict[str, Any]:
-        """Return plain values that all inputs share: the task, the classes and, of a model of tables, its tables."""
-        values: dict[str, Any] = {"task": task_numbers(task), "classes": list(class_names)}
+        """Return plain values that all inputs share: the task, the classes, the controls, and weights or tables."""
+        controls = [
+            {"name": c.name, "kind": c.kind, "units": list(c.units), "words": list(c.words)}
+            | ({"low": c.low, "high": c.high, "step": c.step} if c.kind == "number" else {})
+            for c in self.controls_of_page.values()
+        ]
+        values: dict[str, Any] = {"task": task_numbers(task), "classes": list(class_names), "controls": controls}
         if self.tables is None:
-            return values
+            units = self.units_of_page
+            base = short_numbers(self.units[0].base, BASE_DIGITS)
+            return values | {"ids": list(units), "units": [list(entry) for entry in units.values()], "base": base}
         tables = self.tables
         axes = [
             {"column": a.column, "cuts": a.cuts.tolist(), "bins": a.bins.tolist(), "size": a.size} for a in tables.axes
@@ -130,14 +162,28 @@ class Recomputation:
         return values | {"tables": numbers | points | {"axes": axes, "terms": terms}}
 
     def of_input(self, i: int) -> dict[str, Any]:
-        """Return plain values of one input: its controls, and its row or the numbers of its units."""
-        controls = [
-            {"name": c.name, "kind": c.kind, "units": list(c.units), "words": list(c.words)} for c in self.controls[i]
-        ]
-        values: dict[str, Any] = {"controls": controls, "command": self.commands[i] if self.commands else ""}
+        """Return plain values of one input: its controls in order, and its row or the strengths of its units."""
+        places = {name: n for n, name in enumerate(self.controls_of_page)}
+        order = [places[control.name] for control in self.controls[i]]
+        values: dict[str, Any] = {} if order == list(range(len(places))) else {"order": order}
+        if self.commands:
+            values["command"] = self.commands[i]
         if self.tables is not None:
             return values | {"row": [None if math.isnan(v) else v for v in self.rows[i].tolist()]}
-        return values | self.units[i].plain()
+        numbers, page_units = self.units[i], self.units_of_page
+        by_id = dict(zip(map(int, numbers.units), short_numbers(numbers.strength), strict=True))
+        if any(page_units[unit].effect is None for unit in by_id):
+            values["effects"] = dict(zip(by_id, numbers.effects(), strict=True))
+        if len(by_id) < len(page_units):
+            values["units"] = list(by_id)
+        else:
+            by_id = {unit: by_id[unit] for unit in page_units}
+        values["strength"] = list(by_id.values())
+        if not np.allclose(numbers.base, self.units[0].base, rtol=0.0, atol=BASE):
+            values["base"] = short_numbers(numbers.base, BASE_DIGITS)
+        if numbers.other_count:
+            values |= {"others": short_numbers(numbers.others), "other_count": numbers.other_count}
+        return values
 
 
 def task_numbers(task: Task) -> dict[str, Any]:
@@ -168,5 +214,21 @@ def as_json(values: Mapping[str, Any]) -> Markup:
     return Markup(text)  # noqa: S704
 
 
-def _short(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in np.asarray(values, dtype=np.float64).ravel().tolist()]
+def short_numbers(values: np.ndarray, digits: int | None = None) -> list[float]:
+    """Return numbers with so many significant digits, whole ones without a point.
+
+    Args:
+        values: of any shape.
+        digits: None for 10 of a number of single precision and 12 of any other.
+
+    Example:
+        >>> short_numbers(np.array([1.0, 1 / 3]), 3)
+        [1, 0.333]
+    """
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    single = (flat == flat.astype(np.float32)).tolist()
+    rounded = [
+        float(f"{value:.{digits or (SINGLE_DIGITS if is_single else DIGITS)}g}")
+        for value, is_single in zip(flat.tolist(), single, strict=True)
+    ]
+    return [int(value) if value.is_integer() and abs(value) < 2**53 else value for value in rounded]

@@ -26,5 +26,6 @@ class HowToRead(Panel):
             signed=units.signed,
             binary=units.binary,
             quantity=context.quantity,
+            from_mean=context.mean_strengths is not None,
             labels=context.task is not None and context.task.kind == "multilabel",
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zoo.registry import register
 from zoo.reporting.context import PageContext
 from zoo.reporting.panel import Panel, render
@@ -21,5 +19,5 @@ class Inputs(Panel):
 
     def render(self, context: PageContext) -> str:
         """Return the articles."""
-        contexts = [replace(context, index=i) for i in range(context.count)]
+        contexts = [context.at(i) for i in range(context.count)]
         return self.fill(inputs=[(i, render("head", c), render("input", c)) for i, c in enumerate(contexts, 1)])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from zoo.registry import register
-from zoo.reporting import heatmap
 from zoo.reporting.context import PageContext
 from zoo.reporting.panel import Panel
-from zoo.reporting.unit_picture import unit_picture
+from zoo.reporting.unit_picture import small_picture
 
 
 @register
@@ -21,5 +20,5 @@ class LowestUnits(Panel):
 
     def render(self, context: PageContext) -> str:
         """Return the table."""
-        rows = [(row, heatmap.data_uri(unit_picture(row.source)) if row.source else None) for row in context.units]
+        rows = [(row, small_picture(context.album, row.source, row.name)) for row in context.units]
         return self.fill(units=rows, unit_scores=context.unit_scores, noun=context.noun)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from zoo.registry import register
-from zoo.reporting import heatmap
 from zoo.reporting.context import PageContext
 from zoo.reporting.panel import Panel
 
@@ -24,6 +23,6 @@ class Overview(Panel):
         for i, answer in enumerate(context.answers):
             row = {"number": i + 1, "answer": answer.name, "correct": answer.correct, "picture": None}
             if context.pictures is not None:
-                row["picture"] = heatmap.data_uri(heatmap.image(context.pictures[i], side=64))
+                row["picture"] = context.album.picture(context.pictures[i], f"Input {i + 1}")
             rows.append(row)
         return self.fill(rows=rows)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from zoo.registry import register
-from zoo.reporting import heatmap
 from zoo.reporting.context import PageContext
 from zoo.reporting.interactive.recomputation import as_json
 from zoo.reporting.panel import Panel
-from zoo.reporting.unit_picture import Source
+from zoo.reporting.unit_picture import small_picture
 
-SIDE = 56  # pixels of a picture
 UNFOLDED = 20  # rows that are shown at first
 
 
@@ -27,7 +25,7 @@ class VocabularyPanel(Panel):
         """Return the table and, for a model that can be edited, the file of edits."""
         vocabulary = context.unit_list
         assert vocabulary is not None
-        rows = [(unit, _picture(unit.source)) for unit in vocabulary.units]
+        rows = [(unit, small_picture(context.album, unit.source, unit.name)) for unit in vocabulary.units]
         words = {"strike": vocabulary.strike, "model": vocabulary.model, "weights": vocabulary.weights}
         return self.fill(
             vocabulary=vocabulary,
@@ -36,12 +34,3 @@ class VocabularyPanel(Panel):
             noun=context.noun,
             data=as_json({**words, "command": vocabulary.command, "first": UNFOLDED}),
         )
-
-
-def _picture(source: Source | None) -> str | None:
-    """The picture with the patch of a unit framed, or its template, small."""
-    if source is None:
-        return None
-    image = source.whole()
-    image.thumbnail((SIDE, SIDE))
-    return heatmap.data_uri(image)
