@@ -49,7 +49,16 @@ UNITS = {
     "bag_of_concepts": {},
     "transformer_program": {"restarts": 2},
 }
-ONLY_COMMANDS = ("scbm", "prototree", "codebook_transformer", "moex", "dense_transformer", "switch_transformer")
+ONLY_COMMANDS = (
+    "scbm",
+    "prototree",
+    "optimal_tree",
+    "rationale",
+    "codebook_transformer",
+    "moex",
+    "dense_transformer",
+    "switch_transformer",
+)
 CALIBRATED = Classification(CLASSES, temperature=1.7, offset=(0.1, -0.2, 0.3, -0.2), abstain_below=0.4)
 
 
