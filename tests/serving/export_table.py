@@ -31,6 +31,7 @@ CHECKPOINTS = {
     "moex": "moex-tokfsm",
     "scbm": "scbm-digits_frozen",
     "scoring_card": "scoring_card-adult",
+    "rationale": "rationale-generated_reviews",
     "text_cbm": "text_cbm-generated_reviews",
     "transformer_program": "transformer_program-hist",
 }  # of a family with several the smallest one; of all others that of digits, if there is one

@@ -141,9 +141,9 @@ class Rationale(TextModel):
         shares = token_shares(states, codes, self.head.weight).transpose(1, 2)  # (b, t, c)
         u = len(self.units)
         of_token = torch.where(codes >= 0, unit.gather(1, order), u)
-        empty = shares.new_zeros(len(x), u + 1, shares.shape[2])
+        empty = shares.new_zeros(x.shape[0], u + 1, shares.shape[2])
         effect = empty.scatter_add(1, of_token[..., None].expand_as(shares), shares)[:, :u]
-        strength = shares.new_zeros(len(x), u + 1).scatter(1, of_token, 1.0)[:, :u]
+        strength = shares.new_zeros(x.shape[0], u + 1).scatter(1, of_token, 1.0)[:, :u]
         return strength, effect, unit
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

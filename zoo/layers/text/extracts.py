@@ -72,8 +72,9 @@ def keep_words(scores: Tensor, words: Tensor, share: float, *, contiguous: bool)
         first = torch.where(place + number <= count.clamp_min(1), runs, -math.inf).argmax(1, keepdim=True)
         kept = (place >= first) & (place < first + number)
     else:
-        order = torch.where(place < count, total, -math.inf).argsort(dim=1, descending=True, stable=True)
-        kept = torch.zeros_like(real).scatter(1, order, (place < number).expand_as(real))
+        mine, other = total[:, :, None], torch.where(place < count, total, -1)[:, None]
+        before = (other > mine) | ((other == mine) & (place < place[:, None]))
+        kept = before.sum(2) < number  # not by sorting, which graphs of ONNX do not do in a stable way
     return kept.gather(1, slot) & real
 
 
@@ -85,7 +86,10 @@ def extract(codes: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         >>> extract(codes, torch.tensor([[True, False, True, False]]))[0].tolist()
         [[5, 7, -1, -1]]
     """
-    order = (~kept).long().argsort(dim=1, stable=True)
+    number = kept.long().cumsum(1)
+    behind = number[:, -1:] + (~kept).long().cumsum(1)
+    place = torch.where(kept, number, behind) - 1
+    order = torch.zeros_like(place).scatter(1, place, torch.arange(kept.shape[1], device=kept.device).expand_as(place))
     return torch.where(kept, codes, NOTHING).gather(1, order), order
 
 
