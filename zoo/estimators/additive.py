@@ -45,6 +45,7 @@ class AdditiveClassifier(ClassifierMixin, AdditiveEstimator):
         max_pairs: int | None = None,
         max_bins: int = 256,
         inner_splits: int = 6,
+        smoothness_resamples: int = 0,
         monotone: Mapping[str, int] | None = None,
         kinds: Mapping[str, str] | None = None,
         orders: Mapping[str, Sequence[str]] | None = None,
@@ -55,6 +56,7 @@ class AdditiveClassifier(ClassifierMixin, AdditiveEstimator):
             max_pairs=max_pairs,
             max_bins=max_bins,
             inner_splits=inner_splits,
+            smoothness_resamples=smoothness_resamples,
             monotone=monotone,
             kinds=kinds,
             orders=orders,
@@ -115,6 +117,8 @@ class AdditiveRegressor(RegressorMixin, AdditiveEstimator):
         max_pairs: Largest number of pairs; three times the number of columns when None, 0 for mains only.
         max_bins: Largest number of bins of a main.
         inner_splits: Inner validation splits that choose penalties and pairs.
+        smoothness_resamples: Subsets of the rows whose smoothness is averaged, such as 6, for functions that change
+            less from sample to sample; 0 for that of all rows.
         monotone: Direction (1 or -1) by column name.
         kinds: Kind ("number", "category", "ordinal", "boolean") by column name where it is not to be inferred; two
             distinct values are inferred to be a boolean, numbers a number, text a category.

@@ -34,6 +34,7 @@ class AdditiveEstimator(BaseEstimator):
         max_pairs: int | None = None,
         max_bins: int = 256,
         inner_splits: int = 6,
+        smoothness_resamples: int = 0,
         monotone: Mapping[str, int] | None = None,
         kinds: Mapping[str, str] | None = None,
         orders: Mapping[str, Sequence[str]] | None = None,
@@ -42,6 +43,7 @@ class AdditiveEstimator(BaseEstimator):
         self.max_pairs = max_pairs
         self.max_bins = max_bins
         self.inner_splits = inner_splits
+        self.smoothness_resamples = smoothness_resamples
         self.monotone = monotone
         self.kinds = kinds
         self.orders = orders
@@ -57,6 +59,7 @@ class AdditiveEstimator(BaseEstimator):
             max_pairs=self.max_pairs,
             max_bins=self.max_bins,
             inner_splits=self.inner_splits,
+            smoothness_resamples=self.smoothness_resamples,
             monotone=dict(self.monotone or {}),
             seed=self.random_state,
             **more,

@@ -68,6 +68,7 @@ class Additive(AdditiveModel):
         monotone: Mapping[str, int] | None = None,
         pairs: list[list[str]] | None = None,
         path_rows: int = 50_000,
+        smoothness_resamples: int = 0,
         seed: int = 0,
     ) -> dict[str, float]:
         """Fit all tables to the optimum of the convex problem; the same rows give bit-identical tables.
@@ -83,6 +84,8 @@ class Additive(AdditiveModel):
             monotone: 1 or -1 by column; such a column takes no part in pairs.
             pairs: pairs of columns that may be used; None for all.
             path_rows: rows on which penalties and pairs are chosen; the final fit uses all.
+            smoothness_resamples: subsets of the rows whose smoothness is averaged, for functions that change less from
+                sample to sample; 0 for that of all rows.
             seed: of the inner splits.
 
         Returns:
@@ -99,6 +102,7 @@ class Additive(AdditiveModel):
             monotone=dict(monotone or {}),
             pairs=None if pairs is None else tuple((pair[0], pair[1]) for pair in pairs),
             path_rows=path_rows,
+            smoothness_resamples=smoothness_resamples,
             seed=seed,
         )
         fit = fit_batches(loader, self.columns, self.task, settings)

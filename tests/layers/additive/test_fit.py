@@ -5,9 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from zoo.layers.additive import fit_bins
 from zoo.layers.additive.fit import fit_additive
+from zoo.layers.additive.fitting.candidates import START, Path
+from zoo.layers.additive.fitting.choose_settings import LEFT_OUT
+from zoo.layers.additive.fitting.convex_losses import Loss
 from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
+from zoo.layers.additive.fitting.inner_validation import inner_splits
 from zoo.layers.additive.fitting.pairs import pair_strength, rank_pairs
+from zoo.layers.additive.fitting.smoothness import fellner_schall
+from zoo.layers.additive.fitting.training_rows import Frame, prepare_target
 
 QUICK = AdditiveSettings(inner_splits=3, pair_bins=8, path_bins=16, max_bins=40)
 
@@ -164,6 +171,44 @@ def test_bands_cover_the_spread_over_fresh_samples():
         bands.append(fit.terms[0].bands[1:-1, 0])
     ratio = np.mean(bands, 0) / np.std(tables, 0)
     assert 0.5 < ratio.mean() < 2
+
+
+def test_averaged_smoothness_is_the_geometric_mean_over_subsets():
+    cells, y = smooth_rows()
+    plain = fit_additive(cells, y, task="regression", settings=AdditiveSettings(inner_splits=2, max_pairs=0))
+    settings = AdditiveSettings(
+        inner_splits=2, max_pairs=0, smoothness_resamples=3, factors=(1.0,), jump_z=np.inf, path_bins=256
+    )
+    fit = fit_additive(cells, y, task="regression", settings=settings)
+    assert fit.kkt < 1e-7
+    path = Path(frame_of(cells, y, settings), settings)
+    parts = path.frame.mains(coarse=True)
+    whole = path.assemble(parts, path.rows)
+    start = np.array([START[component.name] for component in whole.components])
+    product = np.ones(len(start))
+    for rows, _ in inner_splits(path.loss, 3, LEFT_OUT, 1):
+        product *= fellner_schall(path.assemble(parts, rows), path.loss.take(rows), start)[0]
+    np.testing.assert_allclose(list(fit.strengths.values()), product ** (1 / 3), rtol=1e-6)
+    assert max(abs(fit.scores(cells) - plain.scores(cells)))[0] > 1e-6
+    again = fit_additive(cells, y, task="regression", settings=settings)
+    assert np.array_equal(again.scores(cells), fit.scores(cells))
+    with pytest.raises(ValueError, match="smoothness_resamples is -1"):
+        AdditiveSettings(smoothness_resamples=-1)
+
+
+def smooth_rows(n=150):
+    g = np.random.default_rng(0)
+    a = g.normal(size=n)
+    cells = {"a": a, "b": a + 0.1 * g.normal(size=n)}
+    return cells, np.sin(2 * a) + 0.3 * g.normal(size=n)
+
+
+def frame_of(cells, y, settings):
+    target, _, _, _ = prepare_target(y, "regression")
+    bins = [fit_bins(name, column, rare=3) for name, column in cells.items()]
+    codes = [axis.transform(cells[axis.name]) for axis in bins]
+    loss = Loss("regression", target, np.ones(len(y)))
+    return Frame(bins, codes, loss, np.arange(len(y)), settings.path_bins, 8)
 
 
 def test_errors_say_what_is_expected():

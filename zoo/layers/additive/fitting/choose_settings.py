@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.layers.additive.fitting.assemble import Part
+from zoo.layers.additive.fitting.assemble import Assembly, Part
 from zoo.layers.additive.fitting.candidates import START, Choice, Fits, Path, search
 from zoo.layers.additive.fitting.convex import JOINT_CELLS
 from zoo.layers.additive.fitting.convex_losses import Loss
-from zoo.layers.additive.fitting.inner_validation import Candidate
+from zoo.layers.additive.fitting.inner_validation import Candidate, inner_splits
 from zoo.layers.additive.fitting.jumps import find_jumps
 from zoo.layers.additive.fitting.pairs import rank_pairs
 from zoo.layers.additive.fitting.smoothness import fellner_schall
@@ -19,6 +19,8 @@ from zoo.layers.additive.fitting.training_rows import Frame
 
 if TYPE_CHECKING:
     from zoo.layers.additive.fitting.fit_settings import AdditiveSettings
+
+LEFT_OUT = 0.37  # share of the rows that a subset leaves out, as a bootstrap does on average
 
 
 def choose(frame: Frame, settings: AdditiveSettings) -> Choice:
@@ -43,7 +45,7 @@ def _choose_mains(path: Path) -> tuple[Choice, Candidate, Fits]:
     parts = path.frame.mains(coarse=True)
     assembly = path.assemble(parts, path.rows)
     start = np.array([START[component.name] for component in assembly.components])
-    strengths, theta = fellner_schall(assembly, path.loss, start)
+    strengths, theta = _smoothness(path, parts, assembly, start)
     smooth = Choice(dict(zip(assembly.component_keys(), strengths, strict=True)))
     best = _best_factor(path, parts, smooth, "smooth")
     fine = [path.frame.codes[j][path.rows] for j in range(len(parts))]
@@ -52,12 +54,29 @@ def _choose_mains(path: Path) -> tuple[Choice, Candidate, Fits]:
     if columns:
         with_jumps = parts + path.frame.jumps(columns)
         assembly = path.assemble(with_jumps, path.rows)
-        strengths, _ = fellner_schall(assembly, path.loss, smooth.strengths_of(assembly))
+        strengths, _ = _smoothness(path, with_jumps, assembly, smooth.strengths_of(assembly))
         jumps = Choice(dict(zip(assembly.component_keys(), strengths, strict=True)), jumps=columns)
         other = _best_factor(path, with_jumps, jumps, "jumps")
         if other[1].improves(best[1]):
             best = other
     return best
+
+
+def _smoothness(path: Path, parts: list[Part], assembly: Assembly, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the strengths of all components ``(components,)`` and the tables ``(D + 1, c)`` at about these.
+
+    With ``smoothness_resamples`` the strengths are the geometric mean of those that each of several random subsets of
+    the rows asks for, so that a single sample does not decide which of two similar columns is smooth.
+    """
+    count = path.settings.smoothness_resamples
+    if not count:
+        return fellner_schall(assembly, path.loss, start)
+    logs = []
+    for rows, _ in inner_splits(path.loss, count, LEFT_OUT, path.settings.seed + 1):
+        subset = path.assemble(parts, path.rows[rows])
+        logs.append(np.log(fellner_schall(subset, path.loss.take(rows), start)[0]))
+    strengths = np.exp(np.mean(logs, axis=0))
+    return strengths, fellner_schall(assembly, path.loss, strengths, steps=1)[1]
 
 
 def _best_factor(path: Path, parts: list[Part], choice: Choice, name: str) -> tuple[Choice, Candidate, Fits]:
