@@ -47,7 +47,17 @@ def test_nothing_beside_the_package(installed):
     assert {n for n in names if n not in ("zoo", "bin") and not n.endswith(".dist-info")} == set()
 
 
-@pytest.mark.parametrize(("inside", "pattern"), [("recipes", "*.py"), ("configs", "*/*.yaml"), ("zoo", "**/*.py")])
+@pytest.mark.parametrize(
+    ("inside", "pattern"),
+    [
+        ("recipes", "*.py"),
+        ("configs", "*/*.yaml"),
+        ("zoo", "**/*.py"),
+        ("zoo", "**/*.html"),
+        ("zoo", "**/*.css"),
+        ("zoo", "**/*.js"),
+    ],
+)
 def test_every_file_travels(installed, inside, pattern):
     there = installed / "zoo" if inside == "zoo" else installed / "zoo" / inside
     ours = {str(p.relative_to(ROOT / inside)) for p in (ROOT / inside).glob(pattern)}

@@ -25,7 +25,7 @@ ROOMS = {
     "recipes": "zoo/recipes",
     "configs": "zoo/configs",
 }  # folder of the checkout: folder of the wheel
-KINDS = (".py", ".yaml", ".md", ".html", ".css", ".typed")
+KINDS = (".py", ".yaml", ".md", ".html", ".css", ".js", ".typed")
 BUILD = "from setuptools import build_meta as b; import sys; print(getattr(b, 'build_' + sys.argv[1])(sys.argv[2]))"
 
 
