@@ -93,6 +93,22 @@ class DecisionPath(NamedTuple):
     weight: float
 
 
+class UnitChoice(NamedTuple):
+    """The values that one unit, or a group of units, can take in one input.
+
+    Attributes:
+        name: of the unit or group.
+        now: its value, in words.
+        options: strengths by unit for each other value, by its words.
+        cost: size of each change, 0 to 1.
+    """
+
+    name: str
+    now: str
+    options: Mapping[str, Mapping[int, float]]
+    cost: Sequence[float]
+
+
 class Capability(Protocol):
     """A named ability; ``capability`` is its name in ``model.capabilities``."""
 
@@ -282,6 +298,16 @@ class HasStrengthWords(Capability, Protocol):
 
     def strength_words(self, strengths: Tensor, *, share: bool = False) -> list[list[str]]:
         """Return strengths ``(b, u)`` in words, such as ``present``; as means over inputs where ``share`` is set."""
+        ...
+
+
+class HasUnitChoices(Capability, Protocol):
+    """Units that take one of several values, such as the variables of a program."""
+
+    capability: ClassVar[str] = "unit_choices"
+
+    def unit_choices(self, strength: Tensor) -> list[UnitChoice]:
+        """Return what can be changed of an input with strengths ``(u,)``."""
         ...
 
 

@@ -177,22 +177,33 @@ class SelfExplaining(EditedUnits, PhaseTraining):
         return Contrast.of(first, second, shown)
 
     def counterfactual(
-        self, x: Tensor, *, allowed: Sequence[str] | None = None, target: int | None = None, max_changes: int = 4
+        self,
+        x: Tensor,
+        *,
+        allowed: Sequence[str] | None = None,
+        target: int | None = None,
+        max_changes: int = 4,
+        above: float | None = None,
+        below: float | None = None,
     ) -> list[Counterfactual]:
         """Return the smallest change of each input, or of its concepts or units, that gives another answer.
 
         Exact for models that hand over their head (capabilities ``feature_tables`` and ``affine_head``): no change of
         fewer columns or concepts gives the answer, and of the same number none is smaller, see
-        ``zoo.what_if.choices`` for the size of a change. Continuous concepts are left as they are.
+        ``zoo.what_if.choices`` for the size of a change. Of a regression it is the smallest change after which the
+        prediction is at least ``above``, or at most ``below``.
 
         Args:
             x: ``(b, ...)`` inputs.
             allowed: names of the columns, concepts or units that may change; None for all.
             target: class that is wanted; None for any other than the answer.
             max_changes: largest number of changes.
+            above: of a regression, the number that the prediction is to reach.
+            below: the number that it is to fall to.
 
         Raises:
-            ValueError: if the head is not one sum, the task is no classification, or a name is not known.
+            ValueError: if the head is not one sum, the task has labels, what is wanted does not fit the task, or a name
+                is not known.
 
         Example:
             >>> import zoo
@@ -206,7 +217,9 @@ class SelfExplaining(EditedUnits, PhaseTraining):
         """
         from zoo.what_if.counterfactual import counterfactuals
 
-        return counterfactuals(self, x, allowed=allowed, target=target, max_changes=max_changes)
+        return counterfactuals(
+            self, x, allowed=allowed, target=target, max_changes=max_changes, above=above, below=below
+        )
 
     def neighbors(self, x: Tensor, cases: CaseIndex | Iterable[Batch], *, k: int = 5) -> Neighbors:
         """Return the nearest cases that the model answers alike for like reasons, see ``zoo.what_if.neighbors``.

@@ -52,8 +52,9 @@ def test_concepts(task):
     model = concept_model(task)
     x = torch.randn(6, 6, generator=torch.Generator().manual_seed(2)).double()
     answers = model.task.explained(model(x)).tolist()
-    found = model.counterfactual(x, max_changes=3)
-    for i, choices in enumerate(choices_of(model, x)):
+    discrete = ["a", "b", "wing"]
+    found = model.counterfactual(x, max_changes=3, allowed=discrete)
+    for i, choices in enumerate(c.only(discrete) for c in choices_of(model, x)):
         targets = set(range(model.task.classes)) - {answers[i]}
         expected = by_asking(model, x[i : i + 1], choices, targets, 3)
         if expected is None:
@@ -187,5 +188,132 @@ def test_mistakes_are_named():
         concept_model(head="mlp").counterfactual(x)
     number = create_model("cbm", num_classes=1, concepts=CONCEPTS, backbone="mlp", input_shape=[6]).eval()
     number.task = Regression()
-    with pytest.raises(ValueError, match="the task of the model is regression; expected a classification"):
+    with pytest.raises(ValueError, match="the task is regression; expected above or below"):
         number.counterfactual(torch.zeros(1, 6))
+    with pytest.raises(ValueError, match="above or below is given and the task of the model is classification"):
+        model.counterfactual(x, above=2.0)
+
+
+SIZE = {"size": {"kind": "continuous", "group": "size", "mean": 2.0, "std": 0.5}}
+LENGTH = {"length": {"kind": "continuous", "group": "length", "mean": -1.0, "std": 3.0}}
+NUMBERS = {"columns": {"a": {"kind": "binary", "group": "a"}, **SIZE, **LENGTH}}
+
+
+def number_model(task):
+    torch.manual_seed(3)
+    model = create_model("cbm", num_classes=task.outputs, concepts=NUMBERS, backbone="mlp", input_shape=[6])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.5 * torch.randn_like(parameter))
+        model.concepts.weight.mul_(0.05)  # numbers within their ranges
+        model.concepts.bias.zero_()
+    model = model.double().eval()
+    model.task = task
+    return model
+
+
+def least_by_grid(model, x, good, steps=160):
+    """(changes, cost) of the least change of a, size and length on a fine grid, each asked of the model."""
+    now = model.explain(x).strength[0]
+    sizes, lengths = (torch.linspace(m - 4 * s, m + 4 * s, steps).double() for m, s in ((2.0, 0.5), (-1.0, 3.0)))
+    best = None
+    for a, size, length in product((None, 0.0, 1.0), (False, True), (False, True)):
+        count = (a is not None) + size + length
+        rows = now.repeat(steps * steps if size and length else steps, 1)
+        grid = torch.cartesian_prod(sizes, lengths)
+        if a is not None:
+            rows[:, 0] = a
+        if size:
+            rows[:, 1] = grid[:, 0] if length else sizes
+        if length:
+            rows[:, 2] = grid[:, 1] if size else lengths
+        cost = (rows - now).abs() / torch.tensor([1.0, 2.0, 12.0])
+        answers = model.intervene(x.repeat(len(rows), 1), rows, torch.ones_like(rows).bool())
+        enough = good(answers)
+        if count and bool(enough.any()):
+            found = (count, float(cost.sum(1)[enough].min()))
+            best = found if best is None else min(best, found)
+    return best
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("task", [Classification(2), Classification(3), Regression(mean=5.0, std=2.0)])
+def test_numbers_change_as_little_as_on_a_fine_grid(task):
+    model = number_model(task)
+    x = torch.randn(8, 6, generator=torch.Generator().manual_seed(5)).double()
+    before = model(x)
+    some = 0
+    for i in range(len(x)):
+        if task.kind == "regression":
+            bound = float(before[i, 0]) + (1.5 if i % 2 else -1.5)
+            asked = {"above": bound} if i % 2 else {"below": bound}
+            good = (lambda y, b=bound: y[:, 0] >= b) if i % 2 else (lambda y, b=bound: y[:, 0] <= b)
+        else:
+            asked, own = {}, int(before[i].argmax())
+            good = lambda y, own=own: y.argmax(1) != own  # noqa: E731
+        (found,) = model.counterfactual(x[i : i + 1], max_changes=3, **asked)
+        expected = least_by_grid(model, x[i : i + 1], good)
+        if expected is None:
+            continue  # what lies between two points of the grid may still be found
+        some += 1
+        assert found.target is not None
+        assert len(found.changes) <= expected[0]
+        if len(found.changes) == expected[0]:
+            assert found.cost <= expected[1] + 1e-6
+            assert found.cost >= expected[1] - 2 * (8 / 159 / 4) - 1e-6, "two steps of the grid"
+        values = {u: s for change in found.changes for u, s in change.value.items()}
+        assert bool(good(model.intervene(x[i : i + 1], values))[0]), "asked of the model"
+        for change in found.changes:
+            if change.name != "a":
+                u = model.units.names.index(change.name)
+                assert float(change.to.replace("−", "-")) == pytest.approx(change.value[u], rel=1e-6), "as it is said"
+        text = " ".join(found.sentences(["no", "yes", "both"]))
+        assert ("The prediction is" in text) == (task.kind == "regression")
+    assert some >= 4
+
+
+@torch.no_grad()
+def test_a_table_that_predicts_a_number():
+    rng = np.random.default_rng(0)
+    rows = 300
+    table = {"age": rng.integers(18, 80, rows).astype(float), "color": rng.choice(["red", "blue"], rows)}
+    y = 0.1 * table["age"] + 3.0 * (table["color"] == "red") + rng.normal(0, 0.2, rows)
+    data = {k: v.tolist() for k, v in table.items()} | {"y": y.round(3).tolist()}
+    inputs = TableInputs.fit(data, target="y", encoding="values")
+    reading = inputs.read(data)
+    model = create_model("additive", num_classes=1, input_shape=[2]).eval()
+    model.inputs, model.task = inputs, Regression(mean=float(y.mean()), std=float(y.std()))
+    model.fit_tables([Batch(reading.x, reading.y, torch.arange(rows))], max_pairs=0, inner_splits=2, max_bins=16)
+    x, some = reading.x[:8], 0
+    for i, now in enumerate(model(x)[:, 0].tolist()):
+        (found,) = model.counterfactual(x[i : i + 1], above=now + 1.0)
+        if found.target is None:
+            continue
+        some += 1
+        assert float(found.logits[0]) >= now + 1.0
+        choices = choices_of(model, x[i : i + 1])[0]
+        least = [
+            float(cost)
+            for slot in choices.slots
+            for delta, cost in zip(slot.delta, slot.cost, strict=True)
+            if delta[0] >= 1.0
+        ]
+        assert (len(found.changes) == 1) == bool(least)
+        if least:
+            assert found.cost == pytest.approx(min(least))
+    assert some >= 2
+    (there,) = model.counterfactual(x[:1], above=-1000.0)
+    assert there.changes == ()
+    assert "as it is" in there.sentences([])[1]
+
+
+def test_a_program_says_which_value_would_change_the_answer():
+    import zoo
+
+    model = zoo.load("transformer_program-hist")
+    data = zoo.create_data("rasp", task="hist")
+    x = data.samples("test", [1]).x
+    names = data.class_names
+    (found,) = model.counterfactual(x, target=names.index("3"))
+    assert [(c.name, c.now, c.to) for c in found.changes] == [("count_1_2", "2", "3")]
+    assert "“3” if count_1_2 were “3” instead of “2”" in found.sentences(names)[1]

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         metavar="CLASS",
-        help="the smallest change that gives another answer, or this class",
+        help="the smallest change that gives another answer, or this class; of a number, '>20' or '<20'",
     )
     parser.add_argument("--allowed", metavar="NAME,...", help="columns or concepts that this change may touch")
     parser.add_argument("--neighbors", type=int, default=0, metavar="K", help="show the K nearest training cases")

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from zoo.batch import Batch
+from zoo.capabilities import UnitChoice
 from zoo.editing.operation import Operation
 from zoo.editing.state import EditState
 from zoo.explanation import Explanation, Units
 from zoo.programs.codegen.printer import print_program
+from zoo.programs.ir.choices import program_choices
 from zoo.programs.ir.interpreter import run, strengths
 from zoo.programs.ir.trace import along, class_sums, places
 from zoo.programs.label_positions import shares
@@ -157,7 +159,16 @@ class TransformerProgram(ProgramTraining):
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
         return frozenset(
-            {"affine_head", "class_sums", "editable", "extra_metrics", "program", "strength_words", "trace"}
+            {
+                "affine_head",
+                "class_sums",
+                "editable",
+                "extra_metrics",
+                "program",
+                "strength_words",
+                "trace",
+                "unit_choices",
+            }
         )
 
     def affine_head(self, x: Tensor) -> AffineHead:
@@ -178,6 +189,10 @@ class TransformerProgram(ProgramTraining):
             return "present" if strength else "absent"
 
         return [[word(u, strength) for u, strength in enumerate(row)] for row in strengths.tolist()]
+
+    def unit_choices(self, strength: Tensor) -> list[UnitChoice]:
+        """Return the values that the variables of the read-out can take; see ``zoo.programs.ir.choices``."""
+        return program_choices(self.program, strength.tolist())
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the strength ``(b, u)`` of each unit."""

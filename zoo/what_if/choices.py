@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.capabilities import UnitChoice
 from zoo.concept_schema import ConceptSchema
 from zoo.paths import did_you_mean
 from zoo.what_if.affine_head import AffineHead
 from zoo.what_if.feature_tables import FeatureTables
 
 OTHER = "(other)"  # the level of rare and unknown values, which nobody can change to
+REACH = 4.0  # standard deviations from the mean within which a continuous concept can change
 FINE = 100  # steps of a number over the range of its cuts, in which a changed number is written
 
 
@@ -31,6 +34,9 @@ class Slot:
         values: of the options: a number of the row, or strengths by unit.
         delta: ``(o, c)`` change of each logit where this alone is changed.
         cost: ``(o,)`` size of the change, 0 to 1.
+        span: of a number that can take any value, the value now and the lowest and highest that it can take.
+        ends: the values of its options, which are the ends of that range other than the value now.
+        first: the strengths now of the units that its options set.
     """
 
     name: str
@@ -39,6 +45,9 @@ class Slot:
     values: tuple[Any, ...]
     delta: np.ndarray
     cost: np.ndarray
+    span: tuple[float, float, float] | None = None
+    ends: tuple[float, ...] = ()
+    first: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,11 +177,13 @@ def of_head(
     ends: Tensor | None = None,
     values: Tensor | None = None,
     what: str = "units",
+    named: Sequence[UnitChoice] = (),
 ) -> Choices:
     """Return the concepts of a head, or its units, for one of the inputs.
 
     A binary concept can be yes or no, a categorical one each of its values; the cost is by how much its probabilities
-    change, 0 to 1. Continuous concepts are left out. Without a schema each unit can be switched off, at a cost of 1.
+    change, 0 to 1. A continuous concept can take any value within four standard deviations of its mean; a change by
+    that much costs 1. Without a schema a unit takes the values that it names, or else is switched off, at a cost of 1.
 
     Args:
         head: of the inputs.
@@ -183,6 +194,7 @@ def of_head(
         ends: ``(2, u)`` strengths that stand for the values 0 and 1 of the concepts.
         values: ``(u,)`` concepts that the model computed.
         what: what the units are called, several of them.
+        named: the values that units can take by name: their words, each with strengths by unit, and their costs.
     """
     weight = (head.weight[i] if head.weight.ndim == 3 else head.weight).double().cpu()
     now = strength.double().cpu()
@@ -194,6 +206,8 @@ def of_head(
             delta[n] = (weight[:, ids] @ (torch.tensor([*option.values()]).double() - now[ids])).numpy()
         return Slot(name, words, tuple(options), tuple(dict(o) for o in options.values()), delta, np.array(cost))
 
+    if named:
+        return Choices([slot(c.name, c.now, c.options, c.cost) for c in named], what=what)
     if schema is None or ends is None or values is None:
         off = head.neutral.double().cpu().tolist()
         slots = [slot(n, f"strength {float(now[u]):.3g}", {"off": {u: off[u]}}, [1.0]) for u, n in enumerate(names)]
@@ -215,4 +229,22 @@ def of_head(
             said = f"{'yes' if share[u] >= 0.5 else 'no'}, {100 * share[u]:.0f} %"
             options = {"yes": {u: high[u]}, "no": {u: low[u]}}
             slots.append(slot(schema.names[u], said, options, [abs(1 - share[u]), abs(share[u])]))
+        else:
+            slots.append(_number_slot(slot, schema, ids[0], share[ids[0]], (low[ids[0]], high[ids[0]])))
     return Choices(slots, what=what)
+
+
+def _number_slot(
+    slot: Callable[..., Slot], schema: ConceptSchema, u: int, now: float, ends: tuple[float, float]
+) -> Slot:
+    """The slot of a continuous concept, whose options are the ends of its range."""
+    concept = schema.concepts[u]
+    reach = REACH * concept.std
+    low, high = min(concept.mean - reach, now), max(concept.mean + reach, now)
+    far = tuple(value for value in (low, high) if value != now)
+    zero, one = ends
+    options = {str(value): {u: zero + value * (one - zero)} for value in far}
+    made = slot(
+        schema.names[u], f"{now:.4g}".replace("-", "\u2212"), options, [abs(value - now) / reach for value in far]
+    )
+    return replace(made, span=(now, low, high), ends=far, first=(zero + now * (one - zero),))

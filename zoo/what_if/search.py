@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -17,14 +18,22 @@ class Selection:
     Attributes:
         options: option of each slot that is changed, by slot.
         cost: their sum.
+        fractions: of each slot that is a range, how far it is changed towards its option, 0 to 1.
     """
 
     options: dict[int, int]
     cost: float
+    fractions: dict[int, float] = field(default_factory=dict)
 
 
 def smallest_change(
-    gains: Sequence[np.ndarray], costs: Sequence[np.ndarray], pairs: Pairs, need: np.ndarray, *, max_changes: int
+    gains: Sequence[np.ndarray],
+    costs: Sequence[np.ndarray],
+    pairs: Pairs,
+    need: np.ndarray,
+    *,
+    max_changes: int,
+    ranges: Collection[int] = (),
 ) -> Selection | None:
     """Return the options of the fewest slots, and of these of the least cost, whose gains reach what is needed.
 
@@ -36,6 +45,8 @@ def smallest_change(
         pairs: what options of two slots ``(i, j)``, i < j, add beyond their own gains, ``(o_i, o_j, k)``.
         need: ``(k,)`` what each margin must gain.
         max_changes: largest number of slots that are changed.
+        ranges: slots that can be changed by any fraction of one of their options, whose gains and costs grow in
+            proportion: the ends of a range of numbers. Such slots belong to no pair.
 
     Returns:
         None if no change of so many slots is enough.
@@ -46,6 +57,8 @@ def smallest_change(
         Selection(options={0: 1}, cost=0.2)
         >>> smallest_change(gains, [np.zeros(2), np.zeros(1)], {}, np.array([4.0]), max_changes=2).options
         {0: 0, 1: 0}
+        >>> smallest_change(gains, [np.array([0.1, 0.2]), np.ones(1)], {}, np.array([2.25]), max_changes=1, ranges=[1])
+        Selection(options={1: 0}, cost=0.75, fractions={1: 0.75})
     """
     if (need <= 0).all():
         return Selection({}, 0.0)
@@ -57,7 +70,7 @@ def smallest_change(
             reach[j] = reach[j] + np.maximum(extra.max((0, 1)), 0.0)
     bounds = np.array([reach[i] for i in slots]) if slots else np.zeros((0, len(need)))
     for size in range(1, min(max_changes, len(slots)) + 1):
-        search = _Subsets(gains, costs, pairs, need, slots, bounds, size)
+        search = _Subsets(gains, costs, pairs, need, slots, bounds, size, frozenset(ranges))
         search.extend((), 0, np.zeros_like(need))
         if search.best is not None:
             return search.best
@@ -76,9 +89,10 @@ class _Subsets:
         slots: Sequence[int],
         bounds: np.ndarray,
         size: int,
+        ranges: frozenset[int],
     ) -> None:
         self.gains, self.costs, self.pairs, self.need = gains, costs, pairs, need
-        self.slots, self.bounds, self.size = slots, bounds, size
+        self.slots, self.bounds, self.size, self.ranges = slots, bounds, size, ranges
         self.best: Selection | None = None
         # The most that any n of the slots from a place on can add to each margin.
         self.later = np.full((size + 1, len(slots) + 1, len(need)), -np.inf)
@@ -103,6 +117,9 @@ class _Subsets:
 
     def _options(self, subset: tuple[int, ...]) -> None:
         limit = np.inf if self.best is None else self.best.cost
+        if self.ranges.intersection(subset):
+            self.best = self._with_ranges(subset, limit) or self.best
+            return
         gains = [self.gains[i] for i in subset]
         extras = {
             (a, b): self.pairs[i, j]
@@ -114,6 +131,63 @@ class _Subsets:
         if found is not None:
             options, cost = found
             self.best = Selection(dict(zip(subset, options, strict=True)), cost)
+
+    def _with_ranges(self, subset: tuple[int, ...], limit: float) -> Selection | None:
+        """The cheapest options and fractions below a limit: a small linear program for each choice of options."""
+        fixed = [i for i in subset if i not in self.ranges]
+        ranged = [i for i in subset if i in self.ranges]
+        best = None
+        for options in product(*(range(len(self.gains[i])) for i in fixed)):
+            chosen = dict(zip(fixed, options, strict=True))
+            cost = sum(float(self.costs[i][o]) for i, o in chosen.items())
+            if cost >= limit:
+                continue
+            missing = self.need - sum((self.gains[i][o] for i, o in chosen.items()), np.zeros_like(self.need))
+            found = _fractions([self.gains[i] for i in ranged], [self.costs[i] for i in ranged], missing)
+            if found is not None and cost + found[2] < limit:
+                limit = cost + found[2]
+                ends = dict(zip(ranged, found[0], strict=True))
+                options_by_slot = {i: chosen.get(i, ends.get(i, 0)) for i in subset}
+                best = Selection(options_by_slot, limit, dict(zip(ranged, found[1], strict=True)))
+        return best
+
+
+def _fractions(
+    gains: list[np.ndarray], costs: list[np.ndarray], missing: np.ndarray
+) -> tuple[list[int], list[float], float] | None:
+    """Return the option of each range, how far it is changed towards it, and the least cost; None if nothing is enough.
+
+    Args:
+        gains: of each range ``(o, k)``.
+        costs: of each range ``(o,)``.
+        missing: ``(k,)``
+    """
+    if len(gains) == 1:
+        best = None
+        for option, (gain, cost) in enumerate(zip(gains[0], costs[0], strict=True)):
+            if ((gain <= 0) & (missing > 0)).any():
+                continue
+            needed = np.where(missing > 0, missing, 0.0) / np.where(gain > 0, gain, 1.0)
+            high = np.where((gain < 0) & (missing <= 0), missing / np.where(gain < 0, gain, 1.0), 1.0).min()
+            fraction = float(needed.max())
+            if fraction <= min(1.0, float(high)) and (best is None or fraction * cost < best[2]):
+                best = ([option], [fraction], float(fraction * cost))
+        return best
+    from scipy.optimize import linprog
+
+    place = [(n, o) for n, gain in enumerate(gains) for o in range(len(gain))]
+    table = np.array([gains[n][o] for n, o in place]).T
+    price = np.array([costs[n][o] for n, o in place])
+    solved = linprog(price, A_ub=-table, b_ub=-missing, bounds=[(0.0, 1.0)] * len(place), method="highs")
+    if solved.status != 0:
+        return None
+    options, fractions = [], []
+    for n in range(len(gains)):
+        own = [(float(solved.x[at]), o) for at, (m, o) in enumerate(place) if m == n]
+        fraction, option = max(own)
+        options.append(option)
+        fractions.append(fraction)
+    return options, fractions, float(price @ solved.x)
 
 
 def _cheapest(

@@ -22,7 +22,8 @@ def counterfactual_sentences(
         model: of the inputs.
         x: ``(b, ...)``
         names: of the classes.
-        wanted: the class that the answer becomes, True for any other, False for nothing.
+        wanted: the class that the answer becomes, True for any other, False for nothing; of a regression a bound that
+            the number crosses, such as ``>20``.
         allowed: names of what may change; None for all.
 
     Raises:
@@ -32,9 +33,27 @@ def counterfactual_sentences(
         if allowed is not None:
             raise ValueError("--allowed is given without --counterfactual; expected both")
         return []
+    if model.task.kind == "regression":
+        side, bound = _bound(wanted)
+        above, below = (bound, None) if side == ">" else (None, bound)
+        found = model.counterfactual(x, allowed=allowed, above=above, below=below)
+        return [one.sentences(names) for one in found]
     target = None if wanted is True else class_named(wanted, names, "--counterfactual")
     found = model.counterfactual(x, allowed=allowed, target=target)
     return [one.sentences(names, asked=target) for one in found]
+
+
+def _bound(wanted: bool | str) -> tuple[str, float]:
+    """Return the side and the number of a bound such as ``>20``."""
+    try:
+        if isinstance(wanted, str) and wanted[:1] in ("<", ">"):
+            return wanted[0], float(wanted[1:].removeprefix("="))
+    except ValueError:
+        pass
+    raise ValueError(
+        f"--counterfactual is {wanted!r} and the model predicts a number; expected what it is to cross, such as '>20'"
+        " or '<20'"
+    )
 
 
 def class_named(name: str, names: Sequence[str], option: str = "--against") -> int:
