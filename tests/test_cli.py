@@ -151,7 +151,7 @@ def test_files_of_a_run(finished):
         "checkpoint",
         "report.html",
     }
-    assert "<img" in (finished / "report.html").read_text()
+    assert "data:image/" in (finished / "report.html").read_text()
 
 
 def test_evaluate(finished, work_dir, capsys):

@@ -140,4 +140,5 @@ class AdditiveTables(nn.Module):
         return terms_of(self._arrays(), columns)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name).detach().cpu().numpy() for name in STATE}
+        arrays = {name: getattr(self, name).detach().cpu() for name in STATE}
+        return {name: (a.float() if a.dtype == torch.bfloat16 else a).numpy() for name, a in arrays.items()}
