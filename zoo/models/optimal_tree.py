@@ -154,7 +154,7 @@ class OptimalTree(SelfExplaining):
         asks = self.node_unit >= 0
         change = (self.value[self.child] - self.value[:, None])[:, :, target]  # (N, 2, b)
         unit = self.node_unit.clamp_min(0)
-        yes = answers[:, unit] > 0.5 if answers.shape[1] else answers.new_zeros(len(x), len(unit)).bool()
+        yes = answers[:, unit] > 0.5 if answers.shape[1] else answers.new_zeros(answers.shape[0], len(unit)).bool()
         added = torch.where(yes, change[:, 1].T, change[:, 0].T) * self._reached(answers) * asks
         contribution = torch.zeros_like(answers).index_add_(1, unit[asks], added[:, asks])
         base = self.value[0, target]
