@@ -94,6 +94,7 @@ FAMILIES = {
     ),
     "boosting": fitted("boosting", "trees: {then: {fit_trees: {max_iter: 10}}}", concepts=""),
     "scoring_card": fitted("scoring_card", "card: {then: {fit_card: {rules: 3, nodes: 50}}}", concepts=""),
+    "optimal_tree": fitted("optimal_tree", "tree: {then: {fit_tree: {max_depth: 2}}}", concepts=""),
     "posthoc_cbm": fitted(
         "posthoc_cbm",
         "concepts: {then: fit_concepts}, head: {then: {fit_head: {penalty: 0.01}}}",

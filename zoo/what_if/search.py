@@ -54,7 +54,7 @@ def smallest_change(
     Example:
         >>> gains = [np.array([[1.0], [2.0]]), np.array([[3.0]])]
         >>> smallest_change(gains, [np.array([0.1, 0.2]), np.array([5.0])], {}, np.array([2.0]), max_changes=2)
-        Selection(options={0: 1}, cost=0.2)
+        Selection(options={0: 1}, cost=0.2, fractions={})
         >>> smallest_change(gains, [np.zeros(2), np.zeros(1)], {}, np.array([4.0]), max_changes=2).options
         {0: 0, 1: 0}
         >>> smallest_change(gains, [np.array([0.1, 0.2]), np.ones(1)], {}, np.array([2.25]), max_changes=1, ranges=[1])
