@@ -111,11 +111,6 @@ class Rationale(TextModel):
         """``selector`` and ``head``; of an encoder trained here also ``encoder`` and ``probe``."""
         return {**self.encoder_parts(), "selector": self.selector, "head": self.head}
 
-    def part_of(self, key: str) -> str:
-        """Return the name of the trainable part that a tensor of the state dict belongs to."""
-        part = key.split(".", 1)[0]
-        return part if part in self.trainable_parts() else "head"
-
     def select(self, x: Tensor) -> Tensor:
         """Return which tokens ``(b, t)`` of texts ``(b, t)`` are kept, those around the text among them."""
         states = self.encoder.states(x).to(self.head_dtype)

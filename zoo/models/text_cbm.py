@@ -116,11 +116,6 @@ class TextCBM(TextModel):
         """``concepts`` and ``head``; of an encoder trained here also ``encoder`` and ``probe``."""
         return {**self.encoder_parts(), "concepts": self.concepts, "head": self.head}
 
-    def part_of(self, key: str) -> str:
-        """Return the name of the trainable part that a tensor of the state dict belongs to."""
-        part = key.split(".", 1)[0]
-        return part if part in self.trainable_parts() else "head"
-
     def features(self, x: Tensor) -> Tensor:
         """Return the vectors ``(b, d)`` of texts ``(b, t)``, of norm 1."""
         return self.unit_vectors(x)

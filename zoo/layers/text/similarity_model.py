@@ -77,11 +77,6 @@ class SimilarityModel(TextModel):
         """``head``; of an encoder trained here also ``encoder`` and ``probe``."""
         return {**self.encoder_parts(), "head": self.head}
 
-    def part_of(self, key: str) -> str:
-        """Return the name of the trainable part that a tensor of the state dict belongs to."""
-        part = key.split(".", 1)[0]
-        return part if part in self.trainable_parts() else "head"
-
     def unit_texts(self) -> list[str]:
         """Return the u texts as they were written; empty ones before they are chosen."""
         return unpack_texts(self.text_bytes, self.text_ends)

@@ -91,6 +91,11 @@ class TextModel(SelfExplaining):
         """Return the trainable parts ``encoder`` and ``probe``; none if the encoder is one of others."""
         return {} if self.is_pretrained else {"encoder": self.encoder, "probe": self.probe}
 
+    def part_of(self, key: str) -> str:
+        """Return the name of the trainable part that a tensor of the state dict belongs to."""
+        part = key.split(".", 1)[0]
+        return part if part in self.trainable_parts() else "head"
+
     def unit_vectors(self, x: Tensor) -> Tensor:
         """Return the vectors ``(b, d)`` of texts ``(b, t)``, of norm 1."""
         vectors = self.encoder.vectors(x)
