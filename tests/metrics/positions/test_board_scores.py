@@ -6,7 +6,7 @@ import torch
 from zoo.explanation import Units
 from zoo.metrics import BoardCoverage, BoardReconstruction, BootstrapInterval, DeadUnits, Suite
 from zoo.metrics.positions._evaluator import PositionEvaluator
-from zoo.metrics.positions._properties import product
+from zoo.metrics.positions._properties import in_8_bits, product
 from zoo.metrics.sparsity.dead_units import fires
 from zoo.sequence_spec import Family, Properties
 
@@ -266,12 +266,16 @@ def test_product_is_exact(monkeypatch):
     g = torch.Generator().manual_seed(0)
     one, other = torch.rand(33, 700, generator=g) < 0.9, (torch.rand(700, 5, generator=g) < 0.9).to(torch.int8)
     wanted = one.double() @ other.double()
-    assert torch.equal(product(one, other).double(), wanted)
+    for vnni in (True, False):  # the same counts, whatever the instructions of the CPU
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda vnni=vnni: {"avx512_vnni": vnni})
+        assert in_8_bits() == vnni
+        assert torch.equal(product(one, other).double(), wanted)
+        assert product(one, other).dtype == torch.int32
+        for shape in ((0, 700), (33, 0)):
+            assert product(torch.zeros(shape), torch.zeros(shape[1], 5)).shape == (shape[0], 5)
     monkeypatch.delattr(torch, "_int_mm")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
     assert torch.equal(product(one, other).double(), wanted)
-    assert product(one, other).dtype == torch.int32
-    for shape in ((0, 700), (33, 0)):
-        assert product(torch.zeros(shape), torch.zeros(shape[1], 5)).shape == (shape[0], 5)
 
 
 def test_suite_notes():
