@@ -110,6 +110,7 @@ def test_the_file_of_a_plugin_is_copied(installed, tmp_path):
     assert "class " in (tmp_path / "mine.py").read_text()
 
 
+@pytest.mark.slow
 def test_plugins_train_score_and_draw(installed, tmp_path):
     """One of each kind works in one run; a broken one costs one line."""
     (tmp_path / "extra.yaml").write_text(CONFIG)

@@ -97,7 +97,7 @@ def test_the_pages_have_commands_for_all_that_a_user_does():
     assert verbs >= {"predict", "export", "steer"}
 
 
-QUICK = ("README.md", "getting-started.md", "tables.md")  # the other pages are slow tests
+QUICK = ("README.md", "getting-started.md")  # the other pages are slow tests
 FAST_OR_SLOW = [page if page.name in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in BY_PAGE]
 
 

@@ -133,6 +133,7 @@ def test_names_are_kept(trained):
         assert len(units) == len(model.units)
 
 
+@pytest.mark.slow
 def test_answers_without_the_data_and_in_another_process(trained, capsys):
     kind, folder = trained
     model = zoo.load("run")

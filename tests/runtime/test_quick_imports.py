@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from zoo import paths
 from zoo.runtime import quick_imports
 
@@ -44,10 +46,12 @@ def run(code):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_real_modules_are_imported_when_they_are_used():
     run(f"HEAVY = {HEAVY}\n{USE}")
 
 
+@pytest.mark.slow
 def test_a_version_that_asks_for_more_is_imported_as_usual(tmp_path):
     """Another torchmetrics, which wants a part of torchvision that the stand-in does not have."""
     package = tmp_path / "torchmetrics"

@@ -57,6 +57,7 @@ def test_the_suite_may_change_when_a_run_is_resumed(tiny, finished, capsys):
     assert main(argv) == 0  # as it was, for the other tests
 
 
+@pytest.mark.slow
 def test_evaluate_leaves_a_run_alone(finished, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", str(finished), "--out", str(finished), "--overwrite"]) == 2

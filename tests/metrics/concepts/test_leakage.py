@@ -118,6 +118,7 @@ def test_shuffled_concepts_carry_what_the_features_carry():
     assert float(leaks["shuffled concepts"]) > float(sound["shuffled concepts"]) + 0.05
 
 
+@pytest.mark.slow
 def test_neither_batch_size_nor_order_matter():
     one, two = (
         fed(secret=True, features=True).compute(),
@@ -256,6 +257,7 @@ def test_a_copy_of_the_class_is_named():
     assert "the label of b equals a class in 98 % of samples" in scored(split, split)[1]
 
 
+@pytest.mark.slow
 def test_gain_of_corrections_over_a_black_box():
     score = fed(secret=True, features=True)
     values = {k: float(v) for k, v in score.compute().items() if not k.startswith("unit/")}
