@@ -24,7 +24,7 @@ def one_line(err, verb):
 
 
 @pytest.mark.parametrize(
-    "argv", [["fly"], [], ["train"], ["ls", "--colour"], ["show", "a", "b=c"], ["train", "x", "--oot", "y"]]
+    "argv", [["fly"], [], ["train"], ["ls", "--colour"], ["ls", "a", "b=c"], ["train", "x", "--oot", "y"]]
 )
 def test_usage(argv, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -251,7 +251,7 @@ def save(
         if example is not None:
             example.save(part / "explanation.png", optimize=True)
         if unit_lines:
-            (part / UNITS).write_text(_units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
+            (part / UNITS).write_text(units_text(model.units.kind, model.units.describe, unit_lines), encoding="utf-8")
         if unit_sheet is not None:
             unit_sheet.save(part / SHEET, optimize=True)
         for name, content in (extra or {}).items():
@@ -268,7 +268,7 @@ def save(
     return folder
 
 
-def _units_text(kind: str, describe: str, lines: Sequence[str]) -> str:
+def units_text(kind: str, describe: str, lines: Sequence[str]) -> str:
     """Return ``units.yaml``: plain YAML, in which a name such as ``${x}`` is a text and nothing else."""
     content = {"kind": kind, **({"describe": describe} if describe else {}), "units": dict(enumerate(lines))}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10**6)
