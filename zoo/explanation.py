@@ -18,7 +18,7 @@ from zoo.display import explanation_frame, explanation_html, explanation_text
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["prototype", "concept", "code", "eigenvector", "neuron", "variable", "term", "passage", "none"]
+Kind = Literal["prototype", "concept", "code", "eigenvector", "neuron", "variable", "term", "passage", "latent", "none"]
 Method = Literal["exact", "ablation", "gradient"]
 
 

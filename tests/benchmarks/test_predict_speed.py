@@ -111,6 +111,12 @@ FAMILIES = {
         "precision: 0.02}}, head: {then: fit_head}",
         ", num_classes: 2, backbone: mlp, covariance: global",
     ),
+    "sdm": fitted(
+        "sdm",
+        "net: {epochs: 1, lr: {backbone: 1e-2, adaptor: 1e-2, head: 1e-2}}, match: {then: {match: {val: true}}}",
+        ", num_classes: 2, backbone: mlp, width: 4",
+        "",
+    ),
     "text_prototype": sentences("text_prototype", ENCODE + "choose: {then: {choose_anchors: {val: true}}}", SMALL),
     "bag_of_concepts": sentences("bag_of_concepts", "fit: {then: {fit_words: {val: true}}}"),
     "text_cbm": sentences(

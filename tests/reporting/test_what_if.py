@@ -54,6 +54,7 @@ ONLY_COMMANDS = (
     "prototree",
     "optimal_tree",
     "rationale",
+    "sdm",
     "codebook_transformer",
     "moex",
     "dense_transformer",
