@@ -16,8 +16,8 @@ from zoo.capabilities import HasConcepts, HasFeatures, capability
 from zoo.explanation import Units, gather
 from zoo.metrics.base import Record
 from zoo.metrics.parts._localization import cells, hits, peak
+from zoo.metrics.perturbations._text_change import text_reader
 from zoo.metrics.perturbations.noise import random_bits
-from zoo.metrics.perturbations.text_changes import text_reader
 from zoo.model import SelfExplaining
 
 NO_LOCATIONS = "the units have no place in an image"

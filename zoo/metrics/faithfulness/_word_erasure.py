@@ -15,8 +15,8 @@ from zoo.capabilities import HasAffineHead, capability
 from zoo.explanation import Explanation, gather
 from zoo.metrics._value_checks import check_finite
 from zoo.metrics.base import Record, Score, count, expect, fraction
+from zoo.metrics.perturbations._text_change import text_reader
 from zoo.metrics.perturbations.noise import chosen, random_bits
-from zoo.metrics.perturbations.text_changes import text_reader
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)  # of the tokens, as in ERASER
 STREAM = 8 << 32  # draw numbers of random orders, apart from those of perturbations

@@ -16,10 +16,10 @@ from zoo.explanation import gather
 from zoo.metrics.base import Perturbation, Record, Score, count, expect
 from zoo.metrics.parts._localization import peak
 from zoo.metrics.parts._sample_rows import agreement, cosine, overlap
+from zoo.metrics.perturbations._text_change import TextChange
 from zoo.metrics.perturbations.noise import Change
 from zoo.metrics.perturbations.perturbation_list import check_draws, label
 from zoo.metrics.perturbations.perturbation_list import perturbation as chosen
-from zoo.metrics.perturbations.text_changes import TextChange
 from zoo.registry import register
 
 SETS = ("overlap", "rank", "cosine")

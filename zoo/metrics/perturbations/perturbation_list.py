@@ -8,10 +8,11 @@ from typing import Any
 
 from zoo.batch import Batch
 from zoo.metrics.base import Perturbation
+from zoo.metrics.perturbations._text_change import TextChange
 from zoo.metrics.perturbations.geometry import Flip, Rotate, Shift
 from zoo.metrics.perturbations.image_changes import Blur, Jpeg
 from zoo.metrics.perturbations.noise import Change, Noise
-from zoo.metrics.perturbations.text_changes import Casing, Clause, Punctuation, Synonyms, TextChange, Typos
+from zoo.metrics.perturbations.text_changes import Casing, Clause, Punctuation, Synonyms, Typos
 from zoo.metrics.perturbations.token_changes import Prefix, Rename, Swap, Typo
 from zoo.paths import did_you_mean
 
