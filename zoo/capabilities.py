@@ -301,6 +301,24 @@ class HasStrengthWords(Capability, Protocol):
         ...
 
 
+class HasSelection(Capability, Protocol):
+    """A model that selects words of a text, and answers from these alone."""
+
+    capability: ClassVar[str] = "selection"
+
+    def control_logits(self, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Return logits ``(b, c)`` of heads that were fitted on other words than those selected.
+
+        Args:
+            x: ``(b, t)`` texts.
+            noise: ``(b, t)`` random numbers, the largest of which choose the random words.
+
+        Returns:
+            ``left_out`` from the words left out, ``random`` from as many random words, ``whole`` from the whole text.
+        """
+        ...
+
+
 class HasUnitChoices(Capability, Protocol):
     """Units that take one of several values, such as the variables of a program."""
 

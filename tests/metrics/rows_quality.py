@@ -82,9 +82,29 @@ def _answers():
 
 
 ABLATING = ("unit_correlation", "insertion_deletion", "sufficiency", "inherent_interpretability")
+
+
+def _erasure():
+    g = torch.Generator().manual_seed(6)
+    return {
+        "whole": torch.rand(B, generator=g),
+        "changed": torch.rand(B, 5, generator=g),
+        "random": torch.rand(B, 5, generator=g),
+    }
+
+
+def _complement():
+    g = torch.Generator().manual_seed(7)
+    logits = {name: torch.randn(B, 3, generator=g) for name in ("left_out", "random", "whole", "extract")}
+    return logits | {"y": torch.randint(0, 3, (B,), generator=g)}
+
+
 ROWS = dict.fromkeys(ABLATING, _whole) | {
     "redundancy": _duplicates,
     "answer_agreement": _answers,
+    "word_comprehensiveness": _erasure,
+    "word_sufficiency": _erasure,
+    "complement_accuracy": _complement,
     "purity": _purity,
     "misalignment": _misalignment,
     "part_interventions": _parts,

@@ -3,9 +3,12 @@
 from itertools import product
 
 import pytest
+from exported_files import exported
 
 import zoo
+from zoo import paths
 from zoo.data.sequences.rasp import ANSWERS
+from zoo.inputs.texts.word_spans import word_spans
 from zoo.programs.ir.interpreter import answer
 from zoo.programs.ir.verification import check_all_inputs
 
@@ -36,3 +39,21 @@ def test_a_class_that_training_never_had():
     assert verdict.proven == 6
     assert verdict.counterexample.words == ["0"] * 7
     assert "7" not in model.classes
+
+
+def test_the_program_file_of_reviews_answers_as_its_model(tmp_path):
+    """Without zoo, on all test reviews and on words that no review has; and it is the file that is exported today."""
+    name = "transformer_program-generated_reviews"
+    model = zoo.load(name)
+    file = paths.home() / "checkpoints" / name / "program.py"
+    data = zoo.create_data("sentences", set="generated_reviews", length=32)
+    texts = [*data.texts("test"), "The soup was zzz , unknown and cold !"]
+    words = [[text[start:end] for start, end in word_spans(text)] for text in texts]
+    (answers,) = exported([(str(file), words)], tmp_path)
+    prediction = model.predict(texts)
+    assert [answer for answer, _ in answers] == prediction.labels
+    truth = [data.class_names[y] for y in data.splits["test"].y.tolist()]
+    correct = sum(label == true for label, true in zip(prediction.labels, truth, strict=False))
+    assert correct / len(truth) == 0.9625
+    today = model.source(None, name="program")
+    assert today.split("import sys", 1)[1] == file.read_text().split("import sys", 1)[1]

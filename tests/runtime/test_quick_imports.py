@@ -62,6 +62,26 @@ def test_a_version_that_asks_for_more_is_imported_as_usual(tmp_path):
     run(code + "assert torchmetrics.value == 'torchvision.ops' and torchvision.__version__")
 
 
+def test_packages_of_texts_wait_and_may_ask_for_torchvision(tmp_path):
+    """``transformers`` asks at import whether torchvision is there; torchmetrics imports it where it is installed."""
+    for name, lines in (
+        (
+            "transformers",
+            "from importlib.util import find_spec\nassert find_spec('torchvision').loader\nAutoModel = 3\n",
+        ),
+        ("torchmetrics", "from transformers import AutoModel\n"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(lines)
+    code = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport zoo, torchmetrics\n"
+    code += "assert 'transformers' not in sys.modules and torchmetrics.AutoModel._real() == 3\n"
+    asks = tmp_path / "asks" / "torchmetrics"
+    asks.mkdir(parents=True)
+    (asks / "__init__.py").write_text("from importlib.util import find_spec\nassert find_spec('torchvision')\n")
+    run(code)
+    run(f"import sys\nsys.path.insert(0, {str(asks.parent)!r})\nimport zoo, torchmetrics\n")
+
+
 def test_installed_once():
     quick_imports.install()
     assert sum(isinstance(finder, quick_imports._Finder) for finder in sys.meta_path) == 1

@@ -15,7 +15,7 @@ from zoo.inputs.labels import compare_names, label_key
 from zoo.inputs.tables.cells import Cells, as_text
 from zoo.inputs.texts.sentence_files import joined_texts, read_sentences, text_columns
 from zoo.inputs.texts.text_encoders import EncoderSpec
-from zoo.inputs.texts.word_spans import word_spans
+from zoo.inputs.texts.word_spans import SEPARATOR, word_spans
 from zoo.sequence_spec import NOTHING, Frame
 
 MAX_KEPT = 1 << 17  # texts that are shown as they were written; earlier ones are shown by their tokens
@@ -252,13 +252,18 @@ class SentenceInputs(Inputs):
             texts: b texts as they were written, if that is known.
         """
         rows = x.detach().cpu().to(torch.int64).contiguous()
-        known = [self._kept.get(row.numpy().tobytes()) for row in rows] if texts is None else texts
+        known = self.known_texts(x) if texts is None else texts
         return [self._shown(row, text) for row, text in zip(rows, known, strict=True)]
+
+    def known_texts(self, x: Tensor) -> list[str | None]:
+        """Return inputs ``(b, length)`` as they were written, cut ones whole; None for one that was not read here."""
+        rows = x.detach().cpu().to(torch.int64).contiguous()
+        return [self._kept.get(row.numpy().tobytes()) for row in rows]
 
     def texts(self, x: Tensor) -> list[str]:
         """Return inputs ``(b, length)`` as they were written, cut ones whole; unknown ones by their tokens."""
         rows = x.detach().cpu().to(torch.int64).contiguous()
-        known = [self._kept.get(row.numpy().tobytes()) for row in rows]
+        known = self.known_texts(x)
         return [
             "".join(self._shown(row, None)).strip() if text is None else text
             for row, text in zip(rows, known, strict=True)
@@ -293,6 +298,19 @@ class SentenceInputs(Inputs):
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return the characters of each token of a text ``(start, end)``; equal ends for a token not in the text."""
         return [span for _, span in self._cut(self.tokens([text])[0])]
+
+    def words(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters of each word and punctuation mark of a text; none for the separator of a pair."""
+        return [span for span in word_spans(text) if text[slice(*span)] != SEPARATOR]
+
+    def special_codes(self) -> Tensor:
+        """Return which codes ``(v,)`` stand around texts or between those of a pair, bool; they are in no text."""
+        if self.encoder is not None:
+            around, count = self.frame_of_pieces()
+            return torch.zeros(count, dtype=torch.bool).index_fill(0, torch.tensor(around), True)
+        assert self.sequence is not None
+        around = {*self.sequence.before, *self.sequence.after, SEPARATOR}
+        return torch.tensor([token in around for token in self.sequence.tokens])
 
     def describe(self) -> list[str]:
         """Return the preprocessing in words."""

@@ -9,6 +9,7 @@ from zoo.explanation import Units
 from zoo.metrics._suite_rows import Row
 from zoo.metrics.base import Record
 from zoo.metrics.perturbations.noise import Change
+from zoo.metrics.perturbations.perturbation_list import unfit
 from zoo.metrics.positions._evaluator import PositionEvaluator, PositionLabels
 from zoo.metrics.record_batch import evaluating, missing_annotation, missing_capability
 
@@ -23,7 +24,7 @@ def applicable(rows: Iterable[Row], record: Record, units: Units) -> list[Row]:
         reasons = [
             missing_capability(record.model, row.score.requires, units=units),
             missing_annotation(record, row.score.requires),
-            *(change.unfit(record.batch.x) for change in changes),
+            *(unfit(change, record.batch, record.model) for change in changes),
         ]
         reason = next(filter(None, reasons), "")
         row.note = f"n/a: {reason}" if reason else ""

@@ -48,6 +48,7 @@ class Score(States):
             not at its default is part of it, as in ``huang2023-v2/tau0.5``.
         requires: what model and data must have. Of the explanation: "units", "owner" (each belongs to a class), and
             "maps" (places of units in an image).
+            Also "words" (places of units over the words of a sentence).
             Of the data: "parts" (annotated parts, for units with maps; a control with random locations stands beside
             such a score), "points" (keypoints or masks of parts, without that control), "labels" (annotated concepts),
             "position_labels", "scenes". Of the model: the names of its capabilities (``zoo.capabilities``), such as

@@ -16,16 +16,20 @@ from zoo.capabilities import HasConcepts, HasFeatures, capability
 from zoo.explanation import Units, gather
 from zoo.metrics.base import Record
 from zoo.metrics.parts._localization import cells, hits, peak
+from zoo.metrics.perturbations._text_change import text_reader
 from zoo.metrics.perturbations.noise import random_bits
 from zoo.model import SelfExplaining
 
 NO_LOCATIONS = "the units have no place in an image"
+NO_SENTENCES = "the model reads no sentences"
+NO_WORDS = "the units have no places in a text"
 NO_PARTS = "the data have no part annotations"
 NO_KEYPOINTS = "the data have masks of parts, but no keypoints"
 NO_CAPABILITY = {
     "decide": "the model does not offer encode and decide",
     "activity": "the model gives no activity of its units at each position",
     "features": "the units are not computed from one vector of features",
+    "selection": "the model does not select words and answer from these alone",
     "hidden_neurons": "the model gives no activity of its hidden neurons",
 }
 
@@ -88,6 +92,11 @@ def missing_annotation(record: Record, requires: frozenset[str]) -> str:
     where = record.explanation.where
     if "maps" in requires and (where is None or where.ndim != 4 or record.batch.x.ndim != 4):
         return NO_LOCATIONS
+    if "words" in requires:
+        if text_reader(record.model) is None:
+            return NO_SENTENCES
+        if where is None or where.ndim != 3:
+            return NO_WORDS
     return "the data have no concepts" if requires & {"concepts", "labels"} and record.batch.concepts is None else ""
 
 

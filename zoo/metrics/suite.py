@@ -17,6 +17,7 @@ from zoo.metrics._suite_results import result_of
 from zoo.metrics._suite_rows import Facts, Row
 from zoo.metrics.base import Score, count
 from zoo.metrics.parts._counterfactual_scenes import Scenes
+from zoo.metrics.perturbations.perturbation_list import perturbed
 from zoo.metrics.positions._evaluator import PositionLabels
 from zoo.metrics.record_batch import (
     evaluating,
@@ -172,7 +173,8 @@ class Suite:
                 if not row.score.perturbations:
                     row.score.update_from(with_random_locations(record, 0) if row.is_control else record)
             for change, draw in dict.fromkeys(p for row in rows for p in row.score.perturbations):
-                changed = record_batch(shared, change(batch, draw), record.explanation.shown, owned=facts.owned)
+                other = perturbed(change, batch, draw, shared)
+                changed = record_batch(shared, other, record.explanation.shown, owned=facts.owned)
                 for row in (row for row in rows if (change, draw) in row.score.perturbations):
                     before, after = record, changed
                     if row.is_control:

@@ -105,7 +105,8 @@ class Rationale(TextModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"extra_metrics"})
+        fitted = bool(self.controls.any())
+        return frozenset({"extra_metrics", "selection"} if fitted else {"extra_metrics"})
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``selector`` and ``head``; of an encoder trained here also ``encoder`` and ``probe``."""
@@ -235,6 +236,19 @@ class Rationale(TextModel):
                 parts[name].append(self.unit_vectors(extract(rows, view)[0]).cpu())
             parts["places"].append(_places(kept & ~around, words).cpu())
         return {name: torch.cat(pieces) for name, pieces in parts.items()}
+
+    @torch.no_grad()
+    def control_logits(self, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Return logits of heads on other words than those selected, see ``zoo.capabilities.HasSelection``."""
+        around = self._around(x)
+        words = words_of(x, self.special, self.joined)
+        drawn = keep_words(noise[..., None], words, self.share, contiguous=self.contiguous)
+        left_out = (~self.select(x) & (x >= 0)) | around
+        logits = {}
+        for name, view, head in zip(("left_out", "random"), (left_out, drawn | around), self.controls, strict=True):
+            vectors = self.unit_vectors(extract(x, view)[0])
+            logits[name] = vectors @ head[:, :-1].T + head[:, -1]
+        return logits | {"whole": self.selector(self.unit_vectors(x))}
 
     @torch.no_grad()
     def extra_metrics(self, loader: Iterable[Batch]) -> dict[str, float]:

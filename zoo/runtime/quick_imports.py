@@ -1,9 +1,10 @@
 """Import Lightning and timm without the large packages that they import and hardly ever use.
 
 ``import pytorch_lightning`` imports the compiler of torch, for one ``isinstance``, and torchmetrics, which imports
-``scipy.signal`` for a patch and the models of torchvision for metrics of image quality; torchvision and timm import the
-compiler for one question. That was more than half of the time that a command takes to start. Here these modules get
-stand-ins while the packages are imported; the real module is imported when one of its names is used.
+``scipy.signal`` for a patch, the models of torchvision for metrics of image quality, and, where it is installed,
+``transformers`` for metrics of texts, which in turn asks for torchvision while only a stand-in is there; torchvision
+and timm import the compiler for one question. That was more than half of the time that a command takes to start. Here
+these modules get stand-ins while the packages are imported; the real module is imported when one of its names is used.
 """
 
 from __future__ import annotations
@@ -155,9 +156,14 @@ def _stand_ins(package: str) -> Iterator[None]:
         vision, models = _StandIn("torchvision"), _StandIn("torchvision.models")
         vision.__dict__.update(__path__=[], models=models)
         modules += [vision, models]
+    if package in LIGHTNING and "transformers" not in sys.modules and find_spec("transformers") is not None:
+        modules.append(_StandIn("transformers"))
+        modules[-1].__dict__["__path__"] = []
     if "torch._dynamo" not in sys.modules:
         modules += [_Compiler("torch._dynamo"), _CompilerUtils("torch._dynamo.utils")]
     put = {module.__name__: module for module in modules}
+    for name, module in put.items():  # so that a package can ask whether it is there
+        module.__spec__ = ModuleSpec(name, None)
     sys.modules.update(put)
     try:
         yield

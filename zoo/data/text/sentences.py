@@ -30,6 +30,7 @@ from zoo.inputs.labels import class_names_of, compare_names, label_key
 from zoo.inputs.sentences import SentenceInputs
 from zoo.inputs.tables.cells import Cells, as_text, concatenate_cells
 from zoo.inputs.tables.table_reader import read_table
+from zoo.inputs.texts.saved_datasets import split_folders
 from zoo.inputs.texts.sentence_files import joined_texts, read_sentences, text_columns
 from zoo.inputs.texts.text_encoders import EncoderSpec, encoder_spec
 from zoo.inputs.texts.word_spans import SEPARATOR, word_spans
@@ -52,7 +53,8 @@ class Sentences(LabeledSequenceData):
     files, a stratified fifth is the test split, the same for every seed.
 
     Args:
-        file: CSV, TSV, JSON Lines, Parquet, or a folder with one folder of ``.txt`` files for each class.
+        file: CSV, TSV, JSON Lines, Parquet, a folder with one folder of ``.txt`` files for each class, or a folder that
+            ``datasets`` of Hugging Face has saved, whose splits are taken over.
         set: a public set below ``ZOO_DATA/text`` instead of a file: sst2, sst5, trec6, ag_news, cebab or
             cebab_inclusive; or generated_reviews, which needs no files.
         text: column of the text; several are joined with `` [SEP] `` between them; None for a usual name.
@@ -198,6 +200,10 @@ class Sentences(LabeledSequenceData):
     def _cells(self) -> Cells:
         """The records of all files, with the column ``_part`` where there are several."""
         parts = []
+        train = Path(self.files["train"] or "").expanduser()
+        if self.files["train"] and train.is_dir() and (folders := split_folders(train)):
+            given = {name: file for name, file in self.files.items() if name != "train" and file}
+            self.files = dict.fromkeys(self.files) | {name: str(folder) for name, folder in folders.items()} | given
         if self.set == GENERATED:
             parts.append(read_table(generated_reviews()))
         for name, file in self.files.items():

@@ -18,6 +18,7 @@ from zoo.inputs.packed_files import DAMAGED, unpacked
 from zoo.inputs.regular_files import open_regular
 from zoo.inputs.tables.cells import Cells, as_text
 from zoo.inputs.tables.table_reader import CHUNK, read_cells
+from zoo.inputs.texts.saved_datasets import is_saved_dataset, read_saved_dataset, split_folders
 from zoo.inputs.texts.text_files import json_object
 from zoo.inputs.texts.word_spans import SEPARATOR
 
@@ -32,8 +33,8 @@ def read_sentences(raw: Any, *, argument: str = "", skip: bool = False, chunk: i
     Args:
         raw: a path of a CSV, TSV, Parquet or JSON Lines file (all but Parquet also with ``.gz``); of a plain file with
             one text on each line, as column ``text``; of a folder with one folder of ``.txt`` files for each class, as
-            columns ``text`` and ``label``; a text or a list of texts; a DataFrame, mapping of columns or list of
-            records.
+            columns ``text`` and ``label``; of a data set saved by ``datasets``; a text or a list of texts; a DataFrame,
+            mapping of columns or list of records.
         argument: the argument that named the file, for errors.
         skip: whether records that cannot be read are skipped and listed.
         chunk: records at a time.
@@ -46,8 +47,11 @@ def read_sentences(raw: Any, *, argument: str = "", skip: bool = False, chunk: i
         return
     if isinstance(raw, str | Path):
         path = Path(raw).expanduser()
+        if path.is_dir() and (parts := split_folders(path)):
+            listed = ", ".join(str(folder) for folder in parts.values())
+            raise ValueError(f"{path} holds several splits; name one of {listed}")
         if path.is_dir():
-            yield from _folder(path)
+            yield from _saved(path, chunk) if is_saved_dataset(path) else _folder(path)
             return
         packed = path.suffix.lower() in (".gz", ".xz")
         suffix = (path.with_suffix("") if packed else path).suffix.lower()
@@ -137,6 +141,13 @@ def _folder(path: Path) -> Iterator[Cells]:
     if files[0][1] is not None:
         columns["label"] = [name for _, name in files]
     yield _cells(columns, range(1, len(files) + 1), str(path), word="file")
+
+
+def _saved(path: Path, chunk: int) -> Iterator[Cells]:
+    for columns, start in read_saved_dataset(path, chunk):
+        texts = {name: [_cell(cell) for cell in cells] for name, cells in columns.items()}
+        number = len(next(iter(texts.values()), []))
+        yield _cells(texts, range(start + 1, start + number + 1), str(path), word="row")
 
 
 def _open(path: Path, argument: str) -> io.TextIOWrapper:

@@ -88,7 +88,7 @@ class Change:
     Attributes:
         random: whether draws differ.
         moves: whether places move.
-        takes: what it can change: ``images``, ``tokens`` or ``numbers``.
+        takes: what it can change: ``images``, ``tokens``, ``texts`` or ``numbers``.
     """
 
     random: ClassVar[bool] = False

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from zoo.batch import Batch
 from zoo.metrics.base import Perturbation
+from zoo.metrics.perturbations._text_change import TextChange
 from zoo.metrics.perturbations.geometry import Flip, Rotate, Shift
 from zoo.metrics.perturbations.image_changes import Blur, Jpeg
 from zoo.metrics.perturbations.noise import Change, Noise
+from zoo.metrics.perturbations.text_changes import Casing, Clause, Punctuation, Synonyms, Typos
 from zoo.metrics.perturbations.token_changes import Prefix, Rename, Swap, Typo
 from zoo.paths import did_you_mean
 
@@ -24,6 +27,11 @@ PERTURBATIONS: dict[str, type[Change]] = {
     "typo": Typo,
     "swap": Swap,
     "rename": Rename,
+    "typos": Typos,
+    "casing": Casing,
+    "punctuation": Punctuation,
+    "clause": Clause,
+    "synonyms": Synonyms,
 }
 
 
@@ -54,6 +62,16 @@ def perturbation(spec: str | Mapping[str, Any] | Perturbation) -> Perturbation:
         return PERTURBATIONS[name](**settings)
     except (TypeError, ValueError) as error:
         raise ValueError(f"perturbation {name!r}: {error}") from error
+
+
+def perturbed(change: Perturbation, batch: Batch, draw: int, model: Any) -> Batch:
+    """Return the samples of a batch under a perturbation; changes of texts need the model that reads them."""
+    return change(batch, draw, model) if isinstance(change, TextChange) else change(batch, draw)
+
+
+def unfit(change: Change, batch: Batch, model: Any) -> str:
+    """Return why a perturbation cannot change the inputs of a batch for a model; empty if it can."""
+    return change.unread_by(model) if isinstance(change, TextChange) else change.unfit(batch.x)
 
 
 def label(change: Perturbation) -> str:
