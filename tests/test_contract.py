@@ -35,11 +35,13 @@ VARIANTS = {
         {"mode": "sequential", "head": "mlp"},
         {"pooling": "max"},
         {"pooling": "attention", "head": "mlp"},
+        {"pooling": "spatial", "backbone_level": 1},
         {"backbone": "mlp"},
     ],
-    "cem": [{}, {"backbone": "mlp"}],
+    "cem": [{}, {"backbone": "mlp"}, *({"pooling": p, "backbone_level": 1} for p in ("max", "spatial"))],
     "posthoc_cbm": [{}, {"residual": True}],
     "scbm": [{"covariance": "global"}, {"backbone": "mlp"}],
+    "probcbm": [{"width": 4, "samples": 5}, {"width": 4, "samples": 5, "backbone": "mlp"}],
     "bilinear_mlp": [{}, {"bias": True}, {"depth": 2}],
     "dense_transformer": [*({"mlp": m} for m in ("relu", "gelu", "swiglu")), {"depth": 3, "dropout": 0.5}],
     "dense_encoder": [{"dropout": 0.5}, {"causal": True, "depth": 2}, {"pooled": True}],
@@ -73,7 +75,7 @@ KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
 DISCRETE = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}}
 COMMON["cem"] = {**DISCRETE, "width": 4}
-COMMON |= {"posthoc_cbm": DISCRETE, "scbm": DISCRETE}
+COMMON |= {"posthoc_cbm": DISCRETE, "scbm": DISCRETE, "probcbm": DISCRETE}
 COMMON["labelfree_cbm"] = {"concept_names": ["round", "red", "small"]}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]
 

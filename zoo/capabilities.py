@@ -159,6 +159,16 @@ class HasConceptVectors(Capability, Protocol):
         ...
 
 
+class HasConceptUncertainty(Capability, Protocol):
+    """Concepts whose prediction has a variance of its own, beside the probability."""
+
+    capability: ClassVar[str] = "concept_uncertainty"
+
+    def concept_uncertainty(self, x: Tensor) -> Tensor:
+        """Return the variance ``(b, u)`` of what each concept of inputs ``(b, ...)`` is read from, not below 0."""
+        ...
+
+
 class HasFeatures(Capability, Protocol):
     """Units that are computed from one feature vector per input."""
 

@@ -117,6 +117,12 @@ FAMILIES = {
         ", num_classes: 2, backbone: mlp, width: 4",
         "",
     ),
+    "probcbm": fitted(
+        "probcbm",
+        "concepts: {epochs: 1, lr: {backbone: 1e-3, embeddings: 1e-2}, loss: {task: 0, concept: 1, kl: 5e-5}}, "
+        "class: {epochs: 1, lr: {head: 1e-2}, loss: {concept: 0, kl: 0}}",
+        ", num_classes: 2, backbone: mlp, width: 4, samples: 10",
+    ),
     "text_prototype": sentences("text_prototype", ENCODE + "choose: {then: {choose_anchors: {val: true}}}", SMALL),
     "bag_of_concepts": sentences("bag_of_concepts", "fit: {then: {fit_words: {val: true}}}"),
     "text_cbm": sentences(

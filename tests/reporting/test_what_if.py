@@ -52,6 +52,7 @@ UNITS = {
 ONLY_COMMANDS = (
     "scbm",
     "prototree",
+    "probcbm",
     "optimal_tree",
     "rationale",
     "sdm",

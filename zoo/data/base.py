@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from zoo.batch import Batch
 from zoo.concept_schema import ConceptSchema
 from zoo.data.concepts._concept_checks import check_concepts, warn_of_label_leakage
+from zoo.data.concepts._concept_faults import ConceptFaults, MissingPattern
 from zoo.data.fingerprint import fingerprint_of
 from zoo.data.holdout import holdout, strata_of
 from zoo.data.sampler import EpochSampler
@@ -43,6 +44,11 @@ class Data(pl.LightningDataModule):
         val: share of the training split used for validation, stratified, if the source has no validation split.
         seed: random seed of the validation share, the order and the augmentation.
         limit: maximum number of samples of each split, spread evenly over the classes; None for all.
+        missing_concepts: share of the concept annotations of the training split that are made unknown, for experiments;
+            the other splits keep theirs. Which ones depends on the seed; a larger share contains a smaller one.
+        missing_pattern: ``random``, or ``by_value`` (not at random): the less frequent values of a concept are missing
+            three times as often as its most frequent one.
+        wrong_concepts: share of the concept annotations of the training split that are replaced by another value.
 
     Attributes:
         capabilities: names of what the source offers beyond this class, see ``zoo.capabilities``.
@@ -80,7 +86,16 @@ class Data(pl.LightningDataModule):
     user_supplied: ClassVar[bool] = False
 
     def __init__(
-        self, *, batch_size: int, workers: int = 0, val: float = 0.1, seed: int = 0, limit: int | None = None
+        self,
+        *,
+        batch_size: int,
+        workers: int = 0,
+        val: float = 0.1,
+        seed: int = 0,
+        limit: int | None = None,
+        missing_concepts: float = 0.0,
+        missing_pattern: MissingPattern = "random",
+        wrong_concepts: float = 0.0,
     ) -> None:
         super().__init__()
         self.batch_size = batch_size
@@ -88,6 +103,7 @@ class Data(pl.LightningDataModule):
         self.val = val
         self.seed = seed
         self.limit = limit
+        self.concept_faults = ConceptFaults(missing_concepts, missing_pattern, wrong_concepts)
         self._check()
         self._start = (0, 0)
         self.sizes: dict[str, int] = {}  # of the splits before ``limit``
@@ -176,6 +192,8 @@ class Data(pl.LightningDataModule):
         classes = not splits["train"].y.is_floating_point()
         if self.user_supplied and classes and self.concepts is not None and self.limit is None:  # few leak by chance
             warn_of_label_leakage(splits["train"], self.concepts, self.class_names)
+        if self.concept_faults:
+            splits = {**splits, "train": self.concept_faults.apply(splits["train"], self.concepts, self.seed)}
         return splits
 
     @cached_property

@@ -27,6 +27,8 @@ class Record:
         predicted: ``(b, m)`` predicted concepts as probabilities; None where ``ends`` is None.
         decide: logits ``(..., b, c)`` with strengths set, from mask and value ``(..., b, u)``; None where ``ends`` is
             None.
+        uncertainty: ``(b, m)`` variances of the predicted concepts, on the model's own scale; None where the model has
+            none beside the probabilities.
         features: ``(b, d)`` what the units are computed from; None where that is no vector.
         model: the model, for scores that ask it again; offers the contract.
     """
@@ -39,6 +41,7 @@ class Record:
     ends: tuple[Tensor, Tensor] | None = None
     predicted: Tensor | None = None
     decide: Callable[[Tensor, Tensor], Tensor] | None = None
+    uncertainty: Tensor | None = None
     features: Tensor | None = None
     model: Any = None
 

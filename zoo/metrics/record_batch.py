@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.capabilities import HasConcepts, HasFeatures, capability
+from zoo.capabilities import HasConcepts, HasConceptUncertainty, HasFeatures, capability
 from zoo.explanation import Units, gather
 from zoo.metrics.base import Record
 from zoo.metrics.parts._localization import cells, hits, peak
@@ -65,11 +65,13 @@ def with_interventions(record: Record) -> Record:
     if truth is None or model is None:
         return record
     x, features = record.batch.x, capability(record.model, HasFeatures)
+    uncertain = capability(record.model, HasConceptUncertainty)
     return replace(
         record,
         ends=(model.encode_concepts(torch.zeros_like(truth)), model.encode_concepts(torch.ones_like(truth))),
         predicted=model.decode_concepts(record.explanation.strength),
         decide=partial(record.model.decide, record.model.encode(x)),
+        uncertainty=None if uncertain is None else uncertain.concept_uncertainty(x),
         features=None if features is None else features.features(x),
     )
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from zoo.batch import Batch
 from zoo.capabilities import Directions
 from zoo.editing.operation import Operation
-from zoo.explanation import Explanation, gather
-from zoo.layers.bottlenecks.concept_pooling import Pooling, concept_maps, pooled
+from zoo.explanation import Explanation
+from zoo.layers.bottlenecks.concept_pooling import ConceptPooling, Pooling, concept_maps, grid_of
 from zoo.layers.concept_model import ConceptModel
 from zoo.layers.edited_head import Rows, WeightEdits
 from zoo.layers.feature_space import space_of
@@ -42,7 +42,8 @@ class CBM(ConceptModel):
         hidden: width of the MLP head.
         randint: fraction of concepts replaced by the truth while the head is trained on predictions, drawn per sample.
         pooling: of the places of the feature map: ``mean``, in which small parts are lost, ``max``, the strongest
-            place, or ``attention``; with the latter two an explanation has ``where``, the map of each concept's logit.
+            place, ``attention``, weights that follow the map, or ``spatial``, learned weights of each concept; but for
+            the mean an explanation has ``where``, the map of each concept's logit.
         balance: weight positive examples of each binary concept by their odds; needs ``then: calibrate`` before.
         common: the arguments of ``zoo.layers.concept_model.ConceptModel``.
 
@@ -79,8 +80,9 @@ class CBM(ConceptModel):
         self.mode = mode
         self.bottleneck = bottleneck
         self.randint = randint
-        self.pooling: Pooling = pooling
         m = len(self.schema)
+        grid = grid_of(self.backbone, self.hparams["input_shape"]) if pooling == "spatial" else None
+        self.pool = ConceptPooling(pooling, m, grid)
         self.concepts = nn.Linear(self.backbone.channels, m)
         if head == "linear":
             self.head = nn.Linear(m, self.num_classes)
@@ -112,12 +114,14 @@ class CBM(ConceptModel):
         return AffineHead(weight * slope, weight * shift, -shift / slope, mean)
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
-        """``backbone``, ``concepts``, ``head``."""
-        return {**self.backbone_parts(), "concepts": self.concepts, "head": self.head}
+        """``backbone``, ``concepts`` (with the locations of spatial pooling), ``head``."""
+        concepts = nn.ModuleList([self.concepts, self.pool]) if self.pool.pooling == "spatial" else self.concepts
+        return {**self.backbone_parts(), "concepts": concepts, "head": self.head}
 
     def part_of(self, key: str) -> str:
-        """Return ``concepts`` for what ``calibrate`` measures."""
-        return "concepts" if key in ("average", "low", "high", "odds") else super().part_of(key)
+        """Return ``concepts`` also for the pooling and for what ``calibrate`` measures."""
+        measured = key in ("average", "low", "high", "odds")
+        return "concepts" if measured or key.startswith("pool.") else super().part_of(key)
 
     def check_phases(self, phases: Mapping[str, Phase]) -> None:
         """Check that a joint model has a phase in which the task trains the concepts."""
@@ -125,13 +129,15 @@ class CBM(ConceptModel):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return concept logits ``(b, u)``."""
-        if self.pooling == "mean":
+        if self.pool.pooling == "mean":
             return self.concepts(self.features(x))
-        return pooled(concept_maps(self.backbone(x), self.concepts), self.pooling)
+        return self.pool(concept_maps(self.backbone(x), self.concepts))
 
     def _where(self, x: Tensor, shown: Tensor) -> Tensor | None:
         """Maps ``(b, k, h, w)`` of the logits of the concepts shown; None for mean pooling."""
-        return None if self.pooling == "mean" else gather(concept_maps(self.backbone(x), self.concepts), shown)
+        if self.pool.pooling == "mean":
+            return None
+        return self.pool.where(concept_maps(self.backbone(x), self.concepts), shown)
 
     def strengths(self, logits: Tensor) -> Tensor:
         """Convert concept logits ``(b, u)`` to what the head reads, see ``bottleneck``."""

@@ -19,6 +19,7 @@ from zoo.editing.operation import Operation
 from zoo.editing.state import EditState
 from zoo.explanation import Explanation
 from zoo.layers.bottlenecks.concept_embeddings import ConceptEmbeddings, mix
+from zoo.layers.bottlenecks.concept_pooling import ConceptPooling, Pooling, grid_of
 from zoo.layers.concept_model import ConceptModel
 from zoo.registry import register
 from zoo.what_if import AffineHead
@@ -26,7 +27,7 @@ from zoo.what_if import AffineHead
 
 @register
 class CEM(ConceptModel):
-    """Backbone, average pooling, two embeddings of each concept, a linear head on the mixed ones.
+    """Backbone, pooling, two embeddings of each concept, a linear head on the mixed ones.
 
     Every column of the schema has its own mixing weight, also each value of a categorical concept; only their loss is
     over the group. The head is linear, so the contribution of a concept is its block of the head, exactly. Concepts
@@ -36,6 +37,10 @@ class CEM(ConceptModel):
         width: of one embedding (m in the paper).
         randint: fraction of the concept groups set to the truth in each step. The mask is drawn for each sample; the
             published code draws one for the whole batch.
+        pooling: ``mean`` of the features, as published, in which small parts are lost. Otherwise embeddings are
+            computed at every place of the feature map, and each concept pools its own: at the place of its largest
+            logit (``max``), weighted by the softmax of its logits (``attention``) or by learned weights
+            (``spatial``); an explanation then has ``where``, the map of each concept's logit.
         common: the arguments of ``zoo.layers.concept_model.ConceptModel``.
 
     Example:
@@ -54,6 +59,7 @@ class CEM(ConceptModel):
         *,
         width: int = 16,
         randint: float = 0.25,
+        pooling: Pooling = "mean",
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -62,6 +68,8 @@ class CEM(ConceptModel):
         self.randint = randint
         self.schema.refuse_continuous()
         self.embeddings = ConceptEmbeddings(self.backbone.channels, len(self.schema), width)
+        grid = grid_of(self.backbone, self.hparams["input_shape"]) if pooling == "spatial" else None
+        self.pool = ConceptPooling(pooling, len(self.schema), grid)
         self.head = nn.Linear(len(self.schema) * width, self.num_classes)
 
     @property
@@ -78,12 +86,31 @@ class CEM(ConceptModel):
         return AffineHead(weight, torch.einsum("buw,cuw->bcu", false, blocks), torch.zeros_like(p[0]))
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
-        """``backbone``, ``embeddings``, ``head``."""
-        return {**self.backbone_parts(), "embeddings": self.embeddings, "head": self.head}
+        """``backbone``, ``embeddings`` (with the locations of spatial pooling), ``head``."""
+        pooled = nn.ModuleList([self.embeddings, self.pool]) if self.pool.pooling == "spatial" else self.embeddings
+        return {**self.backbone_parts(), "embeddings": pooled, "head": self.head}
+
+    def part_of(self, key: str) -> str:
+        """Return ``embeddings`` also for the pooling."""
+        return "embeddings" if key.startswith("pool.") else super().part_of(key)
+
+    def _pooled(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Concept logits ``(b, u)``, contexts ``(b, u, 2 * width)`` and the maps ``(b, u, h, w)`` of the logits.
+
+        The logit is linear in the context, so the logit of the pooled context is the pooled logit.
+        """
+        if self.pool.pooling == "mean":
+            return *self.embeddings(self.features(x)), None
+        features = self.backbone(x)
+        logits, context = self.embeddings(features.flatten(2).mT)  # (b, h w, u), (b, h w, u, 2 width)
+        maps = logits.mT.unflatten(2, features.shape[2:])
+        weights = self.pool.weights(maps)
+        pooled = torch.einsum("bup,bpuv->buv", weights.flatten(2), context)
+        return (weights * maps).sum((2, 3)), pooled, maps
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities ``(b, u)`` and contexts ``(b, u, 2 * width)``."""
-        logits, context = self.embeddings(self.features(x))
+        logits, context, _ = self._pooled(x)
         return self.space.values(logits).to(self.head.weight.dtype), context
 
     def concept_vectors(self, x: Tensor) -> Tensor:
@@ -110,13 +137,15 @@ class CEM(ConceptModel):
 
     def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
         """Explain by each concept's block of the head times its embedding, exact."""
-        p, context = self.encode(x)
+        logits, context, maps = self._pooled(x)
+        p = self.space.values(logits).to(self.head.weight.dtype)
         mixed = mix(context, p)
         output = self.head(mixed.flatten(-2))
         target = self.resolve_target(self.in_units_of_y(output), target)
         contribution = (mixed * self.head.weight[target].view_as(mixed)).sum(-1)
         shown = self.resolve_shown(contribution, shown)
-        explanation = Explanation(self.units, output, target, p, contribution, self.head.bias[target], shown)
+        where = None if maps is None else self.pool.where(maps, shown)
+        explanation = Explanation(self.units, output, target, p, contribution, self.head.bias[target], shown, where)
         return self.explained_in_units_of_y(explanation)
 
     def edit_operations(self) -> dict[str, Operation]:
@@ -134,7 +163,7 @@ class CEM(ConceptModel):
             ValueError: if the batch does not have the concepts of the schema.
         """
         truth = self.annotations(batch)
-        logits, context = self.embeddings(self.features(batch.x))
+        logits, context, _ = self._pooled(batch.x)
         p = self.space.values(logits).to(self.head.weight.dtype)
         mask = None
         if self.training and self.randint:

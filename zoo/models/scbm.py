@@ -76,7 +76,7 @@ class SCBM(ConceptModel):
     @property
     def capabilities(self) -> frozenset[str]:
         """Names of the capabilities of this instance, see ``zoo.capabilities``."""
-        return frozenset({"concepts", "editable", "features"})
+        return frozenset({"concept_uncertainty", "concepts", "editable", "features"})
 
     def trainable_parts(self) -> dict[str, nn.Module | nn.Parameter]:
         """``backbone``, ``concepts`` (means), ``covariance``, ``head``."""
@@ -88,6 +88,10 @@ class SCBM(ConceptModel):
         features = self.features(x)
         factor = self.covariance(features)
         return self.concepts(features), factor @ factor.mT
+
+    def concept_uncertainty(self, x: Tensor) -> Tensor:
+        """Return the variances ``(b, u)`` of the concept logits."""
+        return self.encode(x)[1].diagonal(dim1=-2, dim2=-1)
 
     def strengths(self, state: State, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Return the probabilities ``(..., b, u)`` of the concepts, given those that are set.

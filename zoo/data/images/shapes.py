@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo.concept_schema import Concept, ConceptSchema
 from zoo.data.base import SplitName
+from zoo.data.concepts._concept_faults import MissingPattern
 from zoo.data.image_data import ImageData
 from zoo.data.images._augment.policy import Augment
 from zoo.data.images._pixel_sources import Arrays
@@ -69,6 +70,9 @@ class Shapes(ImageData):
         workers: number of loader processes.
         seed: random seed of the scenes, the order and the augmentation.
         limit: maximum number of samples of each split.
+        missing_concepts: share of the concept annotations of the training split that are made unknown.
+        missing_pattern: ``random``, or ``by_value``, less frequent values three times as often.
+        wrong_concepts: share of the concept annotations of the training split that are replaced by another value.
         mean: mean of each channel, of x in [0, 1].
         std: standard deviation of each channel.
 
@@ -107,6 +111,9 @@ class Shapes(ImageData):
         workers: int = 0,
         seed: int = 0,
         limit: int | None = None,
+        missing_concepts: float = 0.0,
+        missing_pattern: MissingPattern = "random",
+        wrong_concepts: float = 0.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
     ) -> None:
@@ -119,6 +126,9 @@ class Shapes(ImageData):
             val=0.0,
             seed=seed,
             limit=limit,
+            missing_concepts=missing_concepts,
+            missing_pattern=missing_pattern,
+            wrong_concepts=wrong_concepts,
             mean=mean,
             std=std,
         )

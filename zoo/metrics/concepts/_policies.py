@@ -30,6 +30,7 @@ class Step:
         known: ``(b, m)`` bool, where the person knows.
         chosen: ``(b, m)`` bool, the concepts set so far.
         decide: the model.
+        uncertainty: ``(b, m)`` variances of the concepts, from the model; None where it has none.
         study: ``(2, g)`` mean error of each group, and mean gain of the true class when it alone is set, both measured
             on the validation split.
     """
@@ -46,6 +47,7 @@ class Step:
     chosen: Tensor
     decide: Decide
     study: Tensor
+    uncertainty: Tensor | None = None
 
     def now(self) -> Tensor:
         """Class probabilities ``(b, c)`` with what has been set."""
@@ -65,6 +67,12 @@ class Step:
 def uncertainty(s: Step) -> Tensor:
     """Probability nearest to 0.5 first (UCP), mean over the group."""
     return s.candidates.mean_of_columns(-(s.predicted - 0.5).abs())
+
+
+def variance(s: Step) -> Tensor:
+    """Largest variance of the model's own first, mean over the group; p (1 - p) of models without one."""
+    own = s.predicted * (1 - s.predicted) if s.uncertainty is None else s.uncertainty
+    return s.candidates.mean_of_columns(own)
 
 
 def error(s: Step) -> Tensor:
@@ -146,6 +154,7 @@ POLICIES: dict[str, tuple[Callable[[Step], Tensor], bool]] = {
     "greedy": (greedy, True),
     "global_error": (global_error, False),
     "global_gain": (global_gain, False),
+    "variance": (variance, False),
 }
 STUDIED = ("global_error", "global_gain")  # need the validation split first
 # name -> (effect of a candidate on the answer, score of the groups from the effects (k, b) of all candidates)

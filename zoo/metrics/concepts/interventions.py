@@ -122,7 +122,16 @@ class Interventions(Score):
         assert record.predicted is not None
         b, strength = record.batch, record.explanation.strength
         assert b.concepts is not None
-        self.update(strength, record.predicted, b.concepts, b.targets, b.index, *record.ends, decide=record.decide)
+        self.update(
+            strength,
+            record.predicted,
+            b.concepts,
+            b.targets,
+            b.index,
+            *record.ends,
+            decide=record.decide,
+            uncertainty=record.uncertainty,
+        )
 
     def fit(self, record: Record, split: str) -> None:
         """Add a batch of the validation split to the means of the global policies."""
@@ -150,6 +159,7 @@ class Interventions(Score):
         high: Tensor,
         *,
         decide: Decide,
+        uncertainty: Tensor | None = None,
     ) -> None:
         """Add the curves of a batch.
 
@@ -162,6 +172,7 @@ class Interventions(Score):
             low: ``(b, m)`` strengths that stand for 0.
             high: ``(b, m)`` strengths that stand for 1.
             decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``.
+            uncertainty: ``(b, m)`` variances of the concepts, for the policy ``variance``; None for p (1 - p).
 
         Raises:
             ValueError: if a shape does not fit, a number is not finite or out of range, or an index occurs twice.
@@ -179,7 +190,7 @@ class Interventions(Score):
             if self.competence < 1:
                 mistaken = uniform(index, 2 * n + 1, self.groups) >= self.competence
                 stated = torch.where(mistaken[:, self.group], wrong_values(self.schema, truth), truth)
-            step = self._step(strength, predicted, truth, stated, y, low, high, decide)
+            step = self._step(strength, predicted, truth, stated, y, low, high, decide, uncertainty)
             noise = uniform(index, 2 * n, self.groups)
             for i, policy in enumerate(self.policies):
                 once = n > 0 and policy in REPEATED and self.competence == 1
@@ -200,12 +211,15 @@ class Interventions(Score):
         low: Tensor,
         high: Tensor,
         decide: Decide,
+        uncertainty: Tensor | None = None,
     ) -> Step:
         known = truth.isfinite()
         value = torch.where(known, low + stated.nan_to_num() * (high - low), strength)
         study = self.studied.to(strength.device).double() / RESOLUTION
         none = torch.zeros_like(known)
-        return Step(self.candidates, strength, predicted, low, high, truth, y, value, known, none, decide, study)
+        return Step(
+            self.candidates, strength, predicted, low, high, truth, y, value, known, none, decide, study, uncertainty
+        )
 
     def compute(self) -> dict[str, Tensor]:
         """The areas, their spread and the curves; see the class."""
