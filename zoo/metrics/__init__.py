@@ -39,11 +39,14 @@ if TYPE_CHECKING:
     from zoo.metrics.concepts.interventions import Interventions
     from zoo.metrics.concepts.leakage import Leakage
     from zoo.metrics.faithfulness.answer_agreement import AnswerAgreement
+    from zoo.metrics.faithfulness.complement_accuracy import ComplementAccuracy
     from zoo.metrics.faithfulness.completeness import Completeness
     from zoo.metrics.faithfulness.inherent_interpretability import InherentInterpretability
     from zoo.metrics.faithfulness.insertion_deletion import InsertionDeletion
     from zoo.metrics.faithfulness.sufficiency import Sufficiency
     from zoo.metrics.faithfulness.unit_correlation import UnitCorrelation
+    from zoo.metrics.faithfulness.word_comprehensiveness import WordComprehensiveness
+    from zoo.metrics.faithfulness.word_sufficiency import WordSufficiency
     from zoo.metrics.matching.activations import Activations
     from zoo.metrics.parts._localization import hits, mask_hits, peak
     from zoo.metrics.parts.consistency import Consistency
@@ -93,6 +96,7 @@ __all__ = [
     "Brier",
     "CalibrationError",
     "ChanceAdjusted",
+    "ComplementAccuracy",
     "Completeness",
     "ConceptAccuracy",
     "ConceptAlignment",
@@ -143,6 +147,8 @@ __all__ = [
     "hits",
     "mask_hits",
     "peak",
+    "WordComprehensiveness",
+    "WordSufficiency",
 ]
 
 # module -> names; imported when first used
@@ -171,11 +177,14 @@ _NAMES = {
     "concepts.leakage": ("Leakage",),
     "faithfulness.answer_agreement": ("AnswerAgreement",),
     "faithfulness.complement_accuracy": ("ComplementAccuracy",),
+    "faithfulness.complement_accuracy": ("ComplementAccuracy",),
     "faithfulness.completeness": ("Completeness",),
     "faithfulness.inherent_interpretability": ("InherentInterpretability",),
     "faithfulness.insertion_deletion": ("InsertionDeletion",),
     "faithfulness.sufficiency": ("Sufficiency",),
     "faithfulness.unit_correlation": ("UnitCorrelation",),
+    "faithfulness.word_comprehensiveness": ("WordComprehensiveness",),
+    "faithfulness.word_sufficiency": ("WordSufficiency",),
     "faithfulness.word_comprehensiveness": ("WordComprehensiveness",),
     "faithfulness.word_sufficiency": ("WordSufficiency",),
     "matching.activations": ("Activations",),
