@@ -106,7 +106,7 @@ def test_shipped_programs_agree(folder, count, tmp_path):
     frame = program.frame
     words = [t for t in frame.tokens if t not in frame.before + frame.after]
     inputs = [[draw.choice(words) for _ in range(1 + i % frame.room)] for i in range(count)]
-    if program.pooled:  # a row has every column
+    if frame.columns:  # a row has every column
         inputs = [[draw.choice(group) for group in columns(frame)] for _ in inputs]
     codes = frame.pad(map(frame.encode, inputs))
     start = len(frame.before)

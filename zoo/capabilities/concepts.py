@@ -1,0 +1,43 @@
+"""Units that are annotated concepts."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from zoo.capabilities.declared import Capability
+
+
+class HasConcepts(Capability, Protocol):
+    """Units that are the annotated concepts of the data."""
+
+    capability: ClassVar[str] = "concepts"
+
+    def encode_concepts(self, concepts: Tensor) -> Tensor:
+        """Return the strengths ``(b, u)`` that stand for concept values ``(b, m)``; NaN stays NaN."""
+        ...
+
+    def decode_concepts(self, strengths: Tensor) -> Tensor:
+        """Return the concepts ``(b, m)`` of strengths ``(b, u)``: probabilities, or numbers in their own unit."""
+        ...
+
+
+class HasConceptVectors(Capability, Protocol):
+    """Concepts that are represented by vectors, of which their strength is only a part."""
+
+    capability: ClassVar[str] = "concept_vectors"
+
+    def concept_vectors(self, x: Tensor) -> Tensor:
+        """Return the vectors ``(b, u, w)`` of the concepts of inputs ``(b, ...)`` that the head reads."""
+        ...
+
+
+class HasConceptUncertainty(Capability, Protocol):
+    """Concepts whose prediction has a variance of its own, beside the probability."""
+
+    capability: ClassVar[str] = "concept_uncertainty"
+
+    def concept_uncertainty(self, x: Tensor) -> Tensor:
+        """Return the variance ``(b, u)`` of what each concept of inputs ``(b, ...)`` is read from, not below 0."""
+        ...
