@@ -288,7 +288,11 @@ def test_shipped_suites_are_right(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("quik", "did you mean quick"), ("./no.yaml", "board, concepts, concepts_short, full, parts, quick, text, units;")]
+    ("name", "words"),
+    [
+        ("quik", "did you mean quick"),
+        ("./no.yaml", "board, concepts, concepts_short, full, parts, quick, text, units;"),
+    ],
 )
 def test_unknown_suites_are_named(name, words):
     with pytest.raises(ValueError, match=words):
