@@ -159,14 +159,19 @@ class SDM(BackboneModel):
 
     def matches(self, x: Tensor) -> Matches:
         """Return similarity, distance and quantile of inputs ``(b, ...)``."""
-        code = self.cells(x).mean((2, 3))
-        return self.bank.match(code, self.head(code).argmax(1))
+        return self._answered(x)[1]
 
     def accepts(self, x: Tensor) -> Tensor:
         """Return whether the answers to inputs ``(b, ...)`` are accepted, ``(b,)`` bool; the others are withheld."""
-        logits = self(x)
-        matches = self.matches(x)
-        return self._accepting(logits.double(), matches) >= self.least[logits.argmax(1)]
+        logits, matches = self._answered(x)
+        return self._accepting(logits, matches) >= self.least[logits.argmax(1)]
+
+    def _answered(self, x: Tensor) -> tuple[Tensor, Matches]:
+        """Logits ``(b, c)`` float64 and matches of inputs, from one pass and one comparison."""
+        code = self.cells(x).mean((2, 3))
+        own = self.head(code)
+        matches = self.bank.match(code.detach(), own.argmax(1))
+        return (self.scale(matches).to(code) * own).double(), matches
 
     @torch.no_grad()
     def match(
@@ -233,9 +238,7 @@ class SDM(BackboneModel):
     @torch.no_grad()
     def trace(self, x: Tensor) -> list[list[tuple[str, list[str]]]]:
         """Return for each input the answer, its matches and whether it is accepted, in words."""
-        code, scale = self.encode(x)
-        logits = self.decide((code, scale)).double()
-        matches = self.bank.match(code, self.head(code).argmax(1))
+        logits, matches = self._answered(x)
         p, answer = logits.softmax(1).max(1)
         accepting = self._accepting(logits, matches)
         rows = []
@@ -267,9 +270,7 @@ class SDM(BackboneModel):
         """Return the share of answers that are accepted, their accuracy, and how near training samples are."""
         rows = []
         for batch in loader:
-            code, scale = self.encode(batch.x.to(self.device))
-            logits = self.decide((code, scale)).double()
-            matches = self.bank.match(code, self.head(code).argmax(1))
+            logits, matches = self._answered(batch.x.to(self.device))
             p = self._accepting(logits, matches)
             rows.append((p, logits.argmax(1), batch.targets.to(p.device), *matches[::2], batch.index.to(p.device)))
         p, answer, label, similarity, quantile = in_order(rows)
