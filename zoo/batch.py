@@ -97,7 +97,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on ``device``; page-locked memory is copied while the device computes."""
-        if self.x.device == torch.device(device):
+        if self.x.device == (torch.device(device) if isinstance(device, str) else device):
             return self
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device, non_blocking=v.is_pinned()) for k, v in moved.items() if v is not None})

@@ -45,6 +45,7 @@ class PhaseTraining(pl.LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.phase = Phase()
+        self._weights: dict[str, float] | None = None  # of the terms, where they are the same at each step
         self.loss_terms: dict[str, Tensor] = {}
         self.logged_by_loop = False
 
@@ -101,6 +102,7 @@ class PhaseTraining(pl.LightningModule, ABC):
                         f"{self.name} has no {what} {name!r}{did_you_mean(name, known)} (has: {', '.join(known)})"
                     )
         self.phase = phase
+        self._weights = None if phase.ramps else self._weights_at(0.0)
         for name, part in self.trainable_parts().items():
             for parameter in _parameters(part):
                 parameter.requires_grad_(name in phase.lr)
@@ -117,6 +119,11 @@ class PhaseTraining(pl.LightningModule, ABC):
                 module.eval()
         return self
 
+    def _weights_at(self, progress: float) -> dict[str, float]:
+        """The weight of every loss term at a share of the steps of the phase."""
+        chosen = self.phase.loss_weights(progress) if self.phase.lr else self.default_loss
+        return {t: float(t == "task") for t in self.terms} | dict(chosen)
+
     @property
     def phase_progress(self) -> float:
         """Share of the steps of the running phase that are done, 0 to 1; 0 outside of training."""
@@ -127,16 +134,18 @@ class PhaseTraining(pl.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the loss terms; every term is logged every ``log_every_n_steps`` steps."""
         batch = Batch.of(batch)
-        progress = self.phase_progress if self.phase.ramps else 0.0
-        chosen = self.phase.loss_weights(progress) if self.phase.lr else self.default_loss
-        weights = {t: float(t == "task") for t in self.terms} | dict(chosen)
+        weights = self._weights or self._weights_at(self.phase_progress if self.phase.ramps else 0.0)
         terms = self.loss(batch, weights)
-        weighted = [weights[t] * v for t, v in terms.items() if weights[t] != 0]
+        weighted = [v if weights[t] == 1 else weights[t] * v for t, v in terms.items() if weights[t] != 0]
         total = weighted[0] if len(weighted) == 1 else torch.stack(weighted).sum()
-        self.loss_terms = {**{t: v.detach() for t, v in terms.items()}, "loss": total.detach()}
-        trainer: Any = self.trainer
-        if not self.logged_by_loop and (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
-            self._log_step(batch)
+        values = {t: v.detach() for t, v in terms.items()}
+        same = [t for t, v in terms.items() if v is total]
+        values["loss"] = values[same[0]] if same else total.detach()
+        vars(self)["loss_terms"] = values  # Module.__setattr__ costs 10 us
+        if not self.logged_by_loop:
+            trainer: Any = self.trainer
+            if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:
+                self._log_step(batch)
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

@@ -34,6 +34,11 @@ class FiniteLoss(Callback):
     def __init__(self, phase: str) -> None:
         self.phase = phase
         self._first: dict[str, Tensor] = {}  # by term: its first bad step, 0 for none
+        self._alone = False  # one process
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note whether other processes take part."""
+        self._alone = trainer.world_size == 1
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -65,6 +70,8 @@ class FiniteLoss(Callback):
 
     def check(self, trainer: pl.Trainer) -> None:
         """Raise ValueError if a loss was not finite on any process: all stop at the same step."""
+        if self._alone and not self._first:
+            return
         steps = {name: int(step) for name, step in self._first.items() if int(step)}
         if not trainer.strategy.reduce_boolean_decision(bool(steps), all=False):
             return
@@ -95,6 +102,7 @@ class Resumable(Callback):
         self.file = file
         self.every = every
         self.received: type[KeyboardInterrupt] | None = None
+        self._alone = False  # one process
         self._handlers: dict[signal.Signals, Any] = {}
         self._saved = 0.0  # when, by the monotonic clock
 
@@ -111,6 +119,7 @@ class Resumable(Callback):
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, interrupt)
         self._saved = time.monotonic()
+        self._alone = trainer.world_size == 1
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Restore the previous handlers."""
@@ -129,6 +138,8 @@ class Resumable(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save within an epoch every ``every`` steps, or after Ctrl-C and SIGTERM."""
+        if self._alone and self.every is None and self.received is None:
+            return
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         due = self.every is not None and trainer.global_step % self.every == 0
         interrupted = self._any_interrupted(trainer)

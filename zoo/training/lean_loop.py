@@ -7,11 +7,14 @@ and checkpoints are the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.profilers import PassThroughProfiler
@@ -19,6 +22,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.trainer import call
 from pytorch_lightning.trainer.states import RunningStage, TrainerFn
 from torch import Tensor
+from torch.optim import Optimizer
 
 from zoo.phase_training import STEP_METRIC, PhaseTraining
 from zoo.training.lean_validation import LeanValidation, inherits
@@ -55,6 +59,10 @@ class LeanLoop(_TrainingEpochLoop):
         )
 
     _lean = False
+    _trained: Sequence[Tensor] = ()
+    _device: torch.device | None = None
+    _loader: Iterator[Any] | None = None  # of the training batches where there is one whose length is known
+    _schedules: list[Any] | None = None  # where every schedule takes each step
     _hooks: tuple[Any, ...] = ()  # what follows a batch: methods of the callbacks and of the model
     _logs_itself = True
     _to_the_end = False
@@ -71,6 +79,14 @@ class LeanLoop(_TrainingEpochLoop):
         self._logs_itself = not isinstance(module, PhaseTraining)
         if not isinstance(module, PhaseTraining) or not inherits(module, PhaseTraining, ("on_train_batch_end",)):
             self._hooks += (partial(call._call_lightning_module_hook, trainer, "on_train_batch_end"),)
+        self._trained = [
+            p for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]
+        ]
+        self._device = trainer.strategy.root_device
+        self._loader = _single_loader(data_fetcher)
+        configs = trainer.lr_scheduler_configs
+        every = all(c.interval == "step" and c.frequency == 1 and not c.reduce_on_plateau for c in configs)
+        self._schedules = [config.scheduler for config in configs] if every else None
         batches = trainer.fit_loop.max_batches
         self._to_the_end = trainer.max_steps == -1 and trainer.val_check_batch in (batches, float("inf"))
 
@@ -82,13 +98,13 @@ class LeanLoop(_TrainingEpochLoop):
             return
         self.val_loop.restarting = False
         if not self._logs_itself:
-            module.logged_by_loop = True
+            module.__dict__["logged_by_loop"] = True  # as Module.__setattr__ does, which costs 10 us
         try:
             while self._step(module, data_fetcher) and self._to_the_end:
                 self._batches_that_stepped += 1
         finally:
             if not self._logs_itself:
-                module.logged_by_loop = False
+                module.__dict__["logged_by_loop"] = False
 
     def _step(self, module: Any, data_fetcher: Any) -> bool:
         """Train on one batch; returns whether nothing but the next batch follows."""
@@ -97,21 +113,22 @@ class LeanLoop(_TrainingEpochLoop):
         progress = self.automatic_optimization.optim_progress.optimizer
         optimizer = trainer.optimizers[0]
 
-        batch, _, _ = next(data_fetcher)
+        batch = self._next(data_fetcher)
         index = self.batch_idx + 1
         last = self.batch_progress.is_last_batch = data_fetcher.done
-        batch = batch.to(trainer.strategy.root_device)
+        batch = batch.to(self._device)
         self.batch_progress.increment_ready()
-        logs.on_batch_start(batch)
+        self._note(batch)
         self.batch_progress.increment_started()
 
         progress.step.increment_ready()
-        module.__dict__["_current_fx_name"] = "training_step"  # as Module.__setattr__ does, which costs 10 us
+        module.__dict__["_current_fx_name"] = "training_step"
         loss = module.training_step(batch, index)
         module.__dict__["_current_fx_name"] = None
         progress.zero_grad.increment_ready()
         progress.zero_grad.increment_started()
-        optimizer.zero_grad()
+        for parameter in self._trained:  # what zero_grad does, which also writes to a profiler
+            parameter.grad = None
         progress.zero_grad.increment_completed()
         loss.backward()
         optimizer.step()
@@ -119,26 +136,47 @@ class LeanLoop(_TrainingEpochLoop):
         self.batch_progress.increment_processed()
 
         self._update_schedules()
-        outputs = {"loss": loss.detach()}
+        outputs = {"loss": loss.detach() if self._logs_itself else module.loss_terms["loss"]}
         for hook in self._hooks:
             hook(outputs, batch, index)
-        due = logs.should_update_logs
-        if due:
+        every = trainer.log_every_n_steps
+        due = every != 0 and ((self._batches_that_stepped + 1) % every == 0 or trainer.should_stop)
+        logged = due and len(self._results) > 0  # something has called LightningModule.log
+        if logged:
             logs.on_batch_end()
         self.batch_progress.increment_completed()
-        if due:
-            if not self._logs_itself:
-                self._log(module.loss_terms)
+        if due and not self._logs_itself:
+            self._log(module.loss_terms)
+        if logged:
             logs.update_train_step_metrics()
         return not (last or due or trainer.received_sigterm)
 
+    def _next(self, fetcher: Any) -> Any:
+        """Do what the next of a fetcher does, for one loader without the way through Lightning's loader of several."""
+        if self._loader is None:
+            return next(fetcher)[0]
+        try:
+            batch = next(self._loader)
+        except StopIteration:
+            fetcher.done = True
+            raise
+        fetcher.fetched += 1
+        fetcher.done = fetcher.fetched >= fetcher.length
+        return batch
+
+    def _note(self, batch: Any) -> None:
+        """Do what Lightning's ``on_batch_start`` does, which asks the trainer for its stage many times."""
+        logs: Any = self.trainer._logger_connector
+        logs._first_loop_iter = logs._first_loop_iter is None
+        self._results.batch = batch
+        self._results.batch_size = self._results.dataloader_idx = None
+
     def _update_schedules(self) -> None:
         """Do what Lightning's ``update_lr_schedulers`` does, for schedules that take each step."""
-        configs: Any = self.trainer.lr_scheduler_configs
-        if all(c.interval == "step" and c.frequency == 1 and not c.reduce_on_plateau for c in configs):
-            for config in configs:
+        if self._schedules is not None:
+            for schedule in self._schedules:
                 self.scheduler_progress.increment_ready()
-                config.scheduler.step()
+                schedule.step()
                 self.scheduler_progress.increment_completed()
             return
         self.update_lr_schedulers("step", update_plateau_schedulers=False)
@@ -154,6 +192,15 @@ class LeanLoop(_TrainingEpochLoop):
         logs.log_metrics(values)
 
 
+def _single_loader(fetcher: Any) -> Iterator[Any] | None:
+    """The iterator behind a fetcher of one loader whose length is known, and which has fetched nothing ahead."""
+    if type(fetcher) is not _PrefetchDataFetcher or fetcher.length is None or fetcher.batches:
+        return None
+    combined: Any = fetcher.iterator
+    loaders = combined._iterator.iterators
+    return loaders[0] if len(loaders) == 1 else None
+
+
 def is_plain(trainer: Any) -> bool:
     """Return whether a step of a Lightning trainer is a forward, a backward and an optimizer step, and nothing else."""
     module = trainer.lightning_module
@@ -164,6 +211,7 @@ def is_plain(trainer: Any) -> bool:
         and trainer.accumulate_grad_batches == 1
         and trainer.gradient_clip_val is None
         and len(trainer.optimizers) == 1
+        and inherits(trainer.optimizers[0], Optimizer, ("zero_grad",))
         and module.automatic_optimization
         and inherits(module, pl.LightningModule, (*OF_A_STEP, *OF_A_MODEL, *OF_A_BATCH))
         and (trainer.datamodule is None or inherits(trainer.datamodule, pl.LightningDataModule, OF_A_BATCH))

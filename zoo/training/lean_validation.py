@@ -57,7 +57,7 @@ class LeanValidation(_EvaluationLoop):
     def _means(self, module: Any, loader: Any, limit: float) -> dict[str, Tensor]:
         """The mean of each metric over the samples, summed in Lightning's order."""
         sums: dict[str, Tensor] = {}
-        count = torch.tensor(0)
+        count = 0
         device = self.trainer.strategy.root_device
         for number, batch in enumerate(loader):
             if number >= limit:

@@ -7,7 +7,7 @@ import io
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
@@ -32,6 +32,7 @@ class CsvLog(Logger):
         super().__init__()
         self.file = file
         self.phase = phase
+        self._out: TextIO | None = None  # kept open: opening costs as much as a step of a small model
 
     @property
     def name(self) -> str:
@@ -55,13 +56,23 @@ class CsvLog(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append a line for each metric."""
-        is_new = not self.file.exists()
         now = round(time.time(), 3)
-        with self.file.open("a", newline="") as out:
-            writer = csv.writer(out)
-            if is_new:
-                writer.writerow(COLUMNS)
-            writer.writerows((self.phase, step, now, k, v) for k, v in metrics.items() if k != "epoch")
+        rows = [(self.phase, step, now, k, v) for k, v in metrics.items() if k != "epoch"]
+        if not rows:
+            return
+        if self._out is None:
+            self._out = self.file.open("a", newline="")
+        writer = csv.writer(self._out)
+        if not self._out.tell():
+            writer.writerow(COLUMNS)
+        writer.writerows(rows)
+        self._out.flush()
+
+    def finalize(self, status: str) -> None:
+        """Close the file; what is logged later opens it again."""
+        if self._out is not None:
+            self._out.close()
+            self._out = None
 
 
 def rewind_log(file: Path, finished: Collection[str], running: str | None = None, step: int = 0) -> None:

@@ -129,6 +129,7 @@ def _run_phases(
         model.configure_phase(Phase())
         model.eval().cpu()
         log.log_metrics({"seconds": round(time.time() - start, 2)})
+        log.finalize("success")
         _save(model, done, running)
         trainer.strategy.barrier()
     if _is_distributed():
