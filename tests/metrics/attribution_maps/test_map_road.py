@@ -87,6 +87,22 @@ def test_imputation_of_one_image_does_not_feel_another_and_knows_no_scale():
         torch.testing.assert_close(enlarged[1:] / scale, quiet[1:], rtol=0, atol=1e-5)
 
 
+def test_an_image_that_is_solved_costs_nothing_while_another_is_not(monkeypatch):
+    g = torch.Generator().manual_seed(3)
+    x, missing = torch.randn(8, 3, 64, 64, generator=g), torch.zeros(8, 64, 64, dtype=torch.bool)
+    missing[:7, 5, 5], missing[7] = True, torch.rand(64, 64, generator=g) < 0.99
+    around, planes = _impute._around, []
+    monkeypatch.setattr(_impute, "_around", lambda u: planes.append(u.shape[:-2].numel()) or around(u))
+    hard = fill(x[7:], missing[7:])
+    alone = sum(planes)
+    planes.clear()
+    together = fill(x, missing)
+    assert torch.equal(together[7:], hard)
+    assert torch.equal(together[:1], fill(x[:1], missing[:1]))
+    assert alone > 200
+    assert sum(planes) < alone + 7 * 3 * 2 * _impute.CHECK
+
+
 @pytest.mark.parametrize("mean", [1000.0, -1e5])
 def test_a_large_mean_costs_no_accuracy(mean):
     """Float32 of pixels around 1000 is exact to 6e-5; the solution is no worse than that."""

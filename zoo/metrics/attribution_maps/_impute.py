@@ -68,16 +68,29 @@ def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, max_steps: int 
     hole = unknown[:, None].to(work.dtype)
     mean = (work * (1 - hole)).sum((-2, -1), keepdim=True) / (1 - hole).sum((-2, -1), keepdim=True)
     known = (work - mean) * (1 - hole)
-    degree = _around(torch.ones_like(hole[:1]))
-    u = _guess(known, (1 - hole).expand_as(known)) * hole
-    r = (_around(known + u) - degree * u) * hole
-    p, rs = r.clone(), _dot(r, r)
     scale = known.abs().amax((-2, -1), keepdim=True)
     limit = (tolerance * scale).square() * hole.sum((-2, -1), keepdim=True)
+    u = _guess(known, (1 - hole).expand_as(known)) * hole
+    planes = [t.expand(*known.shape[:2], *t.shape[2:]).flatten(0, 1) for t in (known, hole, u, limit)]
+    u = _conjugate_gradients(planes[0], planes[1], planes[2], planes[3], max_steps).view_as(known)
+    return torch.where(unknown[:, None], u + mean, work)
+
+
+def _conjugate_gradients(known: Tensor, hole: Tensor, u: Tensor, limit: Tensor, max_steps: int) -> Tensor:
+    """Return u ``(n, h, w)`` once the squared residual of each plane is below its limit."""
+    degree = _around(torch.ones_like(hole[:1]))
+    r = (_around(known + u) - degree * u) * hole
+    p, rs = r.clone(), _dot(r, r)
+    solved, at = torch.empty_like(u), torch.arange(len(u), device=u.device)
     for step in range(max_steps):
         active = rs > limit
-        if step % CHECK == 0 and not bool(active.any()):
-            break
+        if step % CHECK == 0:
+            going = active.flatten().nonzero().flatten()
+            if len(going) < len(at):
+                solved[at] = u  # planes that are done cost no further step
+                at, u, r, p, rs, hole, limit, active = (t[going] for t in (at, u, r, p, rs, hole, limit, active))
+            if not len(at):
+                break
         q = (degree * p).sub_(_around(p)).mul_(hole)
         alpha = torch.where(active, rs / _dot(p, q), 0)
         u.addcmul_(alpha, p)
@@ -85,7 +98,8 @@ def fill(x: Tensor, missing: Tensor, *, tolerance: float = 1e-7, max_steps: int 
         new = _dot(r, r)
         p.mul_(torch.where(active, new / rs, 0)).add_(r)
         rs = torch.where(active, new, rs)
-    return torch.where(unknown[:, None], u + mean, work)
+    solved[at] = u
+    return solved
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
