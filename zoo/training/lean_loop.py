@@ -7,7 +7,7 @@ and checkpoints are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,10 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.trainer import call
 from pytorch_lightning.trainer.states import RunningStage, TrainerFn
 from torch import Tensor
+from torch.autograd import profiler
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+from torch.utils.data.dataloader import _SingleProcessDataLoaderIter
 
 from zoo.phase_training import STEP_METRIC, PhaseTraining
 from zoo.training.lean_validation import LeanValidation, inherits
@@ -59,9 +62,12 @@ class LeanLoop(_TrainingEpochLoop):
         )
 
     _lean = False
+    _decided_for: tuple[Any, ...] = ()  # whom is_plain asked
     _trained: Sequence[Tensor] = ()
     _device: torch.device | None = None
+    _train: Any = None  # a step of the optimizer
     _loader: Iterator[Any] | None = None  # of the training batches where there is one whose length is known
+    _samples: Any = None  # the same where it is that of one process, which records each batch for a profiler
     _schedules: list[Any] | None = None  # where every schedule takes each step
     _hooks: tuple[Any, ...] = ()  # what follows a batch: methods of the callbacks and of the model
     _logs_itself = True
@@ -71,9 +77,11 @@ class LeanLoop(_TrainingEpochLoop):
         """Decide how the batches of an epoch are run."""
         super().on_run_start(data_fetcher)
         trainer: Any = self.trainer
-        self._lean = is_plain(trainer)
-        self.val_loop.is_plain = self._lean
         module = trainer.lightning_module
+        asked = (module, trainer.datamodule, trainer.profiler, *trainer.optimizers, *trainer.callbacks)
+        if list(map(id, asked)) != list(map(id, self._decided_for)):
+            self._lean, self._decided_for = is_plain(trainer), asked
+            self.val_loop.decide(self._lean)
         hooks = [c.on_train_batch_end for c in trainer.callbacks if not inherits(c, Callback, ("on_train_batch_end",))]
         self._hooks = tuple(partial(hook, trainer, module) for hook in hooks)
         self._logs_itself = not isinstance(module, PhaseTraining)
@@ -84,6 +92,11 @@ class LeanLoop(_TrainingEpochLoop):
         ]
         self._device = trainer.strategy.root_device
         self._loader = _single_loader(data_fetcher)
+        records = profiler._is_profiler_enabled
+        self._samples = None if records or type(self._loader) is not _SingleProcessDataLoaderIter else self._loader
+        if self._lean:
+            optimizer = trainer.optimizers[0]
+            self._train = optimizer.step if records else unrecorded_step(optimizer)
         configs = trainer.lr_scheduler_configs
         every = all(c.interval == "step" and c.frequency == 1 and not c.reduce_on_plateau for c in configs)
         self._schedules = [config.scheduler for config in configs] if every else None
@@ -111,7 +124,6 @@ class LeanLoop(_TrainingEpochLoop):
         trainer: Any = self.trainer
         logs = trainer._logger_connector
         progress = self.automatic_optimization.optim_progress.optimizer
-        optimizer = trainer.optimizers[0]
 
         batch = self._next(data_fetcher)
         index = self.batch_idx + 1
@@ -131,7 +143,7 @@ class LeanLoop(_TrainingEpochLoop):
             parameter.grad = None
         progress.zero_grad.increment_completed()
         loss.backward()
-        optimizer.step()
+        self._train()
         progress.step.increment_completed()
         self.batch_progress.increment_processed()
 
@@ -149,14 +161,19 @@ class LeanLoop(_TrainingEpochLoop):
             self._log(module.loss_terms)
         if logged:
             logs.update_train_step_metrics()
-        return not (last or due or trainer.received_sigterm)
+        return not (last or trainer.should_stop or trainer.received_sigterm)
 
     def _next(self, fetcher: Any) -> Any:
         """Do what the next of a fetcher does, for one loader without the way through Lightning's loader of several."""
         if self._loader is None:
             return next(fetcher)[0]
+        samples = self._samples
         try:
-            batch = next(self._loader)
+            if samples is None or samples._sampler_iter is None:
+                batch = next(self._loader)
+            else:
+                batch = samples._next_data()
+                samples._num_yielded += 1
         except StopIteration:
             fetcher.done = True
             raise
@@ -199,6 +216,31 @@ def _single_loader(fetcher: Any) -> Iterator[Any] | None:
     combined: Any = fetcher.iterator
     loaders = combined._iterator.iterators
     return loaders[0] if len(loaders) == 1 else None
+
+
+def unrecorded_step(optimizer: Optimizer) -> Callable[[], Any]:
+    """Return the step of an optimizer without its record for a profiler, where nothing hooks into it.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+        >>> unrecorded_step(optimizer).func is torch.optim.SGD.step.__wrapped__
+        True
+    """
+    step: Any = type(optimizer).step
+    of_instance = vars(optimizer).get("step")  # a schedule watches in it whether there was a step before its own
+    hooks = (
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        _global_optimizer_pre_hooks,
+        _global_optimizer_post_hooks,
+    )
+    if any(hooks) or not getattr(step, "hooked", False) or not hasattr(of_instance or step, "__wrapped__"):
+        return optimizer.step
+    if of_instance is not None:
+        if not hasattr(of_instance, "_wrapped_by_lr_sched") or of_instance.__wrapped__ is not step:
+            return optimizer.step
+        vars(optimizer)["_opt_called"] = True
+    return partial(step.__wrapped__, optimizer)
 
 
 def is_plain(trainer: Any) -> bool:

@@ -32,14 +32,18 @@ class LeanValidation(_EvaluationLoop):
         >>> trainer.fit_loop.epoch_loop.val_loop = LeanValidation(trainer, *stages, verbose=False, inference_mode=False)
     """
 
-    is_plain = False  # set by the loop of training, which knows whether a step is plain
+    _lean = False  # whether nothing happens on the way that this loop leaves out
+
+    def decide(self, is_plain: bool) -> None:
+        """Decide how a run goes; the loop of training knows whether a step is plain."""
+        self._lean = is_plain and self._validates_plainly(self.trainer.lightning_module)
 
     def run(self) -> list[dict[str, Any]]:
         """Validate on the whole split, or on the batches to which it is limited."""
         module = self.trainer.lightning_module
         self.setup_data()
         loaders = [] if self._combined_loader is None else self._combined_loader.flattened
-        if self.restarting or not self.is_plain or len(loaders) != 1 or not self._validates_plainly(module):
+        if self.restarting or not self._lean or len(loaders) != 1:
             return super().run()
         self.batch_progress.reset_on_run()
         self._module_mode.capture(module)
@@ -64,7 +68,8 @@ class LeanValidation(_EvaluationLoop):
                 break
             batch = Batch.of(batch).to(device)
             for name, value in module.validation_values(batch).items():
-                sums[name] = sums.get(name, torch.zeros(())) + value * len(batch)
+                of_batch = value * len(batch)
+                sums[name] = sums[name] + of_batch if name in sums else of_batch
             count = count + len(batch)
             self.batch_progress.increment_by(1, number + 1 >= limit)
         return {name: total / count for name, total in sums.items()}
