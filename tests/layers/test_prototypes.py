@@ -44,6 +44,20 @@ def test_distances_against_a_loop(similarity, size):
         assert float(fast) == pytest.approx(SLOW_SIMILARITY[similarity](float(result[b, u, row, col])), abs=1e-6)
 
 
+@pytest.mark.parametrize("similarity", ["log_l2", "exp_l2"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 3)])
+def test_a_steep_similarity_is_exact_near_distance_0(similarity, size):
+    z = 5 + torch.rand(1, 64, 4, 5, generator=torch.Generator().manual_seed(0))
+    patch = z[0, :, 1 : 1 + size[0], 2 : 2 + size[1]]
+    p = torch.stack([patch, patch + 1e-3, patch - 1e-3])
+    true = torch.tensor([slow_distance(patch, prototype, similarity) for prototype in p])
+    found, rough = distances(z, p, similarity, exact=True), distances(z, p, similarity)
+    assert found.dtype == torch.float32
+    assert (found[0, :, 1, 2] - true).abs().max() < 1e-10
+    assert (rough[0, :, 1, 2] - true).abs().max() > 1e-5
+    assert torch.allclose(found, rough, atol=1e-2)
+
+
 @pytest.mark.parametrize("similarity", KINDS)
 def test_an_exact_match_is_found_most_similar(similarity):
     z = torch.rand(1, 8, 3, 3)

@@ -47,7 +47,7 @@ class PatchPrototypes(Provenance):
 
     def evidence(self, x: Tensor) -> Tensor:
         """Return the distance ``(b, u, h, w)`` of every patch to every prototype."""
-        return distances(self.feature_map(x), self.prototypes, self.similarity)
+        return distances(self.feature_map(x), self.prototypes, self.similarity, exact=not self.training)
 
     def strengths(self, evidence: Tensor) -> Tensor:
         """Return the similarity ``(b, u)`` of the nearest patch to each prototype: the maximum of its map."""

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 Similarity = Literal["cosine", "log_l2", "l2", "exp_l2", "projection"]
 AddOn = Literal["regular", "bottleneck", "single", "none"]
 EPS = 1e-4  # of the log similarity, as in the ProtoPNet paper
+STEEP = ("log_l2", "exp_l2")  # at distance 0, by factors of 1e4 and 5e6
 
 
-def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
+def distances(z: Tensor, prototypes: Tensor, similarity: Similarity, *, exact: bool = False) -> Tensor:
     """Return the distance of every patch to every prototype, by one convolution, in float32 or wider.
 
     Args:
@@ -25,6 +26,8 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
         prototypes: ``(u, d, i, j)``
         similarity: ``cosine`` gives 1 - cosine in [0, 2]; ``projection`` minus the inner product with the prototype
             scaled to length 1; the others the squared L2 distance, never negative.
+        exact: compute a distance in float64 if its similarity is steep at 0, where the difference of two squares has
+            lost its digits: a patch that equals a prototype is then found equal to it on every machine.
 
     Returns:
         ``(b, u, h - i + 1, w - j + 1)``
@@ -38,6 +41,8 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
         p = prototypes.to(z.dtype)
         if not len(p):  # all are pruned
             return z.new_zeros(len(z), 0, z.shape[2] - p.shape[2] + 1, z.shape[3] - p.shape[3] + 1)
+        if exact and similarity in STEEP and z.device.type != "mps":  # which has no float64
+            return _exact_squares(z.double(), p.double()).to(z.dtype)
         square = F.conv2d(z.square().sum(1, keepdim=True), z.new_ones(1, 1, *p.shape[2:]))
         if similarity in ("cosine", "projection"):
             p = p / p.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]
@@ -47,6 +52,16 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
             return 1 - F.conv2d(z, p) * square.clamp_min(1e-24).rsqrt()
         norm = p.square().sum((1, 2, 3))[:, None, None]
         return F.relu(square - 2 * F.conv2d(z, p) + norm)
+
+
+def _exact_squares(z: Tensor, p: Tensor) -> Tensor:
+    """Squared distances by products of matrices, which onnxruntime has for float64 and convolutions it has not."""
+    rows, columns = p.shape[2:]
+    patches = z.unfold(2, rows, 1).unfold(3, columns, 1) if (rows, columns) != (1, 1) else z[..., None, None]
+    patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3)
+    product = patches @ p.flatten(1).T
+    squares = patches.square().sum(3, keepdim=True) - 2 * product + p.flatten(1).square().sum(1)
+    return F.relu(squares).permute(0, 3, 1, 2)
 
 
 def similarities(distance: Tensor, similarity: Similarity) -> Tensor:
