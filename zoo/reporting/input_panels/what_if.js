@@ -54,7 +54,7 @@
         const axis = tables.axes[a];
         place = place * axis.size + cell(axis, row[axis.column]);
       }
-      return { name: term.name, added: spread(term.table.slice(place * scores, (place + 1) * scores)) };
+      return { key: term.name, name: term.name, added: spread(term.table.slice(place * scores, (place + 1) * scores)) };
     });
     const base = spread(tables.intercept);
     return { parts, others: null, base, logits: tables.multiplier ? inWholePoints(total({ parts, base })) : null };
@@ -74,7 +74,7 @@
       const [name, common] = shared.units[place.get(unit)];
       const [ids, weight, offset] = common || data.effects[unit];
       ids.forEach((c, m) => { added[c] = weight[m] * strength[n] + (offset.length ? offset[m] : 0); });
-      return { name, added };
+      return { key: unit, name, added };
     });
     return { parts, others: data.other_count ? data.others : null, base: data.base };
   }
@@ -248,7 +248,9 @@
       return { row, strength, words };
     }
 
-    const first = answer(total(data.row ? ofTables(data.row) : ofUnits(data, data.strength)));
+    const unchanged = data.row ? ofTables(data.row) : ofUnits(data, data.strength);
+    const first = answer(total(unchanged));
+    sums.set(Number(name), unchanged);
 
     function command(words) {
       if (!data.command || (!words.length && !data.row)) return data.command ? `${data.command} NAME=VALUE` : "";
@@ -324,5 +326,7 @@
     update();
     panel.hidden = false;
   }
+  const sums = new Map(); // of each input as it is
   document.querySelectorAll("[data-what-if]").forEach(start);
+  window.whatIf = { shared, task, sums, total, answer, line, number, signed }; // read by other scripts of the page
 })();
