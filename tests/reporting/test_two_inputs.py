@@ -7,6 +7,7 @@ import torch
 from browser import Browser, find
 from test_what_if import CONCEPTS, NAMES, inputs_of, table_model, table_page, unit_model, unit_page
 
+from zoo.capabilities import HasAffineHead, capability
 from zoo.reporting.context import BRIEF
 
 needs_browser = pytest.mark.skipif(find() is None, reason="no Chromium here")
@@ -49,7 +50,7 @@ def test_amounts_of_two_inputs(tmp_path):
         browser.set("[data-class]", 1)
         expect_sums(browser, logits, 1, 3, 1)
         # each amount is the change of the logit when a unit of one input takes its strength in the other
-        head = model.affine_head(x)
+        head = capability(model, HasAffineHead).affine_head(x)
         expected = head.weight[1] * (model.explain(x[:1]).strength - model.explain(x[2:]).strength)[0]
         expected = expected[expected.abs() > 0.005]  # what prints as 0 is in the line of the others
         assert len(expected)
