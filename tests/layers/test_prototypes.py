@@ -44,6 +44,25 @@ def test_distances_against_a_loop(similarity, size):
         assert float(fast) == pytest.approx(SLOW_SIMILARITY[similarity](float(result[b, u, row, col])), abs=1e-6)
 
 
+@pytest.mark.parametrize("similarity", ["log_l2", "exp_l2"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3)])
+def test_exact_distances_hold_where_patches_equal_prototypes(similarity, size):
+    """Against direct differences in float64, at features whose squares lose all digits of a small distance."""
+    torch.manual_seed(0)
+    z = 20 + torch.rand(2, 64, 4, 5)
+    p = torch.cat([z[:1, :, : size[0], : size[1]], z[1:, :, : size[0], : size[1]] + 1e-3])
+    result = distances(z, p, similarity, exact=True)
+    assert result.dtype == torch.float32
+    patches = z.double().unfold(2, size[0], 1).unfold(3, size[1], 1)  # (b, d, h, w, i, j)
+    direct = (patches[:, None] - p.double()[None, :, :, None, None]).square().sum((2, 5, 6))
+    torch.testing.assert_close(result.double(), direct, rtol=1e-6, atol=1e-10)
+    rounded = similarities(distances(z, p, similarity), similarity)
+    assert float((rounded - similarities(direct, similarity)).abs().max()) > 0.01  # why it is needed
+    torch.testing.assert_close(
+        similarities(result, similarity).double(), similarities(direct, similarity), rtol=0, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("similarity", KINDS)
 def test_an_exact_match_is_found_most_similar(similarity):
     z = torch.rand(1, 8, 3, 3)

@@ -46,8 +46,8 @@ class PatchPrototypes(Provenance):
         self.register_load_state_dict_pre_hook(_resize)
 
     def evidence(self, x: Tensor) -> Tensor:
-        """Return the distance ``(b, u, h, w)`` of every patch to every prototype."""
-        return distances(self.feature_map(x), self.prototypes, self.similarity)
+        """Return the distance ``(b, u, h, w)`` of every patch to every prototype; exact outside of training."""
+        return distances(self.feature_map(x), self.prototypes, self.similarity, exact=not self.training)
 
     def strengths(self, evidence: Tensor) -> Tensor:
         """Return the similarity ``(b, u)`` of the nearest patch to each prototype: the maximum of its map."""

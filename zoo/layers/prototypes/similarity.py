@@ -17,14 +17,19 @@ AddOn = Literal["regular", "bottleneck", "single", "none"]
 EPS = 1e-4  # of the log similarity, as in the ProtoPNet paper
 
 
-def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
+def distances(z: Tensor, prototypes: Tensor, similarity: Similarity, *, exact: bool = False) -> Tensor:
     """Return the distance of every patch to every prototype, by one convolution, in float32 or wider.
+
+    The squared L2 distance is the sum of three terms that cancel where a patch is near a prototype. In float32 what is
+    left there is mostly rounding, which ``log_l2`` and ``exp_l2`` multiply by up to 1e4 and more: the logits then depend
+    on the order in which a runtime adds. ``exact`` computes those two in float64.
 
     Args:
         z: ``(b, d, h, w)`` features.
         prototypes: ``(u, d, i, j)``
         similarity: ``cosine`` gives 1 - cosine in [0, 2]; ``projection`` minus the inner product with the prototype
             scaled to length 1; the others the squared L2 distance, never negative.
+        exact: sum the distances of ``log_l2`` and ``exp_l2`` in float64, and round them to the dtype of ``z`` at the end.
 
     Returns:
         ``(b, u, h - i + 1, w - j + 1)``
@@ -36,6 +41,8 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
     with torch.autocast(z.device.type, enabled=False):
         z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
         p = prototypes.to(z.dtype)
+        if exact and len(p) and similarity in ("log_l2", "exp_l2"):
+            return _squared_distances(z.double(), p.double()).to(z.dtype)
         if not len(p):  # all are pruned
             return z.new_zeros(len(z), 0, z.shape[2] - p.shape[2] + 1, z.shape[3] - p.shape[3] + 1)
         square = F.conv2d(z.square().sum(1, keepdim=True), z.new_ones(1, 1, *p.shape[2:]))
@@ -47,6 +54,18 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity) -> Tensor:
             return 1 - F.conv2d(z, p) * square.clamp_min(1e-24).rsqrt()
         norm = p.square().sum((1, 2, 3))[:, None, None]
         return F.relu(square - 2 * F.conv2d(z, p) + norm)
+
+
+def _squared_distances(z: Tensor, p: Tensor) -> Tensor:
+    """Return ``(b, u, h', w')``, one matrix product a cell of the prototypes: onnxruntime convolves no float64."""
+    height, width = z.shape[2] - p.shape[2] + 1, z.shape[3] - p.shape[3] + 1
+    result = p.square().sum((1, 2, 3))[:, None, None]
+    for i in range(p.shape[2]):
+        for j in range(p.shape[3]):
+            cell = z[:, :, i : i + height, j : j + width]
+            product = (p[:, :, i, j] @ cell.flatten(2)).unflatten(2, (height, width))
+            result = result + cell.square().sum(1, keepdim=True) - 2 * product
+    return F.relu(result)
 
 
 def similarities(distance: Tensor, similarity: Similarity) -> Tensor:
