@@ -21,15 +21,15 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity, *, exact: b
     """Return the distance of every patch to every prototype, by one convolution, in float32 or wider.
 
     The squared L2 distance is the sum of three terms that cancel where a patch is near a prototype. In float32 what is
-    left there is mostly rounding, which ``log_l2`` and ``exp_l2`` multiply by up to 1e4 and more: the logits then depend
-    on the order in which a runtime adds. ``exact`` computes those two in float64.
+    left there is mostly rounding, which ``log_l2`` and ``exp_l2`` multiply by up to 1e4 and more: the logits then
+    depend on the order in which a runtime adds. ``exact`` computes those two in float64.
 
     Args:
         z: ``(b, d, h, w)`` features.
         prototypes: ``(u, d, i, j)``
         similarity: ``cosine`` gives 1 - cosine in [0, 2]; ``projection`` minus the inner product with the prototype
             scaled to length 1; the others the squared L2 distance, never negative.
-        exact: sum the distances of ``log_l2`` and ``exp_l2`` in float64, and round them to the dtype of ``z`` at the end.
+        exact: sum the distances of ``log_l2`` and ``exp_l2`` in float64; the result has the dtype of ``z`` all the same.
 
     Returns:
         ``(b, u, h - i + 1, w - j + 1)``
