@@ -29,7 +29,7 @@ def distances(z: Tensor, prototypes: Tensor, similarity: Similarity, *, exact: b
         prototypes: ``(u, d, i, j)``
         similarity: ``cosine`` gives 1 - cosine in [0, 2]; ``projection`` minus the inner product with the prototype
             scaled to length 1; the others the squared L2 distance, never negative.
-        exact: sum the distances of ``log_l2`` and ``exp_l2`` in float64; the result has the dtype of ``z`` all the same.
+        exact: sum the distances of ``log_l2`` and ``exp_l2`` in float64, and return them in the dtype of ``z``.
 
     Returns:
         ``(b, u, h - i + 1, w - j + 1)``
