@@ -1,13 +1,15 @@
 """Print the table of docs/how-to/export.md: every family as ONNX and as a program of torch, with what the files differ.
 
-    OMP_NUM_THREADS=1 .venv/bin/python tests/serving/export_table.py [family ...]
+    OMP_NUM_THREADS=1 .venv/bin/python tests/serving/export_table.py [family or checkpoint ...]
 
 A family with a checkpoint is exported by ``zoo export`` and run on its test split; of one without a checkpoint a model
-with random weights is run on random inputs of the model.
+with random weights is run on random inputs of the model. ``all`` stands for every shipped checkpoint. The processor
+time of each row is printed to the standard error.
 """
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -72,20 +74,23 @@ def _cells(differences: dict[str, float]) -> str:
 
 
 def main(families: list[str]) -> None:
-    """Print a row for each family."""
+    """Print a row for each family or checkpoint."""
     torch.set_grad_enabled(False)
     _say("| family | model and samples | ONNX: logits / contribution / map | torch: the same | answers that change |")
     _say("| --- | --- | --- | --- | --- |")
     known = zoo.list_checkpoints()
-    for name in families:
-        checkpoint = CHECKPOINTS.get(name, f"{name}-digits")
+    for name in known if families == ["all"] else families:
+        start = time.process_time()
+        checkpoint = name if name in known else CHECKPOINTS.get(name, f"{name}-digits")
+        family = name if name in zoo.list_models() else str(zoo.load(name).name)
         with tempfile.TemporaryDirectory() as folder:
             row = of_checkpoint if checkpoint in known else of_random_weights
             try:
                 cells = row(checkpoint if checkpoint in known else name, Path(folder))
             except ValueError as error:
                 cells = ["not exported", str(error), "", ""]
-        _say(f"| [`{name}`](../models/{name}.md) | {' | '.join(cells)} |")
+        _say(f"| [`{family}`](../models/{family}.md) | {' | '.join(cells)} |")
+        sys.stderr.write(f"{checkpoint}: {time.process_time() - start:.0f} s\n")
 
 
 def _say(line: str) -> None:

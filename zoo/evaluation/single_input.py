@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 
 import torch
@@ -11,6 +13,9 @@ from zoo.batch import Batch
 from zoo.data.base import Data
 from zoo.inputs.base import Inputs
 from zoo.inputs.image import ImageInputs
+
+MAX_CHARACTERS = 80  # of an input in a file name
+MAX_BYTES = 120  # as UTF-8: a file name has at most 255, and the name of the checkpoint is before it
 
 
 def read_input(text: str, data: Data, inputs: Inputs | None = None) -> tuple[Tensor, Batch | None, str]:
@@ -55,10 +60,21 @@ def _is_file(text: str) -> bool:
 
 
 def file_name(name: str) -> str:
-    """Return the name of an input as part of a file name: no slashes or line ends, at most 80 characters.
+    """Return the name of an input as part of a file name that every file system and shell takes as it is.
+
+    Letters, digits, dots, dashes and underscores stay; a slash or an equals sign becomes a dash, and anything else an
+    underscore. Of a name that is longer than 80 characters or 120 bytes the beginning stays. Where something other than
+    commas and blanks was left out, eight digits of a hash keep the names of two inputs apart.
 
     Example:
-        >>> file_name("scans/12.png")
-        'scans-12.png'
+        >>> file_name("scans/12.png"), file_name("age=50, sex=male")
+        ('scans-12.png', 'age-50_sex-male')
+        >>> file_name("Really good?")
+        'Really_good-897cc85e'
     """
-    return "_".join(name.replace("/", "-").splitlines())[:80]
+    plain = re.sub(r"[/=]", "-", name.lstrip("./"))
+    words = re.sub(r"[^\w.-]+", "_", plain).strip("_.")
+    short = words[:MAX_CHARACTERS].encode()[:MAX_BYTES].decode(errors="ignore")
+    if short and short == words and not re.search(r"[^\w., -]", plain):
+        return short
+    return "-".join([*([short] if short else []), hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]])

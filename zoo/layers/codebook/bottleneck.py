@@ -85,7 +85,9 @@ class Codebook(nn.Module):
         """Quantize vectors ``(..., g, e)``."""
         normalized = self.normed(x)
         ids = self.nearest(normalized.detach().reshape(-1, *normalized.shape[-2:]))
-        value = F.embedding_bag(self.rows(ids).flatten(0, 1), self.codes.flatten(0, 1), mode="mean")
+        rows, codes = self.rows(ids).flatten(0, 1), self.codes.flatten(0, 1)
+        exporting = torch.compiler.is_exporting()  # ONNX has no embedding bag: it would be a loop over all vectors
+        value = codes[rows].mean(1) if exporting else F.embedding_bag(rows, codes, mode="mean")
         value = value.view(normalized.shape) + (normalized - normalized.detach())
         value = value.to(self.codes.dtype)  # of a model in half precision
         return Quantized(value, ids.view(*normalized.shape[:-1], self.k), normalized)
