@@ -39,6 +39,8 @@ VARIANTS = {
         {"backbone": "mlp"},
     ],
     "cem": [{}, {"backbone": "mlp"}, *({"pooling": p, "backbone_level": 1} for p in ("max", "spatial"))],
+    "intcem": [{}, {"backbone": "mlp"}, {"pooling": "max", "backbone_level": 1}],
+    "autoregressive_cbm": [{}, {"backbone": "mlp"}],
     "posthoc_cbm": [{}, {"residual": True}],
     "scbm": [{"covariance": "global"}, {"backbone": "mlp"}],
     "probcbm": [{"width": 4, "samples": 5}, {"width": 4, "samples": 5, "backbone": "mlp"}],
@@ -75,6 +77,8 @@ KINDS = {"a": "binary", "b": "binary", "wing: long": "categorical", "wing: short
 CONCEPTS = {"columns": {name: {"kind": kind, "group": name.split(":")[0]} for name, kind in KINDS.items()}}
 DISCRETE = {"concepts": {"columns": {k: v for k, v in CONCEPTS["columns"].items() if k != "size"}}}
 COMMON["cem"] = {**DISCRETE, "width": 4}
+COMMON["intcem"] = {**DISCRETE, "width": 4, "hidden": [8]}
+COMMON |= {"autoregressive_cbm": {**DISCRETE, "hidden": 8}}
 COMMON |= {"posthoc_cbm": DISCRETE, "scbm": DISCRETE, "probcbm": DISCRETE}
 COMMON["labelfree_cbm"] = {"concept_names": ["round", "red", "small"]}
 CASES = [(name, extra) for name in list_models() for extra in VARIANTS.get(name, [{}])]

@@ -5,7 +5,7 @@ A page may contain, each on a line of its own:
     {{ options folder }}                    the options of a data source
     {{ arguments protopnet }}               the arguments of a model
     {{ configs protopnet }}                 its configs; {{ checkpoints protopnet }} its checkpoints
-    {{ code zoo/models/cem.py CEM.explain }}  the body of a function
+    {{ code zoo/models/scbm.py SCBM.strengths }}  the body of a function
     {{ help train }}                        the help of a verb
     {{ flow row, (b d) | *terms | sum }}    a drawing of steps; the one with the units is marked
     $$ ... $$                               an equation in LaTeX

@@ -34,6 +34,7 @@ UNITS = {
     "cbm": {"concepts": CONCEPTS},
     "cbm logit": {"concepts": CONCEPTS, "bottleneck": "logit"},
     "cem": {"concepts": DISCRETE, "width": 4},
+    "intcem": {"concepts": DISCRETE, "width": 4, "hidden": [8]},
     "posthoc_cbm": {"concepts": DISCRETE, "residual": True},
     "labelfree_cbm": {"concept_names": ["round", "red", "small"]},
     "protopnet": PROTOTYPES,
@@ -52,6 +53,7 @@ UNITS = {
 ONLY_COMMANDS = (
     "scbm",
     "prototree",
+    "autoregressive_cbm",
     "probcbm",
     "optimal_tree",
     "rationale",

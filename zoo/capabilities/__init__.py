@@ -23,6 +23,7 @@ from zoo.capabilities.concepts import (
     HasConcepts,
     HasConceptUncertainty,
     HasConceptVectors,
+    HasCorrectionPolicy,
 )
 from zoo.capabilities.declared import (
     Capability,
@@ -68,6 +69,7 @@ __all__ = [
     "HasConceptUncertainty",
     "HasConceptVectors",
     "HasConcepts",
+    "HasCorrectionPolicy",
     "HasDecisionPaths",
     "HasDirections",
     "HasExtraMetrics",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -40,4 +40,20 @@ class HasConceptUncertainty(Capability, Protocol):
 
     def concept_uncertainty(self, x: Tensor) -> Tensor:
         """Return the variance ``(b, u)`` of what each concept of inputs ``(b, ...)`` is read from, not below 0."""
+        ...
+
+
+class HasCorrectionPolicy(Capability, Protocol):
+    """A learned policy of which concept group a person should be asked for next."""
+
+    capability: ClassVar[str] = "correction_policy"
+
+    def correction_scores(self, state: Any, mask: Tensor, value: Tensor) -> Tensor:
+        """Return the scores ``(b, g)`` of the concept groups, the one to ask for first highest.
+
+        Args:
+            state: of b inputs, from ``encode``.
+            mask: ``(b, u)`` bool, the concepts that are set.
+            value: ``(b, u)`` the strengths that are set.
+        """
         ...

@@ -29,6 +29,8 @@ class Record:
             None.
         uncertainty: ``(b, m)`` variances of the predicted concepts, on the model's own scale; None where the model has
             none beside the probabilities.
+        correction: scores ``(b, g)`` of the concept groups by the model's own policy of corrections, from the mask and
+            value ``(b, u)`` that are set; None where the model has no policy.
         features: ``(b, d)`` what the units are computed from; None where that is no vector.
         model: the model, for scores that ask it again; offers the contract.
     """
@@ -42,6 +44,7 @@ class Record:
     predicted: Tensor | None = None
     decide: Callable[[Tensor, Tensor], Tensor] | None = None
     uncertainty: Tensor | None = None
+    correction: Callable[[Tensor, Tensor], Tensor] | None = None
     features: Tensor | None = None
     model: Any = None
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.capabilities import HasConcepts, HasConceptUncertainty, HasFeatures, capability
+from zoo.capabilities import HasConcepts, HasConceptUncertainty, HasCorrectionPolicy, HasFeatures, capability
 from zoo.explanation import Units, gather
 from zoo.metrics.base import Record
 from zoo.metrics.parts._localization import cells, hits, peak
@@ -29,6 +29,7 @@ NO_CAPABILITY = {
     "decide": "the model does not offer encode and decide",
     "activity": "the model gives no activity of its units at each position",
     "features": "the units are not computed from one vector of features",
+    "correction_policy": "the model has no learned policy of corrections",
     "selection": "the model does not select words and answer from these alone",
     "hidden_neurons": "the model gives no activity of its hidden neurons",
 }
@@ -66,11 +67,13 @@ def with_interventions(record: Record) -> Record:
         return record
     x, features = record.batch.x, capability(record.model, HasFeatures)
     uncertain = capability(record.model, HasConceptUncertainty)
+    state, policy = record.model.encode(x), capability(record.model, HasCorrectionPolicy)
     return replace(
         record,
         ends=(model.encode_concepts(torch.zeros_like(truth)), model.encode_concepts(torch.ones_like(truth))),
         predicted=model.decode_concepts(record.explanation.strength),
-        decide=partial(record.model.decide, record.model.encode(x)),
+        decide=partial(record.model.decide, state),
+        correction=None if policy is None else partial(policy.correction_scores, state),
         uncertainty=None if uncertain is None else uncertain.concept_uncertainty(x),
         features=None if features is None else features.features(x),
     )

@@ -8,15 +8,13 @@ Concept logits have a Gaussian distribution with a learned covariance; what is c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.batch import Batch
-from zoo.editing.operation import Operation
-from zoo.explanation import Explanation
 from zoo.layers.bottlenecks.gaussian_concepts import (
     CholeskyFactor,
     Covariance,
@@ -24,16 +22,14 @@ from zoo.layers.bottlenecks.gaussian_concepts import (
     damping,
     posterior_mean,
 )
-from zoo.layers.concept_model import ConceptModel
-from zoo.layers.edited_head import Rows, WeightEdits
-from zoo.layers.sparse_linear import fit_linear_head
+from zoo.layers.bottlenecks.probability_head_model import ProbabilityHeadModel
 from zoo.registry import register
 
 State = tuple[Tensor, Tensor]
 
 
 @register
-class SCBM(ConceptModel):
+class SCBM(ProbabilityHeadModel):
     """Backbone, average pooling, mean and covariance of the concept logits, a linear head on probabilities.
 
     In training, concepts of 0 and 1 are drawn from the distribution, and the head learns from them alone. A prediction
@@ -109,19 +105,6 @@ class SCBM(ConceptModel):
         moved = conditional_mean(mean, covariance, mask, posterior_mean(mean, covariance, own, value))
         return torch.where(mask, value, self.space.values(damp * moved).to(mean))
 
-    def decide(self, state: State, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
-        """Apply the head to the probabilities, given the concepts that are set."""
-        return self.head(self.strengths(state, mask, value))
-
-    def explain(self, x: Tensor, target: Tensor | None = None, shown: int | Tensor = 10) -> Explanation:
-        """Explain by weight times probability, exact."""
-        strength = self.strengths(self.encode(x))
-        logits = self.head(strength)
-        target = self.resolve_target(logits, target)
-        contribution = strength * self.head.weight[target]
-        shown = self.resolve_shown(contribution, shown)
-        return Explanation(self.units, logits, target, strength, contribution, self.head.bias[target], shown)
-
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Return the loss terms of a batch.
 
@@ -149,17 +132,3 @@ class SCBM(ConceptModel):
             outside = inverse.abs().sum((1, 2)) - inverse.diagonal(dim1=1, dim2=2).abs().sum(1)
             terms["precision"] = outside.mean() / max(1, u * (u - 1))
         return terms
-
-    @torch.no_grad()
-    def fit_head(self, loader: Iterable[Batch], *, l1: float = 0.0, l2: float = 1e-3) -> dict[str, float]:
-        """Fit the head exactly on the annotated concepts, and on predicted ones where they are unknown."""
-        rows = self._head_rows(loader)
-        return fit_linear_head(self.head, rows.inputs, rows.y, l1=l1, l2=l2, loss=rows.loss)
-
-    def _head_rows(self, loader: Iterable[Batch]) -> Rows:
-        strengths, truth, y, share = self.concept_rows(loader, lambda x: self.strengths(self.encode(x)))
-        return Rows(self.space.randint(strengths, truth, 1.0), y, self.head_loss(y, share))
-
-    def edit_operations(self) -> dict[str, Operation]:
-        """Return the operations on concepts, see ``zoo.layers.edited_head``."""
-        return dict(WeightEdits(self.head.weight, self.head.bias).operations(self._head_rows))

@@ -31,6 +31,7 @@ class Step:
         chosen: ``(b, m)`` bool, the concepts set so far.
         decide: the model.
         uncertainty: ``(b, m)`` variances of the concepts, from the model; None where it has none.
+        correction: scores ``(b, g)`` of the model's own policy, from the mask and value that are set; None without one.
         study: ``(2, g)`` mean error of each group, and mean gain of the true class when it alone is set, both measured
             on the validation split.
     """
@@ -48,6 +49,7 @@ class Step:
     decide: Decide
     study: Tensor
     uncertainty: Tensor | None = None
+    correction: Decide | None = None
 
     def now(self) -> Tensor:
         """Class probabilities ``(b, c)`` with what has been set."""
@@ -122,6 +124,12 @@ def greedy(s: Step) -> Tensor:
     return gains(s)
 
 
+def learned(s: Step) -> Tensor:
+    """Highest score of the model's own policy first, given what has been set."""
+    assert s.correction is not None  # the score requires it
+    return s.correction(s.chosen & s.known, s.value)
+
+
 def global_error(s: Step) -> Tensor:
     """Largest error on the validation split first: one order for all samples."""
     return s.study[0].expand(len(s.y), -1)
@@ -155,6 +163,7 @@ POLICIES: dict[str, tuple[Callable[[Step], Tensor], bool]] = {
     "global_error": (global_error, False),
     "global_gain": (global_gain, False),
     "variance": (variance, False),
+    "learned": (learned, True),
 }
 STUDIED = ("global_error", "global_gain")  # need the validation split first
 # name -> (effect of a candidate on the answer, score of the groups from the effects (k, b) of all candidates)

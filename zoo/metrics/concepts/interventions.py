@@ -28,8 +28,9 @@ class Interventions(Score):
 
     For each sample, a policy orders the groups; the first 0, 1, ... of them are set (nested sets). The policies are
     the functions of ``zoo.metrics.concepts._policies``; ``error`` and ``greedy`` are oracles, ``global_error`` and
-    ``global_gain`` need the validation split first (``fit``). Ties and random orders are drawn from (seed, sample)
-    alone; where nothing else is random, policies that are computed again after each step are computed for one seed.
+    ``global_gain`` need the validation split first (``fit``), ``learned`` needs a model with a policy of its own. Ties
+    and random orders are drawn from (seed, sample) alone; where nothing else is random, policies that are computed
+    again after each step are computed for one seed.
     Unknown concepts are left as predicted.
 
     Further read-outs: ``none`` and ``all`` groups set; for each policy ``<policy>``, its mean area over seeds,
@@ -111,6 +112,8 @@ class Interventions(Score):
         at_once = max(1, self.look_ahead // max(1, self.candidates.of_group.shape[1]))
         if self.groups > at_once and set(policies) & set(LOOK_AHEAD):  # their effects are estimated
             self.protocol += f"/ahead{self.look_ahead}"
+        if "learned" in policies:
+            self.requires = self.requires | {"correction_policy"}
         self.fit_splits = ("val",) if set(policies) & set(STUDIED) else ()
         self.studied = torch.zeros(2, self.groups, dtype=torch.int64)
         self._sum("right", len(self.policies), self.seeds, self.groups + 1)
@@ -131,6 +134,7 @@ class Interventions(Score):
             *record.ends,
             decide=record.decide,
             uncertainty=record.uncertainty,
+            correction=record.correction,
         )
 
     def fit(self, record: Record, split: str) -> None:
@@ -160,6 +164,7 @@ class Interventions(Score):
         *,
         decide: Decide,
         uncertainty: Tensor | None = None,
+        correction: Decide | None = None,
     ) -> None:
         """Add the curves of a batch.
 
@@ -173,9 +178,11 @@ class Interventions(Score):
             high: ``(b, m)`` strengths that stand for 1.
             decide: logits ``(..., b, c)`` from mask and strengths ``(..., b, m)``.
             uncertainty: ``(b, m)`` variances of the concepts, for the policy ``variance``; None for p (1 - p).
+            correction: scores ``(b, g)`` of the groups from mask and strengths ``(b, m)``, for the policy ``learned``.
 
         Raises:
-            ValueError: if a shape does not fit, a number is not finite or out of range, or an index occurs twice.
+            ValueError: if ``learned`` has no scores, a shape does not fit, a number is not finite or out of range, or
+                an index occurs twice.
         """
         expect("strength", strength, None, len(self.group))
         expect("predicted", predicted, len(strength), len(self.group))
@@ -183,6 +190,8 @@ class Interventions(Score):
         expect("y", y, len(strength))
         expect("index", index, len(strength))
         self._check(strength=strength, low=low, high=high, y=y, index=index)
+        if correction is None and "learned" in self.policies:
+            raise ValueError("the policy learned needs the scores of a model's own policy; expected correction")
         index = index.to(strength.device)
         right = torch.zeros(len(strength), *self.right.shape, dtype=torch.bool, device=strength.device)
         for n in range(self.seeds):
@@ -190,7 +199,7 @@ class Interventions(Score):
             if self.competence < 1:
                 mistaken = uniform(index, 2 * n + 1, self.groups) >= self.competence
                 stated = torch.where(mistaken[:, self.group], wrong_values(self.schema, truth), truth)
-            step = self._step(strength, predicted, truth, stated, y, low, high, decide, uncertainty)
+            step = self._step(strength, predicted, truth, stated, y, low, high, decide, uncertainty, correction)
             noise = uniform(index, 2 * n, self.groups)
             for i, policy in enumerate(self.policies):
                 once = n > 0 and policy in REPEATED and self.competence == 1
@@ -212,13 +221,27 @@ class Interventions(Score):
         high: Tensor,
         decide: Decide,
         uncertainty: Tensor | None = None,
+        correction: Decide | None = None,
     ) -> Step:
         known = truth.isfinite()
         value = torch.where(known, low + stated.nan_to_num() * (high - low), strength)
         study = self.studied.to(strength.device).double() / RESOLUTION
         none = torch.zeros_like(known)
         return Step(
-            self.candidates, strength, predicted, low, high, truth, y, value, known, none, decide, study, uncertainty
+            self.candidates,
+            strength,
+            predicted,
+            low,
+            high,
+            truth,
+            y,
+            value,
+            known,
+            none,
+            decide,
+            study,
+            uncertainty,
+            correction,
         )
 
     def compute(self) -> dict[str, Tensor]:
