@@ -71,7 +71,7 @@ class AutoregressiveCBM(ProbabilityHeadModel):
     def strengths(self, state: Tensor, mask: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         """Return the probabilities ``(..., b, u)`` of the concepts, given those that are set."""
         if mask is None or value is None:
-            return state.softmax(-1) @ self.concepts.states.to(state)
+            return (state.softmax(-1) @ self.concepts.states.to(state)).clamp_max(1.0)
         return set_marginals(state, self.concepts.states, mask, value)
 
     def loss(self, batch: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from zoo.concept_schema import Concept, ConceptSchema
+from zoo.metrics.concepts._probability_quality import probability_quality
 from zoo.metrics.concepts.concept_accuracy import ConceptAccuracy
 
 SCHEMA = ConceptSchema(
@@ -156,3 +157,14 @@ def test_concepts_that_are_guessed_are_named():
 
 def test_nothing_fed():
     assert int(ConceptAccuracy(SCHEMA).compute()["support"]) == 0
+
+
+def test_a_probability_above_1_by_rounding_is_no_logit():
+    g = torch.Generator().manual_seed(0)
+    share = torch.rand(200, 3, generator=g).double()
+    target = (torch.rand(200, 3, generator=g) < share).long()
+    share[5, 1] = 1.0
+    exact = probability_quality(share, share > 0.5, target)
+    share[5, 1] = 1 + 1e-7
+    for name, value in probability_quality(share, share > 0.5, target).items():
+        assert float(value) == pytest.approx(float(exact[name]), abs=1e-12), name

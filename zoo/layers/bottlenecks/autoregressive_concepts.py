@@ -128,7 +128,7 @@ def set_marginals(log_p: Tensor, states: Tensor, mask: Tensor, value: Tensor) ->
     states = states.to(log_p)
     moved = log_odds(value) - log_odds(log_p.softmax(-1) @ states)
     weights = (log_p + torch.where(mask, moved, 0.0) @ states.T).softmax(-1)
-    return torch.where(mask, value.to(weights), weights @ states)
+    return torch.where(mask, value.to(weights), (weights @ states).clamp_max(1.0))  # a sum is rounded
 
 
 def log_odds(p: Tensor) -> Tensor:

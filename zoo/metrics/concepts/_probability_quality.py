@@ -38,6 +38,6 @@ def probability_quality(share: Tensor, decided: Tensor, target: Tensor) -> dict[
     area = (torch.from_numpy(rank).where(true.cpu(), 0.0).sum(0) - ones * (ones + 1) / 2) / (ones * zeros)
     correct = (decided & true).sum(0).double()
     f1 = 2 * correct / ((decided & known).sum(0) + true.sum(0))
-    p, t = share[known], true[known]
+    p, t = share[known].clamp(0, 1), true[known]  # torchmetrics takes a number above 1 for a logit, were it by rounding
     values |= {"auroc": area.mean(), "f1": f1.mean()}
     return values | {"brier": (p - t.double()).square().mean(), "ece": binary_calibration_error(p, t, n_bins=15)}
