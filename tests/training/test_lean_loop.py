@@ -76,7 +76,8 @@ def stepper(*, schedule=False):
 
 
 @pytest.mark.parametrize("schedule", [False, True])
-def test_a_step_without_its_record_is_the_same_step(schedule):
+def test_a_step_without_its_record_is_the_same_step(schedule, monkeypatch):
+    monkeypatch.setattr(lean_loop, "_global_optimizer_post_hooks", {})  # that a model of another test has left
     (bare, one), (whole, two) = stepper(schedule=schedule), stepper(schedule=schedule)
     step = lean_loop.unrecorded_step(bare)
     assert step != bare.step

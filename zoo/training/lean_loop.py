@@ -44,6 +44,7 @@ OF_A_MODEL = (
     "configure_gradient_clipping",
     "lr_scheduler_step",
 )
+RECORDED_STEP = "Optimizer.profile_hook_step.<locals>.wrapper"  # what torch puts around the step of an optimizer
 OF_A_BATCH = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
 
@@ -222,9 +223,11 @@ def unrecorded_step(optimizer: Optimizer) -> Callable[[], Any]:
     """Return the step of an optimizer without its record for a profiler, where nothing hooks into it.
 
     Example:
-        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
-        >>> unrecorded_step(optimizer).func is torch.optim.SGD.step.__wrapped__
-        True
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> weight.grad = torch.ones(1)
+        >>> unrecorded_step(torch.optim.SGD([weight], lr=0.5))()
+        >>> weight.tolist()
+        [0.5]
     """
     step: Any = type(optimizer).step
     of_instance = vars(optimizer).get("step")  # a schedule watches in it whether there was a step before its own
@@ -234,10 +237,10 @@ def unrecorded_step(optimizer: Optimizer) -> Callable[[], Any]:
         _global_optimizer_pre_hooks,
         _global_optimizer_post_hooks,
     )
-    if any(hooks) or not getattr(step, "hooked", False) or not hasattr(of_instance or step, "__wrapped__"):
+    if any(hooks) or getattr(getattr(step, "__code__", None), "co_qualname", "") != RECORDED_STEP:
         return optimizer.step
     if of_instance is not None:
-        if not hasattr(of_instance, "_wrapped_by_lr_sched") or of_instance.__wrapped__ is not step:
+        if not hasattr(of_instance, "_wrapped_by_lr_sched") or getattr(of_instance, "__wrapped__", None) is not step:
             return optimizer.step
         vars(optimizer)["_opt_called"] = True
     return partial(step.__wrapped__, optimizer)

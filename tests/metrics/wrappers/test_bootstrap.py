@@ -18,6 +18,7 @@ from zoo.metrics import (
     Completeness,
     Consistency,
     Leakage,
+    Misalignment,
     Redundancy,
     Stability,
     Suite,
@@ -475,3 +476,18 @@ def test_rare_inputs_that_decide_a_score_widen_its_interval():
     value = score.compute()
     assert float(value["brier high"]) == pytest.approx(2 * unseen, abs=1e-3)
     assert float(value["brier low"]) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_drop_of_more_than_100_percent_is_in_its_interval():
+    """Strengths such as cosines fall below 0 under an attack."""
+    g = torch.Generator().manual_seed(0)
+    score = BootstrapInterval(Misalignment(), replicates=200)
+    before, after = torch.rand(40, 2, generator=g) + 0.5, -0.5 * torch.rand(40, 2, generator=g)
+    unit, competitors = torch.zeros(40).long(), torch.zeros(40, 2).bool()
+    maps, right = torch.rand(40, 2, 2, generator=g), torch.ones(40).bool()
+    rows = (before, after, unit, competitors, maps, maps)
+    score.update(*rows, sample_ids=torch.arange(40), size=(8, 8), right_before=right, right_after=right)
+    found = score.compute()
+    assert found["activation"] > 100
+    assert found["activation low"] < found["activation"] < found["activation high"]
+    assert found["location high"] <= 100

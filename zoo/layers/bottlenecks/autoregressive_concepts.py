@@ -122,8 +122,9 @@ def set_marginals(log_p: Tensor, states: Tensor, mask: Tensor, value: Tensor) ->
         >>> states = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
         >>> log_p = torch.tensor([[0.4, 0.1, 0.1, 0.4]]).log()
         >>> mask = torch.tensor([[True, False]])
-        >>> set_marginals(log_p, states, mask, torch.tensor([[1.0, 0.0]])).tolist()  # 0.4 / (0.1 + 0.4)
-        [[1.0, 0.800000011920929]]
+        >>> p = set_marginals(log_p, states, mask, torch.tensor([[1.0, 0.0]]))
+        >>> [round(value, 4) for value in p[0].tolist()]  # 0.4 / (0.1 + 0.4)
+        [1.0, 0.8]
     """
     states = states.to(log_p)
     moved = log_odds(value) - log_odds(log_p.softmax(-1) @ states)

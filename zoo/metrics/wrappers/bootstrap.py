@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -123,6 +124,8 @@ class BootstrapInterval(ReplicatedScore):
                 variance = float((values * highest).var()) / len(values)
                 return Estimate(*common, variance, *bounds, len(values), binary, few)
         support = self.score.interval_support(name, samples)
+        if float(common[0]) > highest:  # a drop of more than 100 %, of a strength that falls below 0
+            bounds = bounds[0], math.inf, bounds[2]
         return Estimate(*common, 0.0, *bounds, support, few_decide=self.score.few_decide)
 
     def _drawn(self, readouts: Mapping[str, Tensor]) -> dict[str, Tensor]:
