@@ -263,3 +263,38 @@ def test_classes_that_do_not_occur():
     assert math.isnan(scored("auroc", 3, logits[y == 1], y[y == 1])["auroc"])
     with pytest.raises(ValueError, match="auroc.y of input 1 holds 3; expected classes 0 to 2"):
         scored("auroc", 3, logits[:2], torch.tensor([0, 3]))
+
+
+RANKINGS = {"auroc": sk.roc_auc_score, "average_precision": sk.average_precision_score}
+
+
+def few_of_each(classes, each):
+    g = torch.Generator().manual_seed(classes)
+    y = torch.arange(classes).repeat_interleave(each)
+    logits = torch.randn(len(y), classes, generator=g) + 2.5 * torch.nn.functional.one_hot(y, classes)
+    return logits.double(), y
+
+
+@pytest.mark.parametrize("name", RANKINGS)
+def test_a_replicate_without_some_classes_counts_the_others(name):
+    logits, y = few_of_each(5, 3)
+    score = SCORES.get(name)(Classification(5))
+    weight = torch.poisson(torch.ones(15, 40), torch.Generator().manual_seed(1))
+    columns = [(logits[:, c], y == c, torch.ones(15).bool()) for c in range(5)]
+    means = score._means(columns, weight)
+    slow = []
+    for w in weight.T:
+        kept = [c for c in range(5) if w[y == c].sum() > 0 and w[y != c].sum() > 0]
+        slow.append(np.mean([RANKINGS[name](y == c, logits[:, c], sample_weight=w) for c in kept]))
+    assert any(w[y == c].sum() == 0 for w in weight.T for c in range(5))
+    np.testing.assert_allclose(means, slow, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", RANKINGS)
+def test_the_interval_of_many_classes_of_three_inputs_rests_on_all_replicates(name):
+    logits, y = few_of_each(60, 3)
+    score = SCORES.get(name)(Classification(60))
+    score.update(logits, y)
+    found = {key: float(value) for key, value in score.compute().items()}
+    assert found[f"{name} low"] < found[name] < found[f"{name} high"]
+    assert 0.002 < found[f"{name} high"] - found[f"{name} low"] < 0.3

@@ -28,7 +28,8 @@ class RankingScore(TaskScore):
 
     It keeps all probabilities: exact, and meant for up to 100 classes. Its interval (``zoo-interval-v2``) is computed
     from Poisson bootstrap replicates, as those of ``BootstrapInterval``; classes without both kinds of inputs are left
-    out. Its degrees of freedom are those of the rarer kind of inputs, the mean over classes.
+    out, of a replicate those without both in it. Its degrees of freedom are those of the rarer kind of inputs, the mean
+    over classes.
 
     Attributes:
         key: name of the headline.
@@ -113,15 +114,24 @@ class RankingScore(TaskScore):
         out = {key: values.mean(), self.baseline_name: self._constant(share).mean()}
         replicates = min(REPLICATES, WORK // (len(ids) * len(judged)))
         if replicates >= FEWEST:
-            total = torch.zeros(replicates, dtype=torch.float64, device=self.device)
-            weight = poisson(clusters, replicates)
-            for s, t, k in columns:
-                total += self._replicates(s, t, weight[k]) / len(columns)
+            total = self._means(columns, poisson(clusters, replicates))
             rarer = [min(len(clusters[k][kind].unique()) for kind in (t, ~t)) for _, t, k in columns]
             count = sum(rarer) // len(rarer)
             low, high = Estimate(out[key], total, lowest=0, highest=1, count=count).interval()
             out |= {f"{key} low": none.new_tensor(low), f"{key} high": none.new_tensor(high)}
         return out | {"support": self.samples}
+
+    def _means(self, columns: Sequence[tuple[Tensor, Tensor, Tensor]], weight: Tensor) -> Tensor:
+        """Mean areas ``(r,)`` of all replicates, each over the classes of which it drew both kinds of inputs.
+
+        Of 100 classes with three inputs each hardly any replicate has all; NaN where one has none.
+        """
+        total, drawn = weight.new_zeros(2, weight.shape[1], dtype=torch.float64)
+        for scores, truth, known in columns:
+            area = self._replicates(scores, truth, weight[known])
+            total += area.nan_to_num()
+            drawn += area.isfinite()
+        return total / drawn
 
     def _replicates(self, scores: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
         """Areas ``(r,)`` of all replicates, a few of them at a time."""
