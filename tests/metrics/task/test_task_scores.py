@@ -292,8 +292,8 @@ def test_a_replicate_without_some_classes_counts_the_others(name):
 
 @pytest.mark.parametrize("name", RANKINGS)
 def test_the_interval_of_many_classes_of_three_inputs_rests_on_all_replicates(name):
-    logits, y = few_of_each(60, 3)
-    score = SCORES.get(name)(Classification(60))
+    logits, y = few_of_each(120, 3)
+    score = SCORES.get(name)(Classification(120))
     score.update(logits, y)
     found = {key: float(value) for key, value in score.compute().items()}
     assert found[f"{name} low"] < found[name] < found[f"{name} high"]
