@@ -291,7 +291,7 @@ def test_shipped_suites_are_right(name):
     ("name", "words"),
     [
         ("quik", "did you mean quick"),
-        ("./no.yaml", "board, concepts, concepts_short, full, parts, quick, text, units;"),
+        ("./no.yaml", "board, concepts, concepts_policy, concepts_short, full, parts, quick, text, units;"),
     ],
 )
 def test_unknown_suites_are_named(name, words):
